@@ -1,0 +1,48 @@
+# `make demo` and `make test` set up all that they need on a machine with Python 3.11 or newer.
+# PIP_FLAGS goes to every pip install, for example to choose where PyTorch's build comes from.
+# DEMO_FLAGS goes to the demo (make demo DEMO_FLAGS=--quick), TEST_FLAGS to pytest.
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+PIP_FLAGS ?=
+DEMO_FLAGS ?=
+TEST_FLAGS ?=
+
+.PHONY: help demo test lint format setup clean
+
+help:
+	@echo "make demo    render a simulated walkway, learn it, score it, write a report"
+	@echo "make test    run the tests"
+	@echo "make lint    ruff check, ruff format --check, pyright"
+	@echo "make format  ruff --fix and ruff format"
+	@echo "make clean   remove the environment and the demo's output"
+
+demo: $(STAMP)
+	$(VENV)/bin/vadistill demo $(DEMO_FLAGS)
+
+test: $(STAMP)
+	$(VENV)/bin/pytest $(TEST_FLAGS)
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+
+format: $(STAMP)
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "vadistill needs Python 3.11 or newer as '$(PYTHON)'; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "this Python lacks venv; install it first (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,161 @@
+"""Where CAFE's time goes, and what each step of the fast path brought.
+
+    python benchmarks/cafe_speed.py --data UCSDped2 [--model MODEL.vad] [--out results.json]
+
+Prints and records, all from one run on one machine, synchronised and after a warm-up:
+events a second of each runtime for the paper's networks and the compact pair (with the ratio to
+plain PyTorch), the share of decoding, localising, cropping and networks in a frame, and
+decode-to-score frames a second of ``motion`` and of saved models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import vadistill
+from vadistill import objects
+from vadistill.datasets import open_dataset
+from vadistill.distill import FrozenTeacher
+from vadistill.evaluation.results import Record, run_facts, write_records
+from vadistill.systems import motion
+from vadistill.systems.cafe.events import frame_events
+from vadistill.systems.cafe.model import ARCHITECTURES, ResNet
+from vadistill.systems.cafe.scorer import (
+    EventScorer,
+    OnnxRuntime,
+    TorchRuntime,
+    to_int8,
+    to_onnx,
+)
+
+
+def seconds(run: Callable[[], object], repeats: int = 3) -> float:
+    """Median wall seconds of ``run`` after one warm-up (CPU work is synchronous)."""
+    run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def unfused(scorer: EventScorer, patches: np.ndarray) -> Callable[[], object]:
+    """The obvious implementation: PyTorch, default memory format, one event after the other."""
+    flow = torch.zeros(1, 2, 32, 32)
+
+    @torch.inference_mode()
+    def run() -> None:
+        for row in patches:
+            scorer(torch.from_numpy(row[None]), flow)
+
+    return run
+
+
+def network_rates(patches: np.ndarray, pair: tuple[str, str]) -> dict[str, float]:
+    """Events a second by runtime; random weights take the same time as trained ones."""
+    torch.manual_seed(0)
+    teacher, student = (ResNet(ARCHITECTURES[name]) for name in pair)
+    scorer = EventScorer(
+        FrozenTeacher(teacher), student, torch.nn.ModuleDict(), layers=4, reduction="mean"
+    ).eval()
+    few, device = patches[:32], torch.device("cpu")
+    rates = {"torch, one event at a time": len(few) / seconds(unfused(scorer, few))}
+    graph = to_onnx(scorer)
+    batched: dict[str, tuple[Callable[..., object], np.ndarray]] = {
+        "onnx fp32, one frame at a time": (OnnxRuntime(graph, batch=16), patches),
+        "onnx fp32, batched over frames": (OnnxRuntime(graph), patches),
+        "onnx int8, batched over frames": (OnnxRuntime(to_int8(graph, few, None)), patches),
+        "torch fp32, channels last, batched": (TorchRuntime(scorer, device), patches),
+        "torch bf16, channels last, batched": (TorchRuntime(scorer, device, "bf16"), patches),
+    }
+    for name, (runtime, rows) in batched.items():
+        rates[name] = len(rows) / seconds(lambda r=runtime, x=rows: r(x, None))
+    return rates
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", type=Path, action="append", default=[], help="saved detectors")
+    parser.add_argument(
+        "--frames", type=int, default=200, help="frames of the decode-to-score runs"
+    )
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    command = "python benchmarks/cafe_speed.py --data " + arguments.data.name
+    splits = open_dataset(arguments.data)
+    clip = splits.test.clips[0]
+    records: list[Record] = []
+
+    def record(variant: str, metric: str, value: float, note: str = "", ratio: str = "") -> None:
+        print(f"{metric:>14} {value:10.1f}  {variant}  {note}{ratio}")
+        records.append(
+            Record(
+                system="motion" if variant.startswith("motion") else "cafe",
+                variant=variant,
+                dataset=splits.test.name,
+                metric=metric,
+                protocol="",
+                value=value,
+                low=None,
+                high=None,
+                paper=None,
+                seeds=(),
+                seconds=0.0,
+                note=note,
+                ratio_to=ratio or None,
+                **run_facts(device="cpu", command=command),
+            )
+        )
+
+    localiser = objects.build("background")
+    localiser.fit(splits.train)
+    start = time.perf_counter()
+    frames = list(islice(frame_events(clip.open(), localiser, None), 64))
+    events_seconds = (time.perf_counter() - start) / len(frames)
+    patches = np.concatenate([f.patches for f in frames])[:256]
+    record("decode, localise, crop", "ms_per_frame", 1e3 * events_seconds)
+    start = time.perf_counter()
+    decoded = sum(1 for _ in islice(clip.open(), 64))
+    record("decode", "ms_per_frame", 1e3 * (time.perf_counter() - start) / decoded)
+    for label, pair in {
+        "paper": ("resnet34", "resnet9"),
+        "compact": ("narrow34", "narrow9"),
+    }.items():
+        rates = network_rates(patches, pair)
+        first = next(iter(rates))
+        for name, rate in rates.items():
+            ratio = f"{rate / rates[first]:.1f} x {label}: {first}"
+            record(f"{label}: {name}", "events_per_s", rate, ratio=ratio)
+    models = [vadistill.load(path, device="cpu") for path in arguments.model]
+    baseline = motion.Motion()
+    baseline.localiser.fit(splits.train)
+    baseline.calibration = vadistill.Calibration.fit([0.0, 1.0])
+    for detector, name in [
+        (baseline, "motion"),
+        *zip(models, map(str, arguments.model), strict=True),
+    ]:
+        for _ in islice(detector.stream(clip.open()), 32):
+            pass
+        start, done = time.perf_counter(), 0
+        while done < arguments.frames:
+            for test_clip in splits.test:
+                done += sum(
+                    1 for _ in islice(detector.stream(test_clip.open()), arguments.frames - done)
+                )
+        record(Path(name).stem, "fps", done / (time.perf_counter() - start), "decode to score")
+    if arguments.out:
+        write_records(arguments.out, records)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The command line: ``vadistill VERB …``, one module a verb.
+
+Only the chosen verb's module is imported, so help answers before PyTorch could be loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from vadistill import __version__
+from vadistill.errors import ConfigError, VadistillError
+
+VERBS: dict[str, str] = {
+    "demo": "render a simulated walkway, learn it, score it, write a report",
+    "data": "check a data set, or render the simulated one",
+    "pretrain": "train a teacher on labelled images",
+    "fit": "learn what is normal from videos",
+    "score": "score videos; write tables, a report, annotated video",
+    "evaluate": "measure fitted models on a labelled test set",
+    "reproduce": "re-run a paper's tables, its figures beside ours",
+    "info": "versions and devices, or the facts of a model or video",
+}
+"""Name and one line of each verb; its module in this package has the same name and a ``run``."""
+
+RESUMABLE = frozenset({"demo", "pretrain", "fit", "reproduce"})
+
+EXAMPLES = """\
+examples:
+  vadistill demo
+  vadistill data check my_videos/
+  vadistill fit cafe normal_videos/ --out entrance.vad
+  vadistill score entrance.vad today.mp4 --report today.html --video today_annotated.mp4
+  vadistill evaluate entrance.vad --data my_videos/
+
+'vadistill VERB --help' tells more about a verb."""
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit status is 0, 2 for a user's error, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return dispatch(arguments)
+    except VadistillError as error:
+        return complain(str(error))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # such as `vadistill info | head -1`
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        if error.errno not in DISK_ERRORS:
+            raise
+        return complain(f"{error.filename or 'the disk'}: {error.strerror}")
+    except KeyboardInterrupt:
+        resume = arguments and arguments[0] in RESUMABLE
+        hint = "run the same command again to go on where it was" if resume else "nothing is kept"
+        print(f"\nvadistill: interrupted; {hint}", file=sys.stderr)
+        return 130
+
+
+def complain(message: str) -> int:
+    """One line on stderr; returns the exit status of a user's error."""
+    print(f"vadistill: error: {message}", file=sys.stderr)
+    return 2
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Import the verb's module and hand it the rest of the arguments; raises VadistillError."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        return dispatch([arguments[1], "--help"]) if len(arguments) > 1 else show_help()
+    if arguments[0] in ("-V", "--version"):
+        print(f"vadistill {__version__}")
+        return 0
+    verb = choose(arguments[0], VERBS, prog="vadistill")
+    module = importlib.import_module(f"vadistill.cli.{verb}")
+    try:
+        return module.run(arguments[1:]) or 0
+    except SystemExit as stop:  # tyro's, after help (0) or a wrong option (2)
+        return stop.code if isinstance(stop.code, int) else 1
+
+
+def show_help() -> int:
+    print("vadistill detects abnormal events in video with small students of large teachers.\n")
+    print("usage: vadistill VERB [OPTIONS]\n")
+    print_verbs(VERBS)
+    print(f"\n{EXAMPLES}")
+    return 0
+
+
+def print_verbs(verbs: Mapping[str, str]) -> None:
+    width = max(map(len, verbs)) + 2
+    for name, line in verbs.items():
+        print(f"  {name:<{width}}{line}")
+
+
+def choose(name: str, verbs: Mapping[str, str], *, prog: str) -> str:
+    """``name`` if it is one of ``verbs``; raises ConfigError with the nearest one."""
+    if name in verbs:
+        return name
+    near = difflib.get_close_matches(name, verbs, 1, cutoff=0.5)
+    raise ConfigError(
+        f"'{prog} {name}'",
+        expected=f"one of {', '.join(verbs)}",
+        fix=f"did you mean '{prog} {near[0]}'?" if near else f"see '{prog} --help'",
+    )

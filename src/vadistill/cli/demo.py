@@ -1,0 +1,202 @@
+"""``vadistill demo``: the whole journey on a simulated walkway, in minutes and offline."""
+
+from __future__ import annotations
+
+import json
+import time
+import webbrowser
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import arg
+
+from vadistill import __version__
+from vadistill.cli.evaluate import measure, smoothed, smoothing_of
+from vadistill.cli.fit import make
+from vadistill.cli.scoring import score_dataset
+from vadistill.cli.terminal import Device, clock, console, interval, link, parse, share
+from vadistill.cli.walkway import render
+from vadistill.datasets.walkway import WalkwayConfig
+from vadistill.errors import ConfigError, WeightsError
+from vadistill.files import replacing, write_json
+from vadistill.video import open_video
+
+if TYPE_CHECKING:
+    from vadistill.datasets import Clip, Dataset
+    from vadistill.detector import Detector
+    from vadistill.evaluation import Evaluation
+    from vadistill.scores import FrameScore, Scores
+
+EXAMPLES = """
+vadistill demo
+vadistill demo --quick --open
+vadistill demo --seed 1 --out demo-seed1
+"""
+
+SYSTEMS = ("cafe", "motion")
+
+
+def run(argv: list[str]) -> None:
+    parse(demo, argv, prog="vadistill demo", examples=EXAMPLES)
+
+
+def demo(
+    *,
+    out: Annotated[Path, arg(metavar="FOLDER")] = Path("demo"),
+    quick: bool = False,
+    seed: int = 0,
+    open: bool = False,
+    device: Device = "auto",
+) -> None:
+    """Render a simulated walkway, learn from its normal clips, score the others, write a report.
+
+    Nothing is downloaded.  What is finished is kept: an interrupted demo goes on where it was.
+
+    Args:
+        out: Folder for everything that is made.
+        quick: Fewer and shorter clips and less training: a look at the journey, not at the figures.
+        seed: Of the scene, its people and events, and of the training.
+        open: Open the report in a browser at the end.
+        device: auto takes the GPU where there is one.
+    """
+    from vadistill.evaluation import run_facts
+    from vadistill.evaluation.annotate import annotate
+    from vadistill.evaluation.report import write_report
+
+    config = scene(quick, seed)
+    settle(out, quick, seed)
+    told = console()
+    started = time.monotonic()
+    told.print("[bold]vadistill demo[/]  a simulated walkway, learned from normal video alone\n")
+
+    splits = step("render", lambda: render(out / "walkway", config))
+    models: dict[str, Detector] = {}
+    for name in SYSTEMS:
+        models[name] = step(
+            f"fit {name}", lambda name=name: fitted(name, splits.train, out, quick, seed, device)
+        )
+    results: dict[str, Evaluation] = {}
+    scores: dict[str, dict[str, Scores]] = {}
+    speeds: dict[str, float] = {}
+    for name, model in models.items():
+        scored = step(
+            f"score {name}", lambda n=name, m=model: score_dataset(m, splits.test, f"score {n}")
+        )
+        scores[name], speeds[name] = smoothed(model, scored.scores), scored.speed
+        results[name] = measure(model, splits.test, scored.scores)
+
+    report, video = out / "report.html", out / "annotated.mp4"
+    clip = telling(splits.test)
+    facts = {
+        **run_facts(device=device, command=f"vadistill demo --seed {seed}{' --quick' * quick}"),
+        "vadistill": __version__,
+        "seed": seed,
+        "wall time": clock(time.monotonic() - started),
+        "frames per second": {name: round(v, 1) for name, v in speeds.items()},
+    }
+    step("report", lambda: write_report(report, results, splits.test, scores, facts))
+    step("video", lambda: annotate(clip, scores["cafe"][clip.name], video))
+    picture(video, clip, scores["cafe"][clip.name], out / "demo.png")
+
+    told.print("\n  [dim]AUC % over all test frames (95 % interval)[/]")
+    for name, result in results.items():
+        form = smoothing_of(models[name])
+        best, raw = result[f"micro/{form}"], result["micro/raw"]
+        told.print(
+            f"  [bold]{name:<8}{share(best.value):>5}[/] ({interval(best.low, best.high)})"
+            f"  [dim]{form}; raw {share(raw.value)}; {speeds[name]:.0f} frames/s{NOTES[name]}[/]"
+        )
+    told.print()
+    told.print(f"report  {link(report)}", soft_wrap=True)
+    told.print(f"video   {link(video)}", soft_wrap=True)
+    told.print("next    vadistill fit cafe YOUR_NORMAL_VIDEOS/ --out yours.vad", soft_wrap=True)
+    if open:
+        webbrowser.open(link(report))
+
+
+NOTES = {"cafe": "", "motion": "; the baseline without weights"}
+
+
+def picture(video: Path, clip: Clip, scores: Scores, out: Path) -> None:
+    """The annotated frame with the highest score whose highest box lies on an anomaly, as PNG."""
+    import cv2
+
+    hits = [f.index for f in scores if on_target(clip, f)]
+    wanted = max(hits or range(len(scores)), key=lambda index: scores.values[index])
+    for frame in open_video(video):
+        if frame.index == wanted:
+            _, data = cv2.imencode(".png", frame.image[..., ::-1])
+            with replacing(out) as temporary:
+                temporary.write_bytes(data.tobytes())
+            break
+
+
+def on_target(clip: Clip, frame: FrameScore) -> bool:
+    """Whether the middle of the frame's highest box is a pixel of an anomaly."""
+    if clip.mask is None or len(frame.boxes) == 0:
+        return False
+    x1, y1, x2, y2 = frame.boxes[frame.box_scores.argmax()]
+    return bool(clip.mask(frame.index)[int(y1 + y2) // 2, int(x1 + x2) // 2])
+
+
+def settle(out: Path, quick: bool, seed: int) -> None:
+    """Remember what this folder is a demo of, so that a second run only goes on with its own."""
+    wanted = {"seed": seed, "quick": quick, "version": __version__}
+    note = out / "demo.json"
+    try:
+        found = json.loads(note.read_text())
+    except (FileNotFoundError, ValueError):
+        found = None
+    if found is None and out.is_dir() and any(out.iterdir()):
+        raise ConfigError(
+            f"{out} is not empty and holds no demo", expected="a new folder", fix="pass --out"
+        )
+    if found is not None and found != wanted:
+        raise ConfigError(
+            f"{out} holds another demo ({', '.join(f'{k} {v}' for k, v in found.items())})",
+            expected="the same settings, to go on",
+            fix=f"delete {out} or pass --out",
+        )
+    write_json(note, wanted)
+
+
+def step(label: str, work: Callable[[], Any]) -> Any:
+    """Do one part of the demo and print its line."""
+    started = time.monotonic()
+    result = work()
+    console().print(f"  {label:<14}[dim]{clock(time.monotonic() - started):>8}[/]")
+    return result
+
+
+def scene(quick: bool, seed: int) -> WalkwayConfig:
+    """What is rendered; raises ConfigError."""
+    config = WalkwayConfig(seed=seed)
+    return replace(config, train_clips=2, test_clips=3, frames=90) if quick else config
+
+
+def fitted(
+    name: str, train: Dataset, out: Path, quick: bool, seed: int, device: Device
+) -> Detector:
+    """Fit a system, go on with a fit that was interrupted, or load it if it is finished."""
+    from vadistill.detector import detector_class, load
+
+    folder = out / f"{name}.vad"
+    try:
+        return load(folder, device=device)
+    except WeightsError:
+        pass
+    system = detector_class(name)
+    recipes = system.RECIPES
+    config = recipes["demo" if "demo" in recipes else next(iter(recipes))]()
+    if hasattr(config, "seed"):
+        config = replace(config, seed=seed)
+    if quick and hasattr(config, "epochs"):
+        config = replace(config, frames=120, epochs=4, consistency_after=2)
+    return make(system, config, device).fit(train, out=folder)
+
+
+def telling(test: Dataset) -> Clip:
+    """The test clip with the most abnormal frames."""
+    return max(test, key=lambda c: 0 if c.frame_labels is None else int(c.frame_labels.sum()))

@@ -1,0 +1,153 @@
+"""``vadistill fit``: learn what is normal from videos."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import time
+from collections.abc import Sequence
+from dataclasses import make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from vadistill.cli import choose
+from vadistill.cli.terminal import Device, clock, console, parse
+from vadistill.detector import DETECTORS, detector_class
+from vadistill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vadistill.detector import Detector
+
+EXAMPLES = """
+vadistill fit cafe normal_videos/ --out entrance.vad
+vadistill fit cafe UCSDped2/ --out ped2.vad --recipe quick --localiser boxes:boxes.csv
+vadistill fit motion normal_videos/ --out baseline.vad
+"""
+
+OVERVIEW = """\
+usage: vadistill fit SYSTEM DATA --out MODEL [--recipe NAME] [OPTIONS]
+
+Learns from the training videos of DATA and writes a model folder.
+
+systems: {systems}
+
+examples:
+{examples}
+
+'vadistill fit SYSTEM --help' lists the recipes and every setting of a system."""
+
+
+def run(argv: list[str]) -> int | None:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(overview())
+        return None if argv else 2
+    if argv[0].startswith("-"):
+        raise ConfigError(
+            f"'vadistill fit {argv[0]}'",
+            expected=f"the system first, one of {', '.join(DETECTORS)}",
+            fix="write it as 'vadistill fit SYSTEM DATA --out MODEL'",
+        )
+    system = detector_class(choose(argv[0], DETECTORS, prog="vadistill fit"))
+    default = recipe_config(system, chosen_recipe(argv[1:], system))
+    arguments = parse(
+        arguments_class(system, default),
+        argv[1:],
+        prog=f"vadistill fit {argv[0]}",
+        examples=EXAMPLES,
+    )
+    return fit(system, arguments)
+
+
+def overview() -> str:
+    """Help without a system: nothing heavy is imported for it."""
+    commands = "\n".join(f"  {line}" for line in EXAMPLES.strip().splitlines())
+    return OVERVIEW.format(systems=", ".join(DETECTORS), examples=commands)
+
+
+def chosen_recipe(argv: Sequence[str], system: type[Detector]) -> str:
+    """``--recipe`` is read before all else: every other default depends on it."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    early.add_argument("--recipe", default=next(iter(system.RECIPES)))
+    try:
+        return early.parse_known_args(list(argv))[0].recipe
+    except argparse.ArgumentError as error:
+        raise ConfigError(
+            "--recipe without a name", expected=f"one of {', '.join(system.RECIPES)}", fix="add one"
+        ) from error
+
+
+def recipe_config(system: type[Detector], recipe: str) -> Any:
+    """The recipe's settings; raises ConfigError with the nearest name."""
+    if recipe not in system.RECIPES:
+        near = difflib.get_close_matches(recipe, system.RECIPES, 1, cutoff=0.5)
+        raise ConfigError(
+            f"recipe '{recipe}' of {system.name}",
+            expected=f"one of {', '.join(system.RECIPES)}",
+            fix=f"did you mean '{near[0]}'?" if near else "choose one of them",
+        )
+    return system.RECIPES[recipe]()
+
+
+def arguments_class(system: type[Detector], default: Any) -> type:
+    """A dataclass of the verb's options and, flat beside them, the system's settings."""
+    flat = tyro.conf.arg(name="", prefix_name=False)
+    recipes = tyro.conf.arg(
+        metavar="NAME", help=f"One of {', '.join(system.RECIPES)}; sets the defaults below."
+    )
+    first = next(iter(system.RECIPES))
+    made = make_dataclass(
+        "Arguments",
+        [
+            (
+                "data",
+                Annotated[
+                    tyro.conf.Positional[Path],
+                    tyro.conf.arg(metavar="DATA", help="Folder of normal videos, or a data set."),
+                ],
+            ),
+            (
+                "out",
+                Annotated[
+                    Path,
+                    tyro.conf.arg(metavar="MODEL", help="Model folder to write, such as x.vad."),
+                ],
+            ),
+            ("recipe", Annotated[str, recipes], first),
+            (
+                "device",
+                Annotated[Device, tyro.conf.arg(help="auto takes the GPU where there is one.")],
+                "auto",
+            ),
+            ("config", Annotated[type(default), flat], default),
+        ],
+        frozen=True,
+    )
+    made.__doc__ = f"Fit {system.name} to the training videos of DATA and write the folder MODEL."
+    return made
+
+
+def fit(system: type[Detector], arguments: Any) -> None:
+    from vadistill.datasets import open_dataset
+
+    splits = open_dataset(arguments.data)
+    detector = make(system, arguments.config, arguments.device)
+    out = console()
+    out.print(
+        f"[bold]{system.name}[/] learns from {len(splits.train)} videos of {splits.train.name} "
+        f"({splits.kind})"
+    )
+    started = time.monotonic()
+    detector.fit(splits.train, out=arguments.out)
+    out.print(f"wrote [bold]{arguments.out}[/] after {clock(time.monotonic() - started)}")
+    if len(splits.test):
+        out.print(f"next: vadistill evaluate {arguments.out} --data {arguments.data}")
+    else:
+        out.print(f"next: vadistill score {arguments.out} VIDEO --report report.html")
+
+
+def make(system: type[Detector], config: Any, device: Device) -> Detector:
+    """An unfitted detector: every system's class takes its own settings and a device."""
+    constructor: Any = system
+    return constructor(config, device=device)

@@ -1,0 +1,106 @@
+"""``vadistill info``: versions and devices, or the facts of a model or a video."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from vadistill import __version__
+from vadistill.cli.terminal import clock, console, parse, table
+from vadistill.errors import DataError
+
+EXAMPLES = """
+vadistill info
+vadistill info entrance.vad
+vadistill info today.mp4
+"""
+
+LIBRARIES = ("torch", "torchvision", "numpy", "av", "opencv-python-headless", "onnxruntime")
+
+
+def run(argv: list[str]) -> None:
+    parse(info, argv, prog="vadistill info", examples=EXAMPLES)
+
+
+def info(path: Annotated[Positional[str | None], arg(metavar="[MODEL|VIDEO]")] = None) -> None:
+    """Say which versions, devices, systems and recipes there are, or what a model or video is.
+
+    Args:
+        path: A fitted model's folder, or a video file or folder of frames.
+    """
+    facts = table("", "")
+    facts.show_header = False
+    if path is None:
+        rows = machine()
+    elif (Path(path) / "config.json").is_file():
+        rows = model(Path(path))
+    elif Path(path).exists():
+        rows = video(path)
+    else:
+        raise DataError(
+            f"nothing at {path}", expected="a model's folder or a video", fix="check the path"
+        )
+    for name, value in rows.items():
+        facts.add_row(name, str(value))
+    console().print(facts)
+
+
+def machine() -> dict[str, Any]:
+    """Versions, devices, and the systems with their recipes."""
+    import torch
+
+    from vadistill.detector import DETECTORS, detector_class
+    from vadistill.training import has_fast_bf16, pick_device
+
+    device = pick_device("auto")
+    gpu = torch.cuda.get_device_name() if device.type == "cuda" else "none"
+    rows: dict[str, Any] = {
+        "vadistill": __version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
+        "device": device.type,
+        "GPU": gpu,
+        "CPU threads": f"{torch.get_num_threads()} of {os.cpu_count()}",
+        "fast bf16": "yes" if has_fast_bf16(device) else "no",
+    }
+    for name in DETECTORS:
+        system = detector_class(name)
+        rows[f"system {name}"] = f"{system.supervision}; recipes {', '.join(system.RECIPES)}"
+    return rows
+
+
+def model(path: Path) -> dict[str, Any]:
+    """What a fitted model's folder says of itself; raises WeightsError."""
+    from vadistill.detector import read_config
+
+    facts = read_config(path)
+    size = sum(f.stat().st_size for f in path.iterdir() if f.is_file())
+    rows: dict[str, Any] = {"model": path, "size": f"{size / 1e6:.1f} MB"}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            rows |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            rows[name] = value
+    return rows
+
+
+def video(path: str) -> dict[str, Any]:
+    """What is known of a video before it is decoded; raises VideoError."""
+    from vadistill.video import open_video
+
+    found = open_video(path).info
+    frames = "unknown" if found.frames is None else f"{found.frames:,}"
+    rows: dict[str, Any] = {
+        "video": found.name,
+        "size": f"{found.width} x {found.height} pixels",
+        "frames per second": f"{found.fps:.3f}".rstrip("0").rstrip("."),
+        "frames": frames,
+    }
+    if found.frames and found.fps > 0:
+        rows["length"] = clock(found.frames / found.fps)
+    return rows

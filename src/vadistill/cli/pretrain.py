@@ -1,0 +1,54 @@
+"""``vadistill pretrain``: train a teacher on labelled images."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from vadistill.cli.terminal import clock, console, parse
+from vadistill.systems.cafe.pretraining import PretrainConfig, open_images
+from vadistill.systems.cafe.pretraining import pretrain as train_teacher
+
+EXAMPLES = """
+vadistill pretrain cafe --data cifar-100-python/ --out resnet34.safetensors
+vadistill pretrain cafe --data cifar10/ --out small.safetensors --architecture narrow18 --epochs 30
+vadistill fit cafe normal_videos/ --out entrance.vad --teacher resnet34.safetensors
+"""
+
+
+def run(argv: list[str]) -> None:
+    parse(pretrain, argv, prog="vadistill pretrain", examples=EXAMPLES)
+
+
+def pretrain(
+    system: Annotated[Positional[Literal["cafe"]], arg(metavar="SYSTEM")],
+    *,
+    data: Annotated[Path, arg(metavar="PATH")],
+    out: Annotated[Path, arg(metavar="FILE")],
+    config: Annotated[PretrainConfig, arg(name="", prefix_name=False)] = PretrainConfig(),  # noqa: B008
+) -> None:
+    """Train a system's teacher to classify images, and keep its feature extractor.
+
+    An interrupted run goes on after its last whole epoch.
+
+    Args:
+        system: The system whose teacher it is: cafe.
+        data: CIFAR-100 or CIFAR-10 as published or as .npz, or one sub-folder of pictures a class.
+        out: The .safetensors file to write.
+        config: Settings of the run.
+    """
+    started = time.monotonic()
+    images = open_images(data)
+    print_to = console()
+    print_to.print(
+        f"[bold]{system}[/]: {config.architecture} learns {len(images.classes)} classes from "
+        f"{len(images.train):,} images of {images.name}"
+    )
+    teacher = train_teacher(images, config, out)
+    print_to.print(
+        f"wrote [bold]{out}[/]: {100 * teacher.accuracy:.1f} % of {len(images.test):,} test images "
+        f"right, after {clock(time.monotonic() - started)}"
+    )

@@ -1,0 +1,175 @@
+"""``vadistill score``: score videos; write tables, a report, annotated video."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from vadistill.cli.scoring import score_video
+from vadistill.cli.terminal import Device, clock, console, link, parse, table
+from vadistill.errors import ConfigError, VideoError
+from vadistill.scores import TABLE_FORMATS, Scores, Smoothing, write_scores
+
+if TYPE_CHECKING:
+    from vadistill.datasets import Clip
+
+EXAMPLES = """
+vadistill score entrance.vad today.mp4
+vadistill score entrance.vad today.mp4 --report today.html --video today_annotated.mp4
+vadistill score entrance.vad monday.mp4 tuesday.mp4 --out week.parquet --smoothing causal10
+"""
+
+SHOWN_EVENTS = 12
+"""Events that are printed for a video; all are in the report's timeline."""
+
+
+def run(argv: list[str]) -> int:
+    def score(
+        model: Annotated[Positional[Path], arg(metavar="MODEL")],
+        videos: Annotated[Positional[tuple[Path, ...]], arg(metavar="VIDEO...")],
+        *,
+        out: Annotated[Path | None, arg(metavar="FILE")] = None,
+        report: Annotated[Path | None, arg(metavar="FILE.html")] = None,
+        video: Annotated[Path | None, arg(metavar="FILE.mp4")] = None,
+        smoothing: Annotated[str | None, arg(metavar="NAME")] = None,
+        false_alarms_per_day: float = 1.0,
+        device: Device = "auto",
+    ) -> int:
+        """Score every frame of some videos and list the events in them.
+
+        Args:
+            model: A folder that 'vadistill fit' wrote.
+            videos: Video files or folders of frames.
+            out: Table with one row a frame: .csv, .parquet or .json.
+            report: Write a self-contained page with timelines and pictures.
+            video: Write the video with scored boxes and its score curve; a folder for several.
+            smoothing: raw, averageN, gaussianS or causalN; default as the model's settings say.
+            false_alarms_per_day: Level of events: how many frames of normal footage may pass it.
+            device: auto takes the GPU where there is one.
+        """
+        from vadistill.cli.evaluate import smoothing_of
+        from vadistill.detector import load
+
+        clips = check(videos, out, report, video, smoothing)
+        loaded = load(model, device=device)
+        form = Smoothing.parse(smoothing or smoothing_of(loaded))
+        scores: dict[str, Scores] = {}
+        failures: list[VideoError] = []
+        started = time.monotonic()
+        for clip in clips:
+            try:
+                scores[clip.name] = score_video(loaded, clip.open()).smooth(form)
+            except VideoError as error:
+                # What was scored of other videos is written before this one is complained about.
+                failures.append(error)
+        if not scores:
+            raise failures[0]
+        seconds = time.monotonic() - started
+        for name in scores:
+            show(scores[name], false_alarms_per_day)
+        frames = sum(map(len, scores.values()))
+        console().print(f"[dim]{frames:,} frames at {frames / seconds:.1f} frames/s[/]")
+        write(clips, scores, out, report, video, argv, device)
+        for error in failures:
+            print(f"vadistill: error: {error}", file=sys.stderr)
+        return 2 if failures else 0
+
+    return parse(score, argv, prog="vadistill score", examples=EXAMPLES)
+
+
+def check(
+    videos: tuple[Path, ...],
+    out: Path | None,
+    report: Path | None,
+    video: Path | None,
+    smoothing: str | None,
+) -> list[Clip]:
+    """Find what is wrong with the request before hours are spent on it; returns the videos."""
+    from vadistill.datasets import Clip
+
+    if not videos:
+        raise ConfigError("no video", expected="one or more videos", fix="name them after MODEL")
+    endings = [(out, TABLE_FORMATS), (report, (".html",))]
+    endings += [(video, (".mp4",))] if len(videos) == 1 else []
+    for path, allowed in endings:
+        if path is not None and path.suffix not in allowed:
+            raise ConfigError(
+                f"output file '{path.name}'",
+                expected=f"an ending of {', '.join(allowed)}",
+                fix="rename it",
+            )
+    if video is not None and len(videos) > 1 and video.suffix:
+        raise ConfigError(
+            f"one annotated video '{video.name}' of {len(videos)} videos",
+            expected="a folder",
+            fix=f"pass --video {video.with_suffix('')}",
+        )
+    if smoothing is not None:
+        Smoothing.parse(smoothing)
+    stems = [path.stem for path in videos]
+    clips = [Clip(path.stem if stems.count(path.stem) == 1 else str(path), path) for path in videos]
+    for clip in clips:
+        clip.open()
+    return clips
+
+
+def show(scores: Scores, false_alarms_per_day: float) -> None:
+    """The events of one video, the highest ones if there are many."""
+    events = scores.events(false_alarms_per_day=false_alarms_per_day)
+    out = console()
+    many = f", the {SHOWN_EVENTS} highest of them" if len(events) > SHOWN_EVENTS else ""
+    length = scores.times[-1] + 1 / scores.fps if len(scores) and scores.fps else 0.0
+    plural = "" if len(events) == 1 else "s"
+    out.print(
+        f"[bold]{scores.video}[/]: {len(scores):,} frames, {clock(length)}, "
+        f"{len(events)} event{plural} ({scores.smoothing.name}){many}"
+    )
+    if not events:
+        return
+    highest = sorted(events, key=lambda e: -e.peak)[:SHOWN_EVENTS]
+    shown = table("start", "end", "frames", "peak", numbers=("start", "end", "frames", "peak"))
+    for event in sorted(highest, key=lambda e: e.start):
+        span = f"{event.first} – {event.last}"
+        shown.add_row(clock(event.start), clock(event.end), span, f"{event.peak:.3g}")
+    out.print(shown)
+
+
+def write(
+    clips: list[Clip],
+    scores: dict[str, Scores],
+    out: Path | None,
+    report: Path | None,
+    video: Path | None,
+    argv: list[str],
+    device: str,
+) -> None:
+    """Write what was asked for, and say where it is."""
+    from vadistill.datasets import Dataset
+    from vadistill.evaluation import run_facts
+
+    told = console()
+    scored = [clip for clip in clips if clip.name in scores]
+    if out is not None:
+        write_scores(out, list(scores.values()))
+        told.print(f"table   {out}", soft_wrap=True)
+    if report is not None:
+        from vadistill.evaluation.report import write_report
+
+        title = scored[0].name if len(scored) == 1 else f"{len(scored)} videos"
+        dataset = Dataset(title, "test", tuple(scored))
+        facts = run_facts(device=device, command=shlex.join(["vadistill", "score", *argv]))
+        system = next(iter(scores.values())).system
+        write_report(report, None, dataset, {system: scores}, facts)
+        told.print(f"report  {link(report)}", soft_wrap=True)
+    if video is not None:
+        from vadistill.evaluation.annotate import annotate
+
+        for clip in scored:
+            path = video if len(clips) == 1 else video / f"{Path(clip.name).stem}.mp4"
+            annotate(clip, scores[clip.name], path)
+            told.print(f"video   {link(path)}", soft_wrap=True)

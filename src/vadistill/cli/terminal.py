@@ -1,0 +1,76 @@
+"""What the verbs share: parsing of options, consoles, and how times and numbers are written."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from vadistill.progress import show_progress
+
+Device = Literal["auto", "cpu", "cuda"]
+
+Result = TypeVar("Result")
+
+CONFIG = (tyro.conf.FlagCreatePairsOff,)
+
+
+def parse(
+    function: Callable[..., Result], argv: Sequence[str], *, prog: str, examples: str
+) -> Result:
+    """Turn ``function``'s signature and docstring into options, parse ``argv``, and call it.
+
+    Draws progress on stderr from here on.  Ends the process as tyro does after help and errors.
+    """
+    show_progress(Console(stderr=True))
+    summary = inspect.cleandoc(function.__doc__ or "").split("\nArgs:")[0].strip()
+    commands = "\n".join(f"  {line}" for line in examples.strip().splitlines())
+    return tyro.cli(
+        function,
+        prog=prog,
+        args=list(argv),
+        description=f"{summary}\n\nexamples:\n{commands}",
+        config=CONFIG,
+    )
+
+
+def console() -> Console:
+    """For results on stdout; wide in files and pipes, so that tables are not folded there."""
+    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+
+
+def table(*columns: str, numbers: Sequence[str] = (), title: str | None = None) -> Table:
+    """An empty table; ``numbers`` are the columns that are aligned to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for name in columns:
+        made.add_column(name, justify="right" if name in numbers else "left")
+    return made
+
+
+def clock(seconds: float) -> str:
+    """``1:02:03.4`` or ``2:03.4``."""
+    hours, rest = divmod(max(0.0, seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours:.0f}:{minutes:02.0f}:{left:04.1f}" if hours else f"{minutes:.0f}:{left:04.1f}"
+
+
+def link(path: Path) -> str:
+    """The file:// address of ``path``, which terminals let one click."""
+    return path.resolve().as_uri()
+
+
+def share(value: float | None) -> str:
+    """A figure in [0, 1] as per cent, or a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """A 95 % interval in per cent, or a dash."""
+    return "–" if low is None or high is None else f"{share(low)} … {share(high)}"

@@ -1,0 +1,80 @@
+"""What every data set reader returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from vadistill.video import VideoSource, open_video
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """An annotated object: ``frames`` (0-based) and ``boxes`` there (x1, y1, x2, y2; exclusive)."""
+
+    id: int
+    kind: str
+    frames: np.ndarray
+    boxes: Float32[np.ndarray, "n 4"]
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One video of a data set.  Labels are absent (None) for training clips and unlabelled ones."""
+
+    name: str
+    source: Path | UInt8[np.ndarray, "t h w 3"]
+    """A video file, a folder of frames, or pixels."""
+    frame_labels: UInt8[np.ndarray, " t"] | None = None
+    """1 for an abnormal frame, 0 for a normal one; as long as the video."""
+    mask: Callable[[int], Bool[np.ndarray, "h w"]] | None = None
+    """Pixels that are abnormal at a frame index, where the data set has masks."""
+    video_label: int | None = None
+    """1 if the video holds an anomaly: weak supervision."""
+    tracks: tuple[Track, ...] = ()
+    fps: float | None = None
+    """Frames per second for sources that do not tell (frame folders)."""
+
+    def open(self) -> VideoSource:
+        """A fresh stream of the clip's frames; raises VideoError.  Its info carries ``name``."""
+        return open_video(self.source, name=self.name, fps=self.fps)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split of a data set."""
+
+    name: str
+    """Such as ``ucsd_ped2``."""
+    split: Literal["train", "test"]
+    clips: tuple[Clip, ...]
+    supervision: Literal["one-class", "weak"] = "one-class"
+    root: Path | None = None
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __iter__(self) -> Iterator[Clip]:
+        return iter(self.clips)
+
+    def __getitem__(self, name: str) -> Clip:
+        for clip in self.clips:
+            if clip.name == name:
+                return clip
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Both splits as they were found; either may be empty.  ``problems`` are one line each."""
+
+    train: Dataset
+    test: Dataset
+    kind: str
+    """Which reader recognised it: folder, ucsd, avenue, shanghaitech or walkway."""
+    problems: tuple[str, ...] = field(default_factory=tuple)

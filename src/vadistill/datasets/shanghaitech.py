@@ -1,0 +1,142 @@
+"""ShanghaiTech Campus (Luo et al., ICCV 2017) in the official layout.
+
+training/videos/01_001.avi …           or extracted: training/frames/01_001/000.jpg …
+testing/frames/01_0014/000.jpg …
+testing/test_frame_mask/01_0014.npy    1 for each abnormal frame
+testing/test_pixel_mask/01_0014.npy    masks (t, h, w)
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from vadistill.datasets.base import Clip, Dataset, Splits
+from vadistill.datasets.sources import entries, folders, named, pictures, videos
+from vadistill.errors import DataError
+
+FPS = 24.0
+"""The rate of the published videos, for the extracted frames, which do not tell it."""
+
+
+def is_shanghaitech(path: Path) -> bool:
+    """Whether ``path`` has clips in training/videos, training/frames or testing/frames."""
+    return bool(_training(path) or _testing(path))
+
+
+def open_shanghaitech(path: Path) -> Splits:
+    """Frame labels come from test_frame_mask, or where absent from any pixel of test_pixel_mask.
+
+    Raises DataError if there are no clips.
+    """
+    train, test = _training(path), _testing(path)
+    if not train and not test:
+        raise DataError(
+            f"no clips in {path}",
+            expected="training/videos or training/frames, and testing/frames, of ShanghaiTech",
+            fix="unpack them there",
+        )
+    problems: list[str] = []
+    for split, clips in (("training", train), ("testing", test)):
+        folder = named(path, split)
+        if folder and not clips:
+            problems.append(f"{folder.name} holds no clips")
+    frame_masks, pixel_masks = (_arrays(path, f"test_{kind}_mask") for kind in ("frame", "pixel"))
+    names = {clip.name for clip in test}
+    problems += [
+        f"{file.parent.name}/{file.name} has no clip testing/frames/{name}"
+        for name, file in (*frame_masks.items(), *pixel_masks.items())
+        if name not in names
+    ]
+    clips = tuple(_test_clip(clip, frame_masks, pixel_masks, problems) for clip in test)
+    return Splits(
+        Dataset("shanghaitech", "train", tuple(train), root=path),
+        Dataset("shanghaitech", "test", clips, root=path),
+        "shanghaitech",
+        tuple(problems),
+    )
+
+
+def _inside(root: Path, *names: str) -> Path | None:
+    folder: Path | None = root
+    for name in names:
+        folder = named(folder, name) if folder else None
+    return folder
+
+
+def _training(root: Path) -> list[Clip]:
+    folder = _inside(root, "training", "videos")
+    found = videos(folder) if folder else []
+    if found:
+        return [Clip(video.stem, video) for video in found]
+    return _frame_folders(_inside(root, "training", "frames"))
+
+
+def _testing(root: Path) -> list[Clip]:
+    return _frame_folders(_inside(root, "testing", "frames"))
+
+
+def _frame_folders(parent: Path | None) -> list[Clip]:
+    return [Clip(f.name, f, fps=FPS) for f in (folders(parent) if parent else [])]
+
+
+def _arrays(root: Path, name: str) -> dict[str, Path]:
+    folder = _inside(root, "testing", name)
+    found = entries(folder) if folder else []
+    return {path.stem: path for path in found if path.suffix == ".npy"}
+
+
+def _test_clip(
+    clip: Clip, frame_masks: dict[str, Path], pixel_masks: dict[str, Path], problems: list[str]
+) -> Clip:
+    name, folder = clip.name, Path(str(clip.source))
+    frames = len(pictures(folder))
+    labels = mask = None
+    if not frames:
+        problems.append(f"test clip {name} holds no pictures")
+    try:
+        if name in pixel_masks:
+            masks = _load(pixel_masks[name], 3)
+            if len(masks) == frames:
+                mask = partial(_mask, pixel_masks[name])
+            else:
+                problems.append(f"test clip {name}: {len(masks)} pixel masks for {frames} frames")
+        if name in frame_masks:
+            labels = (_load(frame_masks[name], 1) > 0).astype(np.uint8)
+            if len(labels) != frames:
+                problems.append(f"test clip {name}: {len(labels)} labels for {frames} frames")
+                labels = None
+        elif mask is not None:
+            labels = np.array([mask(index).any() for index in range(frames)], np.uint8)
+        elif frame_masks or pixel_masks:
+            problems.append(f"test clip {name} has no labels: no {name}.npy in test_frame_mask")
+    except DataError as error:
+        problems.append(f"test clip {name}: {error.got}, expected {error.expected}")
+    label = None if labels is None else int(labels.any())
+    return Clip(name, folder, labels, mask, label, fps=FPS)
+
+
+def _mask(file: Path, index: int) -> Bool[np.ndarray, "h w"]:
+    return np.asarray(_load(file, 3)[index] > 0)
+
+
+def _load(file: Path, dimensions: int) -> np.ndarray:
+    """A .npy mapped into memory, so that only what is looked at is read; raises DataError."""
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"cannot read {file} ({str(error).splitlines()[0]})",
+            expected="a whole .npy array",
+            fix="download it again",
+        ) from error
+    if array.ndim != dimensions:
+        raise DataError(
+            f"{file} has shape {array.shape}",
+            expected="(frames,)" if dimensions == 1 else "(frames, height, width)",
+            fix="download it again",
+        )
+    return array

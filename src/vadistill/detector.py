@@ -1,0 +1,243 @@
+"""The contract that every system keeps, and the literal table of systems."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
+from vadistill.files import read_safetensors, unwritable, write_json, write_safetensors
+from vadistill.scores import Calibration, FrameScore, Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vadistill.datasets import Dataset
+    from vadistill.objects import Localiser
+    from vadistill.video import VideoSource
+
+DETECTORS: dict[str, str] = {
+    "motion": "vadistill.systems.motion:Motion",
+    "cafe": "vadistill.systems.cafe.detector:Cafe",
+}
+"""Name of each system and where its class is; imported on first use, so that help stays fast."""
+
+FORMAT = 1
+"""Version of the saved folder's layout."""
+
+
+D = TypeVar("D", bound="Detector")
+
+
+class Detector(ABC):
+    """A video anomaly detector: one finite score a frame, higher is more anomalous.
+
+    A subclass has a frozen ``config`` dataclass, and keeps what it learns in ``tensors()``.
+    """
+
+    name: ClassVar[str]
+    supervision: ClassVar[Literal["one-class", "weak"]]
+    lookahead: ClassVar[int]
+    """Frames after t that the score of frame t needs: the stated latency."""
+
+    config: Any
+    calibration: Calibration | None = None
+
+    RECIPES: ClassVar[Mapping[str, Callable[[], Any]]]
+    """Named configs, the default first."""
+
+    def fit(
+        self: D, train: Dataset, *, out: Path, val: Dataset | None = None, work: Path | None = None
+    ) -> D:
+        """Learn from ``train`` and save to the folder ``out``.
+
+        What is computed on the way lies in ``work`` (default: ``out``/work, removed at the end), so
+        that a run that was killed goes on where it was, with the same result as an unbroken one.
+        ``val`` is only ever used as the recipe says; test labels never reach this method.
+        Raises DataError for the wrong kind of supervision, WeightsError when the disk is full.
+        """
+        self.check_supervision(train)
+        out = Path(out)
+        folder = work or out / "work"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.learn(train, folder, val)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        self.save(out)
+        if work is None:
+            shutil.rmtree(folder)
+        return self
+
+    @abstractmethod
+    def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
+        """The system's own part of ``fit``; everything it keeps for a resume is in ``work``."""
+
+    @abstractmethod
+    def stream(self, source: VideoSource) -> Iterator[FrameScore]:
+        """Raw scores in frame order, in constant memory on endless video; raises NotFittedError."""
+
+    @abstractmethod
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What ``save`` keeps: named tensors and plain JSON facts."""
+
+    @classmethod
+    @abstractmethod
+    def restore(
+        cls: type[D], tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
+    ) -> D:
+        """The inverse of ``state``; raises WeightsError."""
+
+    def score(self, source: VideoSource) -> Scores:
+        """All of ``stream``, collected: offline and live cannot disagree."""
+        frames = list(self.stream(source))
+        return Scores(
+            video=source.info.name,
+            frames=frames,
+            fps=source.info.fps,
+            system=self.name,
+            calibration=self.calibration,
+        )
+
+    def check_supervision(self, train: Dataset) -> None:
+        """Raise DataError unless ``train`` carries the labels that this system learns from."""
+        if len(train) == 0:
+            raise DataError(
+                f"data set {train.name} has no training video",
+                expected="at least one normal video",
+                fix="check the folder with 'vadistill data check'",
+            )
+        if self.supervision == "one-class" and train.supervision == "weak":
+            raise DataError(
+                f"data set {train.name} labels whole videos as normal or abnormal",
+                expected=f"normal videos only, which is what {self.name} learns from",
+                fix="leave the abnormal videos out of the training folder",
+            )
+        if self.supervision == "weak" and train.supervision != "weak":
+            raise DataError(
+                f"data set {train.name} has normal videos only",
+                expected=f"normal and abnormal videos with video-level labels for {self.name}",
+                fix="add a labels.csv (file,label)",
+            )
+
+    def require_fitted(self) -> Calibration:
+        """The calibration of a fitted detector; raises NotFittedError."""
+        if self.calibration is None:
+            raise NotFittedError(
+                f"this {self.name} detector is not fitted",
+                expected="a fitted or loaded detector",
+                fix="call fit(…) or load(…) first",
+            )
+        return self.calibration
+
+    def save(self, path: Path) -> None:
+        """Write ``config.json`` and ``weights.safetensors`` into folder ``path``, each atomically.
+
+        Raises NotFittedError, and WeightsError when the folder cannot be written.
+        """
+        import torch
+
+        calibration = self.require_fitted()
+        tensors, facts = self.state()
+        tensors = {**tensors, "calibration": torch.from_numpy(calibration.quantiles.copy())}
+        path = Path(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WeightsError(
+                f"cannot write {path} ({error.strerror})",
+                expected="a folder that can be written",
+                fix="choose another path",
+            ) from error
+        write_safetensors(path / "weights.safetensors", tensors, {"system": self.name})
+        write_json(
+            path / "config.json",
+            {"format": FORMAT, "system": self.name, "lookahead": self.lookahead, **facts},
+        )
+
+    @classmethod
+    def load(cls: type[D], path: Path, *, device: str = "auto") -> D:
+        """Read a folder that ``save`` wrote; raises WeightsError, also for another system's."""
+        path = Path(path)
+        facts = read_config(path)
+        if facts["system"] != cls.name:
+            raise WeightsError(
+                f"{path} holds a '{facts['system']}' detector",
+                expected=f"a '{cls.name}' detector",
+                fix="use vadistill.load(path), which reads any system",
+            )
+        tensors, metadata = read_safetensors(path / "weights.safetensors")
+        if metadata.get("system") != cls.name or "calibration" not in tensors:
+            raise WeightsError(
+                f"the weights in {path} are not of a '{cls.name}' detector",
+                expected="config.json and weights.safetensors of one save",
+                fix="fit or copy the model again",
+            )
+        quantiles = tensors.pop("calibration").double().numpy()
+        detector = cls.restore(tensors, facts, device=device, path=path)
+        detector.calibration = Calibration(quantiles)
+        return detector
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """``config.json`` of a saved detector; raises WeightsError."""
+    file = path / "config.json"
+    if not file.is_file():
+        raise WeightsError(
+            f"no saved detector at {path}",
+            expected="a folder with config.json and weights.safetensors",
+            fix="make one with 'vadistill fit'",
+        )
+    try:
+        facts = json.loads(file.read_text())
+        known = facts["format"] == FORMAT and facts["system"] in DETECTORS
+    except (OSError, ValueError, KeyError, TypeError):
+        known, facts = False, {}
+    if not known:
+        raise WeightsError(
+            f"{file} is not a config of this version",
+            expected=f"format {FORMAT} and one of {', '.join(DETECTORS)}",
+            fix="fit again, or install the vadistill version that wrote it",
+        )
+    return facts
+
+
+def detector_class(name: str) -> type[Detector]:
+    """The class of a system by name; raises ConfigError."""
+    if name not in DETECTORS:
+        raise ConfigError(
+            f"system '{name}'", expected=f"one of {', '.join(DETECTORS)}", fix="choose one of them"
+        )
+    module, attribute = DETECTORS[name].split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def load(path: str | Path, *, device: str = "auto") -> Detector:
+    """Read a saved detector of any system; raises WeightsError."""
+    return detector_class(read_config(Path(path))["system"]).load(Path(path), device=device)
+
+
+LOCALISER = "localiser/"
+
+
+def pack_localiser(localiser: Localiser) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What a localiser learned, as named tensors, and how to build it again."""
+    import torch
+
+    arrays = {f"{LOCALISER}{k}": torch.from_numpy(v) for k, v in localiser.arrays().items()}
+    return arrays, localiser.describe()
+
+
+def unpack_localiser(tensors: dict[str, Tensor], described: dict[str, Any]) -> Localiser:
+    """The inverse of ``pack_localiser``; takes its tensors out of ``tensors``."""
+    from vadistill import objects
+
+    localiser = objects.build(described)
+    mine = [key for key in tensors if key.startswith(LOCALISER)]
+    localiser.restore({key.removeprefix(LOCALISER): tensors.pop(key).numpy() for key in mine})
+    return localiser

@@ -1,0 +1,149 @@
+"""An MP4 to show someone: the video with its scored boxes, and the score curve below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from vadistill.datasets.base import Clip
+from vadistill.errors import DataError
+from vadistill.evaluation.alignment import check_lengths, min_max
+from vadistill.evaluation.drawing import (
+    TRUTH,
+    Rgb,
+    draw_frame,
+    enlargement,
+    mask_at,
+    scale_of,
+    text,
+    text_width,
+)
+from vadistill.progress import progress
+from vadistill.scores import Scores
+from vadistill.video import VideoSource, VideoWriter
+
+STRIP = 88
+"""Height in pixels of the curve under the picture."""
+
+HEAD = 22
+"""Height in pixels of the line of text above the curve."""
+
+INK, PAPER, CURVE = (235, 235, 235), (24, 26, 30), (110, 190, 245)
+BAND = (84, 40, 74)
+
+
+def annotate(
+    clip_or_source: Clip | VideoSource,
+    scores: Scores,
+    path: Path,
+    *,
+    labels: UInt8[np.ndarray, " t"] | None = None,
+) -> None:
+    """Write an MP4 of the video with boxes coloured by score over a curve of its frame scores.
+
+    The curve shows ``scores.values`` with their smoothing; abnormal frames of ``labels`` (default:
+    the clip's) are a band behind it and a frame around the picture, masks an outline.  Sources
+    narrower than 480 pixels are drawn at twice their size.  Decodes as it writes: constant memory.
+
+    Raises DataError when scores, labels and frames differ in number, VideoError, WeightsError when
+    the file cannot be written.
+    """
+    clip = clip_or_source if isinstance(clip_or_source, Clip) else None
+    source = clip_or_source.open() if isinstance(clip_or_source, Clip) else clip_or_source
+    if labels is None and clip is not None:
+        labels = clip.frame_labels
+    if labels is not None:
+        check_lengths(scores.video, len(scores), len(labels))
+    info, scale, values = source.info, scale_of(scores), scores.values
+    factor = enlargement(info.width)
+    width, height = info.width * factor, info.height * factor
+    strip, columns = draw_strip(values, labels, width), columns_of(len(values), width)
+    count = 0
+    with (
+        VideoWriter(path, width, height + HEAD + STRIP, info.fps) as writer,
+        progress("annotating", len(scores)) as advance,
+    ):
+        for frame in source:
+            if frame.index < len(scores):
+                known = scores.frames[frame.index]
+                mask = mask_at(clip.mask, frame.index) if clip is not None else None
+                picture = draw_frame(frame.image, known, scale, mask=mask)
+                abnormal = labels is not None and bool(labels[frame.index])
+                if abnormal:
+                    _outline(picture)
+                foot = strip.copy()
+                _now(foot, int(columns[frame.index]), float(values[frame.index]), values)
+                head = _headline(scores, frame.index, frame.time, width, abnormal)
+                writer.write(np.concatenate([picture, head, foot]))
+                advance()
+            count += 1
+        if count != len(scores):
+            raise DataError(
+                f"video {scores.video} has {count} frames and {len(scores)} scores",
+                expected="one score a frame",
+                fix="score this very video again",
+            )
+
+
+def columns_of(frames: int, width: int) -> Int[np.ndarray, " n"]:
+    """The pixel column of each frame in a strip of ``width`` pixels."""
+    return np.arange(frames) * (width - 1) // max(1, frames - 1)
+
+
+def draw_strip(
+    values: Float[np.ndarray, " n"], labels: UInt8[np.ndarray, " n"] | None, width: int
+) -> Rgb:
+    """The whole video's curve, highest score of each column, with bands for abnormal frames."""
+    import cv2
+
+    strip = np.full((STRIP, width, 3), PAPER, np.uint8)
+    if len(values) == 0:
+        return strip
+    columns = columns_of(len(values), width)
+    if labels is not None:
+        # A band ends where the next frame's column starts, so that short videos have no gaps.
+        ends = np.append(columns[1:], width)
+        for start, end in zip(columns[labels > 0], ends[labels > 0], strict=True):
+            strip[:, start : max(end, start + 1)] = BAND
+    starts = np.flatnonzero(np.diff(columns, prepend=-1))
+    tops = np.maximum.reduceat(values, starts)
+    points = np.stack([columns[starts], _rows(tops, values)], axis=1).astype(np.int32)
+    cv2.polylines(strip, [points], False, CURVE, 1, cv2.LINE_AA)
+    return strip
+
+
+def _rows(values: Float[np.ndarray, " m"], all_values: Float[np.ndarray, " n"]) -> np.ndarray:
+    """Pixel rows of scores in a strip: the video's lowest at the bottom, its highest at the top."""
+    ends = np.array([all_values.min(), all_values.max()])
+    level = min_max(np.concatenate([ends, values]))[2:]
+    return np.round((1 - level) * (STRIP - 13) + 6).astype(int)
+
+
+def _now(strip: Rgb, column: int, value: float, values: Float[np.ndarray, " n"]) -> None:
+    import cv2
+
+    strip[:, column] = INK
+    row = int(_rows(np.array([value]), values)[0])
+    cv2.circle(strip, (column, row), 4, INK, -1, cv2.LINE_AA)
+
+
+def _headline(scores: Scores, index: int, time: float, width: int, abnormal: bool) -> Rgb:
+    head = np.full((HEAD, width, 3), PAPER, np.uint8)
+    minutes, seconds = divmod(time, 60)
+    left = f"{int(minutes)}:{seconds:04.1f}  frame {index}"
+    right = f"score {scores.values[index]:.3g} ({scores.smoothing.name})"
+    text(head, left, 6, HEAD - 7, INK, 10)
+    start = width - 6 - text_width(right, 10)
+    end = 6 + text_width(left, 10)
+    if start > end + 12:
+        text(head, right, start, HEAD - 7, INK, 10)
+    if abnormal and end + 18 + text_width("abnormal", 10) < start:
+        text(head, "abnormal", end + 18, HEAD - 7, TRUTH, 10)
+    return head
+
+
+def _outline(picture: Rgb) -> None:
+    picture[:3], picture[-3:] = TRUTH, TRUTH
+    picture[:, :3], picture[:, -3:] = TRUTH, TRUTH

@@ -1,0 +1,105 @@
+"""Writing files so that a kill or a full disk leaves the old file or the new, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vadistill.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, suffix: str | None = None) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place when the block ends well.
+
+    The temporary name keeps the ending of ``path`` (or ``suffix``), for writers that go by it.
+    Raises WeightsError when the folder cannot be written or the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.stem}.", suffix=suffix or path.suffix
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: Exception) -> WeightsError:
+    """The one line for a file that could not be written: a full disk, a read-only folder, …"""
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return WeightsError(
+        f"cannot write {path} ({reason})",
+        expected="a writable folder with enough free space",
+        fix="free some space or choose another output path; what was there before is unchanged",
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write named tensors and string metadata, atomically; raises WeightsError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(on_cpu, temporary, metadata)
+        except SafetensorError as error:
+            raise unwritable(path, error) from error
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Named tensors and metadata of a safetensors file; raises WeightsError."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise WeightsError(
+            f"no weight file at {path}", expected="a .safetensors file", fix="check the path"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path} is not a readable safetensors file ({str(error).splitlines()[0]})",
+            expected="a whole .safetensors file",
+            fix="write or copy it again",
+        ) from error
+
+
+def content_hash(*parts: bytes | str | Path) -> str:
+    """A 16-digit hash of bytes, strings and the contents of files, in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            digest.update(hashlib.sha256(part.read_bytes()).digest())
+        else:
+            data = part.encode() if isinstance(part, str) else part
+            digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,97 @@
+"""Optical flow between two frames: DIS (OpenCV) by default, RAFT (torchvision) by name.
+
+DIS: Kroeger et al. 2016, "Fast optical flow using dense inverse search".
+RAFT: Teed and Deng 2020, "RAFT: recurrent all-pairs field transforms for optical flow".
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from vadistill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FLOWS = ("dis", "dis-ultrafast", "raft_small", "raft_large")
+Picture = UInt8[np.ndarray, "h w 3"]
+FlowField = Float32[np.ndarray, "h w 2"]
+Flow = Callable[[Picture, Picture], FlowField]
+"""From RGB frames a and b of one size: how far each pixel of a moves to the right and down until b,
+in pixels per frame."""
+
+RAFT_LEAST = 128
+"""Smallest side that RAFT takes: its correlation pyramid has four levels below an eighth."""
+
+
+def build_flow(
+    name: str = "dis", *, weights: str | Path | None = None, device: str = "auto"
+) -> Flow:
+    """The flow of this name; raises ConfigError, and WeightsError where RAFT has no weights.
+
+    ``weights`` is a local state dict for RAFT; without it torchvision downloads its own.
+    ``device`` is where RAFT runs.
+    """
+    if name not in FLOWS:
+        near = difflib.get_close_matches(name, FLOWS, n=2, cutoff=0.4)
+        raise ConfigError(
+            f"optical flow '{name}'",
+            expected=f"one of {', '.join(FLOWS)}",
+            fix=f"did you mean {' or '.join(near)}?" if near else "choose one of them",
+        )
+    if not name.startswith("dis"):
+        from vadistill.torchvision_cpu import pretrained
+        from vadistill.training import pick_device
+
+        target = pick_device(device)
+        return RAFT(pretrained(f"optical_flow.{name}", weights).to(target))
+    if weights is not None:
+        raise ConfigError(
+            f"weights for '{name}'", expected="no weights: DIS has none", fix="use raft_small"
+        )
+    return DIS(fast=name == "dis-ultrafast")
+
+
+class DIS:
+    """Dense inverse search on grey pictures, at OpenCV's fast or ultrafast preset."""
+
+    def __init__(self, *, fast: bool) -> None:
+        import cv2
+
+        self._search = cv2.DISOpticalFlow.create(
+            cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST if fast else cv2.DISOPTICAL_FLOW_PRESET_FAST
+        )
+
+    def __call__(self, a: Picture, b: Picture) -> FlowField:
+        import cv2
+
+        grey_a, grey_b = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (a, b))
+        start = np.zeros((*grey_a.shape, 2), np.float32)
+        return np.asarray(self._search.calc(grey_a, grey_b, start), np.float32)
+
+
+class RAFT:
+    """A torchvision RAFT; pictures are padded with their edges to multiples of 8 and cut back."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network.eval()
+
+    def __call__(self, a: Picture, b: Picture) -> FlowField:
+        import torch
+        from torch.nn import functional
+
+        height, width = a.shape[:2]
+        down = max(RAFT_LEAST, -(-height // 8) * 8) - height
+        right = max(RAFT_LEAST, -(-width // 8) * 8) - width
+        device = next(self.network.parameters()).device
+        with torch.inference_mode():
+            pair = torch.from_numpy(np.stack([a, b])).to(device).permute(0, 3, 1, 2)
+            pair = functional.pad(pair.float() / 127.5 - 1, (0, right, 0, down), mode="replicate")
+            flow = self.network(pair[:1], pair[1:])[-1][0, :, :height, :width]
+        return flow.permute(1, 2, 0).contiguous().float().cpu().numpy()

@@ -1,0 +1,152 @@
+"""Localisers: where the foreground objects of a frame are."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Iterable
+from typing import Any, get_args, get_type_hints
+
+from vadistill.errors import ConfigError
+from vadistill.objects.base import Boxes, Localiser
+from vadistill.objects.merge import clip_boxes, merge
+
+__all__ = ["LOCALISERS", "Boxes", "Localiser", "build", "clip_boxes", "merge"]
+
+LOCALISERS: dict[str, tuple[str, str]] = {
+    "background": ("vadistill.objects.background:Background", ""),
+    "motion": ("vadistill.objects.motion_gradients:MotionGradients", "preset"),
+    "detector": ("vadistill.objects.detector:ObjectDetector", "model"),
+    "boxes": ("vadistill.objects.boxes_file:BoxesFile", "paths"),
+}
+"""Each localiser's class and the setting that the text after ``name:`` gives; '' takes none."""
+
+
+def build(spec: str | dict[str, Any]) -> Localiser:
+    """Make a localiser from text, or from what ``describe`` gave; raises ConfigError.
+
+    Text is ``name``, ``name:argument`` or either with settings behind a question mark:
+    ``background?threshold=18``, ``motion:avenue``, ``boxes:train.csv,test.csv``,
+    ``detector:yolox_nano.onnx?tiles=3x2&score=0.25``.  Localisers joined by ``+`` each add what
+    those before missed: ``detector:yolox_nano.onnx+motion:avenue``.
+    """
+    if isinstance(spec, dict):
+        return _from_dict(spec)
+    parts = _parts(spec)
+    if len(parts) > 1:
+        return _from_dict({"name": "union", "parts": parts})
+    name, argument, settings = _parse(parts[0])
+    _, option = _entry(name)
+    if argument:
+        if not option:
+            raise ConfigError(
+                f"localiser '{name}:{argument}'",
+                expected=f"'{name}' without an argument",
+                fix=f"write '{name}', or settings as in {name}?key=value",
+            )
+        settings[option] = argument
+    return _from_dict({"name": name, **settings})
+
+
+def _from_dict(described: dict[str, Any]) -> Localiser:
+    settings = {key: value for key, value in described.items() if key != "name"}
+    name = str(described.get("name", ""))
+    if name == "union":
+        from vadistill.objects.merge import Union, UnionSettings
+
+        parts = [build(part) for part in settings.pop("parts", ())]
+        return Union(parts, _settings(UnionSettings, settings, name))
+    module, attribute = _entry(name)[0].split(":")
+    made = getattr(importlib.import_module(module), attribute)
+    return made(_settings(made.Settings, settings, name))
+
+
+def _parts(spec: str) -> list[str]:
+    """Split at ``+``, except where the text behind it goes on with a file's name."""
+    parts: list[str] = []
+    for piece in spec.split("+"):
+        continues = parts and ":" in parts[-1] and _parse(piece)[0] not in LOCALISERS
+        if continues:
+            parts[-1] += f"+{piece}"
+        else:
+            parts.append(piece)
+    return parts
+
+
+def _parse(text: str) -> tuple[str, str, dict[str, Any]]:
+    head, _, tail = text.strip().partition("?")
+    name, _, argument = head.partition(":")
+    settings: dict[str, Any] = {}
+    for pair in tail.split("&") if tail else ():
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"'{pair}' in localiser '{text}'",
+                expected="settings as key=value joined by '&'",
+                fix=f"write {head}?key=value",
+            )
+        settings[key.strip()] = value.strip()
+    return name.strip(), argument.strip(), settings
+
+
+def _entry(name: str) -> tuple[str, str]:
+    if name not in LOCALISERS:
+        raise ConfigError(
+            f"localiser '{name}'",
+            expected=f"one of {', '.join(LOCALISERS)}, or several joined by '+'",
+            fix=_nearest(name, LOCALISERS),
+        )
+    return LOCALISERS[name]
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), n=2, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else "choose one of them"
+
+
+def _settings(kind: type[Any], values: dict[str, Any], name: str) -> Any:
+    """A settings dataclass from JSON or text values; raises ConfigError."""
+    types = get_type_hints(kind)
+    names = [f.name for f in dataclasses.fields(kind)]
+    for key in values:
+        if key not in names:
+            raise ConfigError(
+                f"setting '{key}' of localiser '{name}'",
+                expected=f"one of {', '.join(names)}",
+                fix=_nearest(key, names),
+            )
+    return kind(
+        **{key: _typed(value, types[key], f"{name}.{key}") for key, value in values.items()}
+    )
+
+
+def _typed(value: Any, wanted: Any, where: str) -> Any:
+    """``value`` as the type that a settings field states."""
+    try:
+        if wanted in (int, float):
+            return wanted(value)
+        if wanted is bool:
+            if str(value).lower() not in ("true", "false", "1", "0"):
+                raise ValueError
+            return str(value).lower() in ("true", "1")
+        if wanted is str:
+            return str(value)
+        if wanted == tuple[str, ...]:
+            return tuple(value.split(",") if isinstance(value, str) else value)
+        if wanted == tuple[int, int]:
+            columns, rows = value.split("x") if isinstance(value, str) else value
+            return int(columns), int(rows)
+    except (TypeError, ValueError):
+        kind = "3x2" if wanted == tuple[int, int] else getattr(wanted, "__name__", str(wanted))
+        raise ConfigError(
+            f"{where} = {value!r}", expected=f"a value such as {kind}", fix="correct the setting"
+        ) from None
+    choices = get_args(wanted)
+    if choices and value not in choices:
+        raise ConfigError(
+            f"{where} = {value!r}",
+            expected=f"one of {', '.join(map(str, choices))}",
+            fix=_nearest(str(value), map(str, choices)),
+        )
+    return value

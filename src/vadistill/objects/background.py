@@ -1,0 +1,290 @@
+"""Foreground as the difference to the empty scene: the default localiser; needs no weights.
+
+The empty scene is the median of training frames.  Differences count relative to the scene's
+brightness (a contrast, as the eye sees it), so that people before a dark lawn are as whole as
+people on a light path.  People who touch each other are cut apart where their silhouette is narrow;
+how large one object is at each height of the picture is learned from training video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from vadistill.errors import ConfigError
+from vadistill.objects.base import Boxes, Localiser
+from vadistill.objects.merge import NO_BOXES, clip_boxes
+from vadistill.objects.scene import (
+    SAMPLES,
+    LearnedScene,
+    Picture,
+    RunningScene,
+    choose,
+    median,
+)
+from vadistill.objects.silhouettes import ObjectSizes, split
+
+if TYPE_CHECKING:
+    from vadistill.datasets import Clip, Dataset
+    from vadistill.video import VideoInfo
+    from vadistill.windows import Triplet
+
+REFERENCE_PIXELS = 360 * 240
+"""The picture size that areas and kernel sides are stated for; other sizes scale them."""
+
+
+@dataclass(frozen=True)
+class BackgroundSettings:
+    """Settings of ``Background``.  Pixels are those of a 360x240 picture and scale with it."""
+
+    threshold: float = 22.0
+    """Difference from which a pixel is foreground, in grey levels on a scene of brightness 130."""
+    strong: float = 30.0
+    """An object has pixels above this difference: at least ``strong_share`` of its own."""
+    strong_share: float = 0.2
+    adaptation: float = 60.0
+    """Grey level added to the scene's brightness before differences are divided by it."""
+    blur: int = 3
+    """Side of the Gaussian kernel before the threshold, in pixels."""
+    close: int = 5
+    """Height of the closing kernel, in pixels; it is 0.6 times as wide, for people are upright."""
+    min_area: int = 60
+    """Smallest foreground area of an object, in pixels."""
+    split: bool = True
+    """Cut silhouettes of several objects apart."""
+    max_side: int = 640
+    """Larger pictures are analysed at this longest side (pixels as they are)."""
+    frames_per_update: int = 4
+    """The scene follows the video by at most one grey level each time this many frames passed."""
+    patience: int = 10
+    """Under foreground the scene follows this many times more slowly."""
+    crowded: float = 0.3
+    """Foreground share of a first frame above which the learned scene is taken not to fit."""
+    scenes: int = 8
+    """Most different cameras to keep from training."""
+    train_frames: int = 6000
+    """Most training frames to decode, shared out to at most 40 clips."""
+
+    def __post_init__(self) -> None:
+        counts = ("blur", "close", "min_area", "max_side", "frames_per_update", "patience")
+        low = [n for n in (*counts, "scenes", "train_frames") if getattr(self, n) < 1]
+        low += [n for n in ("threshold", "adaptation", "crowded") if getattr(self, n) <= 0]
+        for name in low:
+            raise ConfigError(
+                f"{name} {getattr(self, name)}", expected="a positive number", fix="leave it out"
+            )
+        if self.threshold > self.strong:
+            raise ConfigError(
+                f"threshold {self.threshold:g} above strong {self.strong:g}",
+                expected="threshold <= strong",
+                fix="raise strong too",
+            )
+
+
+class Background(Localiser):
+    """Bounding boxes of what differs from the empty scene.
+
+    ``fit`` learns one empty scene for each camera and picture size.  At a video's first frame the
+    nearest one is taken; if none fits, or none was learned, the median of the first frames is, and
+    replaces the first frame as it gets better.
+    """
+
+    Settings = BackgroundSettings
+
+    def __init__(self, settings: BackgroundSettings | None = None) -> None:
+        self.settings = settings or BackgroundSettings()
+        self.scenes: list[LearnedScene] = []
+        self.sizes: ObjectSizes | None = None
+        self._scene: RunningScene | None = None
+
+    def start(self, info: VideoInfo) -> None:
+        self._scene = None
+
+    def boxes(self, window: Triplet) -> Boxes:
+        return self.boxes_beyond(window, NO_BOXES)
+
+    def boxes_beyond(self, window: Triplet, known: Boxes) -> Boxes:
+        """Boxes of foreground outside ``known``."""
+        image = window.current.image
+        small = self._shrink(image)
+        if self._scene is None or self._scene.is_foreign:
+            self._scene = self._begin((image.shape[1], image.shape[0]), small)
+        contrast = self._contrast(small, self._scene.picture)
+        mask = self._mask(contrast)
+        self._scene.follow(small, mask)
+        scale = small.shape[1] / image.shape[1]
+        for x1, y1, x2, y2 in known * scale:
+            mask[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1] = 0
+        height, width = image.shape[:2]
+        return clip_boxes(self._components(mask, contrast, self.sizes) / scale, width, height)
+
+    # -- one frame -----------------------------------------------------------------------------
+
+    def _begin(self, size: tuple[int, int], small: Picture) -> RunningScene:
+        known = choose(self.scenes, size, small)
+        if known:
+            share = self._mask(self._contrast(small, known.picture)).mean()
+            known = known if share <= self.settings.crowded else None
+        return RunningScene(
+            picture=known.picture if known else small,
+            learned=known is not None,
+            frames_per_update=self.settings.frames_per_update,
+            patience=self.settings.patience,
+        )
+
+    def _shrink(self, image: Picture) -> UInt8[np.ndarray, "a b 3"]:
+        import cv2
+
+        scale = self.settings.max_side / max(image.shape[:2])
+        if scale >= 1:
+            return image
+        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+    def _contrast(self, image: Picture, scene: Picture) -> Float32[np.ndarray, "h w"]:
+        """Largest difference of the channels, as it would be on a scene of brightness 130."""
+        import cv2
+
+        difference = brightest(cv2.absdiff(image, scene))
+        side = odd(self.settings.blur, image)
+        smooth = cv2.GaussianBlur(difference, (side, side), 0)
+        gain = cv2.LUT(brightest(scene), brightness_gain(self.settings.adaptation))
+        return cv2.multiply(smooth, gain, dtype=cv2.CV_32F)
+
+    def _mask(self, contrast: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+        import cv2
+
+        mask = (contrast > self.settings.threshold).astype(np.uint8)
+        tall, wide = odd(self.settings.close, contrast), odd(0.6 * self.settings.close, contrast)
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, tall))
+        return cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
+
+    def _components(
+        self,
+        mask: UInt8[np.ndarray, "h w"],
+        contrast: Float32[np.ndarray, "h w"],
+        sizes: ObjectSizes | None,
+        *,
+        cut: bool = True,
+    ) -> Boxes:
+        import cv2
+
+        area = self.settings.min_area * mask.size / REFERENCE_PIXELS
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        found: list[tuple[int, int, int, int]] = []
+        for label in range(1, len(stats)):
+            x, y, w, h, pixels = (int(v) for v in stats[label])
+            if pixels < area:
+                continue
+            silhouette: Bool[np.ndarray, "a b"] = labels[y : y + h, x : x + w] == label
+            values = contrast[y : y + h, x : x + w][silhouette]
+            if (values > self.settings.strong).mean() < self.settings.strong_share:
+                continue
+            if cut and self.settings.split:
+                typical = None
+                if sizes:
+                    wide, tall = sizes.at((y + h) / len(mask))
+                    typical = (wide * len(mask), tall * len(mask))
+                found += split(silhouette, x, y, typical=typical, min_area=area)
+            else:
+                found.append((x, y, x + w, y + h))
+        return np.asarray(found, np.float32).reshape(-1, 4)
+
+    # -- learning ------------------------------------------------------------------------------
+
+    def fit(self, train: Dataset) -> None:
+        """Learn the empty scenes and the sizes of objects from at most ``train_frames`` frames."""
+        from vadistill.progress import progress
+
+        step = -(-len(train.clips) // 40) or 1
+        clips = train.clips[::step]
+        groups: list[list[LearnedScene]] = []
+        objects: list[Float32[np.ndarray, "n 3"]] = []
+        with progress("empty scene", len(clips)) as advance:
+            for clip in clips:
+                sampled = self._sample(clip, self.settings.train_frames // len(clips))
+                if sampled is not None:
+                    size, frames = sampled
+                    scene = median(frames)
+                    objects += self._measure(frames, scene)
+                    near = (g for g in groups if choose(g[:1], size, scene))
+                    group = next(near, None)
+                    if group is None:
+                        groups.append(group := [])
+                    group.append(LearnedScene(size, scene))
+                advance()
+        groups.sort(key=len, reverse=True)
+        self.scenes = [
+            LearnedScene(group[0].size, median([s.picture for s in group]))
+            for group in groups[: self.settings.scenes]
+        ]
+        self.sizes = ObjectSizes.learn(np.concatenate([np.zeros((0, 3), np.float32), *objects]))
+
+    def _sample(self, clip: Clip, most: int) -> tuple[tuple[int, int], list[Picture]] | None:
+        """Evenly spaced frames at analysis size, at most 2 x SAMPLES, in constant memory."""
+        frames: list[Picture] = []
+        stride, size = 1, (0, 0)
+        for frame in clip.open():
+            if frame.index >= most and frames:
+                break
+            if frame.index % stride == 0:
+                size = (frame.image.shape[1], frame.image.shape[0])
+                frames.append(self._shrink(frame.image))
+            if len(frames) == 2 * SAMPLES:
+                frames, stride = frames[::2], stride * 2
+        return (size, frames) if frames else None
+
+    def _measure(
+        self, frames: list[Picture], scene: Picture
+    ) -> Iterator[Float32[np.ndarray, "n 3"]]:
+        """Bottom, width and height of the uncut silhouettes, as shares of the picture's height."""
+        for frame in frames:
+            contrast = self._contrast(frame, scene)
+            boxes = self._components(self._mask(contrast), contrast, None, cut=False)
+            sides = boxes[:, 2:] - boxes[:, :2]
+            yield np.concatenate([boxes[:, 3:], sides], axis=1) / np.float32(len(frame))
+
+    # -- saving --------------------------------------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "background", **asdict(self.settings)}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        learned: dict[str, np.ndarray] = {}
+        for i, scene in enumerate(self.scenes):
+            learned |= {f"scene{i}": scene.picture, f"size{i}": np.array(scene.size, np.int32)}
+        return learned | ({"objects": self.sizes.table} if self.sizes else {})
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        self.scenes = []
+        while f"scene{len(self.scenes)}" in arrays:
+            i = len(self.scenes)
+            width, height = (int(v) for v in arrays[f"size{i}"])
+            self.scenes.append(LearnedScene((width, height), arrays[f"scene{i}"]))
+        self.sizes = ObjectSizes(arrays["objects"]) if "objects" in arrays else None
+
+
+def brightest(picture: Picture) -> UInt8[np.ndarray, "h w"]:
+    """The largest of the three channels."""
+    import cv2
+
+    red, green, blue = cv2.split(picture)
+    return cv2.max(cv2.max(red, green), blue)
+
+
+@lru_cache
+def brightness_gain(adaptation: float) -> Float32[np.ndarray, " levels"]:
+    """Factor of a difference for each brightness of the scene; 1 at 130."""
+    levels = np.arange(256, dtype=np.float32)
+    return ((adaptation + 130) / (adaptation + levels)).astype(np.float32)
+
+
+def odd(pixels: float, picture: np.ndarray) -> int:
+    """The odd kernel side that corresponds to ``pixels`` on a 360x240 picture."""
+    scaled = pixels * (picture.shape[0] * picture.shape[1] / REFERENCE_PIXELS) ** 0.5
+    return max(1, 2 * round((scaled - 1) / 2) + 1)

@@ -1,0 +1,324 @@
+"""Scores of a video: one finite number a frame, with boxes where a detector has them.
+
+Raw scores are what a detector says.  Smoothing and calibration are separate, named steps, so that
+every figure can state which were applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from vadistill.errors import ConfigError, DataError
+from vadistill.files import replacing, write_json
+
+NO_BOXES = np.zeros((0, 4), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameScore:
+    """The anomaly score of one frame, higher is more anomalous."""
+
+    index: int
+    """0-based frame number."""
+    time: float
+    """Seconds from the start of the video."""
+    score: float
+    boxes: Float32[np.ndarray, "n 4"] = field(default_factory=lambda: NO_BOXES)
+    """x1, y1, x2, y2 in pixels of the video; x2 and y2 are exclusive."""
+    box_scores: Float32[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0, np.float32))
+    map: Float32[np.ndarray, "h w"] | None = None
+    """Anomaly map over the whole frame at any resolution, or None."""
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """How frame scores are smoothed over time; part of a protocol's name.
+
+    ``average``: moving average of ``width`` frames, centred, edges replicated (CAFE's; it looks
+    ``width // 2`` frames ahead).  ``gaussian``: centred Gaussian of standard deviation ``width``.
+    ``causal``: mean of the last ``width`` frames, for live use.  ``none``: raw scores.
+    """
+
+    kind: Literal["none", "average", "gaussian", "causal"] = "none"
+    width: float | int = 0
+
+    @property
+    def name(self) -> str:
+        """Such as ``raw``, ``average10``, ``gaussian3``, ``causal10``."""
+        return "raw" if self.kind == "none" else f"{self.kind}{self.width:g}"
+
+    @classmethod
+    def parse(cls, name: str) -> Smoothing:
+        """The inverse of ``name``; raises ConfigError."""
+        if name in ("raw", "none"):
+            return cls()
+        for kind in ("average", "gaussian", "causal"):
+            number = name.removeprefix(kind)
+            if number != name:
+                try:
+                    width = float(number)
+                except ValueError:
+                    break
+                if width > 0 and (kind == "gaussian" or width == int(width)):
+                    return cls(kind, width)
+        raise ConfigError(
+            f"smoothing '{name}'",
+            expected="raw, averageN, gaussianS or causalN, such as average10",
+            fix="correct the name",
+        )
+
+    def apply(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Smooth the scores of one video."""
+        values = np.asarray(values, np.float64)
+        if self.kind == "none" or len(values) == 0:
+            return values
+        if self.kind == "gaussian":
+            radius = int(np.ceil(4 * self.width))
+            offsets = np.arange(-radius, radius + 1)
+            kernel = np.exp(-0.5 * (offsets / self.width) ** 2)
+            before = after = radius
+        else:
+            width = int(self.width)
+            kernel = np.ones(width)
+            after = 0 if self.kind == "causal" else width // 2
+            before = width - 1 - after
+        padded = np.pad(values, (before, after), mode="edge")
+        return np.convolve(padded, kernel[::-1] / kernel.sum(), mode="valid")
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Quantiles of the frame scores of normal training video: turns a raw score into a share."""
+
+    quantiles: Float[np.ndarray, " q"]
+
+    @classmethod
+    def fit(cls, values: Iterable[float], size: int = 1001) -> Calibration:
+        """Keep ``size`` evenly spaced quantiles of normal scores; raises DataError if none."""
+        scores = np.asarray(list(values), np.float64)
+        if len(scores) == 0:
+            raise DataError(
+                "no frames to calibrate on",
+                expected="at least one normal frame",
+                fix="fit on more video",
+            )
+        return cls(np.quantile(scores, np.linspace(0, 1, size)))
+
+    def __call__(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Share of normal training frames that score lower, in [0, 1]."""
+        grid = np.linspace(0, 1, len(self.quantiles))
+        below = np.interp(values, self.quantiles, grid)
+        return np.where(np.asarray(values) <= self.quantiles[0], 0.0, below)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A stretch above a threshold: ``start`` and ``end`` in seconds, ``peak`` the top score."""
+
+    start: float
+    end: float
+    peak: float
+    first: int
+    """Index of the first frame."""
+    last: int
+    """Index of the last frame, inclusive."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """All frame scores of one video, in order; index i is frame i."""
+
+    video: str
+    frames: Sequence[FrameScore]
+    fps: float | int
+    system: str = ""
+    smoothing: Smoothing = field(default_factory=Smoothing)
+    calibration: Calibration | None = None
+    _smoothed: Float[np.ndarray, " n"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[FrameScore]:
+        return iter(self.frames)
+
+    @property
+    def raw(self) -> Float[np.ndarray, " n"]:
+        """Unsmoothed scores."""
+        return np.array([f.score for f in self.frames], np.float64)
+
+    @property
+    def values(self) -> Float[np.ndarray, " n"]:
+        """Scores after the smoothing that this object states."""
+        return self.raw if self._smoothed is None else self._smoothed
+
+    @property
+    def times(self) -> Float[np.ndarray, " n"]:
+        """Seconds from the start of the video."""
+        return np.array([f.time for f in self.frames], np.float64)
+
+    @property
+    def calibrated(self) -> Float[np.ndarray, " n"]:
+        """Share of normal training frames below each value, in [0, 1]; raises DataError."""
+        if self.calibration is None:
+            raise DataError(
+                f"scores of {self.video} carry no calibration",
+                expected="scores from a fitted detector",
+                fix="score the video again",
+            )
+        return self.calibration(self.values)
+
+    def smooth(self, smoothing: Smoothing | str) -> Scores:
+        """These scores smoothed from raw by ``smoothing``, such as ``average10``."""
+        named = Smoothing.parse(smoothing) if isinstance(smoothing, str) else smoothing
+        return replace(self, smoothing=named, _smoothed=named.apply(self.raw))
+
+    def events(
+        self, *, threshold: float | None = None, false_alarms_per_day: float | int = 1.0
+    ) -> list[Event]:
+        """Stretches of frames at or above a threshold of the values.
+
+        Without ``threshold`` it is the calibrated level that normal training footage passes in
+        ``false_alarms_per_day`` frames a day, at most its highest score.
+        """
+        if threshold is None:
+            if self.calibration is None:
+                raise DataError(
+                    f"scores of {self.video} carry no calibration",
+                    expected="a threshold or calibrated scores",
+                    fix="pass threshold=…",
+                )
+            share = 1 - false_alarms_per_day / (86400 * max(self.fps, 1e-6))
+            quantiles = self.calibration.quantiles
+            threshold = float(np.quantile(quantiles, np.clip(share, 0, 1)))
+        above = np.concatenate([[False], self.values >= threshold, [False]])
+        edges = np.flatnonzero(above[1:] != above[:-1])
+        times, step = self.times, 1 / self.fps if self.fps > 0 else 0.0
+        return [
+            Event(
+                start=float(times[a]),
+                end=float(times[b - 1] + step),
+                peak=float(self.values[a:b].max()),
+                first=int(a),
+                last=int(b - 1),
+            )
+            for a, b in zip(edges[::2], edges[1::2], strict=True)
+        ]
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Per-frame columns: video, frame, time, score, smoothed and, if known, calibrated."""
+        table: dict[str, np.ndarray] = {
+            "video": np.array([self.video] * len(self)),
+            "frame": np.array([f.index for f in self.frames], np.int64),
+            "time": self.times,
+            "score": self.raw,
+            "smoothed": self.values,
+        }
+        if self.calibration is not None:
+            table["calibrated"] = self.calibrated
+        return table
+
+    def box_columns(self) -> dict[str, np.ndarray]:
+        """Per-box columns: frame, x1, y1, x2, y2, score."""
+        counts = [len(f.boxes) for f in self.frames]
+        boxes = np.concatenate([NO_BOXES, *(f.boxes for f in self.frames)])
+        scores = np.concatenate([np.zeros(0), *(f.box_scores for f in self.frames)])
+        table: dict[str, Any] = {
+            "frame": np.repeat(np.array([f.index for f in self.frames], np.int64), counts)
+        }
+        table |= {name: boxes[:, i] for i, name in enumerate(("x1", "y1", "x2", "y2"))}
+        return table | {"score": scores}
+
+
+TABLE_FORMATS = (".csv", ".parquet", ".json")
+
+
+def write_scores(path: Path, scores: Sequence[Scores]) -> None:
+    """Write the frame scores of some videos as one table: .csv, .parquet or .json by the ending.
+
+    Raises ConfigError for another ending, WeightsError when the file cannot be written.
+    """
+    if path.suffix not in TABLE_FORMATS:
+        raise ConfigError(
+            f"score file '{path.name}'",
+            expected=f"an ending of {', '.join(TABLE_FORMATS)}",
+            fix="rename it",
+        )
+    parts = [s.columns() for s in scores]
+    names = [n for n in (parts[0] if parts else {}) if all(n in p for p in parts)]
+    table = {name: np.concatenate([p[name] for p in parts]) for name in names}
+    if path.suffix == ".json":
+        videos = [
+            {
+                "video": s.video,
+                "fps": s.fps,
+                "system": s.system,
+                "smoothing": asdict(s.smoothing),
+                **{k: v.tolist() for k, v in s.columns().items() if k != "video"},
+            }
+            for s in scores
+        ]
+        write_json(path, {"videos": videos})
+    elif path.suffix == ".csv":
+        import csv
+
+        with replacing(path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(table)
+            writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
+    else:
+        import pyarrow
+        from pyarrow import parquet
+
+        with replacing(path) as temporary:
+            parquet.write_table(pyarrow.table(table), temporary)
+
+
+def read_scores(path: Path) -> dict[str, Float[np.ndarray, " n"]]:
+    """Raw scores by video from a .csv or .parquet that ``write_scores`` wrote; raises DataError."""
+    try:
+        if path.suffix == ".parquet":
+            from pyarrow import parquet
+
+            table = parquet.read_table(path).to_pydict()
+            videos, frames, values = table["video"], table["frame"], table["score"]
+        else:
+            import csv
+
+            with path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            videos = [r["video"] for r in rows]
+            frames = [int(r["frame"]) for r in rows]
+            values = [float(r["score"]) for r in rows]
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{path} is not a score table ({error})",
+            expected="columns video, frame, score",
+            fix="write it with 'vadistill score'",
+        ) from error
+    found: dict[str, list[tuple[int, float]]] = {}
+    for video, frame, value in zip(videos, frames, values, strict=True):
+        found.setdefault(video, []).append((frame, value))
+    return {v: check_complete(v, rows) for v, rows in found.items()}
+
+
+def check_complete(video: str, rows: list[tuple[int, float]]) -> Float[np.ndarray, " n"]:
+    """Scores in frame order if each frame from 0 has exactly one finite score; raises DataError."""
+    rows = sorted(rows)
+    frames: Int[np.ndarray, " n"] = np.array([f for f, _ in rows])
+    values = np.array([v for _, v in rows], np.float64)
+    if not np.array_equal(frames, np.arange(len(rows))) or not np.isfinite(values).all():
+        raise DataError(
+            f"scores of {video} have missing, doubled or non-finite frames",
+            expected="one finite score for every frame from 0",
+            fix="score the video again",
+        )
+    return values

@@ -1,0 +1,13 @@
+"""CAFE: distillation of high-level features on normal foreground patches."""
+
+from vadistill.systems.cafe.detector import (
+    Cafe,
+    Config,
+    avenue,
+    compact,
+    demo,
+    ped2,
+    shanghaitech,
+)
+
+__all__ = ["Cafe", "Config", "avenue", "compact", "demo", "ped2", "shanghaitech"]

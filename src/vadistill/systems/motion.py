@@ -1,0 +1,110 @@
+"""``motion``: the baseline without weights that every learned system must beat.
+
+specs: foreground boxes from a background model; an object's score is a high percentile of its
+optical flow's speed, a frame's the maximum of its objects'.  Fitting learns the empty scene and
+calibrates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from vadistill import objects
+from vadistill.detector import Detector, pack_localiser, unpack_localiser
+from vadistill.flow import build_flow
+from vadistill.progress import progress
+from vadistill.scores import Calibration, FrameScore
+from vadistill.windows import triplets
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vadistill.datasets import Dataset
+    from vadistill.video import VideoSource
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the baseline."""
+
+    localiser: str = "background"
+    """Any localiser of ``vadistill.objects``, such as ``background`` or ``boxes:FILE``."""
+    flow: str = "dis"
+    percentile: float = 95.0
+    """Percentile of the flow speed within a box, 0 to 100."""
+    frames: int = 300
+    """Training frames that the calibration scores: the first ones of every clip."""
+    smoothing: str = "gaussian3"
+    """The protocol's smoothing; applied by whoever evaluates, never by ``stream``."""
+
+
+class Motion(Detector):
+    """Speed of the fastest moving object of each frame, in pixels a frame."""
+
+    name = "motion"
+    supervision = "one-class"
+    lookahead = 1
+    RECIPES: ClassVar[Mapping[str, Any]] = {"default": Config}
+
+    def __init__(self, config: Config | None = None, *, device: str = "cpu") -> None:
+        self.config = config or Config()
+        self.localiser = objects.build(self.config.localiser)
+        self.flow = build_flow(self.config.flow)
+
+    def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
+        self.localiser.fit(train)
+        scores: list[float] = []
+        per_clip = max(1, -(-self.config.frames // len(train)))
+        with progress("calibration", len(train)) as advance:
+            for clip in train:
+                scores += [s.score for s in islice(self._stream(clip.open()), per_clip)]
+                advance()
+        self.calibration = Calibration.fit(scores)
+
+    def stream(self, source: VideoSource) -> Iterator[FrameScore]:
+        self.require_fitted()
+        yield from self._stream(source)
+
+    def _stream(self, source: VideoSource) -> Iterator[FrameScore]:
+        self.localiser.start(source.info)
+        speed: np.ndarray | None = None
+        for window in triplets(source):
+            boxes = self.localiser.boxes(window)
+            if not window.is_last or speed is None:
+                flow = self.flow(window.current.image, window.next.image)
+                speed = np.hypot(flow[..., 0], flow[..., 1])
+            values = np.array(
+                [self._box_score(speed, *map(int, box)) for box in boxes.round()], np.float32
+            )
+            yield FrameScore(
+                index=window.current.index,
+                time=window.current.time,
+                score=float(values.max(initial=0.0)),
+                boxes=boxes,
+                box_scores=values,
+            )
+
+    def _box_score(self, speed: np.ndarray, x1: int, y1: int, x2: int, y2: int) -> float:
+        part = speed[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+        if part.size == 0:
+            return 0.0
+        rank = min(int(part.size * self.config.percentile / 100), part.size - 1)
+        return float(np.partition(part, rank, axis=None)[rank])
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors, described = pack_localiser(self.localiser)
+        return tensors, {"config": asdict(self.config), "localiser": described}
+
+    @classmethod
+    def restore(
+        cls, tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
+    ) -> Motion:
+        detector = cls(replace(Config(), **facts["config"]))
+        detector.localiser = unpack_localiser(tensors, facts["localiser"])
+        return detector

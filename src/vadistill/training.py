@@ -1,0 +1,161 @@
+"""Helpers that every training loop shares: seeds, device, precision, checkpoints, log, progress.
+
+There is no trainer here: each system's loop stays visible in its own module.  All random draws of a
+loop are functions of (seed, step), so a run that was killed and resumed repeats what an unbroken
+run does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vadistill.errors import ConfigError, WeightsError
+from vadistill.files import read_safetensors, write_safetensors
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def seeded_generator(seed: int, *stream: int) -> torch.Generator:
+    """A CPU generator that depends on ``seed`` and the numbers of ``stream`` alone."""
+    mixed = np.random.SeedSequence([seed, *stream]).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(mixed[0]) << 31 ^ int(mixed[1]))
+
+
+def pick_device(device: str) -> torch.device:
+    """``auto`` is CUDA where there is a GPU and the CPU otherwise; raises ConfigError."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in ("cpu", "cuda"):
+        raise ConfigError(
+            f"device '{device}'", expected="auto, cpu or cuda", fix="pass --device auto"
+        )
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "device 'cuda', but PyTorch sees no GPU",
+            expected="a CUDA build of PyTorch and a GPU",
+            fix="pass --device cpu or auto",
+        )
+    return torch.device(device)
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 matrix products have their own hardware (AMX, AVX-512 BF16; any recent GPU)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Mixed precision context: ``auto`` is bf16 where the hardware has it and fp32 elsewhere."""
+    enabled = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def epoch_batches(count: int, batch: int, *, seed: int, epoch: int) -> list[Tensor]:
+    """Index batches of one epoch in the order that (seed, epoch) fixes; the last may be short."""
+    order = torch.randperm(count, generator=seeded_generator(seed, epoch))
+    return list(order.split(batch))
+
+
+class RunLog:
+    """A JSONL file with one object a line: every loss by name, with its step and the wall time.
+
+    Lines after ``step`` are dropped on resume, so a log never holds a step twice.
+    """
+
+    def __init__(self, path: Path, *, resume_after: int = -1) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept: list[str] = []
+        if path.exists():
+            for line in path.read_text().splitlines():
+                with contextlib.suppress(ValueError, KeyError):
+                    if json.loads(line)["step"] <= resume_after:
+                        kept.append(line)
+        path.write_text("".join(line + "\n" for line in kept))
+        self._start = time.monotonic()
+
+    def write(self, step: int, **values: float | int | str) -> None:
+        record = {"step": step, "seconds": round(time.monotonic() - self._start, 2), **values}
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+class Checkpoint:
+    """Everything that a loop needs to go on, in one safetensors file that is replaced atomically.
+
+    ``modules`` are named networks; the optimiser's tensors lie beside theirs.  ``save`` and
+    ``load`` carry a dict of plain JSON values, such as the next epoch.
+    """
+
+    def __init__(
+        self, path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer
+    ) -> None:
+        self.path, self.modules, self.optimizer = path, dict(modules), optimizer
+
+    def save(self, **position: Any) -> None:
+        tensors: dict[str, Tensor] = {}
+        for name, module in self.modules.items():
+            for key, value in module.state_dict().items():
+                tensors[f"{name}/{key}"] = value
+        state = self.optimizer.state_dict()
+        scalars: dict[str, Any] = {}
+        for index, slot in state["state"].items():
+            for key, value in slot.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer/{index}/{key}"] = value
+                elif value is not None:
+                    scalars[f"{index}/{key}"] = value
+        meta = {"position": position, "groups": state["param_groups"], "scalars": scalars}
+        write_safetensors(self.path, tensors, {"checkpoint": json.dumps(meta)})
+
+    def load(self) -> dict[str, Any] | None:
+        """Restore modules and optimiser; None when there is no checkpoint; raises WeightsError."""
+        if not self.path.exists():
+            return None
+        tensors, metadata = read_safetensors(self.path)
+        try:
+            meta = json.loads(metadata["checkpoint"])
+            for name, module in self.modules.items():
+                prefix = f"{name}/"
+                module.load_state_dict(
+                    {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+                )
+            state: dict[int, dict[str, Any]] = {}
+            for key, value in tensors.items():
+                if key.startswith("optimizer/"):
+                    _, index, slot = key.split("/")
+                    state.setdefault(int(index), {})[slot] = value
+            for key, value in meta["scalars"].items():
+                index, slot = key.split("/")
+                state.setdefault(int(index), {})[slot] = value
+            self.optimizer.load_state_dict({"state": state, "param_groups": meta["groups"]})
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"{self.path} does not fit this run ({str(error).splitlines()[0]})",
+                expected="a checkpoint of the same settings",
+                fix="delete it to start again, or restore the settings it was made with",
+            ) from error
+        return meta["position"]
+
+
+@contextlib.contextmanager
+def threads(count: int | None = None) -> Iterator[None]:
+    """Run with ``count`` CPU threads (default: all cores that this process may use)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or len(os.sched_getaffinity(0)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,66 @@
+"""The contract of video sources: a stream of frames with index, time and picture."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vadistill.errors import ConfigError
+
+PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+"""Endings of the pictures that a frame folder may hold, in any case."""
+
+DEFAULT_FPS = 25.0
+"""For sources that do not tell their rate."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Frame:
+    """One decoded picture."""
+
+    index: int
+    """0-based position in decoding order of the shown frames; no gaps."""
+    time: float
+    """Presentation time in seconds from the first frame; never decreases."""
+    image: UInt8[np.ndarray, "h w 3"]
+    """RGB, upright (container rotation applied)."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a video before it is decoded."""
+
+    name: str
+    """Short name: the file's stem or the folder's name."""
+    width: int
+    height: int
+    fps: float
+    """Average frames per second; frames of a variable-rate video carry their own times."""
+    frames: int | None
+    """Number of frames if the container or folder tells, else None (it may be an estimate)."""
+    path: Path | None = None
+
+
+class VideoSource(ABC):
+    """Frames in order.  Iterating again starts again; memory does not grow with the length."""
+
+    info: VideoInfo
+    corrupt_frames: int = 0
+    """Frames left out of the last pass because they could not be decoded; final at its end."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]:
+        """Decode from the start; raises VideoError."""
+
+
+def check_fps(fps: float | int | Fraction) -> None:
+    """Raise ConfigError unless ``fps`` is finite and above 0."""
+    if not (math.isfinite(fps) and fps > 0):
+        raise ConfigError(f"fps={fps}", expected="frames per second above 0", fix="correct it")

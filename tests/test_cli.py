@@ -1,0 +1,364 @@
+"""The command line: help, typos, one-line errors, exit codes, and that help stays light."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import vadistill
+from vadistill.cli import VERBS, main
+from vadistill.errors import DataError
+from vadistill.scores import read_scores
+from vadistill.video import VideoWriter
+
+HEAVY = ("torch", "cv2", "av", "matplotlib", "sklearn", "onnxruntime", "pyarrow")
+
+
+def python(code: str) -> str:
+    """Output of ``code`` in a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The only line on stderr."""
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("vadistill: error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("argv", [["--help"], [], ["--version"], ["fit", "--help"], ["data"]])
+def test_help_loads_nothing_heavy(argv: list[str]) -> None:
+    out = python(
+        f"import sys; from vadistill.cli import main; main({argv!r}); "
+        f"print('heavy:', [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    assert out.endswith("heavy: []\n")
+
+
+def test_import_loads_nothing_heavy_and_names_resolve() -> None:
+    assert (
+        python(f"import sys, vadistill; print([m for m in {HEAVY!r} if m in sys.modules])")
+        == "[]\n"
+    )
+    for name in vadistill.__all__:
+        assert getattr(vadistill, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        vadistill.lode  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    for verb, line in VERBS.items():
+        assert f"  {verb}" in out
+        assert line in out
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [[verb] for verb in VERBS]
+    + [["fit", "cafe"], ["fit", "motion"], ["data", "check"], ["data", "walkway"]],
+    ids=" ".join,
+)
+def test_every_verb_has_help_with_examples(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*argv, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "examples:" in out
+    assert f"  vadistill {argv[0]}" in out
+    assert main(["help", *argv]) == 0 or len(argv) > 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "nearest"),
+    [
+        (["scroe"], "vadistill score"),
+        (["evalute", "x"], "vadistill evaluate"),
+        (["fit", "caffe", "x"], "vadistill fit cafe"),
+        (["data", "chek"], "vadistill data check"),
+        (["fit", "cafe", "x", "--out", "y", "--recipe", "quik"], "quick"),
+    ],
+)
+def test_typo_of_a_name_is_answered_with_the_nearest(
+    argv: list[str], nearest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    assert f"did you mean '{nearest}'?" in error_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("argv", "nearest"),
+    [
+        (["fit", "cafe", "x", "--out", "y", "--epoch", "3"], "--epochs"),
+        (["fit", "motion", "x", "--out", "y", "--percentil", "3"], "--percentile"),
+        (["score", "m", "v", "--reprot", "x.html"], "--report"),
+        (["demo", "--quik"], "--quick"),
+    ],
+)
+def test_typo_of_an_option_is_answered_with_the_nearest(
+    argv: list[str], nearest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    shown = capsys.readouterr().err
+    assert "Perhaps you meant" in shown
+    assert nearest in shown
+
+
+def test_recipe_sets_the_defaults_of_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    def epochs(*recipe: str) -> str:
+        assert main(["fit", "cafe", "--help", *recipe]) == 0
+        out = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        return out.split("--epochs INT")[1].split(")")[0]
+
+    assert epochs() != epochs("--recipe", "quick")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["fit", "motion", "MISSING", "--out", "OUT"],
+        ["data", "check", "MISSING"],
+        ["score", "MISSING", "MISSING"],
+        ["evaluate", "MISSING", "--data", "MISSING"],
+        ["reproduce", "cafe", "--data", "MISSING"],
+        ["pretrain", "cafe", "--data", "MISSING", "--out", "OUT"],
+        ["info", "MISSING"],
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_missing_path_is_one_line_and_exit_2(
+    argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(tmp_path / "nothing-here")
+    swap = {"MISSING": missing, "OUT": str(tmp_path / "out")}
+    assert main([swap.get(word, word) for word in argv]) == 2
+    assert "nothing-here" in error_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "text"),
+    [
+        (lambda: DataError("x", expected="y", fix="z"), 2, "vadistill: error: x: expected y; z"),
+        (KeyboardInterrupt, 130, "run the same command again"),
+        (lambda: OSError(28, "No space left on device", "/full/x"), 2, "/full/x: No space left"),
+    ],
+    ids=["error", "interrupt", "disk"],
+)
+def test_failures_become_one_line_and_a_code(
+    failure: Callable[[], BaseException],
+    code: int,
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(arguments: list[str]) -> int:
+        raise failure()
+
+    monkeypatch.setattr("vadistill.cli.dispatch", fail)
+    assert main(["fit"]) == code
+    shown = capsys.readouterr().err.strip()
+    assert text in shown
+    assert len(shown.splitlines()) == 1
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(arguments: list[str]) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("vadistill.cli.dispatch", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["fit"])
+
+
+def test_closed_pipe_is_quiet() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m vadistill --help | head -c 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+
+
+def test_info_names_versions_and_recipes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert vadistill.__version__ in out
+    assert "system cafe" in out
+    assert "quick" in out
+
+
+# -- the verbs at work, on a square that moves --------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two normal videos and two with a second, faster square in frames 10 to 19."""
+    root = tmp_path_factory.mktemp("squares")
+    rng = np.random.default_rng(0)
+    scene = rng.integers(80, 120, (96, 128, 3), dtype=np.uint8)
+    for split, names in {"train": ("n0", "n1"), "test": ("a0", "a1")}.items():
+        (root / split).mkdir()
+        for name in names:
+            with VideoWriter(root / split / f"{name}.mp4", 128, 96, 10) as writer:
+                for t in range(30):
+                    frame = scene.copy()
+                    frame[20:45, 10 + 2 * t : 25 + 2 * t] = 220
+                    if split == "test" and 10 <= t < 20:
+                        frame[60:85, 8 * (t - 10) : 8 * (t - 10) + 15] = 30
+                    writer.write(frame)
+    (root / "labels.csv").write_text("file,start,end\na0.mp4,10,20\na1.mp4,10,20\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "motion.vad"
+    assert main(["fit", "motion", str(data), "--out", str(path)]) == 0
+    return path
+
+
+def test_fit_takes_settings_as_options(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.vad"
+    argv = ["fit", "motion", str(data), "--out", str(out), "--percentile", "80"]
+    assert main([*argv, "--localiser", "motion"]) == 0
+    config = json.loads((out / "config.json").read_text())["config"]
+    assert config["percentile"] == 80
+    assert config["localiser"] == "motion"
+
+
+def test_score_writes_what_is_asked_for(
+    data: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, page, video = tmp_path / "s.csv", tmp_path / "r.html", tmp_path / "v.mp4"
+    argv = ["score", str(model), str(data / "test" / "a0.mp4"), "--out", str(table)]
+    argv += ["--report", str(page), "--video", str(video), "--smoothing", "raw"]
+    assert main(argv) == 0
+    scores = read_scores(table)["a0"]
+    assert len(scores) == 30
+    assert 10 <= scores.argmax() <= 20
+    assert "<html" in page.read_text()[:500].lower()
+    assert sum(1 for _ in vadistill.open_video(video)) == 30
+    out = capsys.readouterr().out
+    assert page.as_uri() in out
+    assert "a0: 30 frames" in out
+
+
+def test_score_goes_on_behind_a_video_that_ends_too_early(
+    data: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = tmp_path / "short"
+    short.mkdir()
+    scene = np.zeros((96, 128, 3), np.uint8)
+    for index, side in enumerate((96, 96, 80)):
+        assert cv2.imwrite(str(short / f"{index}.png"), scene[:side])
+    table = tmp_path / "s.csv"
+    good = data / "test" / "a0.mp4"
+    assert main(["score", str(model), str(short), str(good), "--out", str(table)]) == 2
+    assert list(read_scores(table)) == ["a0"]
+    assert "vadistill: error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--out", "s.xls"], ".csv, .parquet, .json"),
+        (["--report", "r.pdf"], ".html"),
+        (["--smoothing", "averge10"], "average10"),
+        (["--video", "v.avi"], ".mp4"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_score_refuses_before_it_scores(
+    extra: list[str],
+    said: str,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["score", "no-model", str(data / "test" / "a0.mp4"), *extra]) == 2
+    assert said in error_line(capsys)
+
+
+def test_evaluate_prints_figures_and_json(
+    data: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "e.html"
+    capsys.readouterr()
+    assert main(["evaluate", str(model), "--data", str(data), "--report", str(page)]) == 0
+    out = capsys.readouterr().out
+    assert "micro %" in out
+    assert "macro-skip %" in out
+    assert page.exists()
+    argv = ["evaluate", str(model), "--data", str(data), "--protocol", "micro/raw", "--json"]
+    assert main(argv) == 0
+    (figure,) = json.loads(capsys.readouterr().out)
+    assert figure["model"] == "motion"
+    assert figure["protocol"] == "micro/raw"
+    assert figure["value"] > 0.8
+
+
+def test_data_check_exits_2_for_a_broken_set(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "check", str(data), "--full"]) == 0
+    assert "train: 2 clips, 60 frames" in capsys.readouterr().out
+    broken = tmp_path / "broken"
+    shutil.copytree(data, broken)
+    (broken / "labels.csv").write_text("file,start,end\na0.mp4,10,99\n")
+    assert main(["data", "check", str(broken)]) == 2
+    assert "a0" in capsys.readouterr().out
+
+
+def test_info_of_a_model_and_a_video(
+    data: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", str(model)]) == 0
+    assert "config.percentile" in capsys.readouterr().out
+    assert main(["info", str(data / "test" / "a0.mp4")]) == 0
+    assert "128 x 96 pixels" in capsys.readouterr().out
+
+
+def test_demo_keeps_to_its_own_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "precious.txt").touch()
+    assert main(["demo", "--out", str(tmp_path)]) == 2
+    assert "not empty" in capsys.readouterr().err
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "demo.json").write_text('{"seed": 7, "quick": false}')
+    assert main(["demo", "--out", str(other)]) == 2
+    assert "another demo (seed 7" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_demo_ends_with_a_report_and_runs_again_from_what_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "demo"
+    assert main(["demo", "--quick", "--out", str(out)]) == 0
+    first = capsys.readouterr().out
+    assert (out / "report.html").as_uri() in first
+    assert {p.name for p in out.iterdir()} >= {"annotated.mp4", "demo.png", "report.json"}
+    before = (out / "cafe.vad" / "weights.safetensors").stat().st_mtime_ns
+    assert main(["demo", "--quick", "--out", str(out)]) == 0
+    assert (out / "cafe.vad" / "weights.safetensors").stat().st_mtime_ns == before
+    figures = [line for line in first.splitlines() if line.startswith("  cafe ")]
+    again = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  cafe ")]
+    assert figures[0].split(";")[:2] == again[0].split(";")[:2]
