@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from torch import nn
 
 import vadistill
 from vadistill.datasets import Clip, Dataset
 from vadistill.detector import DETECTORS, Detector, detector_class
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
+from vadistill.files import read_safetensors, write_safetensors
 from vadistill.systems import cafe, motion
 
 SMALL: dict[str, Any] = {
@@ -134,6 +137,19 @@ def test_another_systems_folder_is_refused(fitted: Fitted) -> None:
         if name != fitted.detector.name:
             with pytest.raises(WeightsError, match=f"holds a '{fitted.detector.name}' detector"):
                 detector_class(name).load(fitted.path)
+
+
+def test_files_of_two_saves_are_refused(fitted: Fitted, tmp_path: Path) -> None:
+    shutil.copytree(fitted.path, tmp_path / "m.vad")
+    weights = tmp_path / "m.vad" / "weights.safetensors"
+    tensors, metadata = read_safetensors(weights)
+    write_safetensors(
+        weights,
+        {k: v.clone() for k, v in tensors.items()} | {"more": tensors["calibration"]},
+        metadata,
+    )
+    with pytest.raises(WeightsError, match="do not belong together"):
+        vadistill.load(tmp_path / "m.vad")
 
 
 @pytest.mark.parametrize("name", list(DETECTORS))

@@ -20,6 +20,7 @@ from vadistill.datasets.walkway import (
 )
 from vadistill.datasets.walkway.actors import Walker
 from vadistill.datasets.walkway.events import cast
+from vadistill.datasets.walkway.figures import Limb
 from vadistill.datasets.walkway.painting import build_scene
 from vadistill.datasets.walkway.people import person
 from vadistill.datasets.walkway.render import MIN_VISIBLE, Rendered, clip_frames
@@ -101,10 +102,11 @@ def test_boxes_file_lists_everyone_inside_the_picture(folder: Path, splits: Spli
 
 
 def test_equal_seeds_give_equal_pixels_and_others_do_not():
-    first, again = rendered(SMALL)[:8], rendered(SMALL)[:8]
+    brief = WalkwayConfig(**{**vars(SMALL), "frames": 8})
+    first, again = rendered(brief), rendered(brief)
     assert all(np.array_equal(a.image, b.image) for a, b in zip(first, again, strict=True))
     assert [a.seen for a in first] == [b.seen for b in again]
-    other = rendered(WalkwayConfig(**{**vars(SMALL), "seed": 1}))[0]
+    other = rendered(WalkwayConfig(**{**vars(brief), "seed": 1}))[0]
     assert np.abs(other.image.astype(int) - first[0].image).mean() > 5
 
 
@@ -168,7 +170,7 @@ def test_damaged_walkways_say_what_is_wrong(tmp_path: Path):
 @pytest.mark.parametrize(
     ("field", "value"),
     [("frames", 1), ("width", 241), ("height", 60), ("fps", float("nan")), ("seed", -1),
-     ("pedestrians", (5, 2)), ("anomalies", ()), ("anomalies", ("dragon",)), ("test_clips", 100)],
+     ("pedestrians", (5, 2)), ("anomalies", ()), ("test_clips", 100)],
 )  # fmt: skip
 def test_impossible_settings_are_named(field: str, value: object):
     with pytest.raises(ConfigError, match=f"walkway {field}"):
@@ -177,12 +179,12 @@ def test_impossible_settings_are_named(field: str, value: object):
 
 @pytest.mark.parametrize("kind", ANOMALIES)
 def test_every_anomaly_shows_early_and_late_with_normal_life_between(kind: str):
-    config = WalkwayConfig(**{**vars(SMALL), "frames": 90, "anomalies": (kind,)})
+    config = WalkwayConfig(**{**vars(SMALL), "frames": 24, "fps": 4.0, "anomalies": (kind,)})
     frames = rendered(config)
     assert {s.kind for f in frames for s in f.seen if s.abnormal} == {kind}
     labels = [f.abnormal for f in frames]
-    assert any(labels[:30]) and any(labels[60:])
-    assert not any(labels[35:55])
+    assert any(labels[:8]) and any(labels[18:])
+    assert not any(labels[10:14])
 
 
 def test_normal_clips_hold_no_anomaly_but_people():
@@ -192,7 +194,7 @@ def test_normal_clips_hold_no_anomaly_but_people():
 
 
 def test_hidden_and_departed_actors_do_not_count():
-    config = WalkwayConfig(**{**vars(SMALL), "frames": 90, "pedestrians": (12, 12)})
+    config = WalkwayConfig(**{**vars(SMALL), "frames": 20, "fps": 5.0, "pedestrians": (9, 9)})
     frames = rendered(config)
     for frame in frames:
         for sighting in frame.seen:
@@ -214,7 +216,8 @@ def test_feet_do_not_slide():
         if min(pose.amount for pose in poses) < 1:
             continue  # stops somewhere: feet gather then
         ankles = np.array([
-            [shape.end for part in person(walker.look, pose)[:2] for shape in part.shapes[1:2]]
+            [part.shapes[1].end for part in person(walker.look, pose)[:2]
+             if isinstance(part.shapes[1], Limb)]
             for pose in poses
         ])  # fmt: skip
         body = np.array([(pose.x, pose.z) for pose in poses])

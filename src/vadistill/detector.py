@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
-from vadistill.files import read_safetensors, unwritable, write_json, write_safetensors
+from vadistill.files import (
+    content_hash,
+    read_safetensors,
+    unwritable,
+    write_json,
+    write_safetensors,
+)
 from vadistill.scores import Calibration, FrameScore, Scores
 
 if TYPE_CHECKING:
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
 
     from vadistill.datasets import Dataset
     from vadistill.objects import Localiser
+    from vadistill.training import Device
     from vadistill.video import VideoSource
 
 DETECTORS: dict[str, str] = {
@@ -50,6 +57,10 @@ class Detector(ABC):
 
     RECIPES: ClassVar[Mapping[str, Callable[[], Any]]]
     """Named configs, the default first."""
+
+    @abstractmethod
+    def __init__(self, config: Any = None, *, device: Device = "auto") -> None:
+        """An unfitted detector; ``config`` defaults to the first recipe.  Raises ConfigError."""
 
     def fit(
         self: D, train: Dataset, *, out: Path, val: Dataset | None = None, work: Path | None = None
@@ -154,11 +165,10 @@ class Detector(ABC):
                 expected="a folder that can be written",
                 fix="choose another path",
             ) from error
-        write_safetensors(path / "weights.safetensors", tensors, {"system": self.name})
-        write_json(
-            path / "config.json",
-            {"format": FORMAT, "system": self.name, "lookahead": self.lookahead, **facts},
-        )
+        weights = path / "weights.safetensors"
+        write_safetensors(weights, tensors, {"system": self.name})
+        head = {"format": FORMAT, "system": self.name, "lookahead": self.lookahead}
+        write_json(path / "config.json", {**head, "weights": content_hash(weights), **facts})
 
     @classmethod
     def load(cls: type[D], path: Path, *, device: str = "auto") -> D:
@@ -171,11 +181,12 @@ class Detector(ABC):
                 expected=f"a '{cls.name}' detector",
                 fix="use vadistill.load(path), which reads any system",
             )
-        tensors, metadata = read_safetensors(path / "weights.safetensors")
-        if metadata.get("system") != cls.name or "calibration" not in tensors:
+        weights = path / "weights.safetensors"
+        tensors, metadata = read_safetensors(weights)
+        if metadata.get("system") != cls.name or facts.get("weights") != content_hash(weights):
             raise WeightsError(
-                f"the weights in {path} are not of a '{cls.name}' detector",
-                expected="config.json and weights.safetensors of one save",
+                f"config.json and weights.safetensors in {path} do not belong together",
+                expected="both files of one save",
                 fix="fit or copy the model again",
             )
         quantiles = tensors.pop("calibration").double().numpy()

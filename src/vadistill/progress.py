@@ -40,7 +40,7 @@ def progress(label: str, total: float | int | None) -> Iterator[Callable[..., No
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[note]}"),
     )
-    with Progress(*columns, console=_shown) as bar:
+    with Progress(*columns, console=_shown, transient=_shown.is_terminal) as bar:
         task = bar.add_task(label, total=total, note="")
 
         def step(advance: float | int = 1, note: str | None = None) -> None:

@@ -14,7 +14,6 @@ from tyro.conf import arg
 
 from vadistill import __version__
 from vadistill.cli.evaluate import measure, smoothed, smoothing_of
-from vadistill.cli.fit import make
 from vadistill.cli.scoring import score_dataset
 from vadistill.cli.terminal import Device, clock, console, interval, link, parse, share
 from vadistill.cli.walkway import render
@@ -194,7 +193,7 @@ def fitted(
         config = replace(config, seed=seed)
     if quick and hasattr(config, "epochs"):
         config = replace(config, frames=120, epochs=4, consistency_after=2)
-    return make(system, config, device).fit(train, out=folder)
+    return system(config, device=device).fit(train, out=folder)
 
 
 def telling(test: Dataset) -> Clip:

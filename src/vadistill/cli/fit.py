@@ -132,7 +132,7 @@ def fit(system: type[Detector], arguments: Any) -> None:
     from vadistill.datasets import open_dataset
 
     splits = open_dataset(arguments.data)
-    detector = make(system, arguments.config, arguments.device)
+    detector = system(arguments.config, device=arguments.device)
     out = console()
     out.print(
         f"[bold]{system.name}[/] learns from {len(splits.train)} videos of {splits.train.name} "
@@ -145,9 +145,3 @@ def fit(system: type[Detector], arguments: Any) -> None:
         out.print(f"next: vadistill evaluate {arguments.out} --data {arguments.data}")
     else:
         out.print(f"next: vadistill score {arguments.out} VIDEO --report report.html")
-
-
-def make(system: type[Detector], config: Any, device: Device) -> Detector:
-    """An unfitted detector: every system's class takes its own settings and a device."""
-    constructor: Any = system
-    return constructor(config, device=device)

@@ -85,7 +85,7 @@ RECIPES: dict[str, Callable[..., cafe.Config]] = {
 
 
 def base_config(dataset: str, networks: Networks, *, quick: bool, teacher: str) -> cafe.Config:
-    """The data set's recipe with the paper's networks, or the compact default with its smoothing."""
+    """The data set's recipe, or the compact default with that recipe's smoothing."""
     recipe = RECIPES.get(dataset, cafe.ped2)(quick=quick)
     if networks == "paper":
         return replace(recipe, teacher=teacher)

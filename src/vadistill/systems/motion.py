@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vadistill.datasets import Dataset
+    from vadistill.training import Device
     from vadistill.video import VideoSource
 
 
@@ -52,7 +53,7 @@ class Motion(Detector):
     lookahead = 1
     RECIPES: ClassVar[Mapping[str, Any]] = {"default": Config}
 
-    def __init__(self, config: Config | None = None, *, device: str = "cpu") -> None:
+    def __init__(self, config: Config | None = None, *, device: Device = "cpu") -> None:
         self.config = config or Config()
         self.localiser = objects.build(self.config.localiser)
         self.flow = build_flow(self.config.flow)

@@ -174,7 +174,7 @@ def _paint_sprite(kind: str, camera: Camera, place: Point, rng: np.random.Genera
     metre = camera.scale(z)
 
     def at(dx: float, y: float, dz: float = 0.0) -> tuple[int, int]:
-        column, row = camera.project((x + dx, y, z + dz))
+        column, row = camera.project(np.array([[x + dx, y, z + dz]]))[0]
         return round(column), round(row)
 
     def bar(p: tuple[int, int], q: tuple[int, int], metres: float, colour: tuple) -> None:
@@ -220,7 +220,7 @@ def _shade_sprite(
     x, _, z = place
 
     def at(y: float) -> tuple[int, int]:
-        column, row = camera.project((x + SUN[0] * y, 0, z + SUN[1] * y))
+        column, row = camera.project(np.array([[x + SUN[0] * y, 0.0, z + SUN[1] * y]]))[0]
         return round(column), round(row)
 
     metre = camera.scale(z)

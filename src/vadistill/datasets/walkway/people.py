@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from vadistill.datasets.walkway.figures import Frame, Limb, Look, Part, Pose, Shape, bend, dim
 from vadistill.datasets.walkway.scene import Point
@@ -149,14 +150,17 @@ def _arm(look: Look, joints: dict[str, Point], side: str) -> Part:
     return Part((shoulder[2] + elbow[2] + hand[2]) / 3, shapes)
 
 
+def _beside(ahead: Point, h: float, point: Point, forward: float, up: float) -> Point:
+    """A point moved by shares of the height along the chest's direction and up."""
+    x, y, z = point
+    return x + ahead[0] * forward * h, y + up * h, z + ahead[2] * forward * h
+
+
 def _trunk(look: Look, joints: dict[str, Point], h: float) -> list[Part]:
     pelvis, neck, head, ahead = (joints[n] for n in ("pelvis", "neck", "head", "ahead"))
     depth = (pelvis[2] + neck[2]) / 2
 
-    def off(point: Point, forward: float, up: float) -> Point:
-        x, y, z = point
-        return x + ahead[0] * forward * h, y + up * h, z + ahead[2] * forward * h
-
+    off = partial(_beside, ahead, h)
     shapes: list[Shape] = []
     if look.coat:
         shapes.append(Limb(off(pelvis, 0, -0.01), off(pelvis, 0, -0.13), 0.072 * h, look.top))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
 from vadistill.datasets.walkway.actors import Actor
 from vadistill.datasets.walkway.config import WalkwayConfig
 from vadistill.datasets.walkway.events import cast
-from vadistill.datasets.walkway.figures import Face, Limb, Part, dim
-from vadistill.datasets.walkway.scene import DETAIL, SUN, Camera, Point, Scene, reduce
+from vadistill.datasets.walkway.figures import Face, Limb, Part, Shape, dim
+from vadistill.datasets.walkway.scene import DETAIL, SUN, Camera, Scene, reduce
 
 MIN_VISIBLE = 20
 """Pixels of an actor that must show for it to count as seen (boxes, tracks, labels, masks)."""
@@ -25,6 +26,27 @@ _UNIT = 1 << _FRACTION
 _SENSOR = np.hstack(
     [0.80 * np.eye(3) + 0.17 * np.tile([0.30, 0.59, 0.11], (3, 1)), [[7.0], [8.0], [9.0]]]
 ).astype(np.float32)
+
+
+class Flat(NamedTuple):
+    """A figure's shapes and where they are in the picture."""
+
+    shapes: list[Shape]
+    slices: list[slice]
+    """Each shape's part of the points."""
+    points: Float64[np.ndarray, "n 2"]
+    """Column and row."""
+    fallen: Float64[np.ndarray, "n 2"]
+    """The same for the points' shadows on the ground."""
+    scales: Float64[np.ndarray, " s"]
+    """Pixels per metre at each shape."""
+
+    def shows(self, camera: Camera) -> bool:
+        """Whether the figure or its shadow can reach into the picture."""
+        both = np.concatenate([self.points, self.fallen])
+        size = np.array([camera.width, camera.height])
+        margin = 12 * camera.height / 240
+        return bool((both.max(0) > -margin).all() and (both.min(0) < size + margin).all())
 
 
 @dataclass(frozen=True)
@@ -97,38 +119,46 @@ def compose(
     camera = scene.camera
     shadow = np.zeros((camera.height, camera.width), np.uint8)
     sizes: dict[int, int] = {}
-    layers: list[tuple[float, int, list[Part]]] = []
+    layers: list[tuple[float, int, Flat | None]] = []
     for i, actor in enumerate(actors):
         depth = actor.depth(frame)
         if not 4 < depth < 60:
             continue
         parts = actor.parts(frame)
-        if parts and _may_show(camera, parts):
-            layers.append((depth, i + 1, parts))
-            _shade(shadow, camera, parts)
+        flat = _flatten(camera, parts) if parts else None
+        if flat is not None and flat.shows(camera):
+            layers.append((depth, i + 1, flat))
+            _shade(shadow, flat)
     soft = cv2.GaussianBlur(shadow, (0, 0), 1.1 * camera.height / 240)
     canvas = scene.background * (1 - (0.36 / 255) * soft[..., None].astype(np.float32))
     owner = np.zeros(shadow.shape, np.uint8)
-    fixed = [(o.z, -1 - k, []) for k, o in enumerate(scene.occluders)]
-    for _, number, parts in sorted([*layers, *fixed], key=lambda layer: -layer[0]):
-        if number < 0:
+    fixed = [(o.z, -1 - k, None) for k, o in enumerate(scene.occluders)]
+    for _, number, flat in sorted([*layers, *fixed], key=lambda layer: -layer[0]):
+        if flat is None:
             occluder = scene.occluders[-1 - number]
             _lay(canvas, owner, occluder.left, occluder.top, occluder.rgb, occluder.alpha, 0)
         else:
-            left, top, sprite = _paint(camera, parts)
+            left, top, sprite = _paint(flat)
             alpha = sprite[..., 3:] / 255
             sizes[number - 1] = int(np.count_nonzero(alpha >= 0.5))
             _lay(canvas, owner, left, top, sprite[..., :3], alpha, number)
     return canvas, owner, sizes
 
 
-def _may_show(camera: Camera, parts: Sequence[Part]) -> bool:
-    """Whether a figure or its shadow can reach into the picture, by its first point."""
-    shape = parts[0].shapes[0]
-    point = shape.start if isinstance(shape, Limb) else shape.corners[0]
-    column, row = camera.project(point)
-    reach = 4 * camera.scale(point[2])
-    return -reach < column < camera.width + reach and -reach < row < camera.height + reach
+def _flatten(camera: Camera, parts: Sequence[Part]) -> Flat:
+    shapes = [shape for part in parts for shape in part.shapes]
+    corners = [s[:2] if isinstance(s, Limb) else s.corners for s in shapes]
+    points = np.array([point for each in corners for point in each])
+    ends = np.cumsum([len(each) for each in corners])
+    x, y, z = points.T
+    fallen = np.stack([x + SUN[0] * y, np.zeros_like(y), z + SUN[1] * y], 1)
+    return Flat(
+        shapes,
+        [slice(int(end) - len(each), int(end)) for each, end in zip(corners, ends, strict=True)],
+        camera.project(points),
+        camera.project(fallen),
+        (camera.focal / z)[ends - 1],
+    )
 
 
 def _lay(
@@ -148,86 +178,61 @@ def _lay(
     owner[y1:y2, x1:x2][alpha[part][..., 0] >= 0.5] = number
 
 
-def _paint(camera: Camera, parts: Sequence[Part]) -> tuple[int, int, Float32[np.ndarray, "h w 4"]]:
+def _paint(flat: Flat) -> tuple[int, int, Float32[np.ndarray, "h w 4"]]:
     """Paint a figure at ``DETAIL`` times its size on a patch just large enough; reduce it.
 
     Returns the patch's left and top in the picture and its pixels, multiplied by alpha.
     """
-    drawn = []
-    low_x = low_y = math.inf
-    high_x = high_y = -math.inf
-    for part in parts:
-        for shape in part.shapes:
-            points = shape[:2] if isinstance(shape, Limb) else shape.corners
-            flat = [camera.project(p) for p in points]
-            scale = camera.scale(points[0][2])
-            width = scale * (shape.radius if isinstance(shape, Limb) else 0.05)
-            for x, y in flat:
-                low_x, high_x = min(low_x, x - width), max(high_x, x + width)
-                low_y, high_y = min(low_y, y - width), max(high_y, y + width)
-            drawn.append((shape, flat, scale))
-    left, top = math.floor(low_x) - 1, math.floor(low_y) - 1
-    size = math.ceil(high_y) + 2 - top, math.ceil(high_x) + 2 - left
-    patch = np.zeros((size[0] * DETAIL, size[1] * DETAIL, 4), np.uint8)
-
-    def fixed(point: tuple[float, float], dx: float = 0, dy: float = 0) -> tuple[int, int]:
-        # Pixel centres are whole numbers for OpenCV; half a large pixel keeps the reduction true.
-        return (
-            round(((point[0] + dx - left) * DETAIL - 0.5) * _UNIT),
-            round(((point[1] + dy - top) * DETAIL - 0.5) * _UNIT),
-        )
-
-    for shape, flat, scale in drawn:
+    widths = np.array([s.radius if isinstance(s, Limb) else 0.05 for s in flat.shapes])
+    border = float((widths * flat.scales).max()) + 1
+    left, top = np.floor(flat.points.min(0) - border).astype(int).tolist()
+    right, bottom = np.ceil(flat.points.max(0) + border).astype(int).tolist()
+    patch = np.zeros(((bottom - top) * DETAIL, (right - left) * DETAIL, 4), np.uint8)
+    points = _fixed((flat.points - (left, top)) * DETAIL)
+    for shape, own, scale in zip(flat.shapes, flat.slices, flat.scales.tolist(), strict=True):
         colour = (*shape.colour, 255)
         if isinstance(shape, Limb):
-            radius = shape.radius * scale
-            _rod(patch, fixed(flat[0]), fixed(flat[1]), radius * DETAIL, colour)
-            if radius > 1.4:  # round: lit from the upper left
-                aside = -0.34 * radius, -0.22 * radius
-                lit = (*dim(shape.colour, 1.16), 255)
-                start, end = (fixed(p, *aside) for p in flat)
-                _rod(patch, start, end, 0.5 * radius * DETAIL, lit)
+            radius = shape.radius * scale * DETAIL
+            _rod(patch, points[own], radius, colour)
+            if radius > 2.8:  # round: lit from the upper left
+                aside = np.rint(np.array([-0.34, -0.22]) * radius * _UNIT).astype(np.int32)
+                _rod(patch, points[own] + aside, 0.5 * radius, (*dim(shape.colour, 1.16), 255))
+        elif isinstance(shape, Face):
+            cv2.fillConvexPoly(patch, points[own], colour, cv2.LINE_AA, _FRACTION)
         else:
-            corners = np.array([fixed(p) for p in flat], np.int32)
-            if isinstance(shape, Face):
-                cv2.fillConvexPoly(patch, corners, colour, cv2.LINE_AA, _FRACTION)
-            else:
-                width = max(1, round(shape.width * scale * DETAIL))
-                cv2.polylines(patch, [corners], True, colour, width, cv2.LINE_AA, _FRACTION)
+            width = max(1, round(shape.width * scale * DETAIL))
+            cv2.polylines(patch, [points[own]], True, colour, width, cv2.LINE_AA, _FRACTION)
     return left, top, reduce(patch)
 
 
+def _fixed(points: Float64[np.ndarray, "n 2"]) -> Int32[np.ndarray, "n 2"]:
+    """For OpenCV, whose pixel centres are whole numbers."""
+    return np.rint((points - 0.5) * _UNIT).astype(np.int32)
+
+
 def _rod(
-    patch: np.ndarray, start: tuple[int, int], end: tuple[int, int],
-    radius: float, colour: tuple[int, ...],
-) -> None:  # fmt: skip
+    patch: np.ndarray, ends: Int32[np.ndarray, "2 2"], radius: float, colour: tuple[int, ...]
+) -> None:
+    start, end = ends.tolist()
     if start == end:
-        cv2.circle(patch, start, max(_UNIT // 2, round(radius * _UNIT)), colour, -1,
-                   cv2.LINE_AA, _FRACTION)  # fmt: skip
+        size = max(_UNIT // 2, round(radius * _UNIT))
+        cv2.circle(patch, start, size, colour, -1, cv2.LINE_AA, _FRACTION)
     else:
         cv2.line(patch, start, end, colour, max(1, round(2 * radius)), cv2.LINE_AA, _FRACTION)
 
 
-def _shade(shadow: np.ndarray, camera: Camera, parts: Sequence[Part]) -> None:
+def _shade(shadow: np.ndarray, flat: Flat) -> None:
     """Draw the figure as the sun throws it on the ground."""
-
-    def fallen(point: Point) -> tuple[int, int]:
-        x, y, z = point
-        column, row = camera.project((x + SUN[0] * y, 0.0, z + SUN[1] * y))
-        return round((column - 0.5) * _UNIT), round((row - 0.5) * _UNIT)
-
-    for part in parts:
-        for shape in part.shapes:
-            if isinstance(shape, Limb):
-                width = max(1, round(1.7 * shape.radius * camera.scale(shape.start[2])))
-                cv2.line(shadow, fallen(shape.start), fallen(shape.end), 255, width,
-                         cv2.LINE_AA, _FRACTION)  # fmt: skip
-                continue
-            corners = np.array([fallen(p) for p in shape.corners], np.int32)
-            if isinstance(shape, Face):
-                cv2.fillConvexPoly(shadow, corners, 255, cv2.LINE_AA, _FRACTION)
-            else:
-                cv2.polylines(shadow, [corners], True, 255, 1, cv2.LINE_AA, _FRACTION)
+    points = _fixed(flat.fallen)
+    for shape, own, scale in zip(flat.shapes, flat.slices, flat.scales.tolist(), strict=True):
+        if isinstance(shape, Limb):
+            width = max(1, round(1.7 * shape.radius * scale))
+            start, end = points[own].tolist()
+            cv2.line(shadow, start, end, 255, width, cv2.LINE_AA, _FRACTION)
+        elif isinstance(shape, Face):
+            cv2.fillConvexPoly(shadow, points[own], 255, cv2.LINE_AA, _FRACTION)
+        else:
+            cv2.polylines(shadow, [points[own]], True, 255, 1, cv2.LINE_AA, _FRACTION)
 
 
 class Light:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 Point = tuple[float, float, float]
 """x, y, z in metres."""
@@ -48,11 +48,13 @@ class Camera:
         """Pixels per metre at distance ``z``."""
         return self.focal / z
 
-    def project(self, point: Point) -> tuple[float, float]:
-        """Column and row of a world point."""
-        x, y, z = point
+    def project(self, points: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n 2"]:
+        """Columns and rows of world points."""
+        x, y, z = points.T
         scale = self.focal / z
-        return self.width / 2 + x * scale, self.horizon + (self.HEIGHT - y) * scale
+        return np.stack(
+            [self.width / 2 + x * scale, self.horizon + (self.HEIGHT - y) * scale], axis=1
+        )
 
     def half_view(self, z: float) -> float:
         """Metres from the middle to the picture's side at distance ``z``."""

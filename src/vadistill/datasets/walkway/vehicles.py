@@ -110,30 +110,34 @@ def _box(
     return [Face(cap, dim(colour, 0.7)), Face(side, dim(colour, 0.86)), Face(top, colour)]
 
 
+def _wheels(frame: Frame, travelled: float, side: float) -> list[Shape]:
+    """A cart's two wheels on one side."""
+    shapes: list[Shape] = []
+    for hub in (-0.85, 0.85):
+        centre, spin = frame.at(hub, 0.25, side), -travelled / 0.25
+        spoke = frame.at(hub + 0.13 * math.cos(spin), 0.25 + 0.13 * math.sin(spin), side)
+        shapes += [
+            Limb(centre, centre, 0.25, RUBBER),
+            Limb(centre, centre, 0.12, (150, 150, 150)),
+            Limb(centre, spoke, 0.02, (60, 60, 60)),
+        ]
+    return shapes
+
+
+def _pillars(frame: Frame, side: float) -> list[Shape]:
+    """What holds a cart's roof on one side."""
+    grey = (62, 64, 66)
+    return [
+        Limb(frame.at(-0.32, 0.6, side), frame.at(-0.32, 1.7, side), 0.035, grey),
+        Limb(frame.at(0.86, 0.8, side), frame.at(0.62, 1.7, side), 0.035, grey),
+    ]
+
+
 def cart(look: Look, colour: Colour, pose: Pose, travelled: float) -> list[Part]:
     """A small service vehicle with a bed, a cab and a driver."""
     frame = Frame(pose.x, pose.z, pose.heading)
     near = -1 if _faces_camera(frame, -frame.sin, frame.cos) < 0 else 1
     ahead = (frame.cos, 0.0, frame.sin)
-
-    def wheels(side: float) -> list[Shape]:
-        shapes: list[Shape] = []
-        for hub in (-0.85, 0.85):
-            centre, spin = frame.at(hub, 0.25, side), -travelled / 0.25
-            spoke = frame.at(hub + 0.13 * math.cos(spin), 0.25 + 0.13 * math.sin(spin), side)
-            shapes += [
-                Limb(centre, centre, 0.25, RUBBER),
-                Limb(centre, centre, 0.12, (150, 150, 150)),
-                Limb(centre, spoke, 0.02, (60, 60, 60)),
-            ]
-        return shapes
-
-    def pillars(side: float) -> list[Shape]:
-        grey = (62, 64, 66)
-        return [
-            Limb(frame.at(-0.32, 0.6, side), frame.at(-0.32, 1.7, side), 0.035, grey),
-            Limb(frame.at(0.86, 0.8, side), frame.at(0.62, 1.7, side), 0.035, grey),
-        ]
 
     seat = frame.at(0.0, 0.78, near * 0.22)
     moved: dict[str, Point] = {
@@ -164,9 +168,9 @@ def cart(look: Look, colour: Colour, pose: Pose, travelled: float) -> list[Part]
     beacon, dark = frame.at(-0.2, 1.86), (74, 76, 78)
     facing = [glass] if _faces_camera(frame, frame.cos, frame.sin) > 0 else []
     layers: list[list[Shape]] = [
-        wheels(-near * 0.55),
+        _wheels(frame, travelled, -near * 0.55),
         _box(frame, (-1.3, 1.3), (0.3, 0.6), 0.6, colour),
-        [*pillars(-near * 0.56), *([] if facing else [glass])],
+        [*_pillars(frame, -near * 0.56), *([] if facing else [glass])],
         _box(frame, (-0.34, -0.22), (0.6, 1.25), 0.55, dark),
         _box(frame, (-1.3, -0.38), (0.6, 0.95), 0.6, dim(colour, 0.96)),
         _box(frame, (-1.18, -0.5), (0.95, 0.97), 0.48, dark),
@@ -174,7 +178,7 @@ def cart(look: Look, colour: Colour, pose: Pose, travelled: float) -> list[Part]
         _box(frame, (0.84, 1.3), (0.6, 0.86), 0.6, colour),
         [Face(tuple(frame.at(f, u, near * 0.6) for f, u in
                     ((-0.34, 0.6), (0.3, 0.6), (0.3, 0.84), (-0.34, 0.84))), dim(colour, 0.82)),
-         *facing, *pillars(near * 0.56), *wheels(near * 0.58)],
+         *facing, *_pillars(frame, near * 0.56), *_wheels(frame, travelled, near * 0.58)],
         _box(frame, (-0.42, 0.74), (1.7, 1.78), 0.62, (226, 226, 220)),
         [Limb(beacon, beacon, 0.08, (232, 150, 40))],
     ]  # fmt: skip

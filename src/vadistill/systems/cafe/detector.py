@@ -290,7 +290,8 @@ class Cafe(Detector):
     ) -> list[Tensor]:
         event = to_unit(torch.from_numpy(store.patches(rows)[:, 1]).to(self.device))
         with autocast(self.device, self.config.precision):
-            return teacher(event, self.config.layers)
+            features = teacher(event, self.config.layers)
+        return [f.permute(0, 2, 3, 1) for f in features]  # kept as the student's lie in memory
 
     def _train(self, store: EventStore, targets: TargetCache, work: Path) -> None:
         """Minimise Eq. 8 over the student and the branches; L_ca enters late."""
@@ -347,7 +348,11 @@ class Cafe(Detector):
             }
         own = [f[:n] for f in features]
         zero = torch.zeros((), device=self.device)
-        teacher = [t.to(self.device) for t in targets[rows]] if config.lambda_kd > 0 else []
+        teacher = (
+            [t.to(self.device).permute(0, 3, 1, 2) for t in targets[rows]]
+            if config.lambda_kd > 0
+            else []
+        )
         kd = distillation_loss(own, teacher, config.reduction) if teacher else zero
         ca = zero
         if self._consistent(epoch):

@@ -23,8 +23,10 @@ def squared_distance(
     x: Float[Tensor, "n *shape"], y: Float[Tensor, "n *shape"], reduction: Reduction = "mean"
 ) -> Float[Tensor, " n"]:
     """||x - y||^2 of each event: -Sim(x, y) of Eq. 1."""
-    squares = (x.float() - y.float()).square().flatten(1)
-    return squares.mean(1) if reduction == "mean" else squares.sum(1)
+    squares = (x.float() - y.float()).square()
+    # Reduced over all but the batch at once: flattening would copy channels-last features.
+    each = tuple(range(1, squares.ndim))
+    return squares.mean(each) if reduction == "mean" else squares.sum(each)
 
 
 def layer_distances(

@@ -1,0 +1,131 @@
+"""Smoothing, calibration, events and score tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vadistill.errors import ConfigError, DataError
+from vadistill.scores import (
+    Calibration,
+    FrameScore,
+    Scores,
+    Smoothing,
+    read_scores,
+    write_scores,
+)
+
+
+def scores_of(*values: float, video: str = "a", fps: float = 2.0) -> Scores:
+    frames = [FrameScore(i, i / fps, float(v)) for i, v in enumerate(values)]
+    return Scores(
+        video, frames, fps, "motion", calibration=Calibration.fit([0.0, 1.0, 2.0, 3.0, 4.0])
+    )
+
+
+class TestSmoothing:
+    def test_moving_average_is_centred_and_replicates_edges(self) -> None:
+        smoothed = Smoothing.parse("average3").apply(np.array([0.0, 3.0, 0.0, 0.0, 6.0]))
+        np.testing.assert_allclose(smoothed, [1, 1, 1, 2, 4])
+
+    def test_even_width_looks_half_of_it_ahead(self) -> None:
+        impulse = np.zeros(30)
+        impulse[15] = 10
+        smoothed = Smoothing.parse("average10").apply(impulse)
+        assert np.flatnonzero(smoothed).tolist() == list(range(10, 20))
+        assert smoothed.max() == pytest.approx(1)
+
+    def test_causal_never_looks_ahead(self) -> None:
+        impulse = np.zeros(12)
+        impulse[5] = 4
+        smoothed = Smoothing.parse("causal4").apply(impulse)
+        assert np.flatnonzero(smoothed).tolist() == [5, 6, 7, 8]
+
+    def test_gaussian_keeps_constants_and_is_symmetric(self) -> None:
+        smoothing = Smoothing.parse("gaussian3")
+        np.testing.assert_allclose(smoothing.apply(np.full(7, 2.5)), 2.5)
+        impulse = np.zeros(41)
+        impulse[20] = 1
+        smoothed = smoothing.apply(impulse)
+        np.testing.assert_allclose(smoothed, smoothed[::-1])
+        assert smoothed[23] / smoothed[20] == pytest.approx(np.exp(-0.5))
+
+    @pytest.mark.parametrize("name", ["raw", "average10", "gaussian2.5", "causal4"])
+    def test_names_go_round(self, name: str) -> None:
+        assert Smoothing.parse(name).name == name
+
+    @pytest.mark.parametrize("name", ["mean3", "average", "average0", "average2.5", "gaussian-1"])
+    def test_wrong_names_are_refused(self, name: str) -> None:
+        with pytest.raises(ConfigError, match="average10"):
+            Smoothing.parse(name)
+
+
+class TestCalibration:
+    def test_share_of_normal_frames_below(self) -> None:
+        calibrated = Calibration.fit(np.arange(101.0))(np.array([-5.0, 0.0, 25.0, 100.0, 1e9]))
+        np.testing.assert_allclose(calibrated, [0, 0, 0.25, 1, 1])
+
+    def test_needs_frames(self) -> None:
+        with pytest.raises(DataError, match="no frames"):
+            Calibration.fit([])
+
+
+class TestEvents:
+    def test_stretches_at_or_above_a_threshold(self) -> None:
+        first, last = scores_of(0, 5, 7, 0, 5).events(threshold=5.0)
+        assert (first.first, first.last, first.start, first.end, first.peak) == (1, 2, 0.5, 1.5, 7)
+        assert (last.first, last.last, last.end) == (4, 4, 2.5)
+
+    def test_default_threshold_is_learned_from_normal_frames(self) -> None:
+        assert [e.first for e in scores_of(0, 3.9, 4.1, 0).events()] == [2]
+        many = scores_of(0, 3.9, 4.1, 0).events(false_alarms_per_day=86400)  # every other frame
+        assert [(e.first, e.last) for e in many] == [(1, 2)]
+
+
+class TestTables:
+    @pytest.mark.parametrize("ending", [".csv", ".parquet"])
+    def test_written_scores_are_read_back(self, ending: str, tmp_path: Path) -> None:
+        path = tmp_path / f"scores{ending}"
+        write_scores(path, [scores_of(0.1, 0.25).smooth("average2"), scores_of(3, video="b")])
+        found = read_scores(path)
+        assert list(found) == ["a", "b"]
+        np.testing.assert_array_equal(found["a"], [0.1, 0.25])
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+    def test_json_states_the_smoothing(self, tmp_path: Path) -> None:
+        write_scores(tmp_path / "s.json", [scores_of(0, 4).smooth("average2")])
+        (video,) = json.loads((tmp_path / "s.json").read_text())["videos"]
+        assert video["smoothing"] == {"kind": "average", "width": 2.0}
+        assert (video["score"], video["smoothed"]) == ([0.0, 4.0], [2.0, 4.0])
+
+    def test_unknown_endings_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"\.parquet"):
+            write_scores(tmp_path / "scores.xlsx", [scores_of(1)])
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "video,frame,score\na,0,1\na,2,1\n",  # a gap
+            "video,frame,score\na,0,1\na,0,1\n",  # twice
+            "video,frame,score\na,0,nan\n",
+            "video,score\na,1\n",
+        ],
+    )
+    def test_damaged_tables_are_one_line(self, text: str, tmp_path: Path) -> None:
+        (tmp_path / "s.csv").write_text(text)
+        with pytest.raises(DataError) as error:
+            read_scores(tmp_path / "s.csv")
+        assert "\n" not in str(error.value)
+
+    def test_boxes_as_a_table(self) -> None:
+        boxes = np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.float32)
+        frames = [
+            FrameScore(0, 0.0, 1.0),
+            FrameScore(1, 0.5, 2.0, boxes, np.array([1.0, 2.0], np.float32)),
+        ]
+        table = Scores("a", frames, 2.0).box_columns()
+        assert table["frame"].tolist() == [1, 1]
+        assert (table["x1"].tolist(), table["score"].tolist()) == ([0, 4], [1, 2])
