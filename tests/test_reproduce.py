@@ -1,0 +1,72 @@
+"""The reproduction of CAFE's tables: its rows, and a whole run on a small walkway."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vadistill.datasets.walkway import WalkwayConfig, render_walkway
+from vadistill.errors import ConfigError, DataError
+from vadistill.evaluation import reproduce_cafe
+from vadistill.evaluation.results import load_records
+from vadistill.systems import cafe
+
+
+@pytest.fixture(scope="module")
+def walkway(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("walkway")
+    render_walkway(path, WalkwayConfig(train_clips=1, test_clips=2, frames=45))
+    return path
+
+
+def test_rows_are_the_papers() -> None:
+    rows = reproduce_cafe.variants(cafe.ped2())
+    assert [name for name, (source, _) in rows.items() if source == "Table 1"] == [
+        "cafe",
+        "ll-o",
+        "ll-e",
+        "ll-o+ll-e",
+    ]
+    without = rows["without-consistency"][1]
+    assert (without.lambda_ca, without.omega_ca) == (0, 0)
+    assert rows["student-17"][1].student == "resnet17"
+    assert [rows[f"layers-{n}"][1].layers for n in range(1, 7)] == [1, 2, 3, 4, 5, 6]
+    only = rows["ll-o-only"][1]
+    assert (only.low_level, only.lambda_kd, only.omega_kd, only.omega_ca) == ("flow", 0, 0, 0)
+
+
+def test_every_row_has_a_recipe_that_the_networks_accept() -> None:
+    for networks in ("compact", "paper"):
+        base = reproduce_cafe.base_config("avenue", networks, quick=True, teacher="t.safetensors")
+        assert base.smoothing == "average20"
+        for _, config in reproduce_cafe.variants(base).values():
+            assert config.student.startswith("narrow" if networks == "compact" else "resnet")
+
+
+def test_a_run_is_kept_and_goes_on(
+    walkway: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = replace(cafe.compact(), epochs=2, consistency_after=1)
+    monkeypatch.setattr(cafe, "compact", lambda: small)
+    records = reproduce_cafe.reproduce(
+        walkway, quick=True, out=tmp_path, only=("cafe",), command="vadistill reproduce cafe"
+    )
+    assert {r.variant for r in records} == {"motion, background", "compact cafe, background"}
+    assert {r.protocol for r in records} >= {"micro/average10", "micro/raw", "macro-skip/average10"}
+    assert all(0 <= r.value <= 1 and r.seeds == (0,) for r in records)
+    assert load_records(tmp_path / "results.json") == records
+    assert "compact cafe" in (tmp_path / "results.md").read_text()
+    models = sorted((tmp_path / "runs").iterdir())
+    before = [(m / "weights.safetensors").stat().st_mtime_ns for m in models]
+    again = reproduce_cafe.reproduce(walkway, quick=True, out=tmp_path, only=("cafe",))
+    assert [r.value for r in again] == [r.value for r in records]
+    assert [(m / "weights.safetensors").stat().st_mtime_ns for m in models] == before
+
+
+def test_wrong_requests_are_one_line(walkway: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="variant 'cafee'"):
+        reproduce_cafe.reproduce(walkway, quick=True, out=tmp_path, only=("cafee",))
+    with pytest.raises(DataError, match="no frame labels"):
+        reproduce_cafe.reproduce(walkway / "train", quick=True, out=tmp_path)
