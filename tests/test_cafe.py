@@ -13,9 +13,9 @@ from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.systems.cafe import losses
 from vadistill.systems.cafe.events import crop
+from vadistill.systems.cafe.images import Images
 from vadistill.systems.cafe.model import ARCHITECTURES, Classifier, LowLevelBranch, ResNet
 from vadistill.systems.cafe.pretraining import (
-    Images,
     PretrainConfig,
     Teacher,
     augment,

@@ -17,7 +17,7 @@ import pytest
 import vadistill
 from vadistill.cli import VERBS, main
 from vadistill.errors import DataError
-from vadistill.scores import read_scores
+from vadistill.score_tables import read_scores
 from vadistill.video import VideoWriter
 
 HEAVY = ("torch", "cv2", "av", "matplotlib", "sklearn", "onnxruntime", "pyarrow")

@@ -9,14 +9,8 @@ import numpy as np
 import pytest
 
 from vadistill.errors import ConfigError, DataError
-from vadistill.scores import (
-    Calibration,
-    FrameScore,
-    Scores,
-    Smoothing,
-    read_scores,
-    write_scores,
-)
+from vadistill.score_tables import read_scores, write_scores
+from vadistill.scores import Calibration, FrameScore, Scores, Smoothing
 
 
 def scores_of(*values: float, video: str = "a", fps: float = 2.0) -> Scores:

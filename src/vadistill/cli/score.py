@@ -13,7 +13,8 @@ from tyro.conf import Positional, arg
 from vadistill.cli.scoring import score_video
 from vadistill.cli.terminal import Device, clock, console, link, parse, table
 from vadistill.errors import ConfigError, VideoError
-from vadistill.scores import TABLE_FORMATS, Scores, Smoothing, write_scores
+from vadistill.score_tables import TABLE_FORMATS, write_scores
+from vadistill.scores import Scores, Smoothing
 
 if TYPE_CHECKING:
     from vadistill.datasets import Clip

@@ -19,7 +19,7 @@ from vadistill.evaluation.results import Record, over_seeds, run_facts, write_re
 from vadistill.evaluation.tables import markdown_table
 from vadistill.files import content_hash, replacing, write_json
 from vadistill.progress import progress
-from vadistill.scores import read_scores, write_scores
+from vadistill.score_tables import read_scores, write_scores
 from vadistill.systems import cafe, motion
 from vadistill.systems.cafe.scorer import pick_runtime
 from vadistill.training import pick_device

@@ -13,12 +13,12 @@ from vadistill.datasets.walkway.figures import Colour, Look
 from vadistill.datasets.walkway.scene import FAR_EDGE, MIDDLE, NEAR_EDGE, Camera
 
 _TOPS: tuple[Colour, ...] = (
-    *((44, 52, 74), (36, 36, 40), (150, 44, 46), (92, 112, 140), (206, 204, 196)),
-    *((120, 124, 128), (66, 92, 70), (176, 142, 88), (96, 62, 96), (60, 104, 150)),
-    *((196, 176, 72), (84, 66, 54), (172, 108, 104), (222, 222, 218), (52, 84, 92)),
+    *((48, 53, 68), (36, 36, 39), (128, 56, 57), (99, 113, 132), (205, 203, 198)),
+    *((121, 124, 127), (69, 87, 72), (163, 140, 103), (92, 69, 92), (74, 104, 135)),
+    *((181, 167, 96), (79, 67, 58), (158, 114, 112), (222, 222, 219), (60, 81, 87)),
 )  # fmt: skip
 _TROUSERS: tuple[Colour, ...] = (
-    *((40, 50, 76), (62, 76, 108), (34, 34, 38), (92, 92, 94), (132, 116, 90), (74, 62, 52)),
+    *((45, 52, 69), (68, 78, 100), (34, 34, 37), (92, 92, 94), (126, 115, 97), (70, 62, 55)),
 )
 _SKINS: tuple[Colour, ...] = ((224, 184, 156), (204, 160, 128), (166, 120, 90), (112, 78, 58))
 _HAIRS: tuple[Colour, ...] = (
@@ -29,11 +29,11 @@ _HAIRS: tuple[Colour, ...] = (
     (120, 118, 116),
 )
 _BAGS: tuple[Colour, ...] = (
-    (46, 46, 50),
-    (110, 44, 42),
-    (56, 74, 104),
-    (112, 96, 70),
-    (72, 88, 66),
+    (46, 46, 49),
+    (96, 51, 49),
+    (63, 75, 96),
+    (106, 95, 77),
+    (73, 84, 69),
 )
 BRIGHT: tuple[Colour, ...] = (
     (214, 84, 40),
@@ -58,9 +58,9 @@ class Casting:
     # -- choices -------------------------------------------------------------------------------
 
     def pick(self, options: tuple[Colour, ...]) -> Colour:
-        r, g, b = options[int(self.rng.integers(len(options)))]
-        tone = self.rng.uniform(0.85, 1.15)
-        shade = [int(np.clip(c * tone + self.rng.normal(0, 5), 12, 240)) for c in (r, g, b)]
+        colour = options[int(self.rng.integers(len(options)))]
+        tone = self.rng.uniform(0.9, 1.1)
+        shade = [int(np.clip(c * tone + self.rng.normal(0, 4), 12, 240)) for c in colour]
         return shade[0], shade[1], shade[2]
 
     def look(self, **fixed: Any) -> Look:
@@ -124,7 +124,7 @@ class Casting:
                     Walker(
                         self.look(),
                         along + rng.uniform(-0.25, 0.25) * (size > 1),
-                        across + 0.72 * (i - (size - 1) / 2),
+                        across + 0.85 * (i - (size - 1) / 2),
                         self.nowhere(),
                         arms=arms,
                     )

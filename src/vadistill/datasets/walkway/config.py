@@ -39,7 +39,7 @@ class WalkwayConfig:
     width: int = 360
     height: int = 240
     fps: float = 15.0
-    pedestrians: tuple[int, int] = (4, 8)
+    pedestrians: tuple[int, int] = (3, 7)
     """Fewest and most people in view at a time, on average over a clip."""
     anomalies: tuple[Anomaly, ...] = _MIX
     """Kinds of the test clips' events, two per clip, from the start again when used up."""

@@ -160,7 +160,7 @@ def _furniture(camera: Camera, rng: np.random.Generator) -> list[tuple[float, fl
         (jitter(2.4), 10.5, "shrub"),
         (jitter(4.2), FAR_EDGE + 0.5, "lamp"),
         (jitter(-4.0), NEAR_EDGE - 0.4, "lamp"),
-        (jitter(3.0, 0.5), NEAR_EDGE - 0.7, "young tree"),
+        (jitter(6.2, 0.5), FAR_EDGE + 1.3, "young tree"),
         (jitter(0.6), FAR_EDGE + 0.55, "bench"),
         (jitter(2.2, 0.2), FAR_EDGE + 0.5, "bin"),
         (jitter(-6.3, 0.3), NEAR_EDGE - 1.4, "shrub"),

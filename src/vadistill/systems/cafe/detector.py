@@ -27,11 +27,10 @@ Departures from the paper and readings of what it leaves open:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -40,144 +39,31 @@ from torch import Tensor, nn
 from vadistill import objects
 from vadistill.detector import Detector, pack_localiser, unpack_localiser
 from vadistill.distill import FrozenTeacher, TargetCache
-from vadistill.errors import ConfigError, WeightsError
+from vadistill.errors import WeightsError
 from vadistill.files import content_hash
 from vadistill.flow import build_flow
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
+from vadistill.systems.cafe.distillation import teacher_targets, train_student, untrained
 from vadistill.systems.cafe.events import EventStore, FrameEvents, extract_events, frame_events
-from vadistill.systems.cafe.losses import (
-    Reduction,
-    consistency_loss,
-    distillation_loss,
-    low_level_loss,
-    overall_score,
-    total_loss,
-)
-from vadistill.systems.cafe.model import ARCHITECTURES, Architecture, LowLevelBranch, ResNet
+from vadistill.systems.cafe.losses import overall_score
+from vadistill.systems.cafe.model import Architecture, ResNet
+from vadistill.systems.cafe.recipes import Config, avenue, compact, demo, ped2, shanghaitech
 from vadistill.systems.cafe.scorer import (
     EventScorer,
     OnnxRuntime,
-    Runtime,
     ScoringRuntime,
     TorchRuntime,
     pick_runtime,
     to_int8,
     to_onnx,
-    to_unit,
 )
 from vadistill.systems.cafe.teacher import SHIPPED, UpsampledImageNet, open_teacher
-from vadistill.training import (
-    Checkpoint,
-    Device,
-    Precision,
-    RunLog,
-    autocast,
-    epoch_batches,
-    pick_device,
-)
+from vadistill.training import Device, pick_device
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
     from vadistill.video import VideoSource
-
-LowLevel = Literal["none", "flow", "image", "both"]
-Schedule = Literal["constant", "cosine"]
-
-
-@dataclass(frozen=True)
-class Config:
-    """Settings of CAFE; the defaults are the compact pair for two CPU cores."""
-
-    teacher: str = "compact"
-    """``compact`` (shipped), ``imagenet`` (torchvision's ResNet-34), or a file of ``pretrain``."""
-    student: str = "narrow9"
-    """Student architecture: narrow9 for the compact teacher, resnet9 or resnet17 for ResNet-34."""
-    layers: int = 4
-    """C: the last layer groups whose features are imitated, 1 to 6 (Fig. 5)."""
-    localiser: str = "background"
-    """Where foreground boxes come from: background, motion, detector:NAME, boxes:FILE, or a+b."""
-    low_level: LowLevel = "none"
-    """Low-level branches: flow (LL-O), image (LL-E), both, or none (Table 1)."""
-    flow: str = "dis"
-    """Optical flow for LL-O: dis, raft_small, raft_large."""
-    reduction: Reduction = "mean"
-    """Squared errors of a layer are averaged or, literally as in Eq. 2, summed."""
-    lambda_kd: float = 1.0
-    lambda_ca: float = 0.1
-    lambda_lo: float = 1.0
-    omega_kd: float = 1.0
-    omega_ca: float = 0.5
-    omega_lo: float = 0.1
-    epochs: int = 12
-    consistency_after: int = 7
-    """Epochs before L_ca enters (Sec. 3.5)."""
-    batch: int = 256
-    learning_rate: float = 3e-3
-    """Adam's; 1e-3 in the paper."""
-    schedule: Schedule = "cosine"
-    """How the learning rate goes: constant (the paper's) or down to zero along a cosine."""
-    frames: int | None = 640
-    """Evenly spaced training frames whose events are learned from; None takes all."""
-    smoothing: str = "average10"
-    """The protocol's smoothing; applied by whoever evaluates, never by ``stream``."""
-    runtime: Runtime = "auto"
-    """How events are scored: torch, torch-bf16, onnx, onnx-int8; auto: onnx on CPUs, else torch."""
-    batch_frames: int = 16
-    """Frames whose events are scored together; 1 for the lowest delay on live video."""
-    seed: int = 0
-    precision: Precision = "auto"
-    """Arithmetic of training; scoring has ``runtime``."""
-
-
-def compact() -> Config:
-    """The default: quarter-width networks, fitted in minutes on two CPU cores.
-
-    Its score weights are those that the paper publishes for Avenue, on every data set.
-    """
-    return Config()
-
-
-def demo() -> Config:
-    """``compact`` with a shorter schedule, for small data sets."""
-    return replace(Config(), epochs=8, consistency_after=5)
-
-
-def ped2(*, quick: bool = False) -> Config:
-    """The paper's networks, schedule and weights for UCSD Ped2.
-
-    ``quick`` samples a quarter of the frames and trains 10 epochs along a cosine.
-    """
-    return _paper((0.5, 1.0, 0.1), "average10", quick)
-
-
-def avenue(*, quick: bool = False) -> Config:
-    """The paper's networks, schedule and weights for CUHK Avenue."""
-    return _paper((1.0, 0.5, 0.1), "average20", quick)
-
-
-def shanghaitech(*, quick: bool = False) -> Config:
-    """The paper's networks, schedule and weights for ShanghaiTech."""
-    return _paper((0.5, 1.0, 0.5), "average20", quick)
-
-
-def _paper(omega: tuple[float, float, float], smoothing: str, quick: bool) -> Config:
-    config = Config(
-        teacher="resnet34.safetensors",
-        student="resnet9",
-        omega_kd=omega[0],
-        omega_ca=omega[1],
-        omega_lo=omega[2],
-        epochs=50,
-        consistency_after=30,
-        learning_rate=1e-3,
-        schedule="constant",
-        frames=None,
-        smoothing=smoothing,
-    )
-    if not quick:
-        return config
-    return replace(config, frames=640, epochs=10, consistency_after=6, schedule="cosine")
 
 
 class Cafe(Detector):
@@ -222,7 +108,7 @@ class Cafe(Detector):
         config = self.config
         network, self.teacher_facts = open_teacher(config.teacher)
         teacher = FrozenTeacher(network.to(self.device))
-        self.scorer = self._networks(teacher)
+        self.scorer = untrained(teacher, config).to(self.device)
         data = content_hash(train.name, *(_identity(clip.source) for clip in train))
         localiser_key = content_hash(data, repr(self.localiser.describe()))
         with progress("empty scene", None):
@@ -239,141 +125,11 @@ class Cafe(Detector):
             localiser_key, str(config.frames), self.teacher_facts["sha"], str(config.layers)
         )
         targets = TargetCache(work / f"targets-{targets_key}", key=targets_key, count=len(store))
-        targets.fill(lambda rows: self._teacher_features(teacher, store, rows))
+        targets.fill(lambda rows: teacher_targets(teacher, store, rows, config, self.device))
         train_key = content_hash(events_key, targets_key, repr(config))
-        self._train(store, targets, work / f"student-{train_key}")
+        folder = work / f"student-{train_key}"
+        train_student(self.scorer, store, targets, config, self.device, folder)
         self._standardise(store)
-
-    def _networks(self, teacher: nn.Module) -> EventScorer:
-        """The scorer with an untrained student and branches; raises ConfigError."""
-        config = self.config
-        if config.student not in ARCHITECTURES:
-            raise ConfigError(
-                f"student '{config.student}'",
-                expected=f"one of {', '.join(ARCHITECTURES)}",
-                fix="choose one of them",
-            )
-        inner = teacher.network if isinstance(teacher, FrozenTeacher) else teacher
-        assert isinstance(inner, ResNet | UpsampledImageNet)
-        architecture = ARCHITECTURES[config.student]
-        if inner.architecture.width != architecture.width:
-            raise ConfigError(
-                f"a teacher of width {inner.architecture.width} with student '{config.student}' "
-                f"of width {architecture.width}",
-                expected="feature shapes that agree",
-                fix="choose a student of the teacher's width",
-            )
-        if not 1 <= config.layers <= inner.GROUPS:
-            raise ConfigError(
-                f"{config.layers} layer groups",
-                expected=f"1 to {inner.GROUPS} for this teacher",
-                fix="change --layers",
-            )
-        torch.manual_seed(config.seed)
-        mean, std = inner.mean.flatten().tolist(), inner.std.flatten().tolist()
-        student = ResNet(architecture, mean, std)
-        outputs = {"flow": {"motion": 2}, "image": {"appearance": 3}, "none": {}}
-        wanted = outputs.get(config.low_level) or (
-            outputs["flow"] | outputs["image"] if config.low_level == "both" else {}
-        )
-        branches = {n: LowLevelBranch(architecture.channels[-1], c) for n, c in wanted.items()}
-        return EventScorer(
-            teacher,
-            student,
-            nn.ModuleDict(branches),
-            layers=config.layers,
-            reduction=config.reduction,
-        ).to(self.device)
-
-    def _teacher_features(
-        self, teacher: nn.Module, store: EventStore, rows: np.ndarray
-    ) -> list[Tensor]:
-        event = to_unit(torch.from_numpy(store.patches(rows)[:, 1]).to(self.device))
-        with autocast(self.device, self.config.precision):
-            features = teacher(event, self.config.layers)
-        return [f.permute(0, 2, 3, 1) for f in features]  # kept as the student's lie in memory
-
-    def _train(self, store: EventStore, targets: TargetCache, work: Path) -> None:
-        """Minimise Eq. 8 over the student and the branches; L_ca enters late."""
-        config = self.config
-        student, branches = self.scorer.student, self.scorer.branches
-        student.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        trained = nn.ModuleDict({"student": student, "branches": branches})
-        optimizer = torch.optim.Adam(trained.parameters(), config.learning_rate)
-        checkpoint = Checkpoint(work / "checkpoint.safetensors", {"networks": trained}, optimizer)
-        position = checkpoint.load() or {"epoch": 0, "step": 0}
-        log = RunLog(work / "losses.jsonl", resume_after=position["step"] - 1)
-        step = position["step"]
-        # Time left should count the dearer epochs with consistency as what they cost.
-        cost = [3 if self._consistent(e) else 1 for e in range(config.epochs)]
-        with progress("student", sum(cost)) as advance:
-            advance(sum(cost[: position["epoch"]]))
-            for epoch in range(position["epoch"], config.epochs):
-                trained.train()
-                batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
-                batches = [index for index in batches if len(index) > 1]  # batch norm needs two
-                for index in batches:
-                    if config.schedule == "cosine":
-                        share = step / (config.epochs * len(batches))
-                        rate = config.learning_rate * (1 + math.cos(math.pi * share)) / 2
-                        optimizer.param_groups[0]["lr"] = rate
-                    losses = self._losses(store, targets, np.sort(index.numpy()), epoch)
-                    optimizer.zero_grad(set_to_none=True)
-                    losses["total"].backward()
-                    optimizer.step()
-                    if step % 10 == 0:
-                        log.write(step, **{name: value.item() for name, value in losses.items()})
-                    step += 1
-                    advance(cost[epoch] / len(batches), note=f"epoch {epoch + 1}/{config.epochs}")
-                checkpoint.save(epoch=epoch + 1, step=step)
-        trained.eval()
-
-    def _consistent(self, epoch: int) -> bool:
-        return self.config.lambda_ca > 0 and epoch >= self.config.consistency_after
-
-    def _losses(
-        self, store: EventStore, targets: TargetCache, rows: np.ndarray, epoch: int
-    ) -> dict[str, Tensor]:
-        """Every loss of one batch by name, with the ``total`` of Eq. 8."""
-        config, n = self.config, len(rows)
-        patches = torch.from_numpy(store.patches(rows)).to(self.device)
-        event = to_unit(patches[:, 1])
-        inputs = [event]
-        if self._consistent(epoch):
-            inputs += [to_unit(patches[:, 0]), to_unit(patches[:, 2])]
-        with autocast(self.device, config.precision):
-            features = self.scorer.student(torch.cat(inputs), config.layers)
-            outputs = {
-                name: branch(features[-1][:n]) for name, branch in self.scorer.branches.items()
-            }
-        own = [f[:n] for f in features]
-        zero = torch.zeros((), device=self.device)
-        teacher = (
-            [t.to(self.device).permute(0, 3, 1, 2) for t in targets[rows]]
-            if config.lambda_kd > 0
-            else []
-        )
-        kd = distillation_loss(own, teacher, config.reduction) if teacher else zero
-        ca = zero
-        if self._consistent(epoch):
-            before, after = [f[n : 2 * n] for f in features], [f[2 * n :] for f in features]
-            ca = consistency_loss(before, own, after, config.reduction)
-        lo = zero
-        if outputs:
-            goals: dict[str, Tensor] = {"appearance": event}
-            flow = store.flow(rows)
-            if flow is not None:
-                goals["motion"] = torch.from_numpy(flow).float().to(self.device)
-            lo = low_level_loss(outputs, goals, config.reduction)
-        total = total_loss(
-            kd,
-            ca,
-            lo,
-            lambda_kd=config.lambda_kd,
-            lambda_ca=config.lambda_ca,
-            lambda_lo=config.lambda_lo,
-        )
-        return {"total": total, "kd": kd, "ca": ca, "lo": lo}
 
     def _standardise(self, store: EventStore) -> None:
         """mu and sigma of Eq. 12 over the training events, the lowest score and the calibration."""
@@ -474,7 +230,7 @@ class Cafe(Detector):
         detector.localiser = unpack_localiser(tensors, facts["localiser"])
         detector.teacher_facts = facts["teacher"]
         teacher = _restore_teacher(facts["teacher"], _below(tensors, "teacher/"), path)
-        detector.scorer = detector._networks(FrozenTeacher(teacher))
+        detector.scorer = untrained(FrozenTeacher(teacher), detector.config).to(detector.device)
         detector.scorer.student.load_state_dict(_below(tensors, "student/"))
         detector.scorer.branches.load_state_dict(_below(tensors, "branches/"))
         detector.scorer.eval()
