@@ -1,0 +1,73 @@
+"""CAFE beside ``motion`` on simulated walkways: another place, people and training for each seed.
+
+    python benchmarks/walkway.py --seeds 0 1 2 [--work FOLDER] [--out results.json]
+
+Renders each walkway, fits both systems on its normal clips with the settings of ``vadistill demo``,
+scores the others and records micro and macro AUC.  What is finished in ``--work`` is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from vadistill.datasets.walkway import WalkwayConfig, render_walkway
+from vadistill.detector import Detector
+from vadistill.evaluation.frame_level import evaluate
+from vadistill.evaluation.results import Record, over_seeds, run_facts, write_records
+from vadistill.evaluation.tables import markdown_table
+from vadistill.systems import cafe, motion
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--work", type=Path, default=Path("runs/walkway"))
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    seeds = " ".join(map(str, arguments.seeds))
+    facts = run_facts(device="cpu", command=f"python benchmarks/walkway.py --seeds {seeds}")
+    records: list[Record] = []
+    for seed in arguments.seeds:
+        folder = arguments.work / f"seed{seed}"
+        splits = render_walkway(folder / "walkway", WalkwayConfig(seed=seed))
+        systems: dict[str, Detector] = {
+            "motion": motion.Motion(),
+            "cafe": cafe.Cafe(replace(cafe.demo(), seed=seed), device="cpu"),
+        }
+        for name, detector in systems.items():
+            start = time.monotonic()
+            detector.fit(splits.train, out=folder / f"{name}.vad", work=folder / "work")
+            seconds = time.monotonic() - start
+            scores = {clip.name: detector.score(clip.open()) for clip in splits.test}
+            smoothing = detector.config.smoothing
+            protocols = [f"micro/{smoothing}", "micro/raw", f"macro-skip/{smoothing}"]
+            for figure in evaluate(splits.test, scores, protocols).figures:
+                print(f"seed {seed}  {name:<7}{figure.protocol:<22}{100 * figure.value:.1f}")
+                records.append(
+                    Record(
+                        system=name,
+                        variant="demo recipe" if name == "cafe" else "default",
+                        dataset="walkway",
+                        metric=figure.metric,
+                        protocol=figure.protocol,
+                        value=figure.value,
+                        low=figure.low,
+                        high=figure.high,
+                        paper=None,
+                        seeds=(seed,),
+                        seconds=round(seconds, 1),
+                        **facts,
+                    )
+                )
+    print(markdown_table(over_seeds(records)))
+    if arguments.out:
+        write_records(arguments.out, records)
+
+
+if __name__ == "__main__":
+    main()
