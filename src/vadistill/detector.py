@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
 from vadistill.files import (
+    DISK_ERRORS,
     content_hash,
     read_safetensors,
     unwritable,
@@ -34,6 +35,9 @@ DETECTORS: dict[str, str] = {
 }
 """Name of each system and where its class is; imported on first use, so that help stays fast."""
 
+WORK = ".fit"
+"""Folder inside a model's that holds what an unfinished ``fit`` has computed."""
+
 FORMAT = 1
 """Version of the saved folder's layout."""
 
@@ -50,13 +54,18 @@ class Detector(ABC):
     name: ClassVar[str]
     supervision: ClassVar[Literal["one-class", "weak"]]
     lookahead: ClassVar[int]
-    """Frames after t that the score of frame t needs: the stated latency."""
+    """Frames after t that the score of frame t needs."""
 
     config: Any
     calibration: Calibration | None = None
 
     RECIPES: ClassVar[Mapping[str, Callable[[], Any]]]
     """Named configs, the default first."""
+
+    @property
+    def latency(self) -> int:
+        """Frames from a frame's arrival to its score in ``stream``, never fewer than lookahead."""
+        return self.lookahead
 
     @abstractmethod
     def __init__(self, config: Any = None, *, device: Device = "auto") -> None:
@@ -67,18 +76,21 @@ class Detector(ABC):
     ) -> D:
         """Learn from ``train`` and save to the folder ``out``.
 
-        What is computed on the way lies in ``work`` (default: ``out``/work, removed at the end), so
-        that a run that was killed goes on where it was, with the same result as an unbroken one.
+        What is computed on the way lies in ``work`` (default: ``out``/.fit, removed at the end), so
+        that a run that was killed goes on where it was (on a CPU to the result of an unbroken
+        one).
         ``val`` is only ever used as the recipe says; test labels never reach this method.
         Raises DataError for the wrong kind of supervision, WeightsError when the disk is full.
         """
         self.check_supervision(train)
         out = Path(out)
-        folder = work or out / "work"
+        folder = work or out / WORK
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.learn(train, folder, val)
         except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
             raise unwritable(folder, error) from error
         self.save(out)
         if work is None:
@@ -167,7 +179,7 @@ class Detector(ABC):
             ) from error
         weights = path / "weights.safetensors"
         write_safetensors(weights, tensors, {"system": self.name})
-        head = {"format": FORMAT, "system": self.name, "lookahead": self.lookahead}
+        head = {"format": FORMAT, "system": self.name, "latency": self.latency}
         write_json(path / "config.json", {**head, "weights": content_hash(weights), **facts})
 
     @classmethod

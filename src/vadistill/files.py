@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,12 @@ from vadistill.errors import WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+DISK_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+)
+"""What the system says when a file cannot be written for want of space or permission."""
 
 
 @contextlib.contextmanager

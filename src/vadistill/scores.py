@@ -163,14 +163,14 @@ class Scores:
 
     @property
     def calibrated(self) -> Float[np.ndarray, " n"]:
-        """Share of normal training frames below each value, in [0, 1]; raises DataError."""
+        """Share of normal training frames below each raw score, in [0, 1]; raises DataError."""
         if self.calibration is None:
             raise DataError(
                 f"scores of {self.video} carry no calibration",
                 expected="scores from a fitted detector",
                 fix="score the video again",
             )
-        return self.calibration(self.values)
+        return self.calibration(self.raw)
 
     def smooth(self, smoothing: Smoothing | str) -> Scores:
         """These scores smoothed from raw by ``smoothing``, such as ``average10``."""
@@ -180,11 +180,13 @@ class Scores:
     def events(
         self, *, threshold: float | None = None, false_alarms_per_day: float | int = 1.0
     ) -> list[Event]:
-        """Stretches of frames at or above a threshold of the values.
+        """Stretches of frames whose values are at or above ``threshold``.
 
-        Without ``threshold`` it is the calibrated level that normal training footage passes in
-        ``false_alarms_per_day`` frames a day, at most its highest score.
+        Without one, stretches of raw scores at or above the level that normal training footage
+        passes in ``false_alarms_per_day`` frames a day, at most its highest score: the calibration
+        knows raw scores only.
         """
+        values = self.values if threshold is not None else self.raw
         if threshold is None:
             if self.calibration is None:
                 raise DataError(
@@ -195,14 +197,14 @@ class Scores:
             share = 1 - false_alarms_per_day / (86400 * max(self.fps, 1e-6))
             quantiles = self.calibration.quantiles
             threshold = float(np.quantile(quantiles, np.clip(share, 0, 1)))
-        above = np.concatenate([[False], self.values >= threshold, [False]])
+        above = np.concatenate([[False], values >= threshold, [False]])
         edges = np.flatnonzero(above[1:] != above[:-1])
         times, step = self.times, 1 / self.fps if self.fps > 0 else 0.0
         return [
             Event(
                 start=float(times[a]),
                 end=float(times[b - 1] + step),
-                peak=float(self.values[a:b].max()),
+                peak=float(values[a:b].max()),
                 first=int(a),
                 last=int(b - 1),
             )

@@ -56,9 +56,16 @@ def has_fast_bf16(device: torch.device) -> bool:
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
+def pick_precision(device: torch.device, precision: Precision) -> Precision:
+    """``auto`` is bf16 where the hardware has it and fp32 elsewhere."""
+    if precision != "auto":
+        return precision
+    return "bf16" if has_fast_bf16(device) else "fp32"
+
+
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Mixed precision context: ``auto`` is bf16 where the hardware has it and fp32 elsewhere."""
-    enabled = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+    """Context of mixed precision for bf16, of none for fp32."""
+    enabled = pick_precision(device, precision) == "bf16"
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
@@ -96,13 +103,20 @@ class Checkpoint:
     """Everything that a loop needs to go on, in one safetensors file that is replaced atomically.
 
     ``modules`` are named networks; the optimiser's tensors lie beside theirs.  ``save`` and
-    ``load`` carry a dict of plain JSON values, such as the next epoch.
+    ``load`` carry a dict of plain JSON values, such as the next epoch.  ``settings`` names the
+    run: a checkpoint of another is refused.
     """
 
     def __init__(
-        self, path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer
+        self,
+        path: Path,
+        modules: Mapping[str, nn.Module],
+        optimizer: torch.optim.Optimizer,
+        *,
+        settings: str,
     ) -> None:
         self.path, self.modules, self.optimizer = path, dict(modules), optimizer
+        self.settings = settings
 
     def save(self, **position: Any) -> None:
         tensors: dict[str, Tensor] = {}
@@ -117,7 +131,12 @@ class Checkpoint:
                     tensors[f"optimizer/{index}/{key}"] = value
                 elif value is not None:
                     scalars[f"{index}/{key}"] = value
-        meta = {"position": position, "groups": state["param_groups"], "scalars": scalars}
+        meta = {
+            "settings": self.settings,
+            "position": position,
+            "groups": state["param_groups"],
+            "scalars": scalars,
+        }
         write_safetensors(self.path, tensors, {"checkpoint": json.dumps(meta)})
 
     def load(self) -> dict[str, Any] | None:
@@ -127,6 +146,8 @@ class Checkpoint:
         tensors, metadata = read_safetensors(self.path)
         try:
             meta = json.loads(metadata["checkpoint"])
+            if meta["settings"] != self.settings:
+                raise ValueError("other settings or data")
             for name, module in self.modules.items():
                 prefix = f"{name}/"
                 module.load_state_dict(

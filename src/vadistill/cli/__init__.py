@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import errno
 import importlib
 import os
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from vadistill import __version__
 from vadistill.errors import ConfigError, VadistillError
+from vadistill.files import DISK_ERRORS
 
 VERBS: dict[str, str] = {
     "demo": "render a simulated walkway, learn it, score it, write a report",
@@ -39,8 +39,6 @@ examples:
   vadistill evaluate entrance.vad --data my_videos/
 
 'vadistill VERB --help' tells more about a verb."""
-
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +16,21 @@ from vadistill.datasets import Splits, open_dataset
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation.frame_level import evaluate
-from vadistill.evaluation.results import Record, over_seeds, run_facts, write_records
+from vadistill.evaluation.results import (
+    Record,
+    RunFacts,
+    over_seeds,
+    run_facts,
+    write_records,
+)
 from vadistill.evaluation.tables import markdown_table
 from vadistill.files import content_hash, replacing, write_json
 from vadistill.progress import progress
 from vadistill.score_tables import read_scores, write_scores
 from vadistill.systems import cafe, motion
+from vadistill.systems.cafe.model import ResNet
 from vadistill.systems.cafe.scorer import pick_runtime
+from vadistill.systems.cafe.teacher import UpsampledImageNet
 from vadistill.training import pick_device
 
 Networks = Literal["compact", "paper"]
@@ -69,7 +78,8 @@ def variants(base: cafe.Config) -> dict[str, tuple[str, cafe.Config]]:
         "without-consistency": ("Fig. 4", replace(base, lambda_ca=0.0, omega_ca=0.0)),
         "student-17": ("Table 2", replace(base, student=rival)),
     }
-    for n in range(1, 7):
+    groups = UpsampledImageNet.GROUPS if base.teacher == "imagenet" else ResNet.GROUPS
+    for n in range(1, groups + 1):
         rows[f"layers-{n}"] = ("Fig. 5", replace(base, layers=n))
     only = replace(base, low_level="flow", lambda_kd=0.0, lambda_ca=0.0, omega_kd=0.0, omega_ca=0.0)
     rows["ll-o-only"] = ("Sec. 4.3.3", replace(only, omega_lo=1.0))
@@ -149,8 +159,9 @@ def reproduce(
     with progress("variants", len(jobs)) as advance:
         for job in jobs:
             advance(0, note=job.label)
-            folder = out / "runs" / content_hash(job.label, repr(job.config), str(data))
-            scores, timing = _fit_and_score(job, splits, folder, out / "work", device)
+            key = content_hash(job.label, repr(job.config), str(data), *_files(job.config))
+            facts = run_facts(device=device, command=command)
+            scores, timing = _fit_and_score(job, splits, out, key, device, facts)
             paper = {}
             if (published := PAPER.get(name, {}).get(job.name)) is not None:
                 paper[f"micro/{base.smoothing}"] = published
@@ -169,7 +180,7 @@ def reproduce(
                     seeds=(job.seed,),
                     seconds=timing["fit"],
                     note=f"{job.source}; scored at {timing['fps']:.1f} frames/s",
-                    **run_facts(device=device, command=command),
+                    **timing["facts"],
                 )
                 for figure in evaluation.figures
             ]
@@ -197,7 +208,7 @@ def _jobs(
         )
     jobs: list[Job] = []
     for localiser in localisers:
-        boxes = localiser.partition(":")[0]
+        boxes = re.sub(r"[^,:+?=]*/", "", localiser)  # files by name, without their folders
         jobs.append(
             Job("motion", f"motion, {boxes}", "baseline", motion.Config(localiser=localiser), 0)
         )
@@ -211,15 +222,23 @@ def _jobs(
     return jobs
 
 
+def _files(config: Any) -> list[str]:
+    """Hashes of the files that a config names, so that a new teacher or new boxes are a new run."""
+    words = [config.localiser, getattr(config, "teacher", "")]
+    paths = [Path(part) for word in words for part in re.split(r"[,+?]|(?<=\w):", word) if part]
+    return [content_hash(path) for path in paths if path.is_file()]
+
+
 def _fit_and_score(
-    job: Job, splits: Splits, folder: Path, work: Path, device: str
-) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    job: Job, splits: Splits, out: Path, key: str, device: str, facts: RunFacts
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Raw scores by clip, seconds of fitting and frames a second of scoring, kept in ``folder``."""
+    folder = out / "runs" / key
     timing_file, table = folder / "timing.json", folder / "scores.parquet"
     if timing_file.exists():
         return read_scores(table), json.loads(timing_file.read_text())
     start = time.monotonic()
-    detector = job.make(device).fit(splits.train, out=folder, work=work)
+    detector = job.make(device).fit(splits.train, out=folder, work=out / "work")
     fitted = time.monotonic()
     scores = []
     with progress("scoring", len(splits.test)) as advance:
@@ -228,6 +247,7 @@ def _fit_and_score(
             advance(note=clip.name)
     frames = sum(map(len, scores))
     write_scores(table, scores)
-    timing = {"fit": fitted - start, "fps": frames / (time.monotonic() - fitted)}
+    fps = frames / (time.monotonic() - fitted)
+    timing = {"fit": fitted - start, "fps": fps, "facts": facts}
     write_json(timing_file, timing)
     return {s.video: s.raw for s in scores}, timing

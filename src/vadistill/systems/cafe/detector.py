@@ -22,7 +22,12 @@ Departures from the paper and readings of what it leaves open:
 - C-1, E and C+1 go through the student as one batch, so batch norm sees them together.
 - A frame without events gets the lowest score of the training events.
 - ``compact``, the default, is our own pair of quarter-width networks; the shipped teacher learned
-  CIFAR-10, with a part of its pictures turned grey.
+  CIFAR-10, with a part of its pictures turned grey.  It and the ``quick`` recipes sample frames,
+  train 10 to 20 epochs and lower the learning rate along a cosine (``compact`` from 3e-3).
+- Training and the teacher's targets use bf16 products where the processor has them, and targets are
+  kept as fp16; scoring is fp32 unless ``runtime`` says otherwise.
+- Pre-training uses Nesterov momentum, and teachers are stored as fp16.
+- With both low-level branches A_lo is the sum of their errors, standardised once.
 """
 
 from __future__ import annotations
@@ -59,10 +64,10 @@ from vadistill.systems.cafe.scorer import (
     to_onnx,
 )
 from vadistill.systems.cafe.teacher import SHIPPED, UpsampledImageNet, open_teacher
-from vadistill.training import Device, pick_device
+from vadistill.training import Device, pick_device, pick_precision
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Dataset
+    from vadistill.datasets import Clip, Dataset
     from vadistill.video import VideoSource
 
 
@@ -98,6 +103,11 @@ class Cafe(Detector):
         self._int8: bytes | None = None
 
     @property
+    def latency(self) -> int:
+        """Frames from a frame's arrival to its score; the default scores 16 frames at a time."""
+        return self.lookahead + self.config.batch_frames - 1
+
+    @property
     def uses_flow(self) -> bool:
         """Whether a motion branch needs optical flow."""
         return self.config.low_level in ("flow", "both")
@@ -109,8 +119,9 @@ class Cafe(Detector):
         network, self.teacher_facts = open_teacher(config.teacher)
         teacher = FrozenTeacher(network.to(self.device))
         self.scorer = untrained(teacher, config).to(self.device)
-        data = content_hash(train.name, *(_identity(clip.source) for clip in train))
-        localiser_key = content_hash(data, repr(self.localiser.describe()))
+        described = self.localiser.describe()
+        data = content_hash(train.name, *(_identity(clip) for clip in train))
+        localiser_key = content_hash(data, repr(described), *_files_named(described))
         with progress("empty scene", None):
             self.localiser.fit(train)
         events_key = content_hash(localiser_key, str(config.frames), str(self.flow and config.flow))
@@ -121,9 +132,9 @@ class Cafe(Detector):
             flow=self.flow,
             frames=config.frames,
         )
-        targets_key = content_hash(
-            localiser_key, str(config.frames), self.teacher_facts["sha"], str(config.layers)
-        )
+        arithmetic = f"{self.device.type} {pick_precision(self.device, config.precision)}"
+        sampled = (localiser_key, str(config.frames), arithmetic)
+        targets_key = content_hash(*sampled, self.teacher_facts["sha"], str(config.layers))
         targets = TargetCache(work / f"targets-{targets_key}", key=targets_key, count=len(store))
         targets.fill(lambda rows: teacher_targets(teacher, store, rows, config, self.device))
         train_key = content_hash(events_key, targets_key, repr(config))
@@ -276,10 +287,21 @@ def _restore_teacher(facts: dict[str, Any], tensors: dict[str, Tensor], path: Pa
     return network.eval()
 
 
-def _identity(source: object) -> bytes:
+def _identity(clip: Clip) -> str:
     """What tells one clip's content from another's without decoding it."""
-    if isinstance(source, np.ndarray):
-        return source.tobytes()
-    path = Path(str(source))
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return repr([(f.name, f.stat().st_size) for f in files]).encode()
+    if isinstance(clip.source, np.ndarray):
+        pixels = clip.source
+        return f"{clip.name} {pixels.shape} {pixels.dtype} {content_hash(pixels.tobytes())}"
+    files = sorted(clip.source.iterdir()) if clip.source.is_dir() else [clip.source]
+    stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    return f"{clip.name} {stats}"
+
+
+def _files_named(described: object) -> list[str]:
+    """Hashes of the files that a localiser's description names, such as boxes and networks."""
+    if isinstance(described, dict):
+        return [h for value in described.values() for h in _files_named(value)]
+    if isinstance(described, list | tuple):
+        return [h for value in described for h in _files_named(value)]
+    parts = described.split(",") if isinstance(described, str) else []
+    return [content_hash(Path(part)) for part in parts if part and Path(part).is_file()]

@@ -92,7 +92,9 @@ def train_student(
     student.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     trained = nn.ModuleDict({"student": student, "branches": branches})
     optimizer = torch.optim.Adam(trained.parameters(), config.learning_rate)
-    checkpoint = Checkpoint(work / "checkpoint.safetensors", {"networks": trained}, optimizer)
+    checkpoint = Checkpoint(
+        work / "checkpoint.safetensors", {"networks": trained}, optimizer, settings=work.name
+    )
     position = checkpoint.load() or {"epoch": 0, "step": 0}
     log = RunLog(work / "losses.jsonl", resume_after=position["step"] - 1)
     step = position["step"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from vadistill.flow import Flow
 from vadistill.objects import Localiser
 from vadistill.progress import progress
 from vadistill.systems.cafe.model import PATCH
-from vadistill.video import VideoSource
+from vadistill.video import VideoSource, count_frames
 from vadistill.windows import triplets
 
 Patches = UInt8[np.ndarray, "n 3 32 32 3"]
@@ -91,27 +92,25 @@ class EventStore:
     """Events of some training frames, memory-mapped from a folder with one file set a clip."""
 
     def __init__(self, folder: Path, clips: Sequence[str]) -> None:
-        self._patches = [np.load(folder / f"{c}.patches.npy", mmap_mode="r") for c in clips]
-        self._flow = [
-            np.load(folder / f"{c}.flow.npy", mmap_mode="r")
-            for c in clips
-            if (folder / f"{c}.flow.npy").exists()
-        ]
+        self._stems = [folder / clip for clip in clips]
+        self._has_flow = all(Path(f"{stem}.flow.npy").exists() for stem in self._stems)
+        # Each open map holds a file descriptor, of which a process may have about a thousand.
+        self._map = lru_cache(maxsize=128)(lambda path: np.load(path, mmap_mode="r"))
         counts = [np.load(folder / f"{c}.counts.npy") for c in clips]
         self.counts: Int[np.ndarray, " frames"] = np.concatenate([np.zeros(0, np.int64), *counts])
         """Number of events of each kept frame, in order; frames without events count too."""
-        self._offsets = np.cumsum([0, *map(len, self._patches)])
+        self._offsets = np.cumsum([0, *(int(c.sum()) for c in counts)])
 
     def __len__(self) -> int:
         return int(self._offsets[-1])
 
     def patches(self, rows: Int[np.ndarray, " n"]) -> Patches:
         """Patches of some events, in the order of ``rows``."""
-        return self._gather(self._patches, rows)
+        return self._gather("patches", rows)
 
     def flow(self, rows: Int[np.ndarray, " n"]) -> FlowPatches | None:
         """Flow of some events, in the order of ``rows``; None if the store was made without."""
-        return self._gather(self._flow, rows) if self._flow else None
+        return self._gather("flow", rows) if self._has_flow else None
 
     def frame_maxima(
         self, scores: Float32[np.ndarray, " n"], empty: float
@@ -121,12 +120,16 @@ class EventStore:
         np.maximum.at(maxima, np.repeat(np.arange(len(self.counts)), self.counts), scores)
         return maxima
 
-    def _gather(self, parts: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
-        out = np.empty((len(rows), *parts[0].shape[1:]), parts[0].dtype)
-        part = np.searchsorted(self._offsets, rows, side="right") - 1
-        for p in np.unique(part):
-            chosen = part == p
-            out[chosen] = parts[p][rows[chosen] - self._offsets[p]]
+    def _gather(self, kind: str, rows: np.ndarray) -> np.ndarray:
+        found = np.searchsorted(self._offsets, rows, side="right") - 1
+        parts, order = [], []
+        for clip in np.unique(found):
+            chosen = np.flatnonzero(found == clip)
+            events = self._map(f"{self._stems[clip]}.{kind}.npy")
+            parts.append(events[rows[chosen] - self._offsets[clip]])
+            order.append(chosen)
+        out = np.concatenate(parts)
+        out[np.concatenate(order)] = out.copy()
         return out
 
 
@@ -146,14 +149,14 @@ def extract_events(
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{i:04d}-{content_hash(clip.name)}" for i, clip in enumerate(train)]
-    share = 1.0
+    first, share = [0] * len(names), 1.0
     if frames is not None:
-        total = sum(clip.open().info.frames or 0 for clip in train)
-        share = min(1.0, frames / max(total, 1))
+        lengths = [_length(clip.open()) for clip in train]
+        first, share = [0, *np.cumsum(lengths)[:-1].tolist()], min(1.0, frames / sum(lengths))
     with progress("video events", len(names)) as advance:
-        for clip, name in zip(train, names, strict=True):
+        for clip, name, start in zip(train, names, first, strict=True):
             if not (folder / f"{name}.counts.npy").exists():
-                _extract_clip(clip.open(), folder / name, localiser, flow, share)
+                _extract_clip(clip.open(), folder / name, localiser, flow, start, share)
             advance(note=clip.name)
     store = EventStore(folder, names)
     if len(store) < 2:
@@ -165,14 +168,25 @@ def extract_events(
     return store
 
 
+def _length(source: VideoSource) -> int:
+    return source.info.frames or count_frames(source)
+
+
 def _extract_clip(
-    source: VideoSource, stem: Path, localiser: Localiser, flow: Flow | None, share: float
+    source: VideoSource,
+    stem: Path,
+    localiser: Localiser,
+    flow: Flow | None,
+    start: int,
+    share: float,
 ) -> None:
+    """Write the events of every frame whose number in the whole set, from ``start``, is kept."""
     patches: list[np.ndarray] = [np.zeros((0, 3, PATCH, PATCH, 3), np.uint8)]
     motion: list[np.ndarray] = [np.zeros((0, 2, PATCH, PATCH), np.float16)]
     counts: list[int] = []
     for events in frame_events(source, localiser, flow):
-        if int((events.index + 1) * share) == int(events.index * share):
+        number = start + events.index
+        if int((number + 1) * share) == int(number * share):
             continue
         patches.append(events.patches)
         counts.append(len(events.boxes))

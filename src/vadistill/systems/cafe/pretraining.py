@@ -149,7 +149,12 @@ def pretrain(
         weight_decay=config.weight_decay,
         nesterov=True,
     )
-    checkpoint = Checkpoint(out.with_suffix(".checkpoint"), {"model": model}, optimizer)
+    settings = content_hash(
+        images.name, images.train.tobytes(), images.train_labels.tobytes(), repr(config)
+    )
+    checkpoint = Checkpoint(
+        out.with_suffix(".checkpoint"), {"model": model}, optimizer, settings=settings
+    )
     position = checkpoint.load() or {"epoch": 0}
     count = len(images.train)
     steps_per_epoch = -(-count // config.batch)
