@@ -369,6 +369,7 @@ class TestRecords:
         [
             ("a --data /x/y/Ped2/ --out runs/a", "a --data Ped2 --out runs/a"),
             ("a --localiser boxes:/x/b.csv", "a --localiser boxes:b.csv"),
+            ("a boxes:/x/b.csv,/x/c.csv", "a boxes:b.csv,c.csv"),
             ("a --data=~/b/c", "a --data=c"),
             ("a rtsp://camera/1", "a rtsp://camera/1"),
         ],

@@ -229,7 +229,7 @@ def device_name(device: str) -> str:
 
 def portable_command(command: str) -> str:
     """``command`` with every absolute path cut to its last part."""
-    folder = r"(^|[:=])(?:~/|/(?!/))[^:=]*?([^/:=]+)/?$"
+    folder = r"(^|[:=,])(?:~/|/(?!/))[^:=,]*?([^/:=,]+)/?(?=,|$)"
     return shlex.join(re.sub(folder, r"\1\2", word) for word in shlex.split(command))
 
 
