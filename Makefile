@@ -14,7 +14,7 @@ TEST_FLAGS ?=
 help:
 	@echo "make demo    render a simulated walkway, learn it, score it, write a report"
 	@echo "make test    run the tests"
-	@echo "make lint    ruff check, ruff format --check, pyright"
+	@echo "make lint    ruff check, ruff format --check, pyright, tables against their records"
 	@echo "make format  ruff --fix and ruff format"
 	@echo "make clean   remove the environment and the demo's output"
 
@@ -28,6 +28,7 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
+	$(VENV)/bin/python -m vadistill.evaluation.tables --check README.md docs/cafe.md
 
 format: $(STAMP)
 	$(VENV)/bin/ruff check --fix .
