@@ -25,9 +25,9 @@ from vadistill import objects
 from vadistill.datasets import open_dataset
 from vadistill.distill import FrozenTeacher
 from vadistill.evaluation.results import Record, run_facts, write_records
+from vadistill.objects.events import Cut, frame_events
 from vadistill.systems import motion
-from vadistill.systems.cafe.events import frame_events
-from vadistill.systems.cafe.model import ARCHITECTURES, ResNet
+from vadistill.systems.cafe.model import ARCHITECTURES, PATCH, ResNet
 from vadistill.systems.cafe.scorer import (
     EventScorer,
     OnnxRuntime,
@@ -120,7 +120,7 @@ def main() -> None:
     localiser = objects.build("background")
     localiser.fit(splits.train)
     start = time.perf_counter()
-    frames = list(islice(frame_events(clip.open(), localiser, None), 64))
+    frames = list(islice(frame_events(clip.open(), localiser, Cut(PATCH, (-1, 0, 1))), 64))
     events_seconds = (time.perf_counter() - start) / len(frames)
     patches = np.concatenate([f.patches for f in frames])[:256]
     record("decode, localise, crop", "ms_per_frame", 1e3 * events_seconds)

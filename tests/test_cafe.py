@@ -11,8 +11,8 @@ import torch
 
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError, WeightsError
+from vadistill.objects.events import crop
 from vadistill.systems.cafe import losses
-from vadistill.systems.cafe.events import crop
 from vadistill.systems.cafe.images import Images
 from vadistill.systems.cafe.model import ARCHITECTURES, Classifier, LowLevelBranch, ResNet
 from vadistill.systems.cafe.pretraining import (
@@ -105,7 +105,7 @@ class TestNetworks:
 def test_crop_takes_whole_pixels_and_keeps_the_picture() -> None:
     image = np.zeros((40, 60, 3), np.uint8)
     image[10:20, 30:40] = 255
-    inside, edge = crop(image, np.array([[30, 10, 40, 20], [-3, -3, 2.2, 2.2]], np.float32))
+    inside, edge = crop(image, np.array([[30, 10, 40, 20], [-3, -3, 2.2, 2.2]], np.float32), 32)
     assert inside.shape == (32, 32, 3) and (inside == 255).all()
     assert edge.shape == (32, 32, 3) and (edge == 0).all()
 
@@ -158,7 +158,7 @@ def scorer() -> EventScorer:
 def test_runtimes_agree(scorer: EventScorer) -> None:
     rng = np.random.default_rng(0)
     patches = rng.integers(0, 256, (5, 3, 32, 32, 3), dtype=np.uint8)
-    flow = rng.normal(size=(5, 2, 32, 32)).astype(np.float16)
+    flow = rng.normal(size=(5, 1, 2, 32, 32)).astype(np.float16)
     expected = TorchRuntime(scorer, torch.device("cpu"))(patches, flow)
     assert expected.shape == (5, 3) and (expected > 0).all()
     model = to_onnx(scorer)

@@ -5,8 +5,8 @@ teacher T.  Where it fails to (A_kd), where its features change between neighbou
 or where a low-level branch D rebuilds appearance or flow badly (A_lo), something abnormal happens.
 
     symbol      here                                        paper
-    E, C-1, C+1 events.Patches[:, 1], [:, 0], [:, 2]        Sec. 3.1, 3.3.2
-    O(E)        events.FlowPatches                          Sec. 3.4.2
+    E, C-1, C+1 objects.events.Patches[:, 1], [:, 0], [:, 2]  Sec. 3.1, 3.3.2
+    O(E)        objects.events.FlowPatches[:, 0]            Sec. 3.4.2
     T, S, D     model.ResNet, model.LowLevelBranch          Fig. 1, Fig. 3
     K, C        Config.layers, the last C layer groups      Sec. 3.2.2
     lambda      Config.lambda_kd, lambda_ca, lambda_lo      Eq. 8
@@ -47,12 +47,12 @@ from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import WeightsError
 from vadistill.files import content_hash
 from vadistill.flow import build_flow
+from vadistill.objects.events import Cut, EventStore, FrameEvents, frame_events, learn_events
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.cafe.distillation import teacher_targets, train_student, untrained
-from vadistill.systems.cafe.events import EventStore, FrameEvents, extract_events, frame_events
 from vadistill.systems.cafe.losses import overall_score
-from vadistill.systems.cafe.model import Architecture, ResNet
+from vadistill.systems.cafe.model import PATCH, Architecture, ResNet
 from vadistill.systems.cafe.recipes import Config, avenue, compact, demo, ped2, shanghaitech
 from vadistill.systems.cafe.scorer import (
     EventScorer,
@@ -67,7 +67,7 @@ from vadistill.systems.cafe.teacher import SHIPPED, UpsampledImageNet, open_teac
 from vadistill.training import Device, pick_device, pick_precision
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Clip, Dataset
+    from vadistill.datasets import Dataset
     from vadistill.video import VideoSource
 
 
@@ -99,7 +99,10 @@ class Cafe(Detector):
         self.config = config or Config()
         self.device = pick_device(device)
         self.localiser = objects.build(self.config.localiser)
-        self.flow = build_flow(self.config.flow) if self.uses_flow else None
+        flows = ((0, 1),) if self.uses_flow else ()
+        self.cut = Cut(PATCH, (-1, 0, 1), flows, self.config.flow)
+        if self.uses_flow:
+            build_flow(self.config.flow)  # a wrong name is an error before hours of work
         self._int8: bytes | None = None
 
     @property
@@ -119,25 +122,15 @@ class Cafe(Detector):
         network, self.teacher_facts = open_teacher(config.teacher)
         teacher = FrozenTeacher(network.to(self.device))
         self.scorer = untrained(teacher, config).to(self.device)
-        described = self.localiser.describe()
-        data = content_hash(train.name, *(_identity(clip) for clip in train))
-        localiser_key = content_hash(data, repr(described), *_files_named(described))
-        with progress("empty scene", None):
-            self.localiser.fit(train)
-        events_key = content_hash(localiser_key, str(config.frames), str(self.flow and config.flow))
-        store = extract_events(
-            train,
-            work / f"events-{events_key}",
-            localiser=self.localiser,
-            flow=self.flow,
-            frames=config.frames,
+        store = learn_events(
+            train, work, localiser=self.localiser, cut=self.cut, frames=config.frames
         )
         arithmetic = f"{self.device.type} {pick_precision(self.device, config.precision)}"
-        sampled = (localiser_key, str(config.frames), arithmetic)
-        targets_key = content_hash(*sampled, self.teacher_facts["sha"], str(config.layers))
+        sampled = (store.key, arithmetic, self.teacher_facts["sha"])
+        targets_key = content_hash(*sampled, str(config.layers))
         targets = TargetCache(work / f"targets-{targets_key}", key=targets_key, count=len(store))
         targets.fill(lambda rows: teacher_targets(teacher, store, rows, config, self.device))
-        train_key = content_hash(events_key, targets_key, repr(config))
+        train_key = content_hash(targets_key, repr(config))
         folder = work / f"student-{train_key}"
         train_student(self.scorer, store, targets, config, self.device, folder)
         self._standardise(store)
@@ -184,7 +177,7 @@ class Cafe(Detector):
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()
         waiting: list[FrameEvents] = []
-        for events in frame_events(source, self.localiser, self.flow):
+        for events in frame_events(source, self.localiser, self.cut):
             waiting.append(events)
             if len(waiting) == self.config.batch_frames:
                 yield from self._score_frames(waiting)
@@ -195,9 +188,7 @@ class Cafe(Detector):
         if not frames:
             return
         patches = np.concatenate([f.patches for f in frames])
-        flow = None
-        if self.uses_flow:
-            flow = np.concatenate([f.flow for f in frames if f.flow is not None])
+        flow = np.concatenate([f.flow for f in frames])
         overall = self._overall(torch.from_numpy(self.runtime(patches, flow)))
         ends = np.cumsum([len(f.boxes) for f in frames])
         for frame, scores in zip(frames, np.split(overall, ends[:-1]), strict=True):
@@ -285,23 +276,3 @@ def _restore_teacher(facts: dict[str, Any], tensors: dict[str, Tensor], path: Pa
         {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     )
     return network.eval()
-
-
-def _identity(clip: Clip) -> str:
-    """What tells one clip's content from another's without decoding it."""
-    if isinstance(clip.source, np.ndarray):
-        pixels = clip.source
-        return f"{clip.name} {pixels.shape} {pixels.dtype} {content_hash(pixels.tobytes())}"
-    files = sorted(clip.source.iterdir()) if clip.source.is_dir() else [clip.source]
-    stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    return f"{clip.name} {stats}"
-
-
-def _files_named(described: object) -> list[str]:
-    """Hashes of the files that a localiser's description names, such as boxes and networks."""
-    if isinstance(described, dict):
-        return [h for value in described.values() for h in _files_named(value)]
-    if isinstance(described, list | tuple):
-        return [h for value in described for h in _files_named(value)]
-    parts = described.split(",") if isinstance(described, str) else []
-    return [content_hash(Path(part)) for part in parts if part and Path(part).is_file()]

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError
+from vadistill.objects.events import EventStore
 from vadistill.progress import progress
-from vadistill.systems.cafe.events import EventStore
 from vadistill.systems.cafe.losses import (
     consistency_loss,
     distillation_loss,
@@ -162,9 +162,8 @@ def batch_losses(
     lo = zero
     if outputs:
         goals: dict[str, Tensor] = {"appearance": event}
-        flow = store.flow(rows)
-        if flow is not None:
-            goals["motion"] = torch.from_numpy(flow).float().to(device)
+        if "motion" in outputs:
+            goals["motion"] = torch.from_numpy(store.flow(rows)[:, 0]).float().to(device)
         lo = low_level_loss(outputs, goals, config.reduction)
     total = total_loss(
         kd,

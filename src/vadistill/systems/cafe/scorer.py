@@ -8,11 +8,11 @@ from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from vadistill.errors import ConfigError
-from vadistill.systems.cafe.events import FlowPatches, Patches
+from vadistill.objects.events import FlowPatches, Patches
 from vadistill.systems.cafe.losses import (
     Reduction,
     consistency_score,
@@ -83,10 +83,11 @@ class ScoringRuntime(Protocol):
 NO_FLOW = (2, 32, 32)
 
 
-def _flow_or_zeros(patches: Patches, flow: FlowPatches | None) -> np.ndarray:
-    if flow is None:
+def _flow_or_zeros(patches: Patches, flow: FlowPatches | None) -> Float32[np.ndarray, "n 2 32 32"]:
+    """O(E), the first flow of each event; zeros where none was cut."""
+    if flow is None or flow.shape[1] == 0:
         return np.zeros((len(patches), *NO_FLOW), np.float32)
-    return np.asarray(flow, np.float32)
+    return flow[:, 0].astype(np.float32)
 
 
 class TorchRuntime:

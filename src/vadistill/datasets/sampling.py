@@ -1,0 +1,90 @@
+"""Which frames of a training set are kept, and arrays of them on disk, one file a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from vadistill.datasets.base import Clip, Dataset
+from vadistill.files import content_hash
+from vadistill.video import count_frames
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Evenly spaced frames of a whole data set: the same share of every clip."""
+
+    starts: tuple[int, ...]
+    """Number in the whole set of each clip's first frame; zeros where all frames are kept."""
+    share: float
+
+    @classmethod
+    def of(cls, train: Dataset, frames: int | None) -> Sample:
+        """``frames`` of the whole set, or all (None)."""
+        if frames is None:
+            return cls((0,) * len(train), 1.0)
+        lengths = [length(clip) for clip in train]
+        starts = tuple(int(start) for start in np.cumsum([0, *lengths[:-1]]))
+        return cls(starts, min(1.0, frames / max(1, sum(lengths))))
+
+    def keeps(self, clip: int, index: int) -> bool:
+        """Whether frame ``index`` of clip number ``clip`` is kept."""
+        number = self.starts[clip] + index
+        return int((number + 1) * self.share) != int(number * self.share)
+
+
+def length(clip: Clip) -> int:
+    """Frames of a clip, counted where its container does not tell; raises VideoError."""
+    source = clip.open()
+    return source.info.frames or count_frames(source)
+
+
+def clip_names(train: Dataset) -> list[str]:
+    """A name for each clip's files: short, in order, and the same in the next run."""
+    return [f"{i:04d}-{content_hash(clip.name)}" for i, clip in enumerate(train)]
+
+
+def identity(clip: Clip) -> str:
+    """What tells one clip's content from another's without decoding it."""
+    if isinstance(clip.source, np.ndarray):
+        pixels = clip.source
+        return f"{clip.name} {pixels.shape} {pixels.dtype} {content_hash(pixels.tobytes())}"
+    files = sorted(clip.source.iterdir()) if clip.source.is_dir() else [clip.source]
+    stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    return f"{clip.name} {stats}"
+
+
+def data_key(train: Dataset) -> str:
+    """A hash that changes with the data set's content."""
+    return content_hash(train.name, *map(identity, train))
+
+
+class ClipArrays:
+    """Arrays of all clips as if they were one, memory-mapped from ``STEM.KIND.npy`` a clip."""
+
+    def __init__(self, stems: Sequence[Path], lengths: Sequence[int]) -> None:
+        self._stems = list(stems)
+        self._offsets = np.cumsum([0, *lengths])
+        # Each open map holds a file descriptor, of which a process may have about a thousand.
+        self._map = lru_cache(maxsize=128)(lambda path: np.load(path, mmap_mode="r"))
+
+    def __len__(self) -> int:
+        return int(self._offsets[-1])
+
+    def gather(self, kind: str, rows: Int[np.ndarray, " n"]) -> np.ndarray:
+        """Some rows, in the order of ``rows``."""
+        found = np.searchsorted(self._offsets, rows, side="right") - 1
+        parts, order = [], []
+        for clip in np.unique(found):
+            chosen = np.flatnonzero(found == clip)
+            array = self._map(f"{self._stems[clip]}.{kind}.npy")
+            parts.append(array[rows[chosen] - self._offsets[clip]])
+            order.append(chosen)
+        out = np.concatenate(parts)
+        out[np.concatenate(order)] = out.copy()
+        return out

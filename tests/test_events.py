@@ -1,0 +1,147 @@
+"""Windows of frames, and the events that are cut out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vadistill.datasets.base import Clip, Dataset
+from vadistill.errors import ConfigError, DataError
+from vadistill.flow import build_flow
+from vadistill.objects.base import Boxes, Localiser
+from vadistill.objects.events import Cut, frame_events, learn_events
+from vadistill.video import Frame, VideoInfo, open_video
+from vadistill.windows import Triplet, triplets, windows
+
+
+def frames(count: int) -> list[Frame]:
+    return [Frame(i, i / 10, np.full((4, 4, 3), i, np.uint8)) for i in range(count)]
+
+
+class TestWindows:
+    @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 9])
+    def test_every_frame_once_with_its_neighbours(self, count: int):
+        offsets = (-3, -1, 0, 2)
+        for i, window in enumerate(windows(frames(count), before=3, after=2)):
+            assert window.current.index == i
+            found = [window.at(o).index for o in offsets]
+            assert found == [min(max(i + o, 0), count - 1) for o in offsets]
+            own = [window.at(o, "current").index for o in offsets]
+            assert own == [i + o if 0 <= i + o < count else i for o in offsets]
+        assert sum(1 for _ in windows(frames(count), before=3, after=2)) == count
+
+    @pytest.mark.parametrize("pair", [(0, 1), (0, -1), (1, 2), (-3, 3), (0, 5)])
+    def test_pairs_keep_their_distance_inside_the_video(self, pair: tuple[int, int]):
+        count, distance = 8, pair[1] - pair[0]
+        span = max(abs(pair[0]), abs(pair[1]), abs(distance))
+        for i, window in enumerate(windows(frames(count), before=span, after=span)):
+            a, b = (f.index for f in window.pair(*pair))
+            assert b - a == distance
+            if i + min(pair) >= 0 and i + max(pair) < count:
+                assert (a, b) == (i + pair[0], i + pair[1])
+
+    def test_a_pair_in_too_short_a_video(self):
+        window = next(iter(windows(frames(2), before=3, after=3)))
+        assert [f.index for f in window.pair(0, 3)] == [0, 1]
+
+    def test_few_frames_are_held(self):
+        seen: list[int] = []
+
+        def source() -> Iterator[Frame]:
+            for frame in frames(50):
+                seen.append(frame.index)
+                yield frame
+
+        for window in windows(source(), before=2, after=3):
+            assert len(window._held) <= 6
+            assert len(seen) <= window.current.index + 4
+
+    def test_triplets(self):
+        found = [(t.previous.index, t.current.index, t.next.index) for t in triplets(frames(3))]
+        assert found == [(0, 0, 1), (0, 1, 2), (1, 2, 2)]
+        assert [t.is_last for t in triplets(frames(3))] == [False, False, True]
+
+
+class Everywhere(Localiser):
+    """One box in the middle of every frame, or none."""
+
+    def __init__(self, found: bool = True) -> None:
+        self.found = found
+
+    def start(self, info: VideoInfo) -> None:
+        return
+
+    def boxes(self, window: Triplet) -> Boxes:
+        return np.array([[4, 4, 12, 20]] * self.found, np.float32).reshape(-1, 4)
+
+
+def clip(name: str = "a", count: int = 6) -> Clip:
+    rng = np.random.default_rng(0)
+    background = rng.integers(0, 255, (40, 64, 3), np.uint8)
+    shifted = np.stack([np.roll(background, 2 * i, axis=1) for i in range(count)])
+    return Clip(name, shifted, fps=10.0)
+
+
+class TestEvents:
+    def test_patches_are_the_offsets_and_flow_the_pairs(self):
+        cut = Cut(16, offsets=(-2, 0, 1), flows=((0, 1), (0, -1)))
+        source = clip()
+        pixels = [f.image for f in source.open()]
+        found = list(frame_events(source.open(), Everywhere(), cut))
+        assert [e.index for e in found] == list(range(6))
+        for event in found:
+            assert event.patches.shape == (1, 3, 16, 16, 3)
+            assert event.flow.shape == (1, 2, 2, 16, 16)
+        same = list(frame_events(source.open(), Everywhere(), Cut(16, offsets=(0,))))
+        for t, event in enumerate(found):
+            for place, offset in enumerate(cut.offsets):
+                other = same[min(max(t + offset, 0), 5)].patches[0, 0]
+                np.testing.assert_array_equal(event.patches[0, place], other)
+        whole = build_flow("dis")(pixels[2], pixels[3])
+        part = whole[4:20, 4:12].mean((0, 1))
+        np.testing.assert_allclose(found[2].flow[0, 0].mean((1, 2)), part, atol=0.05)
+        # At the end the flow forward is that of the last pair, at the start the one back too.
+        np.testing.assert_array_equal(found[5].flow[:, 0], found[4].flow[:, 0])
+        np.testing.assert_array_equal(found[0].flow[:, 1], found[1].flow[:, 1])
+
+    def test_learned_events_are_kept_and_found_again(self, tmp_path: Path):
+        train = Dataset("own", "train", (clip("a"), clip("b", 4)))
+        cut = Cut(8, flows=((0, 1),))
+        store = learn_events(train, tmp_path, localiser=Everywhere(), cut=cut, frames=None)
+        assert len(store) == 10 and store.counts.tolist() == [1] * 10
+        direct = [e for c in train for e in frame_events(c.open(), Everywhere(), cut)]
+        rows = np.array([7, 0, 3, 9])
+        for row, patch, flow in zip(rows, store.patches(rows), store.flow(rows), strict=True):
+            np.testing.assert_array_equal(patch, direct[row].patches[0])
+            np.testing.assert_array_equal(flow, direct[row].flow[0])
+        stamps = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npy")}
+        again = learn_events(train, tmp_path, localiser=Everywhere(), cut=cut, frames=None)
+        assert again.key == store.key
+        assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npy")} == stamps
+        half = learn_events(train, tmp_path, localiser=Everywhere(), cut=cut, frames=5)
+        assert len(half) == 5 and half.key != store.key
+
+    def test_frame_maxima_fill_frames_without_events(self, tmp_path: Path):
+        train = Dataset("own", "train", (clip("a", 4),))
+        store = learn_events(train, tmp_path, localiser=Everywhere(), cut=Cut(8), frames=None)
+        store.counts[:] = [2, 0, 1, 1]
+        maxima = store.frame_maxima(np.array([1, 3, 2, -5], np.float32), -9.0)
+        assert maxima.tolist() == [3, -9, 2, -5]
+
+    def test_nothing_that_moves_is_one_line(self, tmp_path: Path):
+        train = Dataset("own", "train", (clip(),))
+        with pytest.raises(DataError, match="the localiser found 0 moving objects in own"):
+            learn_events(train, tmp_path, localiser=Everywhere(False), cut=Cut(8), frames=None)
+
+    def test_an_unknown_flow_is_one_line(self):
+        with pytest.raises(ConfigError, match="optical flow 'diss'"):
+            list(
+                frame_events(
+                    open_video(np.zeros((3, 8, 8, 3), np.uint8)),
+                    Everywhere(),
+                    Cut(8, flows=((0, 1),), flow="diss"),
+                )
+            )
