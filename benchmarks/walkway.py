@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vadistill.datasets.walkway import WalkwayConfig, render_walkway
 from vadistill.detector import Detector
-from vadistill.evaluation.frame_level import evaluate
+from vadistill.evaluation.measuring import evaluate
 from vadistill.evaluation.results import Record, over_seeds, run_facts, write_records
 from vadistill.evaluation.tables import markdown_table
 from vadistill.systems import cafe, motion

@@ -9,7 +9,7 @@ import pytest
 
 from vadistill.datasets.walkway import WalkwayConfig, render_walkway
 from vadistill.errors import ConfigError, DataError
-from vadistill.evaluation import reproduce_cafe
+from vadistill.evaluation import compare, load_run, reproduce_cafe
 from vadistill.evaluation.results import load_records
 from vadistill.systems import cafe
 
@@ -63,6 +63,12 @@ def test_a_run_is_kept_and_goes_on(
     again = reproduce_cafe.reproduce(walkway, quick=True, out=tmp_path, only=("cafe",))
     assert [r.value for r in again] == [r.value for r in records]
     assert [(m / "weights.safetensors").stat().st_mtime_ns for m in models] == before
+    runs = [load_run(m) for m in models]
+    assert {run.name for run in runs} == {r.variant for r in records}
+    assert {d.protocol for d in compare(runs, bootstrap=50).differences} >= {
+        "micro/raw",
+        "rbdc/raw",
+    }
 
 
 def test_wrong_requests_are_one_line(walkway: Path, tmp_path: Path) -> None:

@@ -177,26 +177,31 @@ class Scores:
         named = Smoothing.parse(smoothing) if isinstance(smoothing, str) else smoothing
         return replace(self, smoothing=named, _smoothed=named.apply(self.raw))
 
+    def alarm_level(self, false_alarms_per_day: float | int = 1.0) -> float:
+        """The raw score that normal training footage passes in so many frames a day.
+
+        At most the highest score of that footage.  Raises DataError without calibration.
+        """
+        if self.calibration is None:
+            raise DataError(
+                f"scores of {self.video} carry no calibration",
+                expected="a threshold or calibrated scores",
+                fix="pass threshold=…",
+            )
+        share = 1 - false_alarms_per_day / (86400 * max(self.fps, 1e-6))
+        return float(np.quantile(self.calibration.quantiles, np.clip(share, 0, 1)))
+
     def events(
         self, *, threshold: float | None = None, false_alarms_per_day: float | int = 1.0
     ) -> list[Event]:
         """Stretches of frames whose values are at or above ``threshold``.
 
-        Without one, stretches of raw scores at or above the level that normal training footage
-        passes in ``false_alarms_per_day`` frames a day, at most its highest score: the calibration
-        knows raw scores only.
+        Without one, stretches of raw scores at or above ``alarm_level``: the calibration knows raw
+        scores only.
         """
         values = self.values if threshold is not None else self.raw
         if threshold is None:
-            if self.calibration is None:
-                raise DataError(
-                    f"scores of {self.video} carry no calibration",
-                    expected="a threshold or calibrated scores",
-                    fix="pass threshold=…",
-                )
-            share = 1 - false_alarms_per_day / (86400 * max(self.fps, 1e-6))
-            quantiles = self.calibration.quantiles
-            threshold = float(np.quantile(quantiles, np.clip(share, 0, 1)))
+            threshold = self.alarm_level(false_alarms_per_day)
         above = np.concatenate([[False], values >= threshold, [False]])
         edges = np.flatnonzero(above[1:] != above[:-1])
         times, step = self.times, 1 / self.fps if self.fps > 0 else 0.0

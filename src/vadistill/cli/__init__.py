@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "fit": "learn what is normal from videos",
     "score": "score videos; write tables, a report, annotated video",
     "evaluate": "measure fitted models on a labelled test set",
+    "compare": "runs side by side, with intervals of their differences",
     "reproduce": "re-run a paper's tables, its figures beside ours",
     "info": "versions and devices, or the facts of a model or video",
 }

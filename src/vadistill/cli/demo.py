@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from vadistill import __version__
-from vadistill.cli.evaluate import measure, smoothed, smoothing_of
+from vadistill.cli.evaluate import (
+    default_protocols,
+    report_tables,
+    smoothed,
+    smoothing_of,
+    taken,
+)
 from vadistill.cli.scoring import score_dataset
 from vadistill.cli.terminal import Device, clock, console, interval, link, parse, share
 from vadistill.cli.walkway import render
@@ -25,7 +31,7 @@ from vadistill.video import open_video
 if TYPE_CHECKING:
     from vadistill.datasets import Clip, Dataset
     from vadistill.detector import Detector
-    from vadistill.evaluation import Evaluation
+    from vadistill.evaluation import Evaluation, Run
     from vadistill.scores import FrameScore, Scores
 
 EXAMPLES = """
@@ -60,7 +66,7 @@ def demo(
         open: Open the report in a browser at the end.
         device: auto takes the GPU where there is one.
     """
-    from vadistill.evaluation import run_facts
+    from vadistill.evaluation import measure, run_facts
     from vadistill.evaluation.annotate import annotate
     from vadistill.evaluation.report import write_report
 
@@ -76,6 +82,8 @@ def demo(
         models[name] = step(
             f"fit {name}", lambda name=name: fitted(name, splits.train, out, quick, seed, device)
         )
+    protocols = default_protocols(splits.test, models.values())
+    runs: dict[str, Run] = {}
     results: dict[str, Evaluation] = {}
     scores: dict[str, dict[str, Scores]] = {}
     speeds: dict[str, float] = {}
@@ -84,7 +92,8 @@ def demo(
             f"score {name}", lambda n=name, m=model: score_dataset(m, splits.test, f"score {n}")
         )
         scores[name], speeds[name] = smoothed(model, scored.scores), scored.speed
-        results[name] = measure(model, splits.test, scored.scores)
+        runs[name] = taken(name, splits.test, scored.scores, protocols)
+        results[name] = measure(runs[name], runs[name].protocols)
 
     report, video = out / "report.html", out / "annotated.mp4"
     clip = telling(splits.test)
@@ -95,7 +104,8 @@ def demo(
         "wall time": clock(time.monotonic() - started),
         "frames per second": {name: round(v, 1) for name, v in speeds.items()},
     }
-    step("report", lambda: write_report(report, results, splits.test, scores, facts))
+    tables = report_tables(runs, splits.test, scores, protocols)
+    step("report", lambda: write_report(report, results, splits.test, scores, facts, tables=tables))
     step("video", lambda: annotate(clip, scores["cafe"][clip.name], video))
     picture(video, clip, scores["cafe"][clip.name], out / "demo.png")
 

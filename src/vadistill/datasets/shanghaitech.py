@@ -4,17 +4,25 @@ training/videos/01_001.avi …           or extracted: training/frames/01_001/00
 testing/frames/01_0014/000.jpg …
 testing/test_frame_mask/01_0014.npy    1 for each abnormal frame
 testing/test_pixel_mask/01_0014.npy    masks (t, h, w)
+
+And the lists of the weakly supervised split (Zhong et al., CVPR 2019), which spreads the abnormal
+videos over both halves: ``01_0014,1`` in weak_SH_Train_new.txt (238 videos), ``01_001,0,764`` in
+weak_SH_Test_NEW.txt (199), with the frames of a normal video, or -1 for an abnormal one, whose mask
+tells.
 """
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 
 from vadistill.datasets.base import Clip, Dataset, Splits
+from vadistill.datasets.intervals import Annotation, intervals_of, malformed, rows, unique
 from vadistill.datasets.sources import entries, folders, named, pictures, videos
 from vadistill.errors import DataError
 
@@ -58,6 +66,69 @@ def open_shanghaitech(path: Path) -> Splits:
         "shanghaitech",
         tuple(problems),
     )
+
+
+def read_frame_masks(path: Path) -> dict[str, UInt8[np.ndarray, " _"]]:
+    """Frame labels by video: a test_frame_mask folder of .npy, or an .npz with an array a video.
+
+    Raises DataError, also for a mask that holds anything but 0 and 1.
+    """
+    if path.is_dir():
+        masks = {file.stem: _load(file, 1) for file in entries(path) if file.suffix == ".npy"}
+    else:
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                masks = {name: archive[name] for name in archive.files}
+        except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"cannot read {path} ({str(error).splitlines()[0]})",
+                expected="a folder of .npy files or an .npz archive of frame masks",
+                fix="check the path, or download it again",
+            ) from error
+    if not masks:
+        raise DataError(f"no masks in {path}", expected="an array a video", fix="check the path")
+    for name, mask in masks.items():
+        if mask.ndim != 1 or not np.isin(mask, (0, 1)).all():
+            raise DataError(
+                f"the mask {name} in {path} is no list of 0 and 1 (shape {mask.shape})",
+                expected="1 for each abnormal frame, 0 for each normal one",
+                fix="download it again",
+            )
+    return {name: mask.astype(np.uint8) for name, mask in masks.items()}
+
+
+def read_weak_split(
+    path: Path, masks: Mapping[str, UInt8[np.ndarray, " _"]] | None = None
+) -> tuple[Annotation, ...]:
+    """The videos of one list of the weakly supervised split; their only class is ``anomaly``.
+
+    With ``masks`` (of ``read_frame_masks``) the abnormal ones carry their intervals and length.
+    Raises DataError naming the line, also where list and mask disagree.
+    """
+    return unique(_weak_split(path, masks or {}))
+
+
+def _weak_split(
+    path: Path, masks: Mapping[str, UInt8[np.ndarray, " _"]]
+) -> Iterator[tuple[str, Annotation]]:
+    for where, cells in rows(path, ","):
+        name, label, frames = (*cells, "-1") if len(cells) == 2 else (*cells, "", "")[:3]
+        if len(cells) > 3 or label not in ("0", "1") or not frames.removeprefix("-").isdecimal():
+            raise malformed(
+                where, repr(",".join(cells)), "VIDEO,LABEL or VIDEO,LABEL,FRAMES with label 0 or 1"
+            )
+        mask = masks.get(name)
+        if mask is not None and int(mask.any()) != int(label):
+            raise malformed(
+                where,
+                f"{name} has the label {label} and {int(mask.sum())} abnormal frames in its mask",
+                "a list and masks that agree",
+            )
+        length = int(frames) if int(frames) > 0 else None if mask is None else len(mask)
+        if mask is not None and length != len(mask):
+            raise malformed(where, f"{length} frames of {name}", f"{len(mask)}, as its mask has")
+        intervals = () if label == "0" else None if mask is None else intervals_of(mask)
+        yield where, Annotation(name, ("anomaly",) * int(label), intervals, length)
 
 
 def _inside(root: Path, *names: str) -> Path | None:

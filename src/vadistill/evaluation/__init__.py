@@ -5,31 +5,38 @@ No system imports this package, so none can choose its checkpoint with the bench
 
 from __future__ import annotations
 
+from vadistill.evaluation.comparison import Comparison, compare
 from vadistill.evaluation.frame_level import (
-    Evaluation,
-    Figure,
     average_precision,
     eer,
-    evaluate,
     macro_auc,
     micro_auc,
     pr_auc,
 )
+from vadistill.evaluation.measuring import Evaluation, Figure, evaluate, measure
 from vadistill.evaluation.protocol import Protocol
 from vadistill.evaluation.results import Record, load_records, run_facts, write_records
+from vadistill.evaluation.runs import Run, load_run, save_run, take
 
 __all__ = [
+    "Comparison",
     "Evaluation",
     "Figure",
     "Protocol",
     "Record",
+    "Run",
     "average_precision",
+    "compare",
     "eer",
     "evaluate",
     "load_records",
+    "load_run",
     "macro_auc",
+    "measure",
     "micro_auc",
     "pr_auc",
     "run_facts",
+    "save_run",
+    "take",
     "write_records",
 ]

@@ -11,12 +11,17 @@ from vadistill.datasets.base import Clip
 from vadistill.errors import DataError
 from vadistill.evaluation.alignment import check_lengths, min_max
 from vadistill.evaluation.drawing import (
+    HIGH,
+    LOW,
+    MIDDLE,
     TRUTH,
     Rgb,
+    Scale,
     draw_frame,
     enlargement,
     mask_at,
     scale_of,
+    share_of_normal,
     text,
     text_width,
 )
@@ -27,10 +32,12 @@ from vadistill.video import VideoSource, VideoWriter
 STRIP = 88
 """Height in pixels of the curve under the picture."""
 
-HEAD = 22
-"""Height in pixels of the line of text above the curve."""
+HEAD = 44
+"""Height in pixels of the two lines of text above the curve: the frame's, and the colours'."""
 
-INK, PAPER, CURVE = (235, 235, 235), (24, 26, 30), (110, 190, 245)
+LINE = HEAD // 2
+
+INK, SOFT, PAPER, CURVE = (235, 235, 235), (160, 166, 174), (24, 26, 30), (110, 190, 245)
 BAND = (84, 40, 74)
 
 
@@ -43,9 +50,11 @@ def annotate(
 ) -> None:
     """Write an MP4 of the video with boxes coloured by score over a curve of its frame scores.
 
-    The curve shows ``scores.values`` with their smoothing; abnormal frames of ``labels`` (default:
-    the clip's) are a band behind it and a frame around the picture, masks an outline.  Sources
-    narrower than 480 pixels are drawn at twice their size.  Decodes as it writes: constant memory.
+    Picture i is frame i.  Colours are those of ``scale_of``, by calibrated score where there is a
+    calibration; the video says what they mean.  The curve shows ``scores.values`` with their
+    smoothing; abnormal frames of ``labels`` (default: the clip's) are a band behind it and a frame
+    around the picture, masks an outline.  Sources narrower than 480 pixels are drawn at twice their
+    size.  Decodes as it writes: constant memory.
 
     Raises DataError when scores, labels and frames differ in number, VideoError, WeightsError when
     the file cannot be written.
@@ -56,10 +65,12 @@ def annotate(
         labels = clip.frame_labels
     if labels is not None:
         check_lengths(scores.video, len(scores), len(labels))
-    info, scale, values = source.info, scale_of(scores), scores.values
+    info, scale, values = source.info, scale_of([scores]), scores.values
+    known_shares = None if scores.calibration is None else scores.calibrated
     factor = enlargement(info.width)
     width, height = info.width * factor, info.height * factor
     strip, columns = draw_strip(values, labels, width), columns_of(len(values), width)
+    legend = _legend(scale, width)
     count = 0
     with (
         VideoWriter(path, width, height + HEAD + STRIP, info.fps) as writer,
@@ -75,8 +86,9 @@ def annotate(
                     _outline(picture)
                 foot = strip.copy()
                 _now(foot, int(columns[frame.index]), float(values[frame.index]), values)
-                head = _headline(scores, frame.index, frame.time, width, abnormal)
-                writer.write(np.concatenate([picture, head, foot]))
+                share = None if known_shares is None else float(known_shares[frame.index])
+                head = _headline(scores, frame.index, frame.time, share, width, abnormal)
+                writer.write(np.concatenate([picture, head, legend, foot]))
                 advance()
             count += 1
         if count != len(scores):
@@ -129,19 +141,39 @@ def _now(strip: Rgb, column: int, value: float, values: Float[np.ndarray, " n"])
     cv2.circle(strip, (column, row), 4, INK, -1, cv2.LINE_AA)
 
 
-def _headline(scores: Scores, index: int, time: float, width: int, abnormal: bool) -> Rgb:
-    head = np.full((HEAD, width, 3), PAPER, np.uint8)
+def _headline(
+    scores: Scores, index: int, time: float, share: float | None, width: int, abnormal: bool
+) -> Rgb:
+    """Frame, time and score, as many of the words as there is room for."""
+    head = np.full((LINE, width, 3), PAPER, np.uint8)
     minutes, seconds = divmod(time, 60)
     left = f"{int(minutes)}:{seconds:04.1f}  frame {index}"
-    right = f"score {scores.values[index]:.3g} ({scores.smoothing.name})"
-    text(head, left, 6, HEAD - 7, INK, 10)
-    start = width - 6 - text_width(right, 10)
-    end = 6 + text_width(left, 10)
-    if start > end + 12:
-        text(head, right, start, HEAD - 7, INK, 10)
+    text(head, left, 6, LINE - 7, INK, 10)
+    end, start = 6 + text_width(left, 10), width
+    value = f"score {scores.values[index]:.3g} ({scores.smoothing.name})"
+    above = "" if share is None else f", raw above {share_of_normal(share)}"
+    for right in (value + above, value):
+        at = width - 6 - text_width(right, 10)
+        if at > end + 12:
+            text(head, right, at, LINE - 7, INK, 10)
+            start = at
+            break
     if abnormal and end + 18 + text_width("abnormal", 10) < start:
-        text(head, "abnormal", end + 18, HEAD - 7, TRUTH, 10)
+        text(head, "abnormal", end + 18, LINE - 7, TRUTH, 10)
     return head
+
+
+def _legend(scale: Scale, width: int) -> Rgb:
+    """What the colours of boxes mean, in a line."""
+    import cv2
+
+    line = np.full((LINE, width, 3), PAPER, np.uint8)
+    x = 6
+    for colour, words in zip((LOW, MIDDLE, HIGH), scale.names, strict=True):
+        cv2.rectangle(line, (x, 6), (x + 9, 15), colour, -1)
+        text(line, words, x + 14, LINE - 7, SOFT, 9)
+        x += 14 + text_width(words, 9) + 12
+    return line
 
 
 def _outline(picture: Rgb) -> None:

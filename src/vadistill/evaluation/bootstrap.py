@@ -85,9 +85,12 @@ def mean_resamples(
 Counts = Float[np.ndarray, "r k"]
 """Cumulative frame counts of r resamples at k falling thresholds."""
 
+Summary = Callable[[Counts, Counts], Float[np.ndarray, " r"]]
+"""A figure of each resample's curve, from its true and false positives."""
+
 
 def curve_resamples(
-    data: Aligned, drawn: Int[np.ndarray, "r v"], summary: Callable[[Counts, Counts], np.ndarray]
+    data: Aligned, drawn: Int[np.ndarray, "r v"], summary: Summary
 ) -> Float[np.ndarray, " r"]:
     """``summary(tp, fp)`` of every resample's curve, with true and false positives by threshold."""
     scores, labels, video = data.all_scores, data.all_labels, data.video_of

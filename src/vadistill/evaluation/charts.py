@@ -1,11 +1,9 @@
-"""Charts as SVG text that takes its colours from the page, so that light and dark both work."""
+"""What a report's script draws, as numbers: curves and timelines, thinned without losing peaks."""
 
 from __future__ import annotations
 
-import io
-import re
+import base64
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -16,121 +14,70 @@ from vadistill.evaluation.alignment import Aligned
 COLOURS = 6
 """Systems that get a colour of their own; CSS variables --c0 … hold them."""
 
-POINTS = 800
-"""Columns of a timeline; each keeps its lowest and highest score, so that no peak is lost."""
+POINTS = 60_000
+"""Points of all timelines of a page together."""
 
-# Matplotlib wants real colours: these stand for the page's and are replaced in its output.
-_INK, _FAINT = "#010101", "#020202"
-_SERIES = [f"#0300{i:02x}" for i in range(COLOURS)]
+COLUMNS = (100, 1000)
+"""Fewest and most columns of a timeline; each keeps its lowest and its highest score."""
+
+BANDS = 400
+"""Most bands of one timeline; with more runs of labels, those of neighbouring columns are one."""
 
 
-def roc_and_pr(data_by_system: Mapping[str, Aligned], salt: str = "curves") -> str:
-    """Two small charts, ROC and precision-recall, with one line a system."""
-    import matplotlib
-    from matplotlib.figure import Figure
+def packed(values: np.ndarray, kind: str) -> str:
+    """Numbers as base64 text of little-endian ``kind``: f4, i4, i2, u2 or u1."""
+    return base64.b64encode(np.ascontiguousarray(values, np.dtype(f"<{kind}")).tobytes()).decode()
+
+
+def roc_and_pr(data_by_system: Mapping[str, Aligned]) -> dict[str, list[dict[str, Any]]]:
+    """ROC and precision-recall curves: x, y and the score from which on frames count as alarms."""
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    style: dict[Any, Any] = {
-        "svg.fonttype": "none",
-        "font.size": 9,
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "axes.edgecolor": _FAINT,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-        "grid.color": _FAINT,
-        "grid.linewidth": 0.4,
-    }
-    charts = []
-    for kind in ("roc", "pr"):
-        with matplotlib.rc_context({**style, "svg.hashsalt": f"{salt}-{kind}"}):
-            figure = Figure(figsize=(3.5, 3.3), layout="constrained")
-            axes = figure.subplots()
-            for number, data in enumerate(data_by_system.values()):
-                labels, scores = data.all_labels, data.all_scores
-                if kind == "roc":
-                    x, y, _ = roc_curve(labels, scores)
-                else:
-                    y, x, _ = precision_recall_curve(labels, scores)
-                x, y = _thinned(x, y)
-                axes.plot(x, y, color=_SERIES[number % COLOURS], linewidth=1.6)
-            if kind == "roc":
-                axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=0.8, linestyle="--")
-                axes.set(xlabel="false positive rate", ylabel="true positive rate")
-            else:
-                axes.set(xlabel="recall", ylabel="precision")
-            axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-            axes.grid(True)
-            text = io.StringIO()
-            nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-            figure.savefig(text, format="svg", transparent=True, metadata=nothing)
-        title = {"roc": "ROC curve", "pr": "precision-recall curve"}[kind]
-        charts.append(_for_page(text.getvalue(), f"{title} of {', '.join(data_by_system)}", kind))
-    return "\n".join(charts)
+    found: dict[str, list[dict[str, Any]]] = {"roc": [], "pr": []}
+    for data in data_by_system.values():
+        labels, scores = data.all_labels, data.all_scores
+        x, y, above = roc_curve(labels, scores)
+        found["roc"].append(_curve(x, y, above))
+        y, x, above = precision_recall_curve(labels, scores)
+        found["pr"].append(_curve(x, y, np.append(above, np.inf)))
+    return found
 
 
-def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _curve(x: np.ndarray, y: np.ndarray, above: np.ndarray) -> dict[str, Any]:
     """At most about a thousand points of a curve: the last in each cell of a fine grid."""
     cell = np.stack([np.round(x * 500), np.round(y * 500)])
     keep = np.append(np.any(np.diff(cell, axis=1), axis=0), True)
     keep[0] = True
-    return x[keep], y[keep]
+    named = {"x": x[keep], "y": y[keep], "above": above[keep]}
+    return {name: packed(values, "f4") for name, values in named.items()}
 
 
-def _for_page(svg: str, title: str, prefix: str) -> str:
-    """Matplotlib's SVG as an element of a page: no prolog, page colours, ids of its own."""
-    svg = svg[svg.index("<svg") :]
-    for i, colour in enumerate(_SERIES):
-        svg = svg.replace(colour, f"var(--c{i})")
-    svg = svg.replace(_INK, "currentColor").replace(_FAINT, "var(--faint)")
-    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
-    svg = re.sub(r'((?:xlink:)?href="|url\()#', rf"\g<1>#{prefix}-", svg)
-    return re.sub(
-        "<svg ", f'<svg class="curve" role="img" aria-label="{escape(title)}" ', svg, count=1
-    )
+def columns_for(curves: int) -> int:
+    """Columns of each of ``curves`` timelines, so that a page does not grow with its videos."""
+    return int(np.clip(POINTS // (2 * max(1, curves)), *COLUMNS))
 
 
-def timeline(
-    curves: Mapping[int, Float[np.ndarray, " _"]],
-    labels: UInt8[np.ndarray, " n"] | None,
-    marks: Int[np.ndarray, " _"] | None = None,
-) -> str:
-    """One video's scores over time, stretched to the page's width; text stands outside.
-
-    ``curves`` maps a colour number to scores in [0, 1]; abnormal frames are bands, ``marks`` ticks.
-    """
-    frames = max((len(v) for v in curves.values()), default=0)
-    parts = []
-    if labels is not None:
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], labels.astype(np.int8), [0]])))
-        for start, end in zip(edges[::2], edges[1::2], strict=True):
-            x, width = 1000 * start / frames, 1000 * (end - start) / frames
-            parts.append(
-                f'<rect class="band" x="{x:.1f}" y="0" width="{width:.1f}" height="100">'
-                f"<title>abnormal: frames {start} to {end - 1}</title></rect>"
-            )
-    for frame in marks if marks is not None else ():
-        x = 1000 * (frame + 0.5) / frames
-        parts.append(f'<path class="mark" d="M{x:.1f} 0V100"/>')
-    for colour, values in curves.items():
-        if len(values):
-            parts.append(f'<path style="stroke:var(--c{colour % COLOURS})" d="{_path(values)}"/>')
-    body = "".join(parts)
-    return (
-        '<svg class="line" viewBox="0 -2 1000 104" preserveAspectRatio="none" role="img" '
-        f'aria-label="scores over time">{body}</svg>'
-    )
-
-
-def _path(values: Float[np.ndarray, " n"]) -> str:
+def thinned(values: Float[np.ndarray, " n"], columns: int) -> Int[np.ndarray, " m"]:
+    """Indices of at most ``2 * columns`` values, in order: each column's lowest and highest."""
     count = len(values)
-    if count <= 2 * POINTS:
-        x, y = np.arange(count), values
-    else:
-        starts = np.linspace(0, count, POINTS, endpoint=False).astype(int)
-        low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
-        x, y = np.repeat(starts, 2), np.stack([low, high], axis=1).ravel()
-    points = [
-        f"{1000 * (a + 0.5) / count:.1f} {100 - 100 * b:.1f}" for a, b in zip(x, y, strict=True)
-    ]
-    return "M" + "L".join(points)
+    if count <= 2 * columns:
+        return np.arange(count)
+    column = np.arange(count) * columns // count
+    order = np.lexsort((values, column))  # by column, then from low to high
+    ends = np.flatnonzero(np.diff(column[order], append=columns))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    kept = np.concatenate([order[starts], order[ends], [0, count - 1]])
+    return np.unique(kept)
+
+
+def bands(labels: UInt8[np.ndarray, " n"]) -> list[tuple[int, int]]:
+    """First and last frame of every run of abnormal frames."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], (labels > 0).astype(np.int8), [0]])))
+    runs = np.stack([edges[::2], edges[1::2] - 1], axis=1)
+    if len(runs) > BANDS:
+        gap = len(labels) // BANDS
+        apart = np.flatnonzero(runs[1:, 0] - runs[:-1, 1] > gap)
+        first = runs[np.concatenate([[0], apart + 1]), 0]
+        last = runs[np.concatenate([apart, [len(runs) - 1]]), 1]
+        runs = np.stack([first, last], axis=1)
+    return [(int(a), int(b)) for a, b in runs]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,38 +16,77 @@ Rgb = UInt8[np.ndarray, "h w 3"]
 LOW, MIDDLE, HIGH = (70, 170, 230), (250, 205, 60), (235, 45, 45)
 """Box colours from calm to anomalous."""
 
+SHARES = (0.5, 0.95, 1.0)
+"""Shares of normal training frames that score lower, at which calibrated boxes have the colours."""
+
 TRUTH = (235, 80, 200)
 """Ground truth: no colour of the scale."""
+
+MAP_WEIGHT = 0.6
+"""How much of a map's colour covers the picture where it is highest."""
 
 ENLARGE_BELOW = 480
 """Pictures narrower than this many pixels are drawn at twice their size."""
 
 
 class Scale(NamedTuple):
-    """The raw scores between which colours run from calm to anomalous."""
+    """The raw scores at which boxes are blue, yellow and red; colours between run linearly."""
 
     low: float
+    middle: float
     high: float
+    calibrated: bool = False
+    """Whether these are the shares ``SHARES`` of normal training frames."""
 
-    @classmethod
-    def of(cls, values: Float[np.ndarray, " n"]) -> Scale:
-        """From the median to the 99th percentile of frame scores."""
-        low, high = np.quantile(values, [0.5, 0.99]) if len(values) else (0.0, 1.0)
-        return cls(float(low), float(high))
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """What the three colours mean, in a few words each."""
+        if self.calibrated:
+            median, most, every = (f"{100 * share:g} %" for share in SHARES)
+            return f"{median} of normal frames score lower", most, f"{every} or more"
+        return f"{self.low:.3g}: the median", f"{self.middle:.3g}", f"{self.high:.3g}: the top 1 %"
 
-    def level(self, score: float) -> float:
-        """Where a score lies on the scale, in [0, 1]."""
-        if self.high <= self.low:
-            return float(score > self.low)
-        return float(np.clip((score - self.low) / (self.high - self.low), 0, 1))
+    def level(self, scores: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Where scores lie on the scale: 0 for ``low`` or less, 0.5 for ``middle``, at most 1."""
+        between = np.interp(scores, [self.low, self.middle, self.high], [0.0, 0.5, 1.0])
+        return np.where(scores <= self.low, 0.0, between)
 
     def colour(self, score: float) -> tuple[int, int, int]:
         """RGB of a score."""
-        level = 2 * self.level(score)
-        start, end = (LOW, MIDDLE) if level < 1 else (MIDDLE, HIGH)
-        part = level if level < 1 else level - 1
-        red, green, blue = (round(a + part * (b - a)) for a, b in zip(start, end, strict=True))
+        level = float(self.level(np.array(score, np.float64)))
+        red, green, blue = (
+            round(float(np.interp(level, [0, 0.5, 1], ends)))
+            for ends in zip(LOW, MIDDLE, HIGH, strict=True)
+        )
         return red, green, blue
+
+
+def scale_of(scores: Sequence[Scores]) -> Scale:
+    """One scale for some videos of a system.
+
+    Calibrated scores run over shares of normal training footage: a box is red when it scores at
+    least as high as all of it.  Others run from the videos' median to their 99th percentile.
+    """
+    calibrations = [s.calibration for s in scores]
+    if calibrations and calibrations[0] is not None and None not in calibrations:
+        low, middle, high = np.quantile(calibrations[0].quantiles, SHARES)
+        return Scale(float(low), float(middle), float(high), True)
+    values = np.concatenate([np.zeros(0), *(s.raw for s in scores)])
+    low, high = np.quantile(values, [0.5, 0.99]) if len(values) else (0.0, 1.0)
+    return Scale(float(low), float(low + high) / 2, float(high))
+
+
+def share_of_normal(share: float) -> str:
+    """A calibrated score in words: ``99.9 % of normal`` or ``all normal``."""
+    return f"{math.floor(1000 * share) / 10:g} % of normal" if share < 1 else "all normal"
+
+
+def contours(mask: Bool[np.ndarray, "h w"], width: int, height: int) -> list[np.ndarray]:
+    """Outer outlines of a mask that is drawn ``width`` by ``height`` pixels; (n, 1, 2) points."""
+    import cv2
+
+    large = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return list(cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0])
 
 
 def enlargement(width: int) -> int:
@@ -71,9 +112,7 @@ def draw_frame(
     if frame.map is not None:
         picture = _blend(picture, np.asarray(frame.map, np.float32), scale)
     if mask is not None and mask.any():
-        large = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-        outlines, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(picture, outlines, -1, TRUTH, line)
+        cv2.drawContours(picture, contours(mask, *size), -1, TRUTH, line)
     order = np.argsort(frame.box_scores)
     for rank, index in enumerate(order):  # the highest on top
         x1, y1, x2, y2 = (round(float(v) * factor) for v in frame.boxes[index])
@@ -90,15 +129,6 @@ def draw_frame(
 def mask_at(mask: object, index: int) -> Bool[np.ndarray, "h w"] | None:
     """A clip's mask of frame ``index``, or None where the data set has none."""
     return np.asarray(mask(index), bool) if callable(mask) else None
-
-
-def scale_of(scores: Scores) -> Scale:
-    """Colours for one video's raw scores; calibrated scores start at normal footage's median."""
-    if scores.calibration is None:
-        return Scale.of(scores.raw)
-    quantiles = scores.calibration.quantiles
-    normal, most = float(np.median(quantiles)), float(quantiles[-1])
-    return Scale(normal, max(most, float(np.quantile(scores.raw, 0.99))) if len(scores) else most)
 
 
 def text(
@@ -137,6 +167,5 @@ def _blend(picture: Rgb, values: Float[np.ndarray, "_ _"], scale: Scale) -> Rgb:
 
     height, width = picture.shape[:2]
     large = cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
-    span = max(scale.high - scale.low, 1e-12)
-    weight = 0.6 * np.clip((large - scale.low) / span, 0, 1)[..., None]
+    weight = MAP_WEIGHT * scale.level(large)[..., None]
     return (picture * (1 - weight) + weight * np.array(HIGH)).astype(np.uint8)

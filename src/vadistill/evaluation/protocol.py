@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,9 +14,14 @@ from vadistill.errors import ConfigError
 from vadistill.evaluation.alignment import min_max
 from vadistill.scores import Smoothing
 
-Measure = Literal["micro", "macro-skip", "macro-pad", "macro-one", "ap", "pr_auc", "eer"]
+Measure = Literal[
+    "micro", "macro-skip", "macro-pad", "macro-one", "ap", "pr_auc", "eer", "rbdc", "tbdc"
+]
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)
+
+REGION: tuple[Measure, ...] = ("rbdc", "tbdc")
+"""Measured on scored boxes against tracks of true boxes, not on frame scores."""
 
 TITLES: dict[Measure, str] = {
     "micro": "micro AUC",
@@ -25,6 +31,8 @@ TITLES: dict[Measure, str] = {
     "ap": "average precision",
     "pr_auc": "area under PR curve (trapezoidal)",
     "eer": "equal error rate (lower is better)",
+    "rbdc": "region-based detection criterion",
+    "tbdc": "track-based detection criterion",
 }
 
 
@@ -34,23 +42,28 @@ class Protocol:
 
     The name is ``MEASURE/SMOOTHING`` with ``/minmax`` behind it where each video's smoothed scores
     are stretched to [0, 1].  That inflates micro AUC and cannot run live, and is here only to
-    compare with papers that did it.
+    compare with papers that did it.  With a data set's name in front, ``ucsd_ped2/micro/gaussian3``
+    is all that a reader needs to know; figures of different full names are not to be compared.
+    Boxes have no smoothing: region measures are always ``raw``.
     """
 
     measure: Measure
     smoothing: Smoothing = field(default_factory=Smoothing)
     minmax: bool = False
+    dataset: str = ""
+    """Name of the data set, or empty where the protocol is not bound to one."""
 
     @property
     def name(self) -> str:
+        """Without the data set."""
         return f"{self.measure}/{self.smoothing.name}" + "/minmax" * self.minmax
 
     def __str__(self) -> str:
-        return self.name
+        return f"{self.dataset}/{self.name}" if self.dataset else self.name
 
     @property
     def metric(self) -> str:
-        """Kind of figure: ``auc``, ``ap``, ``pr_auc`` or ``eer``."""
+        """Kind of figure: ``auc``, ``ap``, ``pr_auc``, ``eer``, ``rbdc`` or ``tbdc``."""
         return "auc" if self.measure.startswith("m") else self.measure
 
     @property
@@ -60,24 +73,48 @@ class Protocol:
 
     @classmethod
     def parse(cls, name: str | Protocol) -> Protocol:
-        """The inverse of ``name``; ``macro`` is ``macro-skip``, no smoothing is raw.
+        """The inverse of ``str``; ``macro`` is ``macro-skip``, no smoothing is raw.
 
         Raises ConfigError.
         """
         if isinstance(name, Protocol):
             return name
-        measure, *rest = name.strip().split("/")
-        measure = "macro-skip" if measure == "macro" else measure
+        words = name.strip().split("/")
+        dataset = ""
+        if len(words) > 1 and _measure(words[0]) is None and _measure(words[1]) is not None:
+            dataset, *words = words
+        measure = _measure(words[0])
+        rest = words[1:]
         minmax = bool(rest) and rest[-1] == "minmax"
         rest = rest[:-1] if minmax else rest
-        if measure not in MEASURES or len(rest) > 1:
+        if measure is None or len(rest) > 1:
+            near = difflib.get_close_matches(words[0], MEASURES, n=1)
             raise ConfigError(
                 f"protocol '{name}'",
                 expected="MEASURE/SMOOTHING or MEASURE/SMOOTHING/minmax, such as micro/average10, "
                 f"with a measure of {', '.join(MEASURES)}",
-                fix="correct the name",
+                fix=f"did you mean '{near[0]}'?"
+                if near and near[0] != words[0]
+                else "correct the name",
             )
-        return cls(measure, Smoothing.parse(rest[0]) if rest else Smoothing(), minmax)
+        made = cls(measure, Smoothing.parse(rest[0]) if rest else Smoothing(), minmax, dataset)
+        if measure in REGION and (made.smoothing != Smoothing() or minmax):
+            raise ConfigError(
+                f"protocol '{name}'",
+                expected=f"{measure}/raw: boxes are not smoothed",
+                fix="use it",
+            )
+        return made
+
+    def on(self, dataset: str) -> Protocol:
+        """This protocol bound to a data set; raises ConfigError if it is bound to another one."""
+        if self.dataset not in ("", dataset):
+            raise ConfigError(
+                f"protocol '{self}' on {dataset}",
+                expected=f"a protocol of {dataset}",
+                fix=f"write {dataset}/{self.name}, or {self.name} for any data set",
+            )
+        return replace(self, dataset=dataset)
 
     def apply(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """One video's raw scores as this protocol measures them: smoothed, then ``minmax``."""
@@ -95,3 +132,22 @@ class Protocol:
         if self.minmax:
             found.append("minmax stretches each video's scores afterwards: it cannot run live")
         return found
+
+
+def differences(one: Protocol, other: Protocol) -> list[str]:
+    """What keeps figures of two protocols from being compared, in words; empty if nothing does."""
+    found = []
+    if one.dataset != other.dataset:
+        found.append(f"the data set ({one.dataset or 'any'} and {other.dataset or 'any'})")
+    if one.measure != other.measure:
+        found.append(f"the measure ({one.title} and {other.title})")
+    if one.smoothing != other.smoothing:
+        found.append(f"the smoothing ({one.smoothing.name} and {other.smoothing.name})")
+    if one.minmax != other.minmax:
+        found.append("stretching each video to [0, 1], which one does and the other does not")
+    return found
+
+
+def _measure(word: str) -> Measure | None:
+    word = "macro-skip" if word == "macro" else word
+    return next((measure for measure in MEASURES if measure == word), None)

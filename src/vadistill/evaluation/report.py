@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -12,26 +11,31 @@ from typing import Any
 import numpy as np
 
 from vadistill.datasets.base import Dataset
-from vadistill.errors import DataError
+from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation.alignment import Aligned, align_dataset, check_lengths
 from vadistill.evaluation.charts import roc_and_pr
-from vadistill.evaluation.frame_level import Evaluation, Figure
-from vadistill.evaluation.moments import KINDS, Moment, choose, with_pictures
-from vadistill.evaluation.page import page, section, table
-from vadistill.evaluation.protocol import Protocol
+from vadistill.evaluation.drawing import HIGH, LOW, MAP_WEIGHT, MIDDLE, TRUTH, scale_of
+from vadistill.evaluation.figures import figures
+from vadistill.evaluation.measuring import Evaluation
+from vadistill.evaluation.moments import Moment, Pictures, choose, frames_of, gallery
+from vadistill.evaluation.page import ReportTable, page, section, small, table
+from vadistill.evaluation.playback import STEPS, plan, record
+from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.evaluation.timelines import (
     BySystem,
-    clock,
+    chosen,
     count,
     key,
+    lines,
     scored,
     scores_of,
+    spans,
     timelines,
 )
 from vadistill.files import replacing
+from vadistill.scores import Scores
 
-MOMENTS = 3
-"""Pictures of each kind and system."""
+__all__ = ["ReportTable", "write_report"]
 
 
 def write_report(
@@ -40,8 +44,13 @@ def write_report(
     dataset: Dataset,
     scores_by_system: BySystem,
     facts: Mapping[str, Any] | None = None,
+    *,
+    tables: Sequence[ReportTable] = (),
 ) -> Path:
     """Write a self-contained HTML report, and its numbers as JSON; returns the JSON's path.
+
+    The page holds small films of its videos: a click on a timeline shows that frame with boxes,
+    map and true outline.  Its size hardly grows with the videos: long ones keep every k-th frame.
 
     Args:
         path: of the page; ``report.html`` has ``report.json`` beside it, another ``NAME.html`` has
@@ -50,34 +59,83 @@ def write_report(
         dataset: clips whose frames are shown; labels and masks are drawn where they exist.
         scores_by_system: scores by clip name, by system; shown with the smoothing that they carry.
         facts: of the run (commit, seeds, device, wall time, …), shown as they are.
+        tables: further tables, such as an operator's figures, each in a section of its own.
 
     Raises DataError when a scored video is not in the data set or has another number of labels,
-    WeightsError when a file cannot be written.
+    ConfigError for a table whose rows do not fit its header, WeightsError when a file cannot be
+    written.
     """
     path, facts = Path(path), dict(facts or {})
     _check(dataset, scores_by_system)
+    _check_tables(tables)
     evaluations = _named(evaluation, scores_by_system)
-    moments = [m for s, v in scores_by_system.items() for m in choose(s, dataset, v, MOMENTS)]
-    moments = with_pictures(moments, dataset, scores_by_system)
+    systems = list(scores_by_system)
+    scales = [scale_of(list(scores.values())) for scores in scores_by_system.values()]
+    moments = [m for s, v in scores_by_system.items() for m in choose(s, dataset, v)]
+    marks = frames_of(moments)
+    clips = chosen(dataset, scores_by_system, set(marks))
+    pictures = Pictures(moments, scores_by_system, dict(zip(systems, scales, strict=True)))
+    stride, plans = plan(clips, scores_by_system, marks)
+    films = record(clips, plans, scores_by_system, scales, pictures.see)
+    moments = pictures.finished()
+    measured, forms = _measured(evaluations, dataset, scores_by_system)
+    data = {
+        "systems": [
+            {
+                "name": n,
+                "smoothing": _smoothing(scores_by_system[n]),
+                "scale": s[:3],
+                "words": s.names,
+            }
+            for n, s in zip(systems, scales, strict=True)
+        ],
+        "spans": spans(scores_by_system),
+        "colours": {"levels": [LOW, MIDDLE, HIGH], "truth": TRUTH, "map": MAP_WEIGHT},
+        "curves": roc_and_pr(measured),
+        "curve_systems": [systems.index(name) for name in measured],
+        "clips": lines(clips, scores_by_system, marks),
+        "films": films,
+        "steps": STEPS,
+        "stride": stride,
+    }
     title = f"{', '.join(scores_by_system)} on {dataset.name}"
+    total = len(scored(dataset, scores_by_system))
     body = "\n".join(
         [
             f"<header><p class=soft>vadistill report</p><h1>{escape(title)}</h1>",
-            f"<p>{escape(_summary(dataset, scores_by_system))}</p></header>",
-            section("Figures", *_figures(evaluations)),
-            section("Curves", *_curves(evaluations, dataset, scores_by_system)),
-            section("Scores over time", *timelines(dataset, scores_by_system, moments)),
-            section("Moments", *_pictures(moments, scores_by_system)),
+            f"<p>{escape(_summary(dataset, scores_by_system))}</p>",
+            '<button id="theme">light or dark</button></header>',
+            "<noscript><p>The charts and films of this page need JavaScript.</p></noscript>",
+            section("Figures", *figures(evaluations)),
+            *(section(t.title, table(t.header, t.rows), small(t.note)) for t in tables),
+            section("Curves", *_curves(systems, forms)),
+            section("Scores over time", *timelines(clips, scores_by_system, total)),
+            section("Moments", *gallery(moments, systems, clips)),
             section("Run", _facts(facts)),
         ]
     )
     with replacing(path) as temporary:
-        temporary.write_text(page(title, body), encoding="utf-8")
+        temporary.write_text(page(title, body, data), encoding="utf-8")
     beside = path.with_name("report.json" if path.stem == "report" else f"{path.stem}.report.json")
-    machine = _machine_readable(evaluations, dataset, scores_by_system, moments, facts)
+    machine = _machine_readable(evaluations, dataset, scores_by_system, moments, facts, tables)
     with replacing(beside) as temporary:
         temporary.write_text(json.dumps(machine, indent=1, default=str) + "\n", encoding="utf-8")
     return beside
+
+
+def _smoothing(scores: Mapping[str, Scores]) -> str:
+    return ", ".join(sorted({s.smoothing.name for s in scores.values()}))
+
+
+def _check_tables(tables: Sequence[ReportTable]) -> None:
+    for given in tables:
+        for number, row in enumerate(given.rows):
+            if len(row) != len(given.header):
+                raise ConfigError(
+                    f"row {number} of table '{given.title}' has {len(row)} cells",
+                    expected=f"{len(given.header)}, as its header has",
+                    fix="fill it up with None",
+                )
 
 
 def _check(dataset: Dataset, scores_by_system: BySystem) -> None:
@@ -116,89 +174,39 @@ def _summary(dataset: Dataset, scores_by_system: BySystem) -> str:
     return f"{words}, {abnormal:,} of them abnormal"
 
 
-# -- figures and curves --------------------------------------------------------------------------
+# -- curves --------------------------------------------------------------------------------------
 
 
-def _figures(evaluations: Mapping[str, Evaluation]) -> list[str]:
-    if not evaluations:
-        return []
-    with_paper = any(f.paper is not None for e in evaluations.values() for f in e.figures)
-    header = ["system", "protocol", "%", "95 % interval", *["paper"] * with_paper, "measure"]
-    rows = []
-    for system, evaluation in evaluations.items():
-        for figure in evaluation.figures:
-            title = Protocol.parse(figure.protocol).title
-            row = [system, figure.protocol, _percent(figure.value), _interval(figure)]
-            rows.append([*row, *[_percent(figure.paper)] * with_paper, title])
-    first = next(iter(evaluations.values()))
-    notes = list(dict.fromkeys(note for e in evaluations.values() for note in e.notes))
-    if first.resamples:
-        notes.insert(0, f"intervals: {first.resamples} bootstrap resamples of the videos")
-    lines = "".join(f"<p><small>{escape(note)}</small></p>" for note in notes)
-    numeric = [name in ("%", "95 % interval", "paper") for name in header]
-    return [table(header, rows, numeric), lines]
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
-def _interval(figure: Figure) -> str:
-    if figure.low is None:
-        return "–"
-    return f"{_percent(figure.low)} – {_percent(figure.high)}"
-
-
-def _curves(
+def _measured(
     evaluations: Mapping[str, Evaluation], dataset: Dataset, scores_by_system: BySystem
-) -> list[str]:
-    """ROC and PR curves of the evaluated systems, on the form of the scores that was measured."""
-    if not evaluations:
-        return []
+) -> tuple[dict[str, Aligned], dict[str, str]]:
+    """Labels and scores of the evaluated systems in the form that was measured, and its name."""
     data: dict[str, Aligned] = {}
     forms: dict[str, str] = {}
     for system, scores in scores_by_system.items():
         if system in evaluations:
             named = [Protocol.parse(f.protocol) for f in evaluations[system].figures]
-            pooled = [p for p in named if not p.measure.startswith("macro")] or named
-            data[system] = align_dataset(dataset, scores).map(pooled[0].apply)
-            forms[system] = pooled[0].name.split("/", 1)[1]
+            pooled = [p for p in named if p.measure not in REGION]
+            pooled = [p for p in pooled if not p.measure.startswith("macro")] or pooled
+            form = pooled[0] if pooled else Protocol("micro")
+            data[system] = align_dataset(dataset, scores).map(form.apply)
+            forms[system] = form.name.split("/", 1)[1]
+    return data, forms
+
+
+def _curves(systems: Sequence[str], forms: Mapping[str, str]) -> list[str]:
+    if not forms:
+        return []
     words = ", ".join(f"{form} ({system})" for system, form in forms.items())
     return [
-        key(list(data)),
-        f"<p><small>All frames together; scores: {escape(words)}.</small></p>",
-        f'<div class="curves">{roc_and_pr(data)}</div>',
+        key(systems),
+        small(f"All frames together; scores: {words}."),
+        '<div class="curves"><div class="curve" data-curve="roc"></div>'
+        '<div class="curve" data-curve="pr"></div></div>',
     ]
 
 
-# -- pictures and facts --------------------------------------------------------------------------
-
-
-def _pictures(moments: Sequence[Moment], scores_by_system: BySystem) -> list[str]:
-    parts = [
-        "<p><small>Boxes run from blue (calm) over yellow to red; the highest carries its score. "
-        "Ground truth, where it has pixels, is outlined in pink.</small></p>"
-    ]
-    for system in scores_by_system:
-        for kind, title in KINDS.items():
-            chosen = [m for m in moments if (m.system, m.kind) == (system, kind)]
-            if chosen:
-                heading = f"{system}: {title[0].lower()}{title[1:]}"
-                figures = "\n".join(map(_picture, chosen))
-                parts.append(f'<h3>{escape(heading)}</h3><div class="moments">{figures}</div>')
-    return parts if len(parts) > 1 else []
-
-
-def _picture(moment: Moment) -> str:
-    words = f"{moment.video}, {clock(moment.time)} (frame {moment.frame}), score {moment.score:.3g}"
-    if moment.calibrated is not None:
-        percent = math.floor(1000 * moment.calibrated) / 10  # 99.97 % is not all
-        words += f", above {percent:g} % of normal training frames"
-    alt = escape(f"{moment.kind} in {moment.video} at frame {moment.frame}")
-    shown = '<div class="lost">the video could not be read again</div>'
-    if moment.picture:
-        shown = f'<img alt="{alt}" src="{escape(moment.picture)}">'
-    return f"<figure>{shown}<figcaption>{escape(words)}</figcaption></figure>"
+# -- facts and numbers ---------------------------------------------------------------------------
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
@@ -215,6 +223,7 @@ def _machine_readable(
     scores_by_system: BySystem,
     moments: Sequence[Moment],
     facts: Mapping[str, Any],
+    tables: Sequence[ReportTable],
 ) -> dict[str, Any]:
     def of_moment(m: Moment) -> dict[str, Any]:
         return {
@@ -243,4 +252,10 @@ def _machine_readable(
         }
         for system, scores in scores_by_system.items()
     }
-    return {"dataset": dataset.name, "split": dataset.split, "facts": facts, "systems": systems}
+    return {
+        "dataset": dataset.name,
+        "split": dataset.split,
+        "facts": facts,
+        "tables": [given.to_json() for given in tables],
+        "systems": systems,
+    }

@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from vadistill.datasets import Splits, open_dataset
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError, DataError
-from vadistill.evaluation.frame_level import evaluate
+from vadistill.evaluation.measuring import measure
 from vadistill.evaluation.results import (
     Record,
     RunFacts,
@@ -23,10 +21,10 @@ from vadistill.evaluation.results import (
     run_facts,
     write_records,
 )
+from vadistill.evaluation.runs import Run, is_located, load_run, save_run, take
 from vadistill.evaluation.tables import markdown_table
 from vadistill.files import content_hash, replacing, write_json
 from vadistill.progress import progress
-from vadistill.score_tables import read_scores, write_scores
 from vadistill.systems import cafe, motion
 from vadistill.systems.cafe.model import ResNet
 from vadistill.systems.cafe.scorer import pick_runtime
@@ -138,7 +136,8 @@ def reproduce(
 
     ``motion`` is always among the rows.  Events and teacher targets are shared between variants,
     and a variant that is finished is not done again, so a run that was stopped goes on.  ``out``
-    gets ``results.json``, ``results.md``, the models and their scores.  Raises DataError,
+    gets ``results.json``, ``results.md``, and in ``runs`` the models and what they said, which
+    ``vadistill compare`` reads.  Raises DataError,
     ConfigError.
     """
     splits = open_dataset(data)
@@ -155,17 +154,21 @@ def reproduce(
     if not protocols:
         protocols = (f"micro/{base.smoothing}", "micro/gaussian3", "micro/raw")
         protocols += tuple(f"{m}/{base.smoothing}" for m in ("macro-skip", "ap", "pr_auc", "eer"))
+        if all(map(is_located, splits.test)):
+            protocols += ("rbdc/raw", "tbdc/raw")
     records: list[Record] = []
     with progress("variants", len(jobs)) as advance:
         for job in jobs:
             advance(0, note=job.label)
             key = content_hash(job.label, repr(job.config), str(data), *_files(job.config))
             facts = run_facts(device=device, command=command)
-            scores, timing = _fit_and_score(job, splits, out, key, device, facts)
+            folder = out / "runs" / f"{re.sub('[^a-z0-9]+', '-', job.label.lower())}-{key[:8]}"
+            run, timing = _fit_and_score(job, splits, folder, out / "work", device, facts)
             paper = {}
             if (published := PAPER.get(name, {}).get(job.name)) is not None:
                 paper[f"micro/{base.smoothing}"] = published
-            evaluation = evaluate(splits.test, scores, protocols, paper=paper)
+            evaluation = measure(run, protocols, paper=paper)
+            save_run(replace(run, protocols=tuple(protocols)), folder, evaluation)
             records += [
                 Record(
                     system="motion" if job.name == "motion" else "cafe",
@@ -230,24 +233,26 @@ def _files(config: Any) -> list[str]:
 
 
 def _fit_and_score(
-    job: Job, splits: Splits, out: Path, key: str, device: str, facts: RunFacts
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Raw scores by clip, seconds of fitting and frames a second of scoring, kept in ``folder``."""
-    folder = out / "runs" / key
-    timing_file, table = folder / "timing.json", folder / "scores.parquet"
+    job: Job, splits: Splits, folder: Path, work: Path, device: str, facts: RunFacts
+) -> tuple[Run, dict[str, Any]]:
+    """The run of one variant, with seconds of fitting and frames a second of scoring.
+
+    Both are kept in ``folder``, beside the model, and read from there the next time.
+    """
+    timing_file = folder / "timing.json"
     if timing_file.exists():
-        return read_scores(table), json.loads(timing_file.read_text())
+        return load_run(folder), json.loads(timing_file.read_text())
     start = time.monotonic()
-    detector = job.make(device).fit(splits.train, out=folder, work=out / "work")
+    detector = job.make(device).fit(splits.train, out=folder, work=work)
     fitted = time.monotonic()
-    scores = []
+    scores = {}
     with progress("scoring", len(splits.test)) as advance:
         for clip in splits.test:
-            scores.append(detector.score(clip.open()))
+            scores[clip.name] = detector.score(clip.open())
             advance(note=clip.name)
-    frames = sum(map(len, scores))
-    write_scores(table, scores)
-    fps = frames / (time.monotonic() - fitted)
+    fps = sum(map(len, scores.values())) / (time.monotonic() - fitted)
+    run = replace(take(splits.test, scores, name=job.label), facts={**facts, "seed": job.seed})
+    save_run(run, folder)
     timing = {"fit": fitted - start, "fps": fps, "facts": facts}
     write_json(timing_file, timing)
-    return {s.video: s.raw for s in scores}, timing
+    return run, timing

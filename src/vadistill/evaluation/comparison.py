@@ -1,0 +1,147 @@
+"""Two or more runs side by side, with the paired bootstrap of their differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vadistill.errors import ConfigError, DataError
+from vadistill.evaluation import bootstrap as resampling
+from vadistill.evaluation.measuring import Evaluation, measure, resamples, value
+from vadistill.evaluation.protocol import Protocol, differences
+from vadistill.evaluation.runs import Run
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much a run's figure lies above the first run's, on the same resamples of the videos."""
+
+    run: str
+    against: str
+    protocol: str
+    value: float
+    """Figure of ``run`` less that of ``against``, in [-1, 1]."""
+    low: float | None
+    high: float | None
+    """95 % interval of the difference; None with a single video."""
+    above: float | None
+    """Share of the resamples in which ``run`` has the higher figure; ties count one half."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Figures of several runs by the same protocols, and their differences from the first."""
+
+    evaluations: Mapping[str, Evaluation]
+    differences: tuple[Difference, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON with every field."""
+        return {
+            "evaluations": {name: e.to_json() for name, e in self.evaluations.items()},
+            "differences": [asdict(d) for d in self.differences],
+        }
+
+
+def compare(
+    runs: Sequence[Run],
+    protocols: Sequence[Protocol | str] = (),
+    *,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """Measure all runs by ``protocols``, or by those that the runs themselves report.
+
+    Raises ConfigError when the runs report different protocols and none is given, or when there
+    are fewer than two; DataError when they were not measured on the same frames and labels.
+    """
+    if len(runs) < 2:
+        raise ConfigError(f"{len(runs)} run", expected="two or more", fix="name another run")
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(f"two runs named {twice}", expected="different names", fix="rename one")
+    for run in runs[1:]:
+        same_frames(runs[0], run)
+    named = [Protocol.parse(p) for p in protocols] if protocols else shared_protocols(runs)
+    return Comparison(
+        {run.name: measure(run, named, bootstrap=bootstrap, seed=seed) for run in runs},
+        paired_differences(runs, named, bootstrap=bootstrap, seed=seed),
+    )
+
+
+def paired_differences(
+    runs: Sequence[Run], protocols: Sequence[Protocol], *, bootstrap: int = 1000, seed: int = 0
+) -> tuple[Difference, ...]:
+    """Of every later run from the first, on the same resamples; the runs are of the same frames."""
+    first, *others = runs
+    videos = len(first.frames)
+    drawn = resampling.draws(videos, bootstrap, seed) if bootstrap and videos > 1 else None
+    found = []
+    for protocol in protocols:
+        own = value(first, protocol)
+        base = None if drawn is None else resamples(first, protocol, drawn)
+        for run in others:
+            low, high, above = None, None, None
+            if drawn is not None and base is not None:
+                gaps = resamples(run, protocol, drawn) - base
+                low, high, _ = resampling.interval(gaps)
+                above = _share_above(gaps)
+            gap = value(run, protocol) - own
+            found.append(Difference(run.name, first.name, protocol.name, gap, low, high, above))
+    return tuple(found)
+
+
+def shared_protocols(runs: Sequence[Run]) -> list[Protocol]:
+    """The protocols that every run reports; raises ConfigError unless all report the same ones."""
+    first, lists = runs[0], [[Protocol.parse(p) for p in run.protocols] for run in runs]
+    for run, reported in zip(runs[1:], lists[1:], strict=True):
+        if set(reported) == set(lists[0]):
+            continue
+        here = next((p for p in lists[0] if p not in reported), None)
+        there = next((p for p in reported if p not in lists[0]), None)
+        if here is not None and there is not None:
+            why = f": they differ in {' and '.join(differences(here, there))}"
+        else:
+            why = ""
+        told = " and ".join(
+            f"{owner.name} reports {owner.dataset}/{protocol.name}"
+            for owner, protocol in ((first, here), (run, there))
+            if protocol is not None
+        )
+        raise ConfigError(
+            f"{told or 'no protocol'}{' alone' * (here is None or there is None)}{why}",
+            expected="runs with the same protocols, since figures of different ones say nothing "
+            "about which system is better",
+            fix=f"pass --protocol {(here or there or lists[0][0]).name} to measure all of them so",
+        )
+    return lists[0]
+
+
+def same_frames(one: Run, other: Run) -> None:
+    """Raise DataError, saying where they part, unless both runs have the same labelled frames."""
+    if one.dataset != other.dataset:
+        what = f"{one.name} is of {one.dataset} and {other.name} of {other.dataset}"
+    elif one.frames.names != other.frames.names:
+        odd = sorted(set(one.frames.names) ^ set(other.frames.names))
+        what = f"{one.name} and {other.name} hold different videos" + f", such as {odd[0]}" * bool(
+            odd
+        )
+    else:
+        pairs = zip(one.frames.names, one.frames.labels, other.frames.labels, strict=True)
+        wrong = [name for name, here, there in pairs if not np.array_equal(here, there)]
+        if not wrong:
+            return
+        what = f"{one.name} and {other.name} have different labels of video {wrong[0]}"
+    raise DataError(
+        what, expected="runs on the same test set", fix="evaluate both models on the same data"
+    )
+
+
+def _share_above(gaps: Float[np.ndarray, " r"]) -> float | None:
+    valid = gaps[np.isfinite(gaps)]
+    return float(((valid > 0) + 0.5 * (valid == 0)).mean()) if len(valid) else None

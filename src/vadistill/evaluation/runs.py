@@ -1,0 +1,253 @@
+"""A run: what one model said about one labelled test set, kept so that figures can be taken again.
+
+Folder of a run:
+
+run.json            name, data set, protocols, figures, facts of the run
+frames.parquet      video, frame, score, label: raw scores and 0/1 labels, in frame order
+detections/V.txt    scored boxes of video V, and the tracks of true ones, in the published layout
+tracks/V.txt        (``region_files``): where the model finds boxes and the set has tracks or masks
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.tracks import Tracks, tracks_of
+from vadistill.errors import DataError
+from vadistill.evaluation.alignment import Aligned, align_dataset
+from vadistill.evaluation.region_files import (
+    read_detection_folder,
+    read_track_folder,
+    write_detection_folder,
+    write_track_folder,
+)
+from vadistill.evaluation.region_level import match_videos
+from vadistill.evaluation.region_matching import Detections, Matches, detections_of
+from vadistill.files import replacing, write_json
+from vadistill.progress import progress
+from vadistill.scores import Scores
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Scored boxes and tracks of true ones, by video."""
+
+    tracks: Mapping[str, Tracks]
+    detections: Mapping[str, Detections]
+    notes: tuple[str, ...] = ()
+    """Where the tracks come from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Labels, raw scores and boxes of one model on one test set."""
+
+    name: str
+    dataset: str
+    frames: Aligned
+    """Labels and raw scores of every test video."""
+    fps: Mapping[str, float] = field(default_factory=dict)
+    """Frames per second by video, where known."""
+    regions: Regions | None = None
+    protocols: tuple[str, ...] = ()
+    """What the run reports."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def matches(self) -> Mapping[str, Matches]:
+        """Which boxes found which tracks, by video; raises DataError where there are none."""
+        if self.regions is None:
+            raise DataError(
+                f"run {self.name} holds no boxes" if self.name else "no boxes and tracks",
+                expected="scored boxes, and a test set with tracks or pixel masks, for rbdc and "
+                "tbdc",
+                fix="measure the frame-level figures, such as micro/raw, or add masks",
+            )
+        counts = {n: len(s) for n, s in zip(self.frames.names, self.frames.scores, strict=True)}
+        return match_videos(self.regions.tracks, self.regions.detections, counts)
+
+
+def take(
+    dataset: Dataset,
+    scores: Mapping[str, Any],
+    *,
+    name: str = "",
+    regions: bool | None = None,
+    tracks: Mapping[str, Tracks] | None = None,
+) -> Run:
+    """The run of one model's scores on a labelled test set.
+
+    ``scores`` maps every clip's name to a Scores, or to an array of raw scores.  ``regions`` says
+    whether boxes and tracks are taken along: None does where both exist.  ``tracks`` by clip name
+    stand for those of the data set.  Raises DataError.
+    """
+    frames = align_dataset(dataset, scores)
+    given = {clip.name: scores[clip.name] for clip in dataset}
+    rates = {n: s.fps if isinstance(s, Scores) else dataset[n].fps for n, s in given.items()}
+    fps = {name: float(rate) for name, rate in rates.items() if rate}
+    run = Run(name, dataset.name, frames, fps)
+    if regions is False:
+        return run
+    boxed = all(isinstance(s, Scores) for s in given.values()) and any(
+        len(frame.boxes) for s in given.values() for frame in s
+    )
+    known = tracks is not None or all(is_located(clip) for clip in dataset)
+    if boxed and known:
+        return replace(run, regions=_regions(dataset, given, tracks))
+    if regions:
+        raise DataError(
+            f"data set {dataset.name} has no tracks or masks of its abnormal clips"
+            if boxed
+            else "scores without boxes",
+            expected="scored boxes, and tracks or pixel masks, for rbdc and tbdc",
+            fix="measure the frame-level figures, such as micro/raw"
+            if boxed
+            else "score with a detector that finds boxes or maps",
+        )
+    return run
+
+
+def is_located(clip: Clip) -> bool:
+    """Whether it is known where in the picture the clip's anomalies are."""
+    normal = clip.frame_labels is not None and not clip.frame_labels.any()
+    return normal or bool(clip.tracks) or clip.mask is not None
+
+
+def save_run(run: Run, folder: Path, evaluation: Any = None) -> None:
+    """Write a run to ``folder``, which may exist; ``evaluation`` holds the figures to show in it.
+
+    Raises WeightsError when a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names, counts = run.frames.names, [len(s) for s in run.frames.scores]
+    _write(
+        folder / "frames.parquet",
+        video=np.repeat(np.array(names, object), counts),
+        frame=np.concatenate([np.arange(n) for n in counts]),
+        score=run.frames.all_scores,
+        label=run.frames.all_labels,
+    )
+    if run.regions is not None:
+        write_track_folder(folder / "tracks", run.regions.tracks)
+        write_detection_folder(folder / "detections", run.regions.detections)
+    write_json(
+        folder / "run.json",
+        {
+            "format": FORMAT,
+            "name": run.name,
+            "dataset": run.dataset,
+            "protocols": list(run.protocols),
+            "fps": dict(run.fps),
+            "regions": None if run.regions is None else list(run.regions.notes),
+            "facts": dict(run.facts),
+            "evaluation": None if evaluation is None else evaluation.to_json(),
+        },
+    )
+
+
+def load_run(folder: Path) -> Run:
+    """The inverse of ``save_run``; raises DataError for a folder that is no whole run."""
+    try:
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if facts["format"] != FORMAT:
+            raise ValueError(f"format {facts['format']}")
+        frames = _read(folder / "frames.parquet")
+        by_video = _rows_by_video(frames, sorted_by="frame")
+        aligned = Aligned(
+            tuple(by_video),
+            tuple(frames["label"][rows].astype(np.uint8) for rows in by_video.values()),
+            tuple(frames["score"][rows].astype(np.float64) for rows in by_video.values()),
+        )
+        regions = None
+        if facts["regions"] is not None:
+            counts = {video: len(rows) for video, rows in by_video.items()}
+            regions = Regions(
+                read_track_folder(folder / "tracks", counts),
+                read_detection_folder(folder / "detections", counts),
+                tuple(facts["regions"]),
+            )
+        return Run(
+            name=facts["name"],
+            dataset=facts["dataset"],
+            frames=aligned,
+            fps=facts["fps"],
+            regions=regions,
+            protocols=tuple(facts["protocols"]),
+            facts=facts["facts"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise DataError(
+            f"{folder} is not a run ({reason})",
+            expected="a folder that 'vadistill evaluate --out' wrote",
+            fix="evaluate the model again",
+        ) from error
+
+
+def unique_names(runs: Sequence[Run], paths: Sequence[Path]) -> list[Run]:
+    """The runs, named by their folder's path where several carry one name."""
+    names = [run.name for run in runs]
+    return [
+        run if names.count(run.name) == 1 else replace(run, name=str(path))
+        for run, path in zip(runs, paths, strict=True)
+    ]
+
+
+# -- boxes and tracks -----------------------------------------------------------------------------
+
+
+def _regions(
+    dataset: Dataset, scores: Mapping[str, Scores], tracks: Mapping[str, Tracks] | None
+) -> Regions:
+    if tracks is None:
+        tracks = {}
+        with progress("tracks", len(dataset)) as advance:
+            for clip in dataset:
+                tracks[clip.name] = tracks_of(clip)
+                advance(note=clip.name)
+    derived, notes = sum(t.derived for t in tracks.values()), ()
+    if derived:
+        notes = (f"rbdc and tbdc: tracks of {derived} videos are derived from their pixel masks",)
+    return Regions(tracks, {name: detections_of(s) for name, s in scores.items()}, notes)
+
+
+# -- tables ---------------------------------------------------------------------------------------
+
+
+def _write(path: Path, **columns: np.ndarray) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    with replacing(path) as temporary:
+        parquet.write_table(pyarrow.table(columns), temporary)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    from pyarrow import parquet
+
+    table = parquet.read_table(path)
+    return {name: table[name].to_numpy() for name in table.column_names}
+
+
+def _rows_by_video(table: Mapping[str, np.ndarray], sorted_by: str = "") -> dict[str, np.ndarray]:
+    """Row numbers of each video, in the order in which the videos first appear."""
+    videos, first, which = np.unique(table["video"], return_index=True, return_inverse=True)
+    found = {}
+    for number in np.argsort(first):
+        rows = np.flatnonzero(which == number)
+        if sorted_by:
+            rows = rows[np.argsort(table[sorted_by][rows], kind="stable")]
+            if not np.array_equal(table[sorted_by][rows], np.arange(len(rows))):
+                raise ValueError(f"video {videos[number]} has missing or doubled frames")
+        found[str(videos[number])] = rows
+    return found
