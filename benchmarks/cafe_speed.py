@@ -25,9 +25,9 @@ from vadistill import objects
 from vadistill.datasets import open_dataset
 from vadistill.distill import FrozenTeacher
 from vadistill.evaluation.results import Record, run_facts, write_records
+from vadistill.features.residual import ARCHITECTURES, PATCH, ResNet
 from vadistill.objects.events import Cut, frame_events
 from vadistill.systems import motion
-from vadistill.systems.cafe.model import ARCHITECTURES, PATCH, ResNet
 from vadistill.systems.cafe.scorer import (
     EventScorer,
     OnnxRuntime,

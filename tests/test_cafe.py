@@ -11,13 +11,14 @@ import torch
 
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError, WeightsError
+from vadistill.features.image_networks import Teacher
+from vadistill.features.residual import ARCHITECTURES, Classifier, ResNet
 from vadistill.objects.events import crop
 from vadistill.systems.cafe import losses
 from vadistill.systems.cafe.images import Images
-from vadistill.systems.cafe.model import ARCHITECTURES, Classifier, LowLevelBranch, ResNet
+from vadistill.systems.cafe.model import LowLevelBranch
 from vadistill.systems.cafe.pretraining import (
     PretrainConfig,
-    Teacher,
     augment,
     learning_rate,
     pretrain,

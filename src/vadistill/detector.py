@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 DETECTORS: dict[str, str] = {
     "motion": "vadistill.systems.motion:Motion",
     "cafe": "vadistill.systems.cafe.detector:Cafe",
+    "aed": "vadistill.systems.aed.detector:Aed",
+    "ssmtl": "vadistill.systems.ssmtl.detector:Ssmtl",
 }
 """Name of each system and where its class is; imported on first use, so that help stays fast."""
 

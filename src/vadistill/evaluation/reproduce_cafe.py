@@ -23,12 +23,12 @@ from vadistill.evaluation.results import (
 )
 from vadistill.evaluation.runs import Run, is_located, load_run, save_run, take
 from vadistill.evaluation.tables import markdown_table
+from vadistill.features.image_networks import UpsampledImageNet
+from vadistill.features.residual import ResNet
 from vadistill.files import content_hash, replacing, write_json
 from vadistill.progress import progress
 from vadistill.systems import cafe, motion
-from vadistill.systems.cafe.model import ResNet
 from vadistill.systems.cafe.scorer import pick_runtime
-from vadistill.systems.cafe.teacher import UpsampledImageNet
 from vadistill.training import pick_device
 
 Networks = Literal["compact", "paper"]

@@ -7,7 +7,7 @@ or where a low-level branch D rebuilds appearance or flow badly (A_lo), somethin
     symbol      here                                        paper
     E, C-1, C+1 objects.events.Patches[:, 1], [:, 0], [:, 2]  Sec. 3.1, 3.3.2
     O(E)        objects.events.FlowPatches[:, 0]            Sec. 3.4.2
-    T, S, D     model.ResNet, model.LowLevelBranch          Fig. 1, Fig. 3
+    T, S, D     features.residual.ResNet, model.LowLevelBranch  Fig. 1, Fig. 3
     K, C        Config.layers, the last C layer groups      Sec. 3.2.2
     lambda      Config.lambda_kd, lambda_ca, lambda_lo      Eq. 8
     omega       Config.omega_kd, omega_ca, omega_lo         Eq. 12
@@ -44,7 +44,8 @@ from torch import Tensor, nn
 from vadistill import objects
 from vadistill.detector import Detector, pack_localiser, unpack_localiser
 from vadistill.distill import FrozenTeacher, TargetCache
-from vadistill.errors import WeightsError
+from vadistill.features.image_networks import open_teacher, pack_network, restore_network
+from vadistill.features.residual import PATCH
 from vadistill.files import content_hash
 from vadistill.flow import build_flow
 from vadistill.objects.events import Cut, EventStore, FrameEvents, frame_events, learn_events
@@ -52,7 +53,6 @@ from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.cafe.distillation import teacher_targets, train_student, untrained
 from vadistill.systems.cafe.losses import overall_score
-from vadistill.systems.cafe.model import PATCH, Architecture, ResNet
 from vadistill.systems.cafe.recipes import Config, avenue, compact, demo, ped2, shanghaitech
 from vadistill.systems.cafe.scorer import (
     EventScorer,
@@ -63,7 +63,6 @@ from vadistill.systems.cafe.scorer import (
     to_int8,
     to_onnx,
 )
-from vadistill.systems.cafe.teacher import SHIPPED, UpsampledImageNet, open_teacher
 from vadistill.training import Device, pick_device, pick_precision
 
 if TYPE_CHECKING:
@@ -210,12 +209,9 @@ class Cafe(Detector):
         tensors |= {"mean": self.mean, "std": self.std}
         if self._int8 is not None:
             tensors["int8"] = torch.frombuffer(bytearray(self._int8), dtype=torch.uint8)
-        teacher = dict(self.teacher_facts)
-        if teacher["name"] not in SHIPPED:
-            network = self.scorer.teacher.network
-            assert isinstance(network, ResNet | UpsampledImageNet)
-            tensors |= {f"teacher/{k}": _compressed(v) for k, v in network.state_dict().items()}
-            teacher["architecture"] = asdict(network.architecture)
+        assert isinstance(self.scorer.teacher, FrozenTeacher)
+        packed, teacher = pack_network(self.scorer.teacher.network, self.teacher_facts)
+        tensors |= {f"teacher/{key}": value for key, value in packed.items()}
         facts = {
             "config": asdict(self.config),
             "localiser": described,
@@ -231,7 +227,7 @@ class Cafe(Detector):
         detector = cls(replace(Config(), **facts["config"]), device=device)  # pyright: ignore[reportArgumentType]
         detector.localiser = unpack_localiser(tensors, facts["localiser"])
         detector.teacher_facts = facts["teacher"]
-        teacher = _restore_teacher(facts["teacher"], _below(tensors, "teacher/"), path)
+        teacher = restore_network(facts["teacher"], _below(tensors, "teacher/"), path)
         detector.scorer = untrained(FrozenTeacher(teacher), detector.config).to(detector.device)
         detector.scorer.student.load_state_dict(_below(tensors, "student/"))
         detector.scorer.branches.load_state_dict(_below(tensors, "branches/"))
@@ -246,33 +242,3 @@ class Cafe(Detector):
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _compressed(tensor: Tensor) -> Tensor:
-    """fp16 where that loses nothing, as with weights that were stored so."""
-    if tensor.dtype != torch.float32 or not torch.equal(tensor.half().float(), tensor):
-        return tensor
-    return tensor.half()
-
-
-def _restore_teacher(facts: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> nn.Module:
-    """The teacher of a saved detector: shipped (checked by hash) or from its tensors."""
-    if facts["name"] in SHIPPED:
-        network, shipped = open_teacher(facts["name"])
-        if shipped["sha"] != facts["sha"]:
-            raise WeightsError(
-                f"{path} was fitted with teacher {facts['name']} {facts['sha']}, "
-                f"this package ships {shipped['sha']}",
-                expected="the same teacher weights",
-                fix="fit again, or install the vadistill version that fitted it",
-            )
-        return network
-    if facts["name"] == "imagenet":
-        network = UpsampledImageNet(weights=None)
-    else:
-        architecture = facts["architecture"]
-        network = ResNet(Architecture(tuple(architecture["blocks"]), architecture["width"]))
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    )
-    return network.eval()

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError
+from vadistill.features.image_networks import UpsampledImageNet
+from vadistill.features.residual import ARCHITECTURES, ResNet
 from vadistill.objects.events import EventStore
 from vadistill.progress import progress
 from vadistill.systems.cafe.losses import (
@@ -20,10 +22,9 @@ from vadistill.systems.cafe.losses import (
     low_level_loss,
     total_loss,
 )
-from vadistill.systems.cafe.model import ARCHITECTURES, LowLevelBranch, ResNet
+from vadistill.systems.cafe.model import LowLevelBranch
 from vadistill.systems.cafe.recipes import Config, LowLevel
 from vadistill.systems.cafe.scorer import EventScorer, to_unit
-from vadistill.systems.cafe.teacher import UpsampledImageNet
 from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches
 
 BRANCHES: dict[LowLevel, tuple[str, ...]] = {

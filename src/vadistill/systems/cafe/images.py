@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from vadistill.errors import DataError
-from vadistill.systems.cafe.model import PATCH
+from vadistill.features.residual import PATCH
 
 
 @dataclass(frozen=True)

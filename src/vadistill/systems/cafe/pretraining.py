@@ -6,9 +6,8 @@ will do.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vadistill.errors import ConfigError
-from vadistill.files import content_hash, read_safetensors, write_safetensors
+from vadistill.features.image_networks import Teacher
+from vadistill.features.residual import ARCHITECTURES, Classifier, ResNet
+from vadistill.files import content_hash
 from vadistill.progress import progress
 from vadistill.systems.cafe.images import Images
-from vadistill.systems.cafe.model import ARCHITECTURES, Classifier, ResNet
 from vadistill.training import (
     Checkpoint,
     Device,
@@ -203,50 +203,3 @@ def pretrain(
     teacher.save(out)
     checkpoint.path.unlink(missing_ok=True)
     return teacher
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A pre-trained feature extractor with what is known of its origin."""
-
-    network: ResNet
-    architecture: str
-    source: str
-    accuracy: float
-    """Top-1 accuracy on the pre-training set's test images; NaN where it is not known."""
-    config: dict[str, object] = field(default_factory=dict)
-    sha: str = ""
-
-    def save(self, path: Path) -> None:
-        """Write the weights as fp16 safetensors with their card; raises WeightsError."""
-        tensors = {
-            key: value.half() if value.is_floating_point() else value
-            for key, value in self.network.state_dict().items()
-        }
-        card = {
-            "architecture": self.architecture,
-            "source": self.source,
-            "accuracy": self.accuracy,
-            "config": self.config,
-        }
-        write_safetensors(path, tensors, {"vadistill": json.dumps({"teacher": card})})
-
-    @classmethod
-    def load(cls, path: Path) -> Teacher:
-        """Read what ``save`` wrote; raises WeightsError."""
-        from vadistill.errors import WeightsError
-
-        tensors, metadata = read_safetensors(path)
-        try:
-            card = json.loads(metadata["vadistill"])["teacher"]
-            network = ResNet(ARCHITECTURES[card["architecture"]])
-            network.load_state_dict(
-                {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-            )
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise WeightsError(
-                f"{path} is not a teacher of CAFE",
-                expected="a file that 'vadistill pretrain' wrote",
-                fix="pre-train one, or leave the setting out to use the shipped teacher",
-            ) from error
-        return cls(network.eval(), **card, sha=content_hash(path))

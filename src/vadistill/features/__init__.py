@@ -1,0 +1,1 @@
+"""Pre-trained networks that turn pictures into features."""

@@ -1,0 +1,179 @@
+"""T1: background-agnostic auto-encoders with adversarial training.
+
+Georgescu, Ionescu, Khan, Popescu and Shah, "A background-agnostic framework with adversarial
+training for abnormal event detection in video", TPAMI 44(9), 2022: the first teacher of Ristea et
+al., "Lightning fast video anomaly detection via adversarial knowledge distillation", Sec. 3.
+
+Each object is seen three ways: its picture, and its optical flow to the previous and to the next
+frame.  An auto-encoder a view learns to rebuild normal objects; pseudo-abnormal ones go through a
+second, adversarial decoder behind a reversed gradient, so that the encoder unlearns to carry them.
+Then a classifier a view tells normal from pseudo-abnormal objects by latent and error.
+
+    symbol               here
+    x, x-hat             model.Networks' views, AutoEncoder's second output
+    z                    AutoEncoder's first output, 16x8x8
+    D_adv                training.untrained's second value; not kept after training
+    reversed gradient    model.reversed_gradient, Config.adversarial
+    pseudo-abnormal      pseudo.PseudoAppearance; motion: flow over Config.gap frames
+    p(abnormal)          losses.abnormality, mean of the three classifiers
+    anomaly map          objects.map_painting.paint
+
+Departures from the paper and readings of what it and the summary leave open:
+- Objects come from a background model by default, not from YOLOv3 (no weights needed); a detector
+  or a file of boxes are one setting away.  Optical flow is DIS, RAFT by name.
+- Appearance is grey: it does for grey video too, where colour alone would give pictures away.
+- Objects' segmentation plays no part: most localisers give boxes only.
+- Flow is squashed by tanh (model.motion, ``flow_span``) and decoders end in tanh, so that the
+  ascent is bounded.
+- Adversarial decoders first learn alone (``adversarial_after``), as the paper has pseudo-abnormal
+  objects rebuilt well before the gradient ascent; the main decoder never sees them in training.
+- Pseudo-abnormal appearance is made on the fly (textures, pasted and scrambled objects); published
+  picture sets join by ``pictures``.
+- Strength of the reversed gradient, epochs, learning rate and its cosine, and the classifiers'
+  layers are ours.
+- The mean probability is scaled by training statistics (object_centric.scaled_score), which keeps
+  the order of objects; the score of a frame without objects is 0.
+- Maps have one cell for 4x4 pixels, and no 3-D mean filter unless the recipe says so: it delays
+  scores.  Filtered maps give the frame's score; boxes keep their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vadistill.detector import pack_localiser, unpack_localiser
+from vadistill.errors import ConfigError
+from vadistill.files import content_hash
+from vadistill.flow import build_flow
+from vadistill.objects.events import Cut, FlowPatches, Patches, learn_events
+from vadistill.systems.aed.losses import abnormality
+from vadistill.systems.aed.model import SIDE, Networks
+from vadistill.systems.aed.pseudo import PseudoAppearance, open_pictures
+from vadistill.systems.aed.recipes import Config, avenue, ped2, quick, shanghaitech
+from vadistill.systems.aed.training import fast, flow_rms, normal_views, train_networks, untrained
+from vadistill.systems.object_centric import ObjectCentric, in_chunks
+from vadistill.training import Device, pick_precision
+
+if TYPE_CHECKING:
+    from vadistill.datasets import Dataset
+
+NEIGHBOURS = ((0, -1), (0, 1))
+"""Pairs of frames of the motion views' flow."""
+
+BATCH = 256
+"""Objects that go through the networks at once when scoring."""
+
+
+class Aed(ObjectCentric):
+    """Object-centric auto-encoders with adversarial training."""
+
+    name = "aed"
+    lookahead = 1
+    config: Config
+    RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
+        "quick": quick,
+        "ped2": ped2,
+        "avenue": avenue,
+        "shanghaitech": shanghaitech,
+    }
+
+    networks: Networks
+    span: float
+
+    def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
+        config = config or Config()
+        if config.gap < 2:
+            raise ConfigError(
+                f"gap={config.gap}",
+                expected="2 or more: neighbouring frames have normal motion",
+                fix="correct --gap",
+            )
+        if not config.flow_span > 0:
+            raise ConfigError(
+                f"flow_span={config.flow_span}", expected="above 0", fix="correct --flow-span"
+            )
+        build_flow(config.flow)  # a wrong name is an error before hours of work
+        PseudoAppearance.parse(config.pseudo, None)
+        super().__init__(config, Cut(SIDE, (0,), NEIGHBOURS, config.flow), device=device)
+        wider = tuple((a, b * config.gap) for a, b in NEIGHBOURS)
+        self.training_cut = replace(self.cut, flows=NEIGHBOURS + wider)
+
+    # -- training ------------------------------------------------------------------------------
+
+    def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
+        config = self.config
+        pictures = None
+        if config.pictures:
+            pictures = open_pictures(Path(config.pictures), SIDE, seed=config.seed)
+        store = learn_events(
+            train, work, localiser=self.localiser, cut=self.training_cut, frames=config.frames
+        )
+        arithmetic = f"{self.device.type} {pick_precision(self.device, config.precision)}"
+        foreign = "" if pictures is None else pictures.tobytes()
+        folder = work / f"aed-{content_hash(store.key, arithmetic, repr(config), foreign)}"
+        self.span = config.flow_span * flow_rms(store)
+        networks, adversaries = untrained(config)
+        self.networks = networks.to(self.device)
+        source = PseudoAppearance.parse(config.pseudo, pictures)
+        train_networks(
+            self.networks,
+            adversaries.to(self.device),
+            store,
+            source,
+            self.span,
+            config,
+            self.device,
+            folder,
+        )
+        parts = [
+            self.object_values(store.patches(rows), store.flow(rows)) for rows in in_chunks(store)
+        ]
+        self.calibrate(np.concatenate(parts), store, train)
+
+    # -- scoring -------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def object_values(self, patches: Patches, flow: FlowPatches) -> Float[np.ndarray, " n"]:
+        """Mean probability of abnormal of the three classifiers."""
+        parts = [np.zeros(0)]
+        for start in range(0, len(patches), BATCH):
+            rows = slice(start, start + BATCH)
+            views = normal_views(patches[rows], flow[rows], self.span, self.device)
+            parts.append(abnormality(self.networks(views)).cpu().numpy())
+        return np.concatenate(parts)
+
+    # -- saving --------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors, described = pack_localiser(self.localiser)
+        tensors |= {f"networks/{k}": v for k, v in self.networks.state_dict().items()}
+        facts = {
+            "config": asdict(self.config),
+            "localiser": described,
+            "span": self.span,
+            "low": self.low,
+            "half": self.half,
+        }
+        return tensors, facts
+
+    @classmethod
+    def restore(
+        cls, tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
+    ) -> Aed:
+        detector = cls(replace(Config(), **facts["config"]), device=device)  # pyright: ignore[reportArgumentType]
+        detector.localiser = unpack_localiser(tensors, facts["localiser"])
+        detector.networks = fast(Networks())
+        detector.networks.load_state_dict(
+            {k.removeprefix("networks/"): v for k, v in tensors.items() if k.startswith("networks")}
+        )
+        detector.networks.to(detector.device).eval()
+        detector.span, detector.low, detector.half = (facts[k] for k in ("span", "low", "half"))
+        return detector

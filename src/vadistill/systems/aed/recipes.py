@@ -1,0 +1,67 @@
+"""T1's settings and named recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vadistill.systems.object_centric import ObjectCentricConfig
+
+
+@dataclass(frozen=True)
+class Config(ObjectCentricConfig):
+    """Settings of T1; the defaults are sized for two CPU cores."""
+
+    flow: str = "dis"
+    """Optical flow of the motion views: dis, raft_small, raft_large."""
+    flow_span: float = 6.0
+    """Root mean squares of normal flow at which the motion views begin to saturate."""
+    gap: int = 3
+    """Frames between which flow is pseudo-abnormal motion, at least 2."""
+    pseudo: str = "textures+pasted+scrambled"
+    """Kinds of pseudo-abnormal appearance, joined by '+'."""
+    pictures: str = ""
+    """Folder of pictures of other things for more pseudo-abnormal appearance; '' for none."""
+    adversarial: float = 0.1
+    """Strength of the reversed gradient with which encoders ascend the adversarial loss."""
+    adversarial_after: int = 2
+    """Epochs in which adversarial decoders learn alone before that gradient acts."""
+    epochs: int = 8
+    """Of the auto-encoders."""
+    classifier_epochs: int = 4
+    """Of the classifiers, which come after."""
+    batch: int = 64
+    """Normal objects a step; as many pseudo-abnormal ones join them."""
+    learning_rate: float = 1e-3
+    """Adam's at first; it goes down to zero along a cosine in each phase."""
+
+
+def quick() -> Config:
+    """The default: a sample of the frames and few epochs, on any data."""
+    return Config()
+
+
+def ped2() -> Config:
+    """Every frame of UCSD Ped2, meant for a GPU."""
+    return _full()
+
+
+def avenue() -> Config:
+    """Every frame of CUHK Avenue, meant for a GPU."""
+    return _full()
+
+
+def shanghaitech() -> Config:
+    """20,000 frames of ShanghaiTech: the objects of all 270,000 would take over 80 GB of disk."""
+    return replace(_full(), frames=20_000, epochs=30, classifier_epochs=15)
+
+
+def _full() -> Config:
+    return replace(
+        Config(),
+        epochs=60,
+        adversarial_after=10,
+        classifier_epochs=30,
+        frames=None,
+        filter_frames=9,
+        filter_cells=3,
+    )

@@ -1,0 +1,179 @@
+"""How T1 learns: the auto-encoders with adversarial training, then the classifiers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from vadistill.objects.events import EventStore
+from vadistill.progress import progress
+from vadistill.systems.aed.losses import (
+    adversarial_loss,
+    classification_loss,
+    reconstruction_loss,
+)
+from vadistill.systems.aed.model import (
+    VIEWS,
+    Decoder,
+    Networks,
+    Views,
+    appearance,
+    motion,
+    reversed_gradient,
+)
+from vadistill.systems.aed.pseudo import PseudoAppearance
+from vadistill.systems.aed.recipes import Config
+from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches, seeded_generator
+
+Losses = dict[str, Float[Tensor, ""]]
+BatchLosses = Callable[[Views, Views, int], Losses]
+"""Every loss by name of normal and pseudo-abnormal objects in an epoch; the first is minimised."""
+
+MOTION = ("previous", "next")
+
+N = TypeVar("N", bound=nn.Module)
+
+SAMPLE = 2048
+"""Objects from which the size of normal flow is taken."""
+
+
+def untrained(config: Config) -> tuple[Networks, nn.ModuleDict]:
+    """The networks, and the adversarial decoders that training needs beside them."""
+    torch.manual_seed(config.seed)
+    return fast(Networks()), fast(nn.ModuleDict({view: Decoder(c) for view, c in VIEWS.items()}))
+
+
+def fast(network: N) -> N:
+    """The network laid out channels last, which halves the time of such few channels."""
+    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def flow_rms(store: EventStore) -> float:
+    """Root mean square of normal flow over pixels and both directions, in pixels a frame."""
+    rows = np.unique(np.linspace(0, len(store) - 1, SAMPLE).astype(int))
+    squares = [
+        np.square(store.flow(part)[:, : len(MOTION)], dtype=np.float64).mean()
+        for part in np.array_split(rows, -(-len(rows) // 256))
+    ]
+    return max(float(np.sqrt(np.mean(squares))), 1e-3)  # a still scene has none
+
+
+def normal_views(
+    patches: np.ndarray, flow: np.ndarray, span: float, device: torch.device
+) -> dict[str, Tensor]:
+    """The views of events that were cut with the flow to the previous and the next frame first."""
+    views = {"appearance": appearance(torch.from_numpy(patches[:, 0]).to(device))}
+    for i, view in enumerate(MOTION):
+        views[view] = motion(torch.from_numpy(flow[:, i]).to(device), span)
+    return {view: x.contiguous(memory_format=torch.channels_last) for view, x in views.items()}
+
+
+def batch_views(
+    store: EventStore,
+    rows: Int[np.ndarray, " n"],
+    source: PseudoAppearance,
+    generator: torch.Generator,
+    span: float,
+    device: torch.device,
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Normal objects and as many pseudo-abnormal ones: motion is that over a larger gap."""
+    patches, flow = store.patches(rows), store.flow(rows)
+    normal = normal_views(patches, flow, span, device)
+    grey = appearance(torch.from_numpy(patches[:, 0]))
+    pseudo = {"appearance": source(grey, generator).to(device)}
+    for i, view in enumerate(MOTION, start=len(MOTION)):
+        pseudo[view] = motion(torch.from_numpy(flow[:, i]).to(device), span)
+    return normal, pseudo
+
+
+def autoencoder_losses(
+    networks: Networks, adversaries: nn.ModuleDict, normal: Views, pseudo: Views, strength: float
+) -> Losses:
+    """Both losses of every view, ``total`` their sum, the adversarial ones' gradient reversed.
+
+    Adversarial decoders learn to rebuild pseudo-abnormal objects from a latent whose encoder learns
+    to make that hard, at ``strength``.
+    """
+    losses: Losses = {}
+    for view, autoencoder in networks.autoencoders.items():
+        assert isinstance(autoencoder, nn.Module)
+        count = len(normal[view])
+        latents = autoencoder.encoder(torch.cat([normal[view], pseudo[view]]))  # pyright: ignore[reportCallIssue]
+        output = autoencoder.decoder(latents[:count])  # pyright: ignore[reportCallIssue]
+        foreign = adversaries[view](reversed_gradient(latents[count:], strength))
+        losses[f"reconstruction_{view}"] = reconstruction_loss(normal[view], output)
+        losses[f"adversarial_{view}"] = adversarial_loss(pseudo[view], foreign)
+    return {"total": torch.stack(list(losses.values())).sum()} | losses
+
+
+def classifier_losses(networks: Networks, normal: Views, pseudo: Views) -> Losses:
+    """The classification loss of every view, ``total`` their sum."""
+    losses: Losses = {}
+    for view in VIEWS:
+        logits = networks.classify(view, torch.cat([normal[view], pseudo[view]]))
+        count = len(normal[view])
+        losses[f"classification_{view}"] = classification_loss(logits[:count], logits[count:])
+    return {"total": torch.stack(list(losses.values())).sum()} | losses
+
+
+def train_networks(
+    networks: Networks,
+    adversaries: nn.ModuleDict,
+    store: EventStore,
+    source: PseudoAppearance,
+    span: float,
+    config: Config,
+    device: torch.device,
+    work: Path,
+) -> None:
+    """Both phases, one after the other; each goes on from its checkpoint in ``work``."""
+
+    def first(normal: Views, pseudo: Views, epoch: int) -> Losses:
+        strength = config.adversarial if epoch >= config.adversarial_after else 0.0
+        return autoencoder_losses(networks, adversaries, normal, pseudo, strength)
+
+    def second(normal: Views, pseudo: Views, epoch: int) -> Losses:
+        return classifier_losses(networks, normal, pseudo)
+
+    def phase(name: str, trained: nn.ModuleDict, losses_of: BatchLosses, epochs: int) -> None:
+        optimizer = torch.optim.Adam(trained.parameters(), config.learning_rate)
+        checkpoint = Checkpoint(
+            work / f"{name}.safetensors", {"networks": trained}, optimizer, settings=work.name
+        )
+        position = checkpoint.load() or {"epoch": 0, "step": 0}
+        log = RunLog(work / f"{name}.jsonl", resume_after=position["step"] - 1)
+        step = position["step"]
+        with progress(name, epochs) as advance:
+            advance(position["epoch"])
+            for epoch in range(position["epoch"], epochs):
+                batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
+                for index in batches:
+                    share = step / (epochs * len(batches))
+                    rate = config.learning_rate * (1 + math.cos(math.pi * share)) / 2
+                    optimizer.param_groups[0]["lr"] = rate
+                    generator = seeded_generator(config.seed, step, len(name))
+                    rows = np.sort(index.numpy())
+                    normal, pseudo = batch_views(store, rows, source, generator, span, device)
+                    with autocast(device, config.precision):
+                        losses = losses_of(normal, pseudo, epoch)
+                    optimizer.zero_grad(set_to_none=True)
+                    losses["total"].backward()
+                    optimizer.step()
+                    if step % 10 == 0:
+                        log.write(step, **{key: value.item() for key, value in losses.items()})
+                    step += 1
+                    advance(1 / len(batches), note=f"epoch {epoch + 1}/{epochs}")
+                checkpoint.save(epoch=epoch + 1, step=step)
+
+    networks.train()
+    encoding = nn.ModuleDict({"main": networks.autoencoders, "adversarial": adversaries})
+    phase("auto-encoders", encoding, first, config.epochs)
+    phase("classifiers", networks.classifiers, second, config.classifier_epochs)
+    networks.eval()

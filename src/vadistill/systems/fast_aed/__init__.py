@@ -1,0 +1,1 @@
+"""The fast frame-level student, distilled from object-centric teachers' anomaly maps."""

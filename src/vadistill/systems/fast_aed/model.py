@@ -1,0 +1,287 @@
+"""The fast frame-level student (Fig. 3): downsampling block, CvT blocks, anomaly heads.
+
+Symbols follow the paper: ``P`` (c, h, w) is the feature map, ``m`` the number of transformer
+blocks, ``s`` of attention heads, ``d`` their width, ``t`` = 3 the step between input frames.
+
+A student takes windows of frames t-3, t, t+3, RGB, in this order, and gives one map for each
+resolution.  It is split at the frame: ``stem`` depends on one frame alone, ``trunk`` on the stems
+of a window, and ``trunk`` of the stems is what calling it on the window gives.
+
+Counts at 9x640x360.  ``reference`` has 4,997,747 parameters and 7.05 G multiply-accumulates; the
+published configuration is reported at 4,997,846, 99 more (0.002 %).  Paper and specification fix
+the large terms; these details are what comes closest:
+
+- convolutions before a batch norm and the pointwise convolutions of Q, K and V have no bias; all
+  others have one; batch norms have scale and shift, two a block; no positional term, no final norm;
+- K and V share one depthwise convolution (with one each, as the paper has it, 14,080 more);
+- two convolutional heads (a third is 148,097 more, and 0.14 G), and for 1x1 a linear layer on the
+  feature map max-pooled *to* 2x2 (max-pooled *by* 2x2 it would be 55,296 more).
+
+The last 99 are not explained: every bias or norm of this structure that could be added or left out
+is a multiple of 16, but for the last layer of each head (at most 3 in all).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor, nn
+
+from vadistill.errors import ConfigError
+from vadistill.systems.fast_aed.attention import CvTBlock, Dense
+from vadistill.systems.fast_aed.decoder import Decoder, Stage, stage_sizes
+from vadistill.systems.fast_aed.heads import (
+    Head,
+    LinearHead,
+    Output,
+    Upsampling,
+    upsampling_steps,
+)
+from vadistill.systems.fast_aed.lite import LiteStem, LiteTrunk
+
+STEP = 3
+"""Frames between neighbours of a window (t in the paper)."""
+
+Maps = list[Float[Tensor, "n _ _"]]
+"""Anomaly maps of n windows, one tensor a resolution in the architecture's order; 0 is normal."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The student's shape; the supplement's tables vary one field each.  Raises ConfigError.
+
+    ``encoder``: the paper's, or ours for CPUs.
+    ``channels``: of the layers that shrink the map, the last being c.
+    ``first_stride``: of the first convolution (7x7): 1 (reflect-padded), 2 (no padding), 4 (lite).
+    ``blocks``, ``heads``, ``head_width``: m, s and d (Table 2; s and d are CvT's).
+    ``shared_kv``: K and V share their depthwise convolution.
+    ``dense``: pointwise convolutions, or fully connected layers (Table 8).
+    ``frames``: input frames, 1, 3 or 5 (Table 4).
+    ``resolutions``: sides of square maps, or (height, width) (Table 3).
+    ``frame_head``: what makes the 1x1 map: the paper's convolutions, or the linear layer.
+    ``head_channels``: filters of a head's first convolution.
+    ``upsampling``: where a map is finer than the feature map.
+    ``output``: a map's activation in training; ``relu`` is the paper's, and heads die under it.
+    ``branches``: sets of heads, one a teacher; the maps' maximum is the output (Table 6).
+    """
+
+    encoder: Literal["cvt", "lite"] = "cvt"
+    channels: tuple[int, ...] = (16, 32, 64, 128, 256)
+    first_stride: int = 1
+    blocks: int = 5
+    heads: int = 5
+    head_width: int = 64
+    shared_kv: bool = False
+    dense: Dense = "pointwise"
+    frames: int = 3
+    resolutions: tuple[int | tuple[int, int], ...] = (1, 4, 16)
+    frame_head: Literal["convolution", "linear"] = "convolution"
+    head_channels: int = 64
+    upsampling: Upsampling = "transposed"
+    output: Output = "leaky"
+    branches: int = 1
+
+    def __post_init__(self) -> None:
+        strides = {"cvt": (1, 2), "lite": (4,)}[self.encoder]
+        for name, allowed in (("first_stride", strides), ("frames", (1, 3, 5))):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(
+                    f"{name}={getattr(self, name)} for a {self.encoder} student",
+                    expected=" or ".join(map(str, allowed)),
+                    fix=f"set {name} to one of these",
+                )
+        if self.encoder == "lite" and len(self.channels) != 3:
+            raise ConfigError(
+                f"channels={self.channels} for a lite student",
+                expected="three widths: at stride 4, 8 and 16",
+                fix="set channels=(24, 48, 128)",
+            )
+        counts = {name: getattr(self, name) for name in ("blocks", "heads", "branches")}
+        sides = [side for size in self.sizes for side in size]
+        if min([*counts.values(), *sides]) < 1 or not sides:
+            raise ConfigError(
+                f"{counts} and resolutions={self.resolutions}",
+                expected="at least 1 of each, and at least one resolution",
+                fix="raise what is below 1",
+            )
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """(height, width) of each map."""
+        return tuple((r, r) if isinstance(r, int) else r for r in self.resolutions)
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Frames of a window relative to the frame it scores, in the order of the input."""
+        reach = self.frames // 2
+        return tuple(STEP * i for i in range(-reach, reach + 1))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The layers that shrink the map."""
+        first_padding = {1: 3, 2: 0, 4: 3}[self.first_stride]
+        first = Stage(7, self.first_stride, first_padding, self.channels[0])
+        return (first, *(Stage(3, 2, 1, channels) for channels in self.channels[1:]))
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "reference": Architecture(shared_kv=True, frame_head="linear"),  # the public configuration
+    "paper": Architecture(first_stride=2),  # the text: stride 2 in every layer
+    "lite": Architecture(  # ours: 0.34 GMAC a frame at 640x360
+        "lite", channels=(24, 48, 128), first_stride=4, blocks=3, head_channels=32
+    ),
+}
+
+
+class DownsamplingBlock(nn.Sequential):
+    """Five convolutions, each with batch norm and ReLU: 7x7, then 3x3 with stride 2."""
+
+    def __init__(self, inputs: int, stages: Sequence[Stage]) -> None:
+        layers: list[nn.Module] = []
+        for kernel, stride, padding, channels in stages:
+            # At stride 1 the first map is as large as the frame; its edge is reflected, not black.
+            mode = "reflect" if stride == 1 else "zeros"
+            layers += [
+                nn.Conv2d(inputs, channels, kernel, stride, padding, bias=False, padding_mode=mode),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(inplace=True),
+            ]
+            inputs = channels
+        super().__init__(*layers)
+
+
+def standardise(frames: Num[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Pixel values in [0, 255] as the network sees them: (x - 127) / 128."""
+    return (frames - 127.0) / 128.0
+
+
+class Student(nn.Module):
+    """S: windows of frames to anomaly maps, higher is more anomalous.
+
+    ``size`` is the frames' (height, width).  Raises ConfigError if the feature map is too small.
+    """
+
+    def __init__(self, architecture: Architecture, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.architecture, self.size = architecture, size
+        a = architecture
+        if a.encoder == "lite":
+            self.frame_layers: nn.Module = LiteStem((a.channels[0], a.channels[1]))
+            self.window_layers: nn.Module = LiteTrunk(
+                a.frames * a.channels[1], a.channels[2], a.blocks
+            )
+        else:
+            # Frames meet in the first convolution: nothing but their values can be shared.
+            self.frame_layers = nn.Identity()
+            self.window_layers = nn.Sequential(
+                DownsamplingBlock(3 * a.frames, a.stages),
+                *(
+                    CvTBlock(
+                        a.channels[-1],
+                        a.heads,
+                        a.head_width,
+                        shared_kv=a.shared_kv,
+                        dense=a.dense,
+                    )
+                    for _ in range(a.blocks)
+                ),
+            )
+        feature = stage_sizes(a.stages, size)[-1]
+        if min(feature) < 2:
+            raise ConfigError(
+                f"frames of {size[1]}x{size[0]} pixels",
+                expected="frames that leave at least 2x2 positions after downsampling",
+                fix="use larger frames",
+            )
+        self.branches = nn.ModuleList(self._heads(feature) for _ in range(a.branches))
+
+    def _heads(self, feature: tuple[int, int]) -> nn.ModuleList:
+        a = self.architecture
+        heads: list[nn.Module] = []
+        for size in a.sizes:
+            if size == (1, 1) and a.frame_head == "linear":
+                heads.append(LinearHead(a.channels[-1]))
+            else:
+                steps = upsampling_steps(feature, size, a.upsampling)
+                heads.append(
+                    Head(
+                        a.channels[-1],
+                        a.head_channels,
+                        size,
+                        steps=steps,
+                        separable=a.encoder == "lite",
+                        output=a.output,
+                    )
+                )
+        return nn.ModuleList(heads)
+
+    def forward(self, windows: Num[Tensor, "n _ h w"]) -> Maps:
+        """The maps of windows (n, 3 * frames, height, width) of RGB values in [0, 255].
+
+        Raises ConfigError if the windows are not of the student's size.
+        """
+        return self.heads(self.features(windows))
+
+    def stem(self, frames: Num[Tensor, "n 3 h w"]) -> Float[Tensor, "n _ _ _"]:
+        """What depends on one frame alone, to be shared between the windows that contain it."""
+        if tuple(frames.shape[-2:]) != self.size:
+            raise ConfigError(
+                f"frames of {frames.shape[-1]}x{frames.shape[-2]} pixels",
+                expected=f"the student's {self.size[1]}x{self.size[0]}",
+                fix="resize the frames",
+            )
+        dtype = next(self.parameters()).dtype  # of the weights: bytes come as bytes
+        return self.frame_layers(standardise(frames.to(dtype)))
+
+    def trunk(self, stems: Sequence[Float[Tensor, "n _ _ _"]]) -> Maps:
+        """The maps from the stems of frames t-3, t, t+3: as calling it on the window."""
+        return self.heads(self.window_layers(torch.cat(list(stems), 1)))
+
+    def features(self, windows: Num[Tensor, "n _ h w"]) -> Float[Tensor, "n c y x"]:
+        """E of Eq. 2: the encoder's feature map P."""
+        frames = self.architecture.frames
+        if windows.shape[1] != 3 * frames:
+            raise ConfigError(
+                f"windows of {windows.shape[1]} channels",
+                expected=f"{3 * frames}, RGB of {frames} frames",
+                fix="stack the frames of architecture.offsets, in this order",
+            )
+        stems = self.stem(windows.unflatten(1, (frames, 3)).flatten(0, 1))
+        return self.window_layers(stems.unflatten(0, (-1, frames)).flatten(1, 2))
+
+    def heads(self, features: Float[Tensor, "n c y x"]) -> Maps:
+        """The maps of a feature map; with several branches, their element-wise maximum."""
+        branches = self.branch_maps(features)
+        if len(branches) == 1:
+            return branches[0]
+        return [torch.stack(same).amax(0) for same in zip(*branches, strict=True)]
+
+    def branch_maps(self, features: Float[Tensor, "n c y x"]) -> list[Maps]:
+        """The maps of each branch: what each teacher's loss sees where there are several."""
+        return [
+            [head(features) for head in branch]  # pyright: ignore[reportGeneralTypeIssues]
+            for branch in self.branches
+        ]
+
+    def decoder(self) -> Decoder:
+        """A new decoder for the auto-encoder phase of this student."""
+        return Decoder(self.architecture.stages, self.size)
+
+
+def frame_score(maps: Maps) -> Float[Tensor, " n"]:
+    """Mean over the heads of each map's maximum: a frame's anomaly score."""
+    return torch.stack([m.flatten(1).amax(1) for m in maps]).mean(0)
+
+
+def localisation(maps: Maps) -> Float[Tensor, "n _ _"]:
+    """The map of the highest resolution."""
+    return max(maps, key=lambda m: m[0].numel())
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Learnable numbers of a module."""
+    return sum(p.numel() for p in module.parameters())

@@ -1,0 +1,224 @@
+"""T2: anomaly detection by self-supervised multi-task learning.
+
+Georgescu, Bărbălău, Ionescu, Khan, Popescu and Shah, "Anomaly detection in video via
+self-supervised and multi-task learning", CVPR 2021: the second teacher of Ristea et al.,
+"Lightning fast video anomaly detection via adversarial knowledge distillation", Sec. 3.
+
+A 3-D convolutional network sees short clips of one object in a fixed box and learns four proxy
+tasks on normal video.  Where it fails at them, something abnormal happens.
+
+    task                      input                        score (model.TaskScorer)
+    1 arrow of time           7 frames, or reversed        P(backward)
+    2 motion irregularity     7 frames, or with gaps       P(irregular)
+    3 middle-box prediction   6 frames around the middle   mean |middle - predicted|
+    4 knowledge distillation  the middle frame             mean |Y - predicted|
+
+    shared 3-D CNN, heads     model.SharedNetwork, VectorHead, MiddleDecoder
+    clips of the tasks        tasks.compose
+    L_1 … L_4, L              losses.arrow_loss … distillation_loss, total_loss
+    Y                         tasks.ImageEmbedder, standardised
+    object's score            losses.object_score, the mean of the four
+    anomaly map               objects.map_painting.paint
+
+Departures from the paper and readings of what it and the summary leave open:
+- Objects come from a background model by default, not from YOLOv3 (no weights needed); a detector
+  or a file of boxes are one setting away.  Localisers give boxes only, so Y has no detector's
+  class outputs.
+- Y are an image network's pooled features, not its class outputs, and by default those of the
+  package's small CIFAR-10 network; ImageNet's ResNet-34 by name.  Each is standardised over
+  training objects, so that all weigh alike in task 4.
+- The errors of tasks 3 and 4 are divided by what 99 % of training objects stay below
+  (losses.error_unit), so that they count like the probabilities beside them; the paper's plain sum
+  depends on the scale of pixels and of Y.
+- Irregular clips draw from eight stored offsets a side (tasks.REACHED): all twelve that gaps from
+  1 to 4 can reach would take half as much disk again.  The regular clip is never drawn.
+- A clip's end frames repeat for the 3x3x3 kernels (model.Convolution), so that one frame alone does
+  not look different from a still clip to batch norm.
+- Frames' features are averaged; layers of the heads, two convolutions a stage for ``deep``, epochs,
+  learning rate and its cosine are ours.  ``strided-narrow``, the default, halves the resolution by
+  strides in place of pooling: a quarter of the arithmetic.
+- Training and the image network's targets use bf16 products where the processor has them, and
+  targets are kept as fp16; scoring is fp32.
+- The mean of the four is scaled by training statistics (object_centric.scaled_score), which keeps
+  the order of objects; the score of a frame without objects is 0.
+- Maps have one cell for 4x4 pixels, and no 3-D mean filter unless the recipe says so: it delays
+  scores.  Filtered maps give the frame's score; boxes keep their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from vadistill.detector import pack_localiser, unpack_localiser
+from vadistill.distill import TargetCache
+from vadistill.errors import ConfigError
+from vadistill.features.image_networks import pack_network
+from vadistill.files import content_hash
+from vadistill.objects.events import Cut, EventStore, FlowPatches, Patches, learn_events
+from vadistill.systems.object_centric import ObjectCentric, in_chunks
+from vadistill.systems.ssmtl.losses import error_unit, object_score
+from vadistill.systems.ssmtl.model import SIDE, TaskScorer
+from vadistill.systems.ssmtl.recipes import Config, avenue, ped2, quick, shanghaitech
+from vadistill.systems.ssmtl.tasks import (
+    REGULAR,
+    SPAN,
+    STORED,
+    ImageEmbedder,
+    open_embedder,
+    restore_embedder,
+)
+from vadistill.systems.ssmtl.training import (
+    standardise_targets,
+    task_weights,
+    train_network,
+    untrained,
+)
+from vadistill.training import Device, autocast, pick_precision
+
+if TYPE_CHECKING:
+    from vadistill.datasets import Dataset
+
+BATCH = 64
+"""Objects that go through the network at once when scoring."""
+
+
+class Ssmtl(ObjectCentric):
+    """Object-centric self-supervised multi-task learning."""
+
+    name = "ssmtl"
+    lookahead = SPAN
+    config: Config
+    RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
+        "quick": quick,
+        "ped2": ped2,
+        "avenue": avenue,
+        "shanghaitech": shanghaitech,
+    }
+
+    scorer: TaskScorer
+    embedder_facts: dict[str, Any]
+    units: Float[np.ndarray, " tasks"]
+
+    def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
+        config = config or Config()
+        self.tasks = tuple(task_weights(config))
+        if min(config.epochs, config.batch) < 1:
+            raise ConfigError(
+                f"epochs={config.epochs}, batch={config.batch}",
+                expected="1 or more",
+                fix="correct them",
+            )
+        untrained(config, 1)  # a wrong name is an error before hours of work
+        super().__init__(config, Cut(SIDE, REGULAR), device=device)
+        self.training_cut = Cut(SIDE, STORED)
+
+    # -- training ------------------------------------------------------------------------------
+
+    def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
+        config = self.config
+        embedder, self.embedder_facts = None, {}
+        if "distillation" in self.tasks:
+            embedder, self.embedder_facts = open_embedder(config.image_network)
+            embedder.to(self.device)
+        store = learn_events(
+            train, work, localiser=self.localiser, cut=self.training_cut, frames=config.frames
+        )
+        targets = None if embedder is None else self._targets(embedder, store, work)
+        network = untrained(config, 1 if targets is None else len(targets[np.arange(1)][0][0]))
+        if targets is not None:
+            standardise_targets(network, targets)
+        self.scorer = TaskScorer(network, embedder, self.tasks).place(self.device)
+        arithmetic = f"{self.device.type} {pick_precision(self.device, config.precision)}"
+        sha = self.embedder_facts.get("sha", "")
+        folder = work / f"ssmtl-{content_hash(store.key, arithmetic, sha, repr(config))}"
+        train_network(network, store, targets, config, self.device, folder)
+        self._standardise(store, train)
+
+    def _targets(self, embedder: ImageEmbedder, store: EventStore, work: Path) -> TargetCache:
+        """The image network's outputs for the middle frames."""
+        precision = self.config.precision
+
+        def outputs(rows: np.ndarray) -> list[Tensor]:
+            middle = torch.from_numpy(store.patches(rows)[:, STORED.index(0)])
+            with autocast(self.device, precision):
+                return [embedder(middle.to(self.device))]
+
+        arithmetic = f"{self.device.type} {pick_precision(self.device, precision)}"
+        key = content_hash(store.key, arithmetic, self.embedder_facts["sha"], f"pooled {SIDE}")
+        return TargetCache(work / f"targets-{key}", key=key, count=len(store)).fill(outputs)
+
+    def _standardise(self, store: EventStore, train: Dataset) -> None:
+        """The errors' units, the statistics of ``scaled_score``, and the calibration."""
+        regular = np.searchsorted(STORED, REGULAR)
+        parts = [self._parts(store.patches(rows)[:, regular]) for rows in in_chunks(store)]
+        values = np.concatenate(parts)
+        errors = [task in ("middle", "distillation") for task in self.tasks]
+        self.units = np.array(
+            [
+                error_unit(column) if error else 1.0
+                for column, error in zip(values.T, errors, strict=True)
+            ]
+        )
+        self.calibrate(object_score(values, self.units), store, train)
+
+    # -- scoring -------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def _parts(self, clips: UInt8[np.ndarray, "n 7 s s 3"]) -> Float[np.ndarray, "n tasks"]:
+        """P(backward), P(irregular) and the two errors of regular clips, of the tasks there are."""
+        parts = [np.zeros((0, len(self.tasks)))]
+        for start in range(0, len(clips), BATCH):
+            some = torch.from_numpy(clips[start : start + BATCH]).to(self.device)
+            parts.append(self.scorer(some).double().cpu().numpy())
+        return np.concatenate(parts)
+
+    def object_values(self, patches: Patches, flow: FlowPatches) -> Float[np.ndarray, " n"]:
+        """Mean of the tasks, the errors in units of training objects'."""
+        return object_score(self._parts(patches), self.units)
+
+    # -- saving --------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors, described = pack_localiser(self.localiser)
+        tensors |= {f"network/{k}": v for k, v in self.scorer.network.state_dict().items()}
+        facts = {
+            "config": asdict(self.config),
+            "localiser": described,
+            "units": self.units.tolist(),
+            "low": self.low,
+            "half": self.half,
+        }
+        if self.scorer.embedder is not None:
+            network = self.scorer.embedder.network.network
+            packed, facts["embedder"] = pack_network(network, self.embedder_facts)
+            tensors |= {f"embedder/{key}": value for key, value in packed.items()}
+        return tensors, facts
+
+    @classmethod
+    def restore(
+        cls, tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
+    ) -> Ssmtl:
+        detector = cls(replace(Config(), **facts["config"]), device=device)  # pyright: ignore[reportArgumentType]
+        detector.localiser = unpack_localiser(tensors, facts["localiser"])
+        embedder, detector.embedder_facts = None, facts.get("embedder", {})
+        if detector.embedder_facts:
+            embedder = restore_embedder(detector.embedder_facts, _below(tensors, "embedder/"), path)
+        own = _below(tensors, "network/")
+        network = untrained(detector.config, len(own["mean"]))
+        network.load_state_dict(own)
+        detector.scorer = TaskScorer(network, embedder, detector.tasks).place(detector.device)
+        detector.units = np.array(facts["units"])
+        detector.low, detector.half = facts["low"], facts["half"]
+        return detector
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,115 @@
+"""The four proxy tasks: what clips are made of an object, and what the fourth one imitates."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vadistill.distill import FrozenTeacher
+from vadistill.features.image_networks import open_teacher, restore_network
+
+SPAN = 3
+"""Frames of a clip on either side of the middle one."""
+
+REGULAR = tuple(range(-SPAN, SPAN + 1))
+"""Offsets of a clip of consecutive frames."""
+
+GAPS = (1, 2, 3, 4)
+"""Frames that may lie between neighbours of an irregular clip."""
+
+REACHED = (1, 2, 3, 4, 6, 7, 8, 10)
+"""Offsets that are cut on either side for irregular clips.
+
+All twelve that gaps can reach would take 0.31 MB an object in place of 0.21.  These eight leave 32
+of the 64 ways to take three frames on a side, and each gap occurs about as often in them.
+"""
+
+STORED = tuple(sorted({-o for o in REACHED} | {0} | set(REACHED)))
+"""Offsets that are cut for training; the regular ones are among them."""
+
+PATHS = tuple(
+    path
+    for gaps in product(GAPS, repeat=SPAN)
+    if set(path := tuple(int(o) for o in np.cumsum(gaps))) <= set(REACHED)
+)
+"""Ways to take three frames on one side by allowed gaps among those that are cut."""
+
+IRREGULAR = np.array(
+    [
+        (*(-o for o in reversed(before)), 0, *after)
+        for before, after in product(PATHS, PATHS)
+        if (*before, *after) != 2 * PATHS[0]
+    ]
+)
+"""Every irregular clip by its offsets: 32 ways on either side but for the regular clip itself."""
+
+
+class Clips(NamedTuple):
+    """What the tasks see of n objects, RGB bytes of shape (n, frames, side, side, 3)."""
+
+    forward: UInt8[np.ndarray, "n 7 s s 3"]
+    """Consecutive frames in their order; the regular clips, too."""
+    backward: UInt8[np.ndarray, "n 7 s s 3"]
+    irregular: UInt8[np.ndarray, "n 7 s s 3"]
+    """Random gaps of 1 to 4 frames on both sides of the same middle frame."""
+    around: UInt8[np.ndarray, "n 6 s s 3"]
+    """The regular clip without its middle frame."""
+    middle: UInt8[np.ndarray, "n 1 s s 3"]
+
+
+def irregular_offsets(count: int, generator: torch.Generator) -> Int[np.ndarray, "count 7"]:
+    """Offsets of ``count`` irregular clips, drawn evenly from ``IRREGULAR``."""
+    drawn = torch.randint(len(IRREGULAR), (count,), generator=generator)
+    return IRREGULAR[drawn.numpy()]
+
+
+def compose(patches: UInt8[np.ndarray, "n 17 s s 3"], generator: torch.Generator) -> Clips:
+    """The tasks' clips of events that were cut at ``STORED``."""
+    regular = patches[:, np.searchsorted(STORED, REGULAR)]
+    places = np.searchsorted(STORED, irregular_offsets(len(patches), generator))
+    return Clips(
+        forward=regular,
+        backward=regular[:, ::-1].copy(),
+        irregular=patches[np.arange(len(patches))[:, None], places],
+        around=np.delete(regular, SPAN, axis=1),
+        middle=regular[:, SPAN : SPAN + 1],
+    )
+
+
+class ImageEmbedder(nn.Module):
+    """A frozen image network's last features, averaged over the picture."""
+
+    INPUT = 32
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = FrozenTeacher(network)
+
+    def forward(self, patches: UInt8[Tensor, "n s s 3"]) -> Float[Tensor, "n d"]:
+        """Outputs for patches of any size, shrunk to the 32x32 pixels that the network expects."""
+        pictures = patches.permute(0, 3, 1, 2).float() / 255
+        (top,) = self.network(F.adaptive_avg_pool2d(pictures, self.INPUT), last=1)
+        return top.mean((2, 3))
+
+
+def open_embedder(name: str) -> tuple[ImageEmbedder, dict[str, str]]:
+    """What task 4 imitates, with its ``name``, ``source`` and ``sha``.
+
+    Raises ConfigError for an unknown name, WeightsError.
+    """
+    network, facts = open_teacher(name)
+    return ImageEmbedder(network), facts
+
+
+def restore_embedder(
+    facts: dict[str, Any], tensors: dict[str, Tensor], path: Path
+) -> ImageEmbedder:
+    """The image network of a detector saved at ``path``; raises WeightsError."""
+    return ImageEmbedder(restore_network(facts, tensors, path))

@@ -1,0 +1,152 @@
+"""How T2 learns: all four tasks at once, on clips that are composed anew at each step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vadistill.distill import TargetCache
+from vadistill.errors import ConfigError
+from vadistill.objects.events import EventStore
+from vadistill.progress import progress
+from vadistill.systems.ssmtl.losses import (
+    TASKS,
+    arrow_loss,
+    distillation_loss,
+    irregularity_loss,
+    middle_loss,
+    total_loss,
+)
+from vadistill.systems.ssmtl.model import ARCHITECTURES, MultiTaskNetwork, to_unit
+from vadistill.systems.ssmtl.recipes import Config
+from vadistill.systems.ssmtl.tasks import Clips, compose
+from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches, seeded_generator
+
+
+def task_weights(config: Config) -> dict[str, float]:
+    """The weight of each task that takes part; raises ConfigError."""
+    weights = {task: float(getattr(config, f"lambda_{task}")) for task in TASKS}
+    if min(weights.values()) < 0 or max(weights.values()) == 0:
+        raise ConfigError(
+            ", ".join(f"lambda_{task}={weight:g}" for task, weight in weights.items()),
+            expected="0 or more, and at least one above 0",
+            fix="correct the weights",
+        )
+    return {task: weight for task, weight in weights.items() if weight > 0}
+
+
+def untrained(config: Config, outputs: int) -> MultiTaskNetwork:
+    """The network for an image network of so many outputs; raises ConfigError."""
+    if config.architecture not in ARCHITECTURES:
+        raise ConfigError(
+            f"architecture '{config.architecture}'",
+            expected=f"one of {', '.join(ARCHITECTURES)}",
+            fix="choose one of them",
+        )
+    torch.manual_seed(config.seed)
+    return MultiTaskNetwork(ARCHITECTURES[config.architecture], outputs)
+
+
+def standardise_targets(network: MultiTaskNetwork, targets: TargetCache) -> None:
+    """Set the mean and deviation of each output of the image network over training events.
+
+    Outputs that hardly vary there count as if they did by a quarter of the average, and that by no
+    less than a hundredth of their size: else the first test object that moves one would outweigh
+    all else.
+    """
+    (values,) = targets[np.arange(targets.count)]
+    values = values.double()
+    std = values.std(0)
+    least = max(float(std.mean()) / 4, float(values.abs().mean()) / 100, 1e-6)
+    network.mean.copy_(values.mean(0))
+    network.std.copy_(std.clamp_min(least))
+
+
+def train_network(
+    network: MultiTaskNetwork,
+    store: EventStore,
+    targets: TargetCache | None,
+    config: Config,
+    device: torch.device,
+    work: Path,
+) -> None:
+    """Minimise the total of the tasks' losses.
+
+    A run that was interrupted goes on after its last whole epoch, from the checkpoint in ``work``.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
+    checkpoint = Checkpoint(
+        work / "checkpoint.safetensors", {"network": network}, optimizer, settings=work.name
+    )
+    position = checkpoint.load() or {"epoch": 0, "step": 0}
+    log = RunLog(work / "losses.jsonl", resume_after=position["step"] - 1)
+    step = position["step"]
+    weights = task_weights(config)
+    network.train()
+    with progress("proxy tasks", config.epochs) as advance:
+        advance(position["epoch"])
+        for epoch in range(position["epoch"], config.epochs):
+            batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
+            for index in batches:
+                if config.schedule == "cosine":
+                    share = step / (config.epochs * len(batches))
+                    rate = config.learning_rate * (1 + math.cos(math.pi * share)) / 2
+                    optimizer.param_groups[0]["lr"] = rate
+                rows = np.sort(index.numpy())
+                clips = compose(store.patches(rows), seeded_generator(config.seed, 1, step))
+                imitated = None if targets is None else targets[rows][0].to(device)
+                with autocast(device, config.precision):
+                    losses = task_losses(network, clips, imitated, weights, device)
+                optimizer.zero_grad(set_to_none=True)
+                losses["total"].backward()
+                optimizer.step()
+                if step % 10 == 0:
+                    log.write(step, **{name: value.item() for name, value in losses.items()})
+                step += 1
+                advance(1 / len(batches), note=f"epoch {epoch + 1}/{config.epochs}")
+            checkpoint.save(epoch=epoch + 1, step=step)
+    network.eval()
+
+
+def task_losses(
+    network: MultiTaskNetwork,
+    clips: Clips,
+    imitated: Float[Tensor, "n d"] | None,
+    weights: Mapping[str, float],
+    device: torch.device,
+) -> dict[str, Float[Tensor, ""]]:
+    """The loss of each task that has a weight, by name, with their ``total``.
+
+    ``imitated`` are the image network's outputs for the middle frames, as it gives them.
+    """
+
+    def features(*parts: np.ndarray) -> tuple[Tensor, ...]:
+        shared = network(torch.from_numpy(np.concatenate(parts)).to(device))
+        return shared.chunk(len(parts))
+
+    losses: dict[str, Tensor] = {}
+    if "arrow" in weights or "irregularity" in weights:
+        forward, backward, irregular = features(clips.forward, clips.backward, clips.irregular)
+        if "arrow" in weights:
+            losses["arrow"] = arrow_loss(network.arrow(forward), network.arrow(backward))
+        if "irregularity" in weights:
+            losses["irregularity"] = irregularity_loss(
+                network.irregularity(forward), network.irregularity(irregular)
+            )
+    if "middle" in weights:
+        (around,) = features(clips.around)
+        middle = to_unit(torch.from_numpy(clips.middle).to(device))[:, :, 0]
+        losses["middle"] = middle_loss(network.middle(around), middle)
+    if "distillation" in weights:
+        assert imitated is not None
+        (alone,) = features(clips.middle)
+        losses["distillation"] = distillation_loss(
+            network.distillation(alone), network.standardised(imitated)
+        )
+    return {"total": total_loss(losses, weights)} | losses
