@@ -1,0 +1,145 @@
+"""The teachers' anomaly maps on the training frames, pooled to the student's resolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int
+from torch import Tensor
+
+from vadistill.datasets.sampling import ClipArrays, Sample, clip_names
+from vadistill.detector import Detector, detector_class, load, read_config
+from vadistill.errors import ConfigError, WeightsError
+from vadistill.files import content_hash, replacing
+from vadistill.objects.map_painting import paint
+from vadistill.progress import progress
+from vadistill.scores import Calibration, FrameScore
+from vadistill.systems.fast_aed.losses import pool_targets
+
+if TYPE_CHECKING:
+    from vadistill.datasets import Dataset
+    from vadistill.training import Device
+
+OWN = "fast_aed"
+
+
+def fitted_teacher(
+    name: str, train: Dataset, work: Path, *, localiser: str, device: Device
+) -> tuple[Detector, str]:
+    """A teacher by name, fitted to ``train`` unless it is there already, with its fingerprint.
+
+    ``name`` is ``SYSTEM``, ``SYSTEM:RECIPE``, or the folder of a fitted detector.  Raises
+    ConfigError, WeightsError.
+    """
+    from dataclasses import replace
+
+    if Path(name).is_dir():
+        return load(Path(name), device=device), content_hash(Path(name) / "weights.safetensors")
+    system, _, recipe = name.partition(":")
+    if system == OWN:
+        raise ConfigError(
+            f"teacher '{name}'", expected="a system that is no student of others", fix="use aed"
+        )
+    kind = detector_class(system)
+    recipes = kind.RECIPES
+    if recipe and recipe not in recipes:
+        raise ConfigError(
+            f"teacher '{name}'", expected=f"a recipe of {', '.join(recipes)}", fix="correct it"
+        )
+    config = recipes[recipe or next(iter(recipes))]()
+    if hasattr(config, "localiser"):
+        config = replace(config, localiser=localiser)
+    folder = work / f"teacher-{system}-{content_hash(repr(config))}"
+    try:
+        read_config(folder)
+        teacher = load(folder, device=device)
+    except WeightsError:
+        teacher = kind(config, device=device).fit(train, out=folder, work=folder / "work")
+    return teacher, content_hash(folder / "weights.safetensors")
+
+
+def teacher_map(
+    frame: FrameScore, calibration: Calibration, height: int, width: int
+) -> Float32[np.ndarray, "h w"]:
+    """y of Eq. 3: where and how abnormal a teacher finds a frame, about in [0, 1].
+
+    A map is taken as it is.  A detector that has boxes alone gets them painted, with scores that
+    run from 0 at the lowest to 1 at the highest frame score of its normal training footage.
+    """
+    if frame.map is not None:
+        return np.asarray(frame.map, np.float32)
+    low, high = float(calibration.quantiles[0]), float(calibration.quantiles[-1])
+    scores = np.clip((frame.box_scores - low) / max(high - low, 1e-12), 0, None)
+    return paint(frame.boxes, scores.astype(np.float32), height, width)
+
+
+class MapStore:
+    """One teacher's pooled maps of the kept training frames, one array a resolution."""
+
+    def __init__(self, stems: Sequence[Path], counts: Sequence[int], resolutions: int) -> None:
+        self._arrays, self._resolutions = ClipArrays(stems, counts), resolutions
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def maps(self, rows: Int[np.ndarray, " n"]) -> list[Float[Tensor, "n _ _"]]:
+        """y^k of some frames, in the order of ``rows``, finest and coarsest as the student's."""
+        return [
+            torch.from_numpy(self._arrays.gather(f"map{k}", rows).astype(np.float32))
+            for k in range(self._resolutions)
+        ]
+
+
+def learn_maps(
+    teacher: Detector,
+    train: Dataset,
+    folder: Path,
+    *,
+    sample: Sample,
+    sizes: Sequence[tuple[int, int]],
+) -> MapStore:
+    """Write a teacher's maps of the kept frames, max-pooled to ``sizes`` (height, width), as fp16.
+
+    Every frame is scored, since teachers need the sequence.  A clip that is complete is not done
+    again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    calibration = teacher.require_fitted()
+    stems = [folder / name for name in clip_names(train)]
+    counts: list[int] = []
+    with progress(f"maps of {teacher.name}", len(stems)) as advance:
+        for number, (clip, stem) in enumerate(zip(train, stems, strict=True)):
+            done = stem.with_name(f"{stem.name}.map0.npy")
+            if not done.exists():
+                source = clip.open()
+                height, width = source.info.height, source.info.width
+                parts: list[list[np.ndarray]] = [[] for _ in sizes]
+                for frame in teacher.stream(source):
+                    if sample.keeps(number, frame.index):
+                        painted = teacher_map(frame, calibration, height, width)
+                        for part, pooled in zip(parts, pooled_map(painted, sizes), strict=True):
+                            part.append(pooled)
+                for k in reversed(range(len(sizes))):  # the first map is written last
+                    array = np.array(parts[k], np.float16).reshape(-1, *sizes[k])
+                    with replacing(stem.with_name(f"{stem.name}.map{k}.npy")) as temporary:
+                        np.save(temporary, array)
+            counts.append(len(np.load(done, mmap_mode="r")))
+            advance(note=clip.name)
+    return MapStore(stems, counts, len(sizes))
+
+
+def pooled_map(
+    values: Float32[np.ndarray, "h w"], sizes: Sequence[tuple[int, int]]
+) -> list[Float32[np.ndarray, "_ _"]]:
+    """A map at each resolution; one that is coarser than a resolution is enlarged first."""
+    import cv2
+
+    height = max(values.shape[0], *(rows for rows, _ in sizes))
+    width = max(values.shape[1], *(columns for _, columns in sizes))
+    if (height, width) != values.shape:
+        values = np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))
+    return [m[0].numpy() for m in pool_targets(torch.from_numpy(values)[None], sizes)]

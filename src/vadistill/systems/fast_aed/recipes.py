@@ -1,0 +1,130 @@
+"""fast_aed's settings and named recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from vadistill.systems.fast_aed.attention import Dense
+from vadistill.systems.fast_aed.model import ARCHITECTURES, Architecture
+from vadistill.training import Precision
+
+Runtime = Literal["auto", "torch", "onnx"]
+Named = Literal["reference", "paper", "lite"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of fast_aed; the defaults are ``lite``, sized for two CPU cores."""
+
+    teachers: tuple[str, ...] = ("aed", "ssmtl")
+    """Who teaches: systems of this package by name, which are fitted first (``aed:ped2`` with that
+    recipe), or folders of fitted ones."""
+    architecture: Named = "lite"
+    """The student: ``reference`` (the public configuration), ``paper`` (stride 2 in every layer) or
+    ``lite`` (ours, for CPUs)."""
+    resolutions: tuple[int, ...] = (1, 4, 16)
+    """Sides of the maps that the heads give (Table 3); the paper has 1, 30, 60 on Ped2."""
+    blocks: int | None = None
+    """m, transformer blocks (Table 2); None: the architecture's."""
+    heads: int | None = None
+    """s, attention heads (Table 2)."""
+    dense: Dense = "pointwise"
+    """Pointwise convolutions or fully connected layers (Table 8)."""
+    input_frames: int = 3
+    """Frames of a window, 1, 3 or 5, three apart (Table 4)."""
+    branches: bool = False
+    """A set of heads for each teacher instead of one for all (Table 6)."""
+    width: int = 640
+    """Widest picture that the student sees, in pixels; wider video is made smaller."""
+    localiser: str = "background"
+    """Where the object-centric teachers find objects: see CAFE's."""
+    frames: int | None = 640
+    """Evenly spaced training frames that the student learns from; None takes all."""
+    autoencoder_epochs: int = 4
+    """Epochs of the auto-encoder phase (Eq. 2); 0 leaves it out (Table 5)."""
+    epochs: int = 30
+    """Epochs of distillation (Eq. 7)."""
+    batch: int = 16
+    learning_rate: float = 1e-3
+    """Adam's; 1e-4 in the paper."""
+    weight_decay: float = 1e-5
+    decay_every: int = 10
+    """Epochs after which the learning rate is halved."""
+    alpha: float = 0.1
+    """Weight of the adversarial loss (Eq. 7, Fig. 8); 0 leaves it out."""
+    joint_discriminator: bool = False
+    """One discriminator for all teachers instead of one for each (Table 6)."""
+    smoothing: str = "gaussian3"
+    """The protocol's smoothing; applied by whoever evaluates, never by ``stream``."""
+    box_level: float = 0.5
+    """Boxes are where the map exceeds this quantile of the highest cells of training frames."""
+    runtime: Runtime = "auto"
+    """How frames are scored; auto: onnx on CPUs, torch on GPUs."""
+    batch_frames: int = 8
+    """Frames that are scored together; 1 for the lowest delay on live video."""
+    seed: int = 0
+    precision: Precision = "auto"
+    """Arithmetic of training; scoring is fp32."""
+
+
+def network(config: Config) -> Architecture:
+    """The student's architecture with the settings that vary it; raises ConfigError."""
+    base = ARCHITECTURES[config.architecture]
+    return replace(
+        base,
+        resolutions=config.resolutions,
+        blocks=base.blocks if config.blocks is None else config.blocks,
+        heads=base.heads if config.heads is None else config.heads,
+        dense=config.dense,
+        frames=config.input_frames,
+        branches=len(config.teachers) if config.branches else 1,
+    )
+
+
+def lite() -> Config:
+    """The default: a student for two CPU cores, taught by both teachers in their quick recipes."""
+    return Config()
+
+
+def ped2(*, quick: bool = False) -> Config:
+    """The paper's student, schedule and resolutions for UCSD Ped2 at its native size.
+
+    ``quick`` samples a quarter of the frames for fewer epochs at a higher learning rate.
+    """
+    return _paper((1, 30, 60), "ped2", quick)
+
+
+def avenue(*, quick: bool = False) -> Config:
+    """The paper's student and schedule for CUHK Avenue at 640 pixels."""
+    return _paper((1, 4, 16), "avenue", quick)
+
+
+def shanghaitech(*, quick: bool = False) -> Config:
+    """The paper's student and schedule for ShanghaiTech at 640 pixels."""
+    return _paper((1, 4, 16), "shanghaitech", quick)
+
+
+def _paper(resolutions: tuple[int, ...], recipe: str, quick: bool) -> Config:
+    config = Config(
+        teachers=(f"aed:{recipe}", f"ssmtl:{recipe}"),
+        architecture="reference",
+        resolutions=resolutions,
+        frames=None,
+        autoencoder_epochs=10,
+        epochs=35,
+        batch=64,
+        learning_rate=1e-4,
+    )
+    if not quick:
+        return config
+    return replace(
+        config,
+        teachers=("aed", "ssmtl"),
+        frames=640,
+        autoencoder_epochs=2,
+        epochs=10,
+        batch=16,
+        learning_rate=5e-4,
+        decay_every=4,
+    )

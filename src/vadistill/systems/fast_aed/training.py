@@ -1,0 +1,162 @@
+"""fast_aed's training: the auto-encoder phase, then distillation from the teachers' maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vadistill.progress import progress
+from vadistill.systems.fast_aed.discriminator import Discriminator
+from vadistill.systems.fast_aed.frames import WindowStore
+from vadistill.systems.fast_aed.losses import (
+    adversarial_loss,
+    discriminator_loss,
+    distillation_loss,
+    joint_adversarial_loss,
+    joint_discriminator_loss,
+    reconstruction_loss,
+    teacher_distillation_loss,
+    total_loss,
+)
+from vadistill.systems.fast_aed.maps import MapStore
+from vadistill.systems.fast_aed.model import Maps, Student, standardise
+from vadistill.systems.fast_aed.recipes import Config
+from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches
+
+
+def train_autoencoder(
+    student: Student, store: WindowStore, config: Config, device: torch.device, work: Path
+) -> None:
+    """Minimise Eq. 2 over the encoder and a decoder, which is dropped afterwards.
+
+    A run that was interrupted goes on after its last whole epoch.
+    """
+    epochs = config.autoencoder_epochs
+    torch.manual_seed(config.seed)
+    decoder = student.decoder().to(device)
+    trained = nn.ModuleDict({"student": student, "decoder": decoder})
+    optimizer = _adam(trained.parameters(), config)
+    checkpoint = Checkpoint(
+        work / "autoencoder.safetensors", {"networks": trained}, optimizer, settings=work.name
+    )
+    position = checkpoint.load() or {"epoch": 0, "step": 0}
+    log = RunLog(work / "autoencoder.jsonl", resume_after=position["step"] - 1)
+    step = position["step"]
+    middle = 3 * (config.input_frames // 2)
+    with progress("auto-encoder", epochs) as advance:
+        advance(position["epoch"])
+        for epoch in range(position["epoch"], epochs):
+            trained.train()
+            batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
+            for index in batches:
+                windows = torch.from_numpy(store.windows(index.sort()[0].numpy())).to(device)
+                frame = standardise(windows[:, middle : middle + 3].float())
+                with autocast(device, config.precision):
+                    loss = reconstruction_loss(decoder(student.features(windows)), frame)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                if step % 10 == 0:
+                    log.write(step, reconstruction=loss.item())
+                step += 1
+                advance(1 / len(batches), note=f"epoch {epoch + 1}/{epochs}")
+            checkpoint.save(epoch=epoch + 1, step=step)
+
+
+def distil(
+    student: Student,
+    store: WindowStore,
+    teachers: Sequence[MapStore],
+    config: Config,
+    device: torch.device,
+    work: Path,
+) -> None:
+    """Minimise Eq. 7 over the student, and Eq. 5 over the discriminators, in turn.
+
+    A run that was interrupted goes on after its last whole epoch.
+    """
+    torch.manual_seed(config.seed + 1)
+    if config.joint_discriminator:
+        made = [Discriminator.of(student.architecture, outputs=len(teachers) + 1)]
+    else:
+        made = [Discriminator.of(student.architecture) for _ in teachers]
+    judges = nn.ModuleList(made if config.alpha > 0 else []).to(device)
+    trained = nn.ModuleDict({"student": student, "discriminators": judges})
+    optimizer = _adam(trained.parameters(), config)
+    checkpoint = Checkpoint(
+        work / "checkpoint.safetensors", {"networks": trained}, optimizer, settings=work.name
+    )
+    position = checkpoint.load() or {"epoch": 0, "step": 0}
+    log = RunLog(work / "losses.jsonl", resume_after=position["step"] - 1)
+    step = position["step"]
+    with progress("distillation", config.epochs) as advance:
+        advance(position["epoch"])
+        for epoch in range(position["epoch"], config.epochs):
+            trained.train()
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * 0.5 ** (epoch // config.decay_every)
+            batches = epoch_batches(len(store), config.batch, seed=config.seed + 1, epoch=epoch)
+            for index in batches:
+                rows = index.sort()[0].numpy()
+                windows = torch.from_numpy(store.windows(rows)).to(device)
+                targets = [[m.to(device) for m in teacher.maps(rows)] for teacher in teachers]
+                losses = distillation_step(
+                    student, judges, optimizer, windows, targets, config, device
+                )
+                if step % 10 == 0:
+                    log.write(step, **{name: value.item() for name, value in losses.items()})
+                step += 1
+                advance(1 / len(batches), note=f"epoch {epoch + 1}/{config.epochs}")
+            checkpoint.save(epoch=epoch + 1, step=step)
+    student.eval()
+
+
+def distillation_step(
+    student: Student,
+    judges: nn.ModuleList,
+    optimizer: torch.optim.Optimizer,
+    windows: torch.Tensor,
+    targets: Sequence[Maps],
+    config: Config,
+    device: torch.device,
+) -> dict[str, torch.Tensor]:
+    """One step of the discriminators, then one of the student; every loss by name."""
+    with autocast(device, config.precision):
+        branches = student.branch_maps(student.features(windows))
+    branches = [[m.float() for m in maps] for maps in branches]
+    # With a branch for each teacher, each is compared with its own teacher alone (Table 6).
+    own = branches if len(branches) > 1 else branches * len(targets)
+    discriminator = adversarial = torch.zeros((), device=device)
+    if len(judges):
+        if config.joint_discriminator:
+            discriminator = joint_discriminator_loss(judges[0], targets, own[0])
+        else:
+            each = zip(judges, targets, own, strict=True)
+            discriminator = torch.stack([discriminator_loss(d, t, s) for d, t, s in each]).sum()
+        # Adam leaves out what has no gradient: this step moves the discriminators alone.
+        optimizer.zero_grad(set_to_none=True)
+        discriminator.backward()
+        optimizer.step()
+    if len(branches) > 1:
+        pairs = zip(targets, branches, strict=True)
+        kd = torch.stack([teacher_distillation_loss(t, s) for t, s in pairs]).sum()
+    else:
+        kd = distillation_loss(targets, branches[0])
+    if len(judges):
+        if config.joint_discriminator:
+            adversarial = joint_adversarial_loss(judges[0], own[0])
+        else:
+            each = zip(judges, own, strict=True)
+            adversarial = torch.stack([adversarial_loss([d], s) for d, s in each]).sum()
+    total = total_loss(kd, adversarial, alpha=config.alpha)
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    optimizer.step()
+    return {"total": total, "kd": kd, "akd": adversarial, "discriminator": discriminator}
+
+
+def _adam(parameters, config: Config) -> torch.optim.Adam:  # pyright: ignore[reportMissingParameterType]
+    return torch.optim.Adam(parameters, config.learning_rate, weight_decay=config.weight_decay)

@@ -1,0 +1,243 @@
+"""The student as a detector: frames and maps on disk, both phases, stems shared in streaming."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import vadistill
+from vadistill.datasets import Clip, Dataset
+from vadistill.datasets.sampling import Sample
+from vadistill.detector import DETECTORS
+from vadistill.errors import ConfigError
+from vadistill.scores import Calibration, FrameScore
+from vadistill.systems.fast_aed import maps, training
+from vadistill.systems.fast_aed.detector import FastAed
+from vadistill.systems.fast_aed.discriminator import Discriminator
+from vadistill.systems.fast_aed.frames import fit_size, learn_windows
+from vadistill.systems.fast_aed.model import Student
+from vadistill.systems.fast_aed.recipes import Config, network
+from vadistill.systems.fast_aed.runtime import OnnxRuntime, TorchRuntime, score_windows
+
+SMALL = Config(
+    teachers=("motion",),
+    frames=24,
+    autoencoder_epochs=1,
+    epochs=2,
+    batch=8,
+    batch_frames=4,
+    precision="fp32",
+)
+
+
+def moving(seed: int, speed: float, count: int = 20) -> Clip:
+    rng = np.random.default_rng(seed)
+    floor = rng.integers(90, 110, (64, 96, 3)).astype(np.uint8)
+    video = np.repeat(floor[None], count, axis=0)
+    for t in range(count):
+        left = 4 + int(speed * t) % 70
+        video[t, 24:44, left : left + 14] = (200, 60, 60)
+    return Clip(f"clip{seed}", video, fps=10.0)
+
+
+@pytest.fixture(scope="module")
+def train() -> Dataset:
+    return Dataset("moving", "train", (moving(0, 2), moving(1, 3)))
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DETECTORS, "fast_aed", "vadistill.systems.fast_aed.detector:FastAed")
+
+
+class TestStores:
+    def test_windows_are_those_of_scoring(self, train: Dataset, tmp_path: Path):
+        offsets, size = (-3, 0, 3), (32, 48)
+        sample = Sample.of(train, 10)
+        store = learn_windows(train, tmp_path, sample=sample, offsets=offsets, size=size)
+        kept = [(c, i) for c in range(2) for i in range(20) if sample.keeps(c, i)]
+        assert len(store) == len(kept) == 10
+        everything = learn_windows(
+            train, tmp_path / "all", sample=Sample.of(train, None), offsets=offsets, size=size
+        )
+        assert len(everything) == 40
+        for row, (clip, index) in enumerate(kept):
+            own = store.windows(np.array([row]))[0].reshape(3, 3, *size)
+            for place, offset in enumerate(offsets):
+                other = index + offset if 0 <= index + offset < 20 else index
+                same = everything.windows(np.array([20 * clip + other]))[0].reshape(3, 3, *size)
+                np.testing.assert_array_equal(own[place], same[1])
+
+    def test_fit_size_is_even_and_at_most_the_width(self):
+        assert fit_size(360, 240, 640) == (240, 360)
+        assert fit_size(1920, 1080, 640) == (360, 640)
+        assert fit_size(101, 51, 50) == (26, 50)
+
+    def test_a_teachers_boxes_are_painted_between_its_normal_scores(self):
+        calibration = Calibration(np.array([1.0, 2.0, 3.0]))
+        boxes = np.array([[0, 0, 8, 8], [8, 8, 16, 16], [16, 0, 20, 4]], np.float32)
+        scores = np.array([2.0, 5.0, 0.5], np.float32)
+        frame = FrameScore(0, 0.0, 5.0, boxes, scores)
+        painted = maps.teacher_map(frame, calibration, 16, 24)
+        assert painted.shape == (4, 6)
+        assert painted[0, 0] == 0.5 and painted[3, 3] == 2.0 and painted[0, 4] == 0
+        given = dataclasses.replace(frame, map=np.full((2, 2), 0.3, np.float32))
+        assert (maps.teacher_map(given, calibration, 16, 24) == np.float32(0.3)).all()
+
+    def test_pooled_maps_keep_the_maximum(self):
+        values = np.zeros((6, 8), np.float32)
+        values[4, 5] = 0.7
+        one, four, sixteen = maps.pooled_map(values, [(1, 1), (4, 4), (16, 16)])
+        assert one.shape == (1, 1) and four.shape == (4, 4) and sixteen.shape == (16, 16)
+        assert one[0, 0] == four.max() and 0 < sixteen.max() <= np.float32(0.7)
+
+    def test_teachers_by_wrong_names_are_one_line(self, train: Dataset, tmp_path: Path):
+        for name, message in (
+            ("aed:pedd2", "teacher 'aed:pedd2': expected a recipe of"),
+            ("fast_aed", "a system that is no student"),
+            ("nobody", "system 'nobody'"),
+        ):
+            with pytest.raises(ConfigError, match=message):
+                maps.fitted_teacher(name, train, tmp_path, localiser="background", device="cpu")
+
+
+GOLDEN = (0.59695, 0.25872)
+"""Total losses of the first and the tenth step (CPU, fp32)."""
+
+
+class TestSteps:
+    def test_ten_golden_steps(self):
+        torch.manual_seed(0)
+        config = dataclasses.replace(SMALL, alpha=0.1)
+        student = Student(network(config), (32, 48))
+        judges = torch.nn.ModuleList([Discriminator.of(student.architecture)])
+        both = torch.nn.ModuleDict({"student": student, "judges": judges})
+        optimizer = training._adam(both.parameters(), config)
+        generator = torch.Generator().manual_seed(1)
+        windows = torch.randint(0, 256, (4, 9, 32, 48), generator=generator, dtype=torch.uint8)
+        sizes = student.architecture.sizes
+        targets = [[torch.rand(4, *size, generator=generator) for size in sizes]]
+        losses = [
+            training.distillation_step(
+                student, judges, optimizer, windows, targets, config, torch.device("cpu")
+            )
+            for _ in range(10)
+        ]
+        first, last = losses[0], losses[-1]
+        assert last["kd"] < first["kd"]
+        assert first["total"].item() == pytest.approx(GOLDEN[0], rel=2e-3)
+        assert last["total"].item() == pytest.approx(GOLDEN[1], rel=2e-2)
+
+    @pytest.mark.parametrize("change", [{"branches": True}, {"joint_discriminator": True}, {}])
+    def test_variants_of_two_teachers(self, change: dict):
+        """Table 6: a branch a teacher, one discriminator for both, or one of each for each."""
+        torch.manual_seed(0)
+        config = dataclasses.replace(SMALL, teachers=("motion", "cafe"), **change)
+        student = Student(network(config), (32, 48))
+        joint = config.joint_discriminator
+        made = [Discriminator.of(student.architecture, outputs=3 if joint else 1)]
+        judges = torch.nn.ModuleList(made if joint else [made[0], _judge(student)])
+        both = torch.nn.ModuleDict({"student": student, "judges": judges})
+        optimizer = training._adam(both.parameters(), config)
+        windows = torch.randint(0, 256, (4, 9, 32, 48), dtype=torch.uint8)
+        targets = [[torch.rand(4, *s) for s in student.architecture.sizes] for _ in range(2)]
+        before = {name: value.clone() for name, value in both.named_parameters()}
+        losses = training.distillation_step(
+            student, judges, optimizer, windows, targets, config, torch.device("cpu")
+        )
+        assert all(torch.isfinite(value) and value > 0 for value in losses.values())
+        moved = {n.split(".")[0] for n, v in both.named_parameters() if not v.equal(before[n])}
+        assert moved == {"student", "judges"}
+
+    def test_without_alpha_there_is_no_adversary(self):
+        config = dataclasses.replace(SMALL, alpha=0.0)
+        student = Student(network(config), (32, 48))
+        judges = torch.nn.ModuleList()
+        optimizer = training._adam(student.parameters(), config)
+        windows = torch.zeros(2, 9, 32, 48, dtype=torch.uint8)
+        targets = [[torch.rand(2, *s) for s in student.architecture.sizes]]
+        losses = training.distillation_step(
+            student, judges, optimizer, windows, targets, config, torch.device("cpu")
+        )
+        assert losses["akd"] == losses["discriminator"] == 0
+        assert losses["total"] == losses["kd"]
+
+
+def _judge(student: Student) -> Discriminator:
+    return Discriminator.of(student.architecture)
+
+
+class TestDetector:
+    @pytest.fixture(scope="class")
+    def fitted(self, train: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple:
+        path = tmp_path_factory.mktemp("fast") / "m.vad"
+        return FastAed(SMALL, device="cpu").fit(train, out=path), path
+
+    def test_saved_and_loaded_scores_are_equal(self, fitted: tuple):
+        detector, path = fitted
+        clip = moving(7, 5)
+        scores = detector.score(clip.open())
+        assert len(scores) == 20 and np.isfinite(scores.raw).all()
+        again = vadistill.load(path, device="cpu").score(clip.open())
+        np.testing.assert_array_equal(again.raw, scores.raw)
+        assert {f.map.shape for f in scores if f.map is not None} == {(16, 16)}
+        assert sorted(p.name for p in path.iterdir()) == ["config.json", "weights.safetensors"]
+
+    def test_streaming_shares_stems_and_equals_whole_windows(self, fitted: tuple, tmp_path: Path):
+        detector, _ = fitted
+        clip = moving(8, 4)
+        streamed = detector.score(clip.open()).raw
+        alone = Dataset("one", "train", (clip,))
+        store = learn_windows(
+            alone,
+            tmp_path,
+            sample=Sample.of(alone, None),
+            offsets=detector.architecture.offsets,
+            size=detector.student.size,
+        )
+        whole = score_windows(detector.runtime, store.windows(np.arange(20)))
+        np.testing.assert_allclose(streamed, whole.scores, atol=1e-6)
+
+    def test_runtimes_agree(self, fitted: tuple):
+        student = fitted[0].student
+        windows = np.random.default_rng(0).integers(0, 255, (3, 9, *student.size), np.uint8)
+        found = [
+            score_windows(kind(student, torch.device("cpu")), windows)
+            for kind in (TorchRuntime, OnnxRuntime)
+        ]
+        np.testing.assert_allclose(found[0].scores, found[1].scores, atol=1e-4)
+        np.testing.assert_allclose(found[0].finest, found[1].finest, atol=1e-4)
+
+    @pytest.mark.parametrize("phase", ["autoencoder.jsonl", "losses.jsonl"])
+    def test_kill_in_either_phase_and_resume_is_no_kill(
+        self,
+        fitted: tuple,
+        train: Dataset,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        phase: str,
+    ):
+        from vadistill.training import Checkpoint
+
+        save = Checkpoint.save
+
+        def killed(checkpoint: Checkpoint, **position: int) -> None:
+            save(checkpoint, **position)
+            if checkpoint.path.with_name(phase).exists() and (
+                phase.startswith("auto") or "check" in checkpoint.path.name
+            ):
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Checkpoint, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            FastAed(SMALL, device="cpu").fit(train, out=tmp_path / "m.vad")
+        monkeypatch.setattr(Checkpoint, "save", save)
+        resumed = FastAed(SMALL, device="cpu").fit(train, out=tmp_path / "m.vad")
+        clip = moving(9, 3)
+        np.testing.assert_array_equal(
+            resumed.score(clip.open()).raw, fitted[0].score(clip.open()).raw
+        )
