@@ -2,8 +2,8 @@
 
 The empty scene is the median of training frames.  Differences count relative to the scene's
 brightness (a contrast, as the eye sees it), so that people before a dark lawn are as whole as
-people on a light path.  People who touch or hide each other are told apart by the size (at each
-height of the picture) and shape of one object, which are learned from training video.
+people on a light path.  People who touch each other are cut apart where their silhouette is narrow;
+how large one object is at each height of the picture is learned from training video.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from vadistill.objects.scene import (
     choose,
     median,
 )
-from vadistill.objects.silhouettes import Rectangle, Seen, TypicalObject, split
+from vadistill.objects.silhouettes import ObjectSizes, split
 
 if TYPE_CHECKING:
     from vadistill.datasets import Clip, Dataset
@@ -56,7 +56,7 @@ class BackgroundSettings:
     min_area: int = 60
     """Smallest foreground area of an object, in pixels."""
     split: bool = True
-    """Cut silhouettes of several objects apart; needs training video."""
+    """Cut silhouettes of several objects apart."""
     max_side: int = 640
     """Larger pictures are analysed at this longest side (pixels as they are)."""
     frames_per_update: int = 4
@@ -99,7 +99,7 @@ class Background(Localiser):
     def __init__(self, settings: BackgroundSettings | None = None) -> None:
         self.settings = settings or BackgroundSettings()
         self.scenes: list[LearnedScene] = []
-        self.typical: TypicalObject | None = None
+        self.sizes: ObjectSizes | None = None
         self._scene: RunningScene | None = None
 
     def start(self, info: VideoInfo) -> None:
@@ -121,7 +121,7 @@ class Background(Localiser):
         for x1, y1, x2, y2 in known * scale:
             mask[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1] = 0
         height, width = image.shape[:2]
-        return clip_boxes(self._objects(mask, contrast) / scale, width, height)
+        return clip_boxes(self._components(mask, contrast, self.sizes) / scale, width, height)
 
     # -- one frame -----------------------------------------------------------------------------
 
@@ -164,54 +164,54 @@ class Background(Localiser):
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, tall))
         return cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
 
-    def _objects(
-        self, mask: UInt8[np.ndarray, "h w"], contrast: Float32[np.ndarray, "h w"]
+    def _components(
+        self,
+        mask: UInt8[np.ndarray, "h w"],
+        contrast: Float32[np.ndarray, "h w"],
+        sizes: ObjectSizes | None,
+        *,
+        cut: bool = True,
     ) -> Boxes:
-        typical = self.typical if self.settings.split else None
-        least = self._least(mask)
-        found: list[Rectangle] = []
-        for x, y, strength in self._silhouettes(mask, contrast):
-            found += split(strength, x, y, typical, len(mask), min_area=least)
-        return np.asarray(found, np.float32).reshape(-1, 4)
-
-    def _silhouettes(
-        self, mask: UInt8[np.ndarray, "h w"], contrast: Float32[np.ndarray, "h w"]
-    ) -> Iterator[tuple[int, int, Float32[np.ndarray, "_ _"]]]:
-        """Top left corner and strength of connected foreground that is large and strong enough."""
         import cv2
 
-        least = self._least(mask)
+        area = self.settings.min_area * mask.size / REFERENCE_PIXELS
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        found: list[tuple[int, int, int, int]] = []
         for label in range(1, len(stats)):
             x, y, w, h, pixels = (int(v) for v in stats[label])
-            if pixels < least:
+            if pixels < area:
                 continue
             silhouette: Bool[np.ndarray, "a b"] = labels[y : y + h, x : x + w] == label
             values = contrast[y : y + h, x : x + w][silhouette]
-            if (values > self.settings.strong).mean() >= self.settings.strong_share:
-                yield x, y, contrast[y : y + h, x : x + w] * silhouette
-
-    def _least(self, picture: np.ndarray) -> float:
-        """``min_area`` in pixels of this picture."""
-        return self.settings.min_area * picture.shape[0] * picture.shape[1] / REFERENCE_PIXELS
+            if (values > self.settings.strong).mean() < self.settings.strong_share:
+                continue
+            if cut and self.settings.split:
+                typical = None
+                if sizes:
+                    wide, tall = sizes.at((y + h) / len(mask))
+                    typical = (wide * len(mask), tall * len(mask))
+                found += split(silhouette, x, y, typical=typical, min_area=area)
+            else:
+                found.append((x, y, x + w, y + h))
+        return np.asarray(found, np.float32).reshape(-1, 4)
 
     # -- learning ------------------------------------------------------------------------------
 
     def fit(self, train: Dataset) -> None:
-        """Learn the empty scenes and the typical object from at most ``train_frames`` frames."""
+        """Learn the empty scenes and the sizes of objects from at most ``train_frames`` frames."""
         from vadistill.progress import progress
 
         step = -(-len(train.clips) // 40) or 1
         clips = train.clips[::step]
         groups: list[list[LearnedScene]] = []
-        seen: list[Seen] = []
+        objects: list[Float32[np.ndarray, "n 3"]] = []
         with progress("empty scene", len(clips)) as advance:
             for clip in clips:
                 sampled = self._sample(clip, self.settings.train_frames // len(clips))
                 if sampled is not None:
                     size, frames = sampled
                     scene = median(frames)
-                    seen += self._look(frames, scene)
+                    objects += self._measure(frames, scene)
                     near = (g for g in groups if choose(g[:1], size, scene))
                     group = next(near, None)
                     if group is None:
@@ -223,7 +223,7 @@ class Background(Localiser):
             LearnedScene(group[0].size, median([s.picture for s in group]))
             for group in groups[: self.settings.scenes]
         ]
-        self.typical = TypicalObject.learn(seen)
+        self.sizes = ObjectSizes.learn(np.concatenate([np.zeros((0, 3), np.float32), *objects]))
 
     def _sample(self, clip: Clip, most: int) -> tuple[tuple[int, int], list[Picture]] | None:
         """Evenly spaced frames at analysis size, at most 2 x SAMPLES, in constant memory."""
@@ -239,12 +239,15 @@ class Background(Localiser):
                 frames, stride = frames[::2], stride * 2
         return (size, frames) if frames else None
 
-    def _look(self, frames: list[Picture], scene: Picture) -> Iterator[Seen]:
-        """All silhouettes of some frames."""
+    def _measure(
+        self, frames: list[Picture], scene: Picture
+    ) -> Iterator[Float32[np.ndarray, "n 3"]]:
+        """Bottom, width and height of the uncut silhouettes, as shares of the picture's height."""
         for frame in frames:
             contrast = self._contrast(frame, scene)
-            for _, y, strength in self._silhouettes(self._mask(contrast), contrast):
-                yield Seen.of(strength, y, len(frame))
+            boxes = self._components(self._mask(contrast), contrast, None, cut=False)
+            sides = boxes[:, 2:] - boxes[:, :2]
+            yield np.concatenate([boxes[:, 3:], sides], axis=1) / np.float32(len(frame))
 
     # -- saving --------------------------------------------------------------------------------
 
@@ -255,9 +258,7 @@ class Background(Localiser):
         learned: dict[str, np.ndarray] = {}
         for i, scene in enumerate(self.scenes):
             learned |= {f"scene{i}": scene.picture, f"size{i}": np.array(scene.size, np.int32)}
-        if self.typical:
-            learned |= {"objects": self.typical.table, "shape": self.typical.shape}
-        return learned
+        return learned | ({"objects": self.sizes.table} if self.sizes else {})
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         self.scenes = []
@@ -265,9 +266,7 @@ class Background(Localiser):
             i = len(self.scenes)
             width, height = (int(v) for v in arrays[f"size{i}"])
             self.scenes.append(LearnedScene((width, height), arrays[f"scene{i}"]))
-        # Models saved before shapes were learned have none: their silhouettes stay whole.
-        has_shape = "objects" in arrays and "shape" in arrays
-        self.typical = TypicalObject(arrays["objects"], arrays["shape"]) if has_shape else None
+        self.sizes = ObjectSizes(arrays["objects"]) if "objects" in arrays else None
 
 
 def brightest(picture: Picture) -> UInt8[np.ndarray, "h w"]:
