@@ -202,6 +202,17 @@ class TestDetector:
         whole = score_windows(detector.runtime, store.windows(np.arange(20)))
         np.testing.assert_allclose(streamed, whole.scores, atol=1e-6)
 
+    def test_every_frame_goes_through_the_stem_once(
+        self, fitted: tuple, monkeypatch: pytest.MonkeyPatch
+    ):
+        runtime, seen = fitted[0].runtime, []
+        stems = runtime.stems
+        monkeypatch.setattr(
+            runtime, "stems", lambda images: seen.append(len(images)) or stems(images)
+        )
+        fitted[0].score(moving(8, 4).open())
+        assert sum(seen) == 20
+
     def test_runtimes_agree(self, fitted: tuple):
         student = fitted[0].student
         windows = np.random.default_rng(0).integers(0, 255, (3, 9, *student.size), np.uint8)
