@@ -17,7 +17,7 @@ from vadistill.datasets import Clip, Dataset
 from vadistill.detector import DETECTORS, Detector, detector_class
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
 from vadistill.files import read_safetensors, write_safetensors
-from vadistill.systems import aed, cafe, motion, ssmtl
+from vadistill.systems import aed, cafe, fast_aed, motion, ssmtl
 
 SMALL: dict[str, Any] = {
     "motion": motion.Config(),
@@ -26,10 +26,13 @@ SMALL: dict[str, Any] = {
         epochs=3, classifier_epochs=3, adversarial_after=1, frames=60, batch=16, batch_frames=8
     ),
     "ssmtl": ssmtl.Config(epochs=3, batch=8, frames=24, batch_frames=8),
+    "fast_aed": fast_aed.Config(
+        teachers=("motion",), frames=60, autoencoder_epochs=1, epochs=20, batch=8, batch_frames=8
+    ),
 }
 """A config of each system that fits in seconds."""
 
-READS_BEFORE_THE_KILL = {"motion": 5, "cafe": 8, "aed": 8, "ssmtl": 8}
+READS_BEFORE_THE_KILL = {"motion": 8, "cafe": 11, "aed": 11, "ssmtl": 11, "fast_aed": 8}
 """How often clips are opened before a kill in the middle of the second pass over three clips."""
 
 FRAMES, HEIGHT, WIDTH = 48, 96, 144
@@ -105,14 +108,16 @@ def test_one_finite_score_per_frame_with_times_and_boxes(fitted: Fitted, test: D
     np.testing.assert_allclose(scores.times, np.arange(FRAMES) / 10)
     assert ((scores.calibrated >= 0) & (scores.calibrated <= 1)).all()
     boxes = np.concatenate([f.boxes for f in scores.frames])
-    assert len(boxes) > FRAMES
+    # A frame-level detector has boxes where its map stands out, others around every object.
+    assert len(boxes) > (0 if fitted.detector.name == "fast_aed" else FRAMES)
     assert (
         (boxes[:, :2] >= 0).all() and (boxes[:, 2] <= WIDTH).all() and (boxes[:, 3] <= HEIGHT).all()
     )
     for frame in scores:
         assert len(frame.boxes) == len(frame.box_scores)
         if len(frame.boxes):
-            assert frame.score == pytest.approx(float(frame.box_scores.max()))
+            highest = frame.score if frame.map is None else frame.map.max()
+            assert frame.box_scores.max() == pytest.approx(float(highest))
 
 
 def test_planted_anomalies_score_above_chance(fitted: Fitted, test: Dataset) -> None:

@@ -12,7 +12,6 @@ import torch
 import vadistill
 from vadistill.datasets import Clip, Dataset
 from vadistill.datasets.sampling import Sample
-from vadistill.detector import DETECTORS
 from vadistill.errors import ConfigError
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed import maps, training
@@ -21,7 +20,13 @@ from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.frames import fit_size, learn_windows
 from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.recipes import Config, network
-from vadistill.systems.fast_aed.runtime import OnnxRuntime, TorchRuntime, score_windows
+from vadistill.systems.fast_aed.runtime import (
+    OnnxRuntime,
+    TorchRuntime,
+    score_windows,
+    to_int8,
+    to_onnx,
+)
 
 SMALL = Config(
     teachers=("motion",),
@@ -47,11 +52,6 @@ def moving(seed: int, speed: float, count: int = 20) -> Clip:
 @pytest.fixture(scope="module")
 def train() -> Dataset:
     return Dataset("moving", "train", (moving(0, 2), moving(1, 3)))
-
-
-@pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(DETECTORS, "fast_aed", "vadistill.systems.fast_aed.detector:FastAed")
 
 
 class TestStores:
@@ -216,12 +216,23 @@ class TestDetector:
     def test_runtimes_agree(self, fitted: tuple):
         student = fitted[0].student
         windows = np.random.default_rng(0).integers(0, 255, (3, 9, *student.size), np.uint8)
-        found = [
-            score_windows(kind(student, torch.device("cpu")), windows)
-            for kind in (TorchRuntime, OnnxRuntime)
-        ]
-        np.testing.assert_allclose(found[0].scores, found[1].scores, atol=1e-4)
-        np.testing.assert_allclose(found[0].finest, found[1].finest, atol=1e-4)
+        graphs = to_onnx(student)
+        exact = score_windows(TorchRuntime(student, torch.device("cpu")), windows)
+        fused = score_windows(OnnxRuntime(graphs), windows)
+        np.testing.assert_allclose(exact.scores, fused.scores, atol=1e-4)
+        np.testing.assert_allclose(exact.finest, fused.finest, atol=1e-4)
+        small = score_windows(OnnxRuntime(to_int8(graphs, [windows])), windows)
+        np.testing.assert_allclose(exact.scores, small.scores, atol=0.05)
+        assert not np.array_equal(exact.scores, small.scores)
+
+    def test_int8_is_saved_and_loaded(self, train: Dataset, tmp_path: Path):
+        config = dataclasses.replace(SMALL, runtime="onnx-int8", epochs=1)
+        detector = FastAed(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+        loaded = vadistill.load(tmp_path / "m.vad", device="cpu")
+        clip = moving(7, 5)
+        np.testing.assert_array_equal(
+            loaded.score(clip.open()).raw, detector.score(clip.open()).raw
+        )
 
     @pytest.mark.parametrize("phase", ["autoencoder.jsonl", "losses.jsonl"])
     def test_kill_in_either_phase_and_resume_is_no_kill(

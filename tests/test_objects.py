@@ -310,6 +310,45 @@ def test_a_union_keeps_what_its_parts_learned() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+# -- slivers at the edge -------------------------------------------------------------------------
+
+
+def test_slivers_at_the_edge_are_no_events(tmp_path: Path) -> None:
+    normal = ["v,0,40,20,52,50", "v,0,60,20,76,50", "v,1,10,20,22,50", "v,1,0,20,3,50"]
+    slivers = [
+        "w,0,0.5,20,6.5,50",  # 6 wide where 12 is typical: about to leave on the left
+        "w,0,74,0,80,30",  # leaves on the right, and reaches the top as well
+        "w,0,20,0,32,12",  # only the feet show at the top
+    ]
+    whole = [
+        "w,0,0,60,11,90",  # nearly whole
+        "w,0,40,40,43,70",  # as thin as a sliver, but not at the edge
+        "w,0,0,70,6,85",  # small, but of a person's shape: far away
+        "w,0,30,60,70,100",  # a car whose lower part is cut off
+    ]
+    rows = slivers + whole
+    write_boxes(tmp_path / "b.csv", normal + rows)
+    localiser = objects.build_for_events(f"boxes:{tmp_path}/b.csv")
+    video = np.zeros((2, 100, 80, 3), np.uint8)
+    localiser.fit(Dataset("set", "train", (Clip("v", video),)))
+    kept = boxes_of(localiser, video[:1], "w")[0]
+    assert [f"w,0,{','.join(f'{x:g}' for x in box)}" for box in kept] == whole
+    again = objects.build(json.loads(json.dumps(localiser.describe())))
+    again.restore(localiser.arrays())
+    np.testing.assert_array_equal(boxes_of(again, video[:1], "w")[0], kept)
+    everything = objects.build_for_events(f"all:boxes:{tmp_path}/b.csv")
+    everything.fit(Dataset("set", "train", (Clip("v", video),)))
+    assert len(boxes_of(everything, video[:1], "w")[0]) == len(rows)
+
+
+def test_without_whole_objects_in_training_nothing_is_dropped(tmp_path: Path) -> None:
+    write_boxes(tmp_path / "b.csv", ["v,0,0,20,3,50"])
+    localiser = objects.build_for_events(f"boxes:{tmp_path}/b.csv")
+    video = np.zeros((1, 100, 80, 3), np.uint8)
+    localiser.fit(Dataset("set", "train", (Clip("v", video),)))
+    assert len(boxes_of(localiser, video)[0]) == 1
+
+
 # -- boxes from a file ---------------------------------------------------------------------------
 
 

@@ -1,7 +1,8 @@
-"""The reproduction of CAFE's tables: its rows, and a whole run on a small walkway."""
+"""The reproduction of the papers' tables: their rows, and whole runs on a small walkway."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 from vadistill.datasets.walkway import WalkwayConfig, render_walkway
 from vadistill.errors import ConfigError, DataError
-from vadistill.evaluation import compare, load_run, reproduce_cafe
+from vadistill.evaluation import compare, load_run, reproduce_cafe, reproduce_fast_aed
 from vadistill.evaluation.results import load_records
-from vadistill.systems import cafe
+from vadistill.systems import aed, cafe, fast_aed, ssmtl
+from vadistill.systems.fast_aed.model import Student
+from vadistill.systems.fast_aed.recipes import network
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +79,66 @@ def test_wrong_requests_are_one_line(walkway: Path, tmp_path: Path) -> None:
         reproduce_cafe.reproduce(walkway, quick=True, out=tmp_path, only=("cafee",))
     with pytest.raises(DataError, match="no frame labels"):
         reproduce_cafe.reproduce(walkway / "train", quick=True, out=tmp_path)
+
+
+class TestFastAed:
+    def test_rows_vary_what_the_tables_vary(self) -> None:
+        rows = reproduce_fast_aed.variants(fast_aed.avenue())
+        named = {name: config for name, (_, config) in rows.items()}
+        assert named["student"] == fast_aed.Config(
+            **{**vars(fast_aed.avenue()), "teachers": ("aed", "ssmtl")}
+        )
+        assert named["without-adversarial"] == replace(named["student"], alpha=0.0)
+        assert named["kd"].teachers == ("aed",) and named["t2"].teachers == ("ssmtl",)
+        steps = [named[n] for n in ("kd", "ae+kd", "ae+kd+akd")]
+        assert [(c.autoencoder_epochs > 0, c.alpha) for c in steps] == [
+            (False, 0),
+            (True, 0),
+            (True, 0.1),
+        ]
+        assert (named["akd"].lambda_kd, named["akd"].alpha) == (0, 0.1)
+        truncated = named["truncated"]
+        assert (truncated.input_frames, truncated.resolutions) == (1, (4,))
+        assert [named[f"blocks-{m}"].blocks for m in (3, 4, 6, 7)] == [3, 4, 6, 7]
+        assert len({repr(config) for config in named.values()}) == len(named), "no row twice"
+
+    @pytest.mark.parametrize("networks", ["compact", "paper"])
+    def test_every_row_is_a_network_that_can_be_built(
+        self, networks: reproduce_fast_aed.Networks
+    ) -> None:
+        for dataset in ("ucsd_ped2", "avenue"):
+            base = reproduce_fast_aed.base_config(dataset, networks, quick=True)
+            rows = reproduce_fast_aed.variants(base)
+            assert ("heads-3" in rows) == (networks == "paper")
+            for name in reproduce_fast_aed.MARKS[dataset].keys() & rows.keys():
+                Student(network(rows[name][1]), (72, 128))
+
+    def test_teachers_are_fitted_once_for_all_students(
+        self, walkway: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        small = aed.Config(epochs=1, classifier_epochs=1, adversarial_after=0, frames=20)
+        monkeypatch.setitem(aed.Aed.RECIPES, "quick", lambda: small)
+        monkeypatch.setitem(
+            ssmtl.Ssmtl.RECIPES, "quick", lambda: ssmtl.Config(epochs=1, frames=10, batch=8)
+        )
+        student = fast_aed.Config(frames=10, epochs=1, autoencoder_epochs=1, width=160)
+        monkeypatch.setattr(fast_aed, "lite", lambda: student)
+        only = ("student", "t2")
+        records = reproduce_fast_aed.reproduce(walkway, quick=True, out=tmp_path, only=only)
+        assert [r.system for r in records if r.protocol == "micro/raw"] == [
+            "motion",
+            "aed",
+            "ssmtl",
+            "fast_aed",
+            "fast_aed",
+        ]
+        models = {m.name.rsplit("-", 1)[0]: m for m in (tmp_path / "runs").iterdir()}
+        taught = json.loads((models["compact-student-background"] / "config.json").read_text())
+        assert [t["name"] for t in taught["teachers"]] == [
+            str(models[f"{system}-background"]) for system in ("aed", "ssmtl")
+        ]
+        assert not list((tmp_path / "work").glob("teacher-*"))
+        kept = [(m / "weights.safetensors").stat().st_mtime_ns for m in models.values()]
+        again = reproduce_fast_aed.reproduce(walkway, quick=True, out=tmp_path, only=only)
+        assert [r.value for r in again] == [r.value for r in records]
+        assert kept == [(m / "weights.safetensors").stat().st_mtime_ns for m in models.values()]

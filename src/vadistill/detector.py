@@ -34,6 +34,7 @@ DETECTORS: dict[str, str] = {
     "cafe": "vadistill.systems.cafe.detector:Cafe",
     "aed": "vadistill.systems.aed.detector:Aed",
     "ssmtl": "vadistill.systems.ssmtl.detector:Ssmtl",
+    "fast_aed": "vadistill.systems.fast_aed.detector:FastAed",
 }
 """Name of each system and where its class is; imported on first use, so that help stays fast."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -15,17 +15,18 @@ vadistill reproduce cafe --data UCSDped2/ --quick
 vadistill reproduce cafe --data UCSDped2/ --seeds 0 1 2 --out runs/ped2
 vadistill reproduce cafe --data UCSDped2/ --networks paper --teacher resnet34.safetensors --quick
 vadistill reproduce cafe --data avenue/ --only cafe without-consistency
+vadistill reproduce fast_aed --data UCSDped2/ --only student without-adversarial
 """
 
 
 def run(argv: list[str]) -> None:
     def reproduce(
-        system: Annotated[Positional[Literal["cafe"]], arg(metavar="PAPER")],
+        system: Annotated[Positional[Literal["cafe", "fast_aed"]], arg(metavar="PAPER")],
         *,
         data: Annotated[Path, arg(metavar="PATH")],
         out: Annotated[Path, arg(metavar="FOLDER")] = Path("runs/reproduce"),
         quick: bool = False,
-        networks: Literal["compact", "paper"] = "compact",
+        networks: tuple[Literal["compact", "paper"], ...] = ("compact",),
         teacher: str = "resnet34.safetensors",
         localisers: tuple[str, ...] = ("background",),
         seeds: tuple[int, ...] = (0,),
@@ -38,34 +39,36 @@ def run(argv: list[str]) -> None:
         Finished rows are kept in the output folder: an interrupted run goes on with the next one.
 
         Args:
-            system: Whose tables: cafe.
+            system: Whose tables: cafe or fast_aed.
             data: A data set with labelled test videos.
             out: Folder for models, results.json and work files.
             quick: Fewer frames and epochs for the paper's networks.
-            networks: The pair sized for CPUs, or the paper's ResNet-34 and ResNet-9.
-            teacher: Teacher of the paper's networks: imagenet, or a file of 'vadistill pretrain'.
+            networks: Those sized for CPUs, or the paper's, or both.
+            teacher: CAFE's, for the paper's networks: imagenet, or a file of 'vadistill pretrain'.
             localisers: Where boxes come from, such as background or boxes:FILE; each gets all rows.
             seeds: One run each.
-            only: Rows to run, such as cafe or without-consistency; default all.
+            only: Rows to run, such as student or without-consistency; default all.
             protocols: Figures to compute, such as micro/average10; default the usual ones.
             device: auto takes the GPU where there is one.
         """
-        from vadistill.evaluation.reproduce_cafe import reproduce as reproduce_cafe
+        from vadistill.evaluation import reproduce_cafe, reproduce_fast_aed
         from vadistill.evaluation.tables import rich_table
 
-        records = reproduce_cafe(
-            data,
-            quick=quick,
-            out=out,
-            networks=networks,
-            teacher=teacher,
-            localisers=localisers,
-            seeds=seeds,
-            only=only,
-            protocols=protocols,
-            command=shlex.join(["vadistill", "reproduce", *argv]),
-            device=device,
-        )
+        asked: dict[str, Any] = {
+            "quick": quick,
+            "out": out,
+            "networks": networks,
+            "localisers": localisers,
+            "seeds": seeds,
+            "only": only,
+            "protocols": protocols,
+            "command": shlex.join(["vadistill", "reproduce", *argv]),
+            "device": device,
+        }
+        if system == "cafe":
+            records = reproduce_cafe.reproduce(data, teacher=teacher, **asked)
+        else:
+            records = reproduce_fast_aed.reproduce(data, **asked)
         told = console()
         told.print(rich_table(records))
         told.print(f"wrote {out / 'results.json'}")

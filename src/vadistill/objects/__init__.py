@@ -11,8 +11,20 @@ from typing import Any, get_args, get_type_hints
 from vadistill.errors import ConfigError
 from vadistill.objects.base import Boxes, Localiser
 from vadistill.objects.merge import clip_boxes, merge
+from vadistill.objects.whole import Whole, WholeSettings
 
-__all__ = ["LOCALISERS", "Boxes", "Localiser", "build", "clip_boxes", "merge"]
+__all__ = [
+    "LOCALISERS",
+    "Boxes",
+    "Localiser",
+    "build",
+    "build_for_events",
+    "clip_boxes",
+    "merge",
+]
+
+KEEP_ALL = "all:"
+"""Before a localiser's text: slivers at the picture's edge are events, too."""
 
 LOCALISERS: dict[str, tuple[str, str]] = {
     "background": ("vadistill.objects.background:Background", ""),
@@ -49,9 +61,22 @@ def build(spec: str | dict[str, Any]) -> Localiser:
     return _from_dict({"name": name, **settings})
 
 
+def build_for_events(spec: str) -> Localiser:
+    """What systems take their events from: ``build``'s, without slivers at the picture's edge.
+
+    ``all:`` before the text keeps them.  Raises ConfigError.
+    """
+    if spec.startswith(KEEP_ALL):
+        return build(spec.removeprefix(KEEP_ALL))
+    return Whole(build(spec))
+
+
 def _from_dict(described: dict[str, Any]) -> Localiser:
     settings = {key: value for key, value in described.items() if key != "name"}
     name = str(described.get("name", ""))
+    if name == "whole":
+        inner = build(settings.pop("inner"))
+        return Whole(inner, _settings(WholeSettings, settings, name))
     if name == "union":
         from vadistill.objects.merge import Union, UnionSettings
 

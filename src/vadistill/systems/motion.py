@@ -35,7 +35,8 @@ class Config:
     """Settings of the baseline."""
 
     localiser: str = "background"
-    """Any localiser of ``vadistill.objects``, such as ``background`` or ``boxes:FILE``."""
+    """Any localiser of ``vadistill.objects``, such as ``background`` or ``boxes:FILE``; ``all:``
+    before it keeps slivers at the picture's edge, too."""
     flow: str = "dis"
     percentile: float = 95.0
     """Percentile of the flow speed within a box, 0 to 100."""
@@ -55,7 +56,7 @@ class Motion(Detector):
 
     def __init__(self, config: Config | None = None, *, device: Device = "cpu") -> None:
         self.config = config or Config()
-        self.localiser = objects.build(self.config.localiser)
+        self.localiser = objects.build_for_events(self.config.localiser)
         self.flow = build_flow(self.config.flow)
 
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:

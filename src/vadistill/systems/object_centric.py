@@ -42,7 +42,8 @@ class ObjectCentricConfig:
     """Settings that every object-centric detector has; the defaults are for two CPU cores."""
 
     localiser: str = "background"
-    """Where objects come from: background, motion, detector:NAME, boxes:FILE, or a+b."""
+    """Where objects come from: background, motion, detector:NAME, boxes:FILE, or a+b; ``all:``
+    before it keeps slivers at the picture's edge, too."""
     frames: int | None = 640
     """Evenly spaced training frames whose objects are learned from; None takes all."""
     map_scale: int = 4
@@ -101,7 +102,7 @@ class ObjectCentric(Detector):
         next(mean_filter((), frames=config.filter_frames, cells=config.filter_cells), None)
         self.config, self.cut = config, cut
         self.device = pick_device(device)
-        self.localiser = objects.build(config.localiser)
+        self.localiser = objects.build_for_events(config.localiser)
         self.lookahead = cut.after + config.filter_frames // 2  # pyright: ignore[reportAttributeAccessIssue]
 
     @abstractmethod

@@ -97,7 +97,7 @@ class Cafe(Detector):
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
         self.device = pick_device(device)
-        self.localiser = objects.build(self.config.localiser)
+        self.localiser = objects.build_for_events(self.config.localiser)
         flows = ((0, 1),) if self.uses_flow else ()
         self.cut = Cut(PATCH, (-1, 0, 1), flows, self.config.flow)
         if self.uses_flow:

@@ -24,7 +24,8 @@ class Config:
     layers: int = 4
     """C: the last layer groups whose features are imitated, 1 to 6 (Fig. 5)."""
     localiser: str = "background"
-    """Where foreground boxes come from: background, motion, detector:NAME, boxes:FILE, or a+b."""
+    """Where foreground boxes come from: background, motion, detector:NAME, boxes:FILE, or a+b;
+    ``all:`` before it keeps slivers at the picture's edge, too."""
     low_level: LowLevel = "none"
     """Low-level branches: flow (LL-O), image (LL-E), both, or none (Table 1)."""
     flow: str = "dis"

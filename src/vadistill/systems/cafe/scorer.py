@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
@@ -11,6 +9,7 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
+from vadistill import onnx_graphs
 from vadistill.errors import ConfigError
 from vadistill.objects.events import FlowPatches, Patches
 from vadistill.systems.cafe.losses import (
@@ -124,14 +123,8 @@ class OnnxRuntime:
     """ONNX Runtime on the CPU: batch norm folded into the convolutions, operators fused."""
 
     def __init__(self, model: bytes, batch: int = 128) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         self.model, self.batch = model, batch
-        self.session = onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"]
-        )
+        self.session = onnx_graphs.session(model)
         self.inputs = {i.name for i in self.session.get_inputs()}
 
     def __call__(self, patches: Patches, flow: FlowPatches | None) -> Float[np.ndarray, "n 3"]:
@@ -147,70 +140,18 @@ class OnnxRuntime:
 
 def to_onnx(scorer: EventScorer) -> bytes:
     """The scorer as an ONNX graph with a free batch size."""
-    buffer = io.BytesIO()
-    example = (
-        torch.zeros(2, 3, 32, 32, 3, dtype=torch.uint8),
-        torch.zeros(2, *NO_FLOW),
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            scorer.eval().cpu(),
-            example,
-            buffer,  # pyright: ignore[reportArgumentType]
-            input_names=["patches", "flow"],
-            output_names=["scores"],
-            dynamic_axes={name: {0: "n"} for name in ("patches", "flow", "scores")},
-            opset_version=17,
-            dynamo=False,
-        )
-    return buffer.getvalue()
+    examples = (torch.zeros(2, 3, 32, 32, 3, dtype=torch.uint8), torch.zeros(2, *NO_FLOW))
+    return onnx_graphs.export(scorer.cpu(), examples, ("patches", "flow"), ("scores",))
 
 
 def to_int8(model: bytes, patches: Patches, flow: FlowPatches | None) -> bytes:
     """An ONNX scorer with 8-bit convolutions, its ranges measured on training events."""
-    import tempfile
-    from pathlib import Path
-
-    import onnx
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quant_pre_process,
-        quantize_static,
-    )
-
     motion = _flow_or_zeros(patches, flow)
-    names = [i.name for i in onnx.load_from_string(model).graph.input]
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.starts = iter(range(0, len(patches), 64))
-
-        def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-            start = next(self.starts, None)
-            if start is None:
-                return None
-            rows = slice(start, start + 64)
-            feeds = {"patches": patches[rows], "flow": motion[rows]}
-            return {k: feeds[k] for k in names}
-
-    with tempfile.TemporaryDirectory() as folder:
-        plain, prepared, small = (Path(folder) / f"{n}.onnx" for n in ("plain", "prepared", "int8"))
-        plain.write_bytes(model)
-        quant_pre_process(plain, prepared)
-        quantize_static(
-            prepared,
-            small,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
-        return small.read_bytes()
+    feeds = (
+        {"patches": patches[start : start + 64], "flow": motion[start : start + 64]}
+        for start in range(0, len(patches), 64)
+    )
+    return onnx_graphs.to_int8(model, feeds)
 
 
 def pick_runtime(runtime: str, device: torch.device) -> Runtime:

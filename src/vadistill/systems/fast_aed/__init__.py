@@ -1,1 +1,6 @@
 """The fast frame-level student, distilled from object-centric teachers' anomaly maps."""
+
+from vadistill.systems.fast_aed.detector import FastAed
+from vadistill.systems.fast_aed.recipes import Config, avenue, lite, ped2, shanghaitech
+
+__all__ = ["Config", "FastAed", "avenue", "lite", "ped2", "shanghaitech"]

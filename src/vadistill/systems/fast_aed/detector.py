@@ -24,6 +24,7 @@ Departures from the paper and readings of what it leaves open:
 - Heads end in a leaky ReLU while they learn and in a ReLU when they score (``output``): with a
   plain ReLU some heads die, since the targets are nearly all 0.
 - Boxes are where the finest map, at its own resolution, exceeds a level that training frames set.
+- ``pasted``, ours: half of the windows that ``lite`` learns from get a pseudo-abnormal object.
 - Batch, learning rate and epochs of ``lite`` and ``quick`` are ours, for few frames on two cores.
 """
 
@@ -51,10 +52,13 @@ from vadistill.systems.fast_aed.maps import fitted_teacher, learn_maps
 from vadistill.systems.fast_aed.model import STEP, Student
 from vadistill.systems.fast_aed.recipes import Config, avenue, lite, network, ped2, shanghaitech
 from vadistill.systems.fast_aed.runtime import (
+    Graphs,
     OnnxRuntime,
     StudentRuntime,
     TorchRuntime,
     score_windows,
+    to_int8,
+    to_onnx,
 )
 from vadistill.systems.fast_aed.training import distil, train_autoencoder
 from vadistill.training import Device, pick_device
@@ -63,6 +67,10 @@ from vadistill.windows import Window, windows
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
     from vadistill.video import VideoSource
+
+
+RANGES = 64
+"""Training windows on which the ranges of 8-bit convolutions are measured."""
 
 
 class FastAed(Detector):
@@ -91,6 +99,7 @@ class FastAed(Detector):
         self.architecture = network(self.config)
         self._asked: Device = device
         self.device = pick_device(device)
+        self._int8: Graphs | None = None
 
     @property
     def reach(self) -> int:
@@ -130,9 +139,13 @@ class FastAed(Detector):
         if config.autoencoder_epochs:
             train_autoencoder(self.student, store, config, self.device, folder)
         distil(self.student, store, stores, config, self.device, folder)
+        rows = np.arange(len(store))
+        if self._runtime_name == "onnx-int8":
+            sample = rows[:: max(1, len(rows) // RANGES)]
+            batches = np.array_split(sample, max(1, len(sample) // 8))
+            self._int8 = to_int8(to_onnx(self.student), [store.windows(b) for b in batches])
         self._start_runtime()
         scores, peaks = [], []
-        rows = np.arange(len(store))
         with progress("calibration", len(rows)) as advance:
             for chunk in np.array_split(rows, max(1, len(rows) // 16)):
                 score, finest = score_windows(self.runtime, store.windows(chunk))
@@ -144,12 +157,17 @@ class FastAed(Detector):
 
     # -- scoring -------------------------------------------------------------------------------
 
+    @property
+    def _runtime_name(self) -> str:
+        if self.config.runtime != "auto":
+            return self.config.runtime
+        return "torch" if self.device.type == "cuda" else "onnx"
+
     def _start_runtime(self) -> None:
-        wanted = self.config.runtime
-        if wanted == "auto":
-            wanted = "torch" if self.device.type == "cuda" else "onnx"
-        kind = TorchRuntime if wanted == "torch" else OnnxRuntime
-        self.runtime = kind(self.student, self.device)
+        if self._runtime_name == "torch":
+            self.runtime = TorchRuntime(self.student, self.device)
+        else:
+            self.runtime = OnnxRuntime(self._int8 or to_onnx(self.student))
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()
@@ -195,7 +213,11 @@ class FastAed(Detector):
     # -- saving --------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return dict(self.student.state_dict()), {
+        tensors = {f"student/{k}": v for k, v in self.student.state_dict().items()}
+        if self._int8 is not None:
+            for name, graph in self._int8._asdict().items():
+                tensors[f"int8/{name}"] = torch.frombuffer(bytearray(graph), dtype=torch.uint8)
+        return tensors, {
             "config": asdict(self.config),
             "size": list(self.student.size),
             "box_level": self.boxes_at.level,
@@ -211,8 +233,12 @@ class FastAed(Detector):
         detector = cls(replace(Config(), **{**known, **lists}), device=device)  # pyright: ignore[reportArgumentType]
         height, width = facts["size"]
         detector.student = Student(detector.architecture, (height, width)).to(detector.device)
-        detector.student.load_state_dict(tensors)
+        own = {k.removeprefix("student/"): v for k, v in tensors.items() if "student/" in k}
+        detector.student.load_state_dict(own)
         detector.student.eval()
+        if "int8/stem" in tensors:
+            graphs = [tensors[f"int8/{name}"].numpy().tobytes() for name in Graphs._fields]
+            detector._int8 = Graphs(*graphs)
         detector.boxes_at = MapBoxes(facts["box_level"])
         detector.teacher_facts = facts["teachers"]
         detector._start_runtime()

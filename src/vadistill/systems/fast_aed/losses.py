@@ -99,9 +99,9 @@ def joint_adversarial_loss(discriminator: nn.Module, student: Maps) -> Loss:
     return (logits.logsumexp(1) - logits[:, 1:].logsumexp(1)).mean()
 
 
-def total_loss(kd: Loss, akd: Loss, *, alpha: float = 0.1) -> Loss:
-    """L_total, Eq. 7: L_KD + alpha L_AKD (Fig. 8 varies alpha)."""
-    return kd + alpha * akd
+def total_loss(kd: Loss, akd: Loss, *, lambda_kd: float = 1.0, alpha: float = 0.1) -> Loss:
+    """L_total, Eq. 7: L_KD + alpha L_AKD (Fig. 8 varies alpha, Table 5 leaves out either)."""
+    return lambda_kd * kd + alpha * akd
 
 
 def _verdict(discriminator: nn.Module, student: Maps) -> Float[Tensor, "n outputs"]:

@@ -9,7 +9,7 @@ from vadistill.systems.fast_aed.attention import Dense
 from vadistill.systems.fast_aed.model import ARCHITECTURES, Architecture
 from vadistill.training import Precision
 
-Runtime = Literal["auto", "torch", "onnx"]
+Runtime = Literal["auto", "torch", "onnx", "onnx-int8"]
 Named = Literal["reference", "paper", "lite"]
 
 
@@ -51,8 +51,12 @@ class Config:
     weight_decay: float = 1e-5
     decay_every: int = 10
     """Epochs after which the learning rate is halved."""
+    lambda_kd: float = 1.0
+    """Weight of plain distillation (Eq. 4); 0 leaves it out (Table 5)."""
     alpha: float = 0.1
     """Weight of the adversarial loss (Eq. 7, Fig. 8); 0 leaves it out."""
+    pasted: float = 0.5
+    """Share of training windows into which a pseudo-abnormal object is pasted; 0 in the paper."""
     joint_discriminator: bool = False
     """One discriminator for all teachers instead of one for each (Table 6)."""
     smoothing: str = "gaussian3"
@@ -60,7 +64,7 @@ class Config:
     box_level: float = 0.5
     """Boxes are where the map exceeds this quantile of the highest cells of training frames."""
     runtime: Runtime = "auto"
-    """How frames are scored; auto: onnx on CPUs, torch on GPUs."""
+    """How frames are scored; auto: onnx on CPUs, torch on GPUs; onnx-int8: 8-bit convolutions."""
     batch_frames: int = 8
     """Frames that are scored together; 1 for the lowest delay on live video."""
     seed: int = 0
@@ -115,6 +119,7 @@ def _paper(resolutions: tuple[int, ...], recipe: str, quick: bool) -> Config:
         epochs=35,
         batch=64,
         learning_rate=1e-4,
+        pasted=0.0,
     )
     if not quick:
         return config

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import warnings
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
+from vadistill import onnx_graphs
 from vadistill.systems.fast_aed.model import Student, frame_score, localisation
 
 
@@ -60,10 +60,15 @@ class Trunk(nn.Module):
 
 def score_windows(runtime: StudentRuntime, windows: UInt8[np.ndarray, "n c h w"]) -> Scored:
     """Scores of whole windows, c = 3 a frame: the stems of every frame, then the trunk."""
-    n, channels, height, width = windows.shape
-    images = windows.reshape(n, channels // 3, 3, height, width).transpose(0, 1, 3, 4, 2)
-    stems = runtime.stems(np.ascontiguousarray(images).reshape(-1, height, width, 3))
-    return runtime.trunk(stems.reshape(n, channels // 3, *stems.shape[1:]))
+    stems = runtime.stems(images_of(windows))
+    return runtime.trunk(stems.reshape(len(windows), -1, *stems.shape[1:]))
+
+
+def images_of(windows: UInt8[np.ndarray, "n c h w"]) -> UInt8[np.ndarray, "m h w 3"]:
+    """Every frame of some windows in turn, as decoders give them."""
+    height, width = windows.shape[2:]
+    images = windows.reshape(-1, 3, height, width).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(images)
 
 
 class TorchRuntime:
@@ -83,19 +88,44 @@ class TorchRuntime:
         return Scored(scores.float().cpu().numpy(), maps.float().cpu().numpy())
 
 
+class Graphs(NamedTuple):
+    """A student as two ONNX graphs."""
+
+    stem: bytes
+    trunk: bytes
+
+
+def to_onnx(student: Student) -> Graphs:
+    """The student as ONNX graphs with a free batch size; sizes of frames are fixed."""
+    student.eval().cpu()
+    images = torch.zeros(2, *student.size, 3, dtype=torch.uint8)
+    with torch.inference_mode():
+        stems = Stem(student)(images)
+    windows = torch.zeros(2, student.architecture.frames, *stems.shape[1:])
+    return Graphs(
+        onnx_graphs.export(Stem(student), [images], ["images"], ["stems"]),
+        onnx_graphs.export(Trunk(student), [windows], ["stems"], ["scores", "maps"]),
+    )
+
+
+def to_int8(graphs: Graphs, windows: Sequence[UInt8[np.ndarray, "n c h w"]]) -> Graphs:
+    """The graphs with 8-bit convolutions, their ranges measured on batches of windows."""
+    runtime = OnnxRuntime(graphs)
+    images = [images_of(batch) for batch in windows]
+    stems = [runtime.stems(batch) for batch in images]
+    frames = [w.shape[1] // 3 for w in windows]
+    stacked = [s.reshape(-1, t, *s.shape[1:]) for s, t in zip(stems, frames, strict=True)]
+    return Graphs(
+        onnx_graphs.to_int8(graphs.stem, [{"images": batch} for batch in images]),
+        onnx_graphs.to_int8(graphs.trunk, [{"stems": batch} for batch in stacked]),
+    )
+
+
 class OnnxRuntime:
     """ONNX Runtime on the CPU."""
 
-    def __init__(self, student: Student, device: torch.device) -> None:
-        student.eval().cpu()
-        height, width = student.size
-        images = torch.zeros(2, height, width, 3, dtype=torch.uint8)
-        with torch.inference_mode():
-            stems = Stem(student)(images)
-        frames = student.architecture.frames
-        windows = torch.zeros(2, frames, *stems.shape[1:])
-        self._stem = _session(Stem(student), images, "images", ["stems"])
-        self._trunk = _session(Trunk(student), windows, "stems", ["scores", "maps"])
+    def __init__(self, graphs: Graphs) -> None:
+        self._stem, self._trunk = map(onnx_graphs.session, graphs)
 
     def stems(self, images: UInt8[np.ndarray, "n h w 3"]) -> np.ndarray:
         return np.asarray(self._stem.run(None, {"images": images})[0])
@@ -103,26 +133,3 @@ class OnnxRuntime:
     def trunk(self, stems: Float32[np.ndarray, "n t *stem"]) -> Scored:
         scores, maps = self._trunk.run(None, {"stems": stems})
         return Scored(np.asarray(scores), np.asarray(maps))
-
-
-def _session(module: nn.Module, example: Tensor, given: str, results: list[str]):  # pyright: ignore[reportMissingParameterType]
-    import onnxruntime
-
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # Sizes are fixed on purpose: a student is made for one size of frames.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # pyright: ignore[reportPrivateImportUsage]
-        torch.onnx.export(
-            module.eval(),
-            (example,),
-            buffer,  # pyright: ignore[reportArgumentType]
-            input_names=[given],
-            output_names=results,
-            dynamic_axes={name: {0: "n"} for name in (given, *results)},
-            dynamo=False,
-        )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        buffer.getvalue(), options, providers=["CPUExecutionProvider"]
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,6 +24,7 @@ from vadistill.systems.fast_aed.losses import (
 )
 from vadistill.systems.fast_aed.maps import MapStore
 from vadistill.systems.fast_aed.model import Maps, Student, standardise
+from vadistill.systems.fast_aed.pseudo import paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config
 from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches
 
@@ -101,8 +103,13 @@ def distil(
             batches = epoch_batches(len(store), config.batch, seed=config.seed + 1, epoch=epoch)
             for index in batches:
                 rows = index.sort()[0].numpy()
-                windows = torch.from_numpy(store.windows(rows)).to(device)
-                targets = [[m.to(device) for m in teacher.maps(rows)] for teacher in teachers]
+                pixels, maps = store.windows(rows), [teacher.maps(rows) for teacher in teachers]
+                if config.pasted:
+                    rng = np.random.default_rng([config.seed, step])
+                    boxes = paste_objects(pixels, config.pasted, rng)
+                    maps = [pasted_targets(m, boxes, student.size) for m in maps]
+                windows = torch.from_numpy(pixels).to(device)
+                targets = [[m.to(device) for m in own] for own in maps]
                 losses = distillation_step(
                     student, judges, optimizer, windows, targets, config, device
                 )
@@ -151,7 +158,7 @@ def distillation_step(
         else:
             each = zip(judges, own, strict=True)
             adversarial = torch.stack([adversarial_loss([d], s) for d, s in each]).sum()
-    total = total_loss(kd, adversarial, alpha=config.alpha)
+    total = total_loss(kd, adversarial, lambda_kd=config.lambda_kd, alpha=config.alpha)
     optimizer.zero_grad(set_to_none=True)
     total.backward()
     optimizer.step()

@@ -26,7 +26,7 @@ class Config(ObjectCentricConfig):
     lambda_irregularity: float = 1.0
     lambda_middle: float = 1.0
     lambda_distillation: float = 0.5
-    epochs: int = 8
+    epochs: int = 3
     batch: int = 32
     """Objects a step; each gives a clip to every task."""
     learning_rate: float = 1e-3

@@ -1,0 +1,265 @@
+"""How fast fast_aed's students are, and where their time goes.
+
+    python benchmarks/fast_aed_speed.py --video VIDEO [--out results.json] [--device cpu|cuda]
+
+Prints and records, all from one run on one machine, synchronised and after a warm-up: parameters
+and multiply-accumulates of ``reference``, ``paper`` and ``lite``; of each runtime the latency of a
+frame (its stem, then the trunk of its window) and frames a second in batches; frames a second from
+decoding to scores on VIDEO at 640x360 and 360x240; and the share of each kind of operator.  Random
+weights take the same time as trained ones.  Ratios are to ``reference`` in plain PyTorch, or to
+``reference`` from decoding to scores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from vadistill.evaluation.results import Record, run_facts, write_records
+from vadistill.objects.map_boxes import MapBoxes
+from vadistill.scores import Calibration
+from vadistill.systems.fast_aed import Config, FastAed
+from vadistill.systems.fast_aed.frames import Size, resized
+from vadistill.systems.fast_aed.macs import macs_per_frame, macs_per_window
+from vadistill.systems.fast_aed.model import Student, count_parameters, frame_score
+from vadistill.systems.fast_aed.recipes import network
+from vadistill.systems.fast_aed.runtime import (
+    OnnxRuntime,
+    TorchRuntime,
+    images_of,
+    score_windows,
+    to_int8,
+    to_onnx,
+)
+from vadistill.video import open_video
+from vadistill.video.writer import VideoWriter
+
+STUDENTS = ("reference", "paper", "lite")
+SIZES: tuple[Size, ...] = ((360, 640), (240, 360))
+PUBLISHED = {"parameters": 4_997_846, "gmac": 7.05}
+"""Of the public configuration at 9x640x360."""
+
+Run = Callable[[int], object]
+"""Scores so many frames, synchronised."""
+
+
+def seconds(run: Callable[[], object], at_least: float = 2.0) -> float:
+    """Median wall seconds of ``run`` after a warm-up: 3 times or more, ``at_least`` seconds."""
+    run()
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < at_least:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def untrained(name: str, size: Size) -> Student:
+    torch.manual_seed(0)
+    architecture = network(Config(architecture=name))  # pyright: ignore[reportArgumentType]
+    return Student(architecture, size).eval()
+
+
+def onnx_run(runtime: OnnxRuntime, windows: np.ndarray) -> Run:
+    """Each frame's stem once, then the trunk of as many windows."""
+    images = images_of(windows[:, 3:6])
+    stems = runtime.stems(images)
+    stacked = np.stack([stems] * (windows.shape[1] // 3), axis=1)
+
+    def run(count: int) -> None:
+        runtime.stems(images[:count])
+        runtime.trunk(stacked[:count])
+
+    return run
+
+
+def torch_run(
+    student: Student, windows: torch.Tensor, *, compiled: bool = False, graph: bool = False
+) -> Run:
+    """The same in PyTorch, in the type of the student's weights, on its device."""
+    frames = student.architecture.frames
+    stem, trunk = student.stem, lambda stems: frame_score(student.trunk([stems] * frames))
+    if compiled:
+        stem, trunk = torch.compile(stem), torch.compile(trunk)
+    images = windows[:, 3:6].contiguous()
+    cuda = images.is_cuda
+
+    @torch.inference_mode()
+    def run(count: int) -> None:
+        trunk(stem(images[:count]))
+        if cuda:
+            torch.cuda.synchronize()
+
+    if not graph:
+        return run
+    captured = torch.cuda.CUDAGraph()
+    with torch.inference_mode():
+        for _ in range(3):
+            trunk(stem(images))
+        torch.cuda.synchronize()
+        with torch.cuda.graph(captured):
+            trunk(stem(images))
+
+    def replay(count: int) -> None:
+        captured.replay()
+        torch.cuda.synchronize()
+
+    return replay
+
+
+def cpu_runs(student: Student, windows: np.ndarray) -> Iterator[tuple[str, Run, float | None]]:
+    """Each runtime by name, with its highest difference to PyTorch's scores."""
+    device = torch.device("cpu")
+    exact = score_windows(TorchRuntime(student, device), windows[:4]).scores
+    given = torch.from_numpy(windows)
+    yield "torch eager", torch_run(student, given), None
+    yield "torch compiled", torch_run(student, given, compiled=True), None
+    graphs = to_onnx(student)
+    for name, made in (("onnx fp32", graphs), ("onnx int8", to_int8(graphs, [windows[:4]]))):
+        runtime = OnnxRuntime(made)
+        scores = score_windows(runtime, windows[:4]).scores
+        yield name, onnx_run(runtime, windows), float(np.abs(scores - exact).max())
+
+
+def cuda_runs(student: Student, windows: np.ndarray) -> Iterator[tuple[str, Run, float | None]]:
+    """On a GPU: fp32 (TF32 off) and half precision, eager, compiled and as a CUDA graph."""
+    student = student.cuda().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    given = torch.from_numpy(windows).cuda()
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)):
+        cast = student.to(dtype)
+        yield f"torch eager {name}", torch_run(cast, given), None
+        yield f"torch compiled {name}", torch_run(cast, given, compiled=True), None
+        yield f"torch CUDA graph {name}", torch_run(cast, given, graph=True), None
+
+
+def operator_shares(student: Student, windows: np.ndarray) -> list[tuple[str, float]]:
+    """The share of time of each kind of operator in PyTorch on the CPU, the largest first."""
+    run = torch_run(student, torch.from_numpy(windows))
+    run(len(windows))
+    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        run(len(windows))
+    times = {e.key: e.self_cpu_time_total for e in recorded.key_averages()}
+    total = sum(times.values())
+    return sorted(((key, t / total) for key, t in times.items()), key=lambda kt: -kt[1])
+
+
+def detector_for(student: Student, name: str, runtime: str, seen: np.ndarray) -> FastAed:
+    """The student as a detector, with ranges and levels as if it had been fitted."""
+    config = replace(Config(architecture=name, runtime=runtime))  # pyright: ignore[reportArgumentType]
+    detector = FastAed(config, device="cpu")
+    graphs = to_onnx(student)
+    detector.student, detector.boxes_at = student, MapBoxes(0.5)
+    detector.calibration = Calibration.fit([0.0, 1.0])
+    detector.runtime = OnnxRuntime(to_int8(graphs, [seen]) if runtime == "onnx-int8" else graphs)
+    return detector
+
+
+def resized_video(source: Path, size: Size, frames: int, folder: Path) -> Path:
+    """The first frames of a video, repeated as needed, at a size as H.264."""
+    path = folder / f"{size[1]}x{size[0]}.mp4"
+    with VideoWriter(path, width=size[1], height=size[0], fps=25) as writer:
+        written = 0
+        while written < frames:
+            for frame in islice(open_video(source), frames - written):
+                writer.write(resized(frame.image, size))
+                written += 1
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--video", type=Path, required=True, help="any video file or frame folder")
+    parser.add_argument("--frames", type=int, default=300, help="of the decode-to-score runs")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    command = f"python benchmarks/fast_aed_speed.py --video VIDEO --device {arguments.device}"
+    records: list[Record] = []
+    firsts: dict[str, float] = {}
+
+    def record(
+        variant: str, metric: str, value: float, note: str = "", *, paper: float | None = None
+    ) -> None:
+        first = firsts.setdefault(metric, value)
+        compared = metric in ("latency_ms", "fps")
+        ratio = f"{value / first:.2f} x reference" if compared else None
+        print(f"{metric:>14} {value:12.3f}  {variant}  {note}  {ratio or ''}", flush=True)
+        records.append(
+            Record(
+                system="fast_aed",
+                variant=variant,
+                dataset="",
+                metric=metric,
+                protocol="",
+                value=value,
+                low=None,
+                high=None,
+                paper=paper,
+                seeds=(),
+                seconds=0.0,
+                note=note,
+                ratio_to=ratio,
+                **run_facts(device=arguments.device, command=command),
+            )
+        )
+
+    rng = np.random.default_rng(0)
+    for name in STUDENTS:
+        student = untrained(name, SIZES[0])
+        known = PUBLISHED if name == "reference" else {}
+        record(name, "parameters", count_parameters(student), paper=known.get("parameters"))
+        gmac = macs_per_window(student) / 1e9
+        record(f"{name}, a window alone", "gmac", gmac, "640x360", paper=known.get("gmac"))
+        record(f"{name}, in a stream", "gmac", macs_per_frame(student) / 1e9, "640x360")
+    for name in STUDENTS:
+        student = untrained(name, SIZES[0])
+        windows = rng.integers(0, 256, (arguments.batch, 9, *SIZES[0]), np.uint8)
+        runs = cpu_runs if arguments.device == "cpu" else cuda_runs
+        for runtime, run, difference in runs(student, windows):
+            note = "640x360"
+            if difference is not None:
+                note += f", scores differ from PyTorch's by {difference:.1e} at most"
+            single = seconds(lambda run=run: run(1))
+            record(f"{name}, {runtime}, batch 1", "latency_ms", 1e3 * single, note)
+            batched = seconds(lambda run=run: run(arguments.batch)) / arguments.batch
+            record(f"{name}, {runtime}, batch {arguments.batch}", "fps", 1 / batched, note)
+    if arguments.device == "cpu":
+        for name in ("reference", "lite"):
+            windows = rng.integers(0, 256, (8, 9, *SIZES[0]), np.uint8)
+            for key, share in operator_shares(untrained(name, SIZES[0]), windows)[:6]:
+                record(f"{name}: {key}", "share_of_time", share, "torch eager, batch 8")
+        firsts.pop("fps")
+        with tempfile.TemporaryDirectory() as folder:
+            for size in SIZES:
+                video = resized_video(arguments.video, size, arguments.frames, Path(folder))
+                for name, runtime in (
+                    ("reference", "onnx"),
+                    ("lite", "onnx"),
+                    ("lite", "onnx-int8"),
+                ):
+                    seen = rng.integers(0, 256, (4, 9, *size), np.uint8)
+                    detector = detector_for(untrained(name, size), name, runtime, seen)
+                    frames = arguments.frames if name == "lite" else arguments.frames // 5
+                    for _ in islice(detector.stream(open_video(video)), 32):
+                        pass
+                    start = time.perf_counter()
+                    done = sum(1 for _ in islice(detector.stream(open_video(video)), frames))
+                    fps = done / (time.perf_counter() - start)
+                    record(f"{name}, {runtime}", "fps", fps, f"decode to score {size[1]}x{size[0]}")
+    if arguments.out:
+        write_records(arguments.out, records)
+
+
+if __name__ == "__main__":
+    main()

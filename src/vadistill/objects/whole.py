@@ -1,0 +1,111 @@
+"""Objects that the picture's edge cuts to slivers are left out.
+
+Of somebody who is about to leave the picture only a strip shows, a few pixels wide.  Stretched to
+a square it looks like nothing that was learned, and optical flow is unreliable there: on UCSD Ped2
+such strips had the highest scores of normal frames, whatever the system.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from vadistill.errors import ConfigError
+from vadistill.objects.base import Boxes, Localiser
+from vadistill.windows import Triplet, windows
+
+if TYPE_CHECKING:
+    from vadistill.datasets import Dataset
+    from vadistill.video import VideoInfo
+
+EDGE = 1.0
+"""Pixels from the picture's edge within which a box is cut by it."""
+
+FRAMES = 600
+"""Training frames that show what whole objects look like: the first ones of every clip."""
+
+
+@dataclass(frozen=True)
+class WholeSettings:
+    """Settings of ``Whole``."""
+
+    share: float = 0.75
+    """Share of a typical object that must show at the picture's edge, in [0, 1]; 0 keeps all."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ConfigError(f"share {self.share:g}", expected="0 to 1", fix="use 0.75")
+
+
+class Whole(Localiser):
+    """A localiser's boxes but for those at the picture's edge that are too thin to be whole.
+
+    What is typical is the median over training boxes inside the picture.  At the left or right edge
+    a box is dropped if both its width and its width by height are less than ``share`` of what is
+    typical, at the top or bottom likewise by its height.  So somebody far away, small but whole,
+    passes, and so does a car of which half shows.  Without a training box inside the picture all
+    pass.
+    """
+
+    Settings = WholeSettings
+
+    def __init__(self, inner: Localiser, settings: WholeSettings | None = None) -> None:
+        self.inner, self.settings = inner, settings or WholeSettings()
+        self._typical = np.full(3, np.nan)
+        """Typical width and height in pixels and width by height; NaN where none is known."""
+
+    def fit(self, train: Dataset) -> None:
+        self.inner.fit(train)
+        seen = [np.zeros((0, 3))]
+        for clip in train:
+            source = clip.open()
+            self.inner.start(source.info)
+            per_clip = -(-FRAMES // len(train))
+            for window in islice(windows(source, before=1, after=1), per_clip):
+                triplet = Triplet.of(window)
+                boxes = self.inner.boxes(triplet)
+                sides, ends = touching(boxes, *triplet.current.image.shape[:2])
+                seen.append(shapes(boxes[~(sides | ends)]))
+        known = np.concatenate(seen)
+        self._typical = np.median(known, axis=0) if len(known) else np.full(3, np.nan)
+
+    def start(self, info: VideoInfo) -> None:
+        self.inner.start(info)
+
+    def boxes(self, window: Triplet) -> Boxes:
+        boxes = self.inner.boxes(window)
+        sides, ends = touching(boxes, *window.current.image.shape[:2])
+        share = self.settings.share
+        with np.errstate(invalid="ignore"):  # NaN compares as False
+            width, height, ratio = (shapes(boxes) / self._typical).T
+        thin = sides & (width < share) & (ratio < share)
+        flat = ends & (height < share) & (1 / ratio < share)
+        return boxes[~(thin | flat)]
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "whole", **asdict(self.settings), "inner": self.inner.describe()}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"typical": self._typical, **self.inner.arrays()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        self._typical = arrays["typical"]
+        self.inner.restore({k: v for k, v in arrays.items() if k != "typical"})
+
+
+def touching(
+    boxes: Boxes, height: int, width: int
+) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+    """Which boxes reach the left or right edge of the picture, and which the top or bottom."""
+    x1, y1, x2, y2 = boxes.T
+    return (x1 <= EDGE) | (x2 >= width - EDGE), (y1 <= EDGE) | (y2 >= height - EDGE)
+
+
+def shapes(boxes: Boxes) -> Float[np.ndarray, "n 3"]:
+    """Width, height and width by height of each box."""
+    sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
+    return np.column_stack([sides, sides[:, 0] / sides[:, 1]])
