@@ -53,7 +53,8 @@ def has_fast_bf16(device: torch.device) -> bool:
     """Whether bf16 matrix products have their own hardware (AMX, AVX-512 BF16; any recent GPU)."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+    kinds = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, kind, lambda: False)() for kind in kinds)
 
 
 def pick_precision(device: torch.device, precision: Precision) -> Precision:
