@@ -156,7 +156,7 @@ class DownsamplingBlock(nn.Sequential):
 
 def standardise(frames: Num[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Pixel values in [0, 255] as the network sees them: (x - 127) / 128."""
-    return (frames - 127.0) / 128.0
+    return (frames - 127.0).div_(128.0)  # in place: frames are large, and this is their copy
 
 
 class Student(nn.Module):
