@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from vadistill.systems.fast_aed.detector import FastAed
 from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.frames import fit_size, learn_windows
 from vadistill.systems.fast_aed.model import Student
+from vadistill.systems.fast_aed.pseudo import paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config, network
 from vadistill.systems.fast_aed.runtime import (
     OnnxRuntime,
@@ -103,6 +105,55 @@ class TestStores:
         ):
             with pytest.raises(ConfigError, match=message):
                 maps.fitted_teacher(name, train, tmp_path, localiser="background", device="cpu")
+
+
+class TestPastedObjects:
+    @pytest.fixture
+    def windows(self) -> np.ndarray:
+        return np.random.default_rng(0).integers(0, 256, (6, 9, 60, 80), np.uint8)
+
+    def test_the_middle_frame_changes_in_its_box_alone(self, windows: np.ndarray):
+        before = windows.copy()
+        boxes = paste_objects(windows, 1.0, np.random.default_rng(1))
+        assert len(boxes) == len(windows)
+        for was, now, box in zip(before, windows, boxes, strict=True):
+            assert box is not None
+            x1, y1, x2, y2 = box
+            changed = (was[3:6] != now[3:6]).any(0)
+            assert changed[y1:y2, x1:x2].mean() > 0.3
+            changed[y1:y2, x1:x2] = False
+            assert not changed.any()
+
+    def test_the_object_moves(self, windows: np.ndarray):
+        before = windows.copy()
+        paste_objects(windows, 1.0, np.random.default_rng(2))
+        ways = []
+        for was, now in zip(before, windows, strict=True):
+            places = [np.argwhere(was[c] != now[c]) for c in (0, 3, 6)]
+            if all(map(len, places)):
+                centres = [p.mean(0) for p in places]
+                ways += [np.linalg.norm(b - a) for a, b in itertools.pairwise(centres)]
+        assert len(ways) > 4 and np.median(ways) > 0.5
+
+    def test_about_the_share_gets_one_and_draws_repeat(self, windows: np.ndarray):
+        many = np.repeat(windows, 20, axis=0)
+        again = many.copy()
+        boxes = paste_objects(many, 0.5, np.random.default_rng(3))
+        assert 0.35 < np.mean([box is not None for box in boxes]) < 0.65
+        assert paste_objects(again, 0.5, np.random.default_rng(3)) == boxes
+        np.testing.assert_array_equal(again, many)
+        untouched = [row for row, box in enumerate(boxes) if box is None]
+        np.testing.assert_array_equal(many[untouched], np.repeat(windows, 20, axis=0)[untouched])
+
+    def test_targets_are_one_where_the_box_is(self):
+        given = [torch.full((2, 1, 1), 0.2), torch.full((2, 4, 4), 0.2)]
+        whole, grid = pasted_targets(given, [None, (10, 0, 41, 15)], (60, 80))
+        assert whole[:, 0, 0].tolist() == pytest.approx([0.2, 1.0])
+        assert (grid[0] == 0.2).all()
+        expected = torch.full((4, 4), 0.2)
+        expected[0, 0:3] = 1.0  # cells are 20 wide and 15 high
+        assert grid[1].equal(expected)
+        assert (given[1] == 0.2).all(), "the teacher's maps stay as they are"
 
 
 GOLDEN = (0.59695, 0.25872)
