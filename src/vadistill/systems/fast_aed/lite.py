@@ -1,14 +1,18 @@
 """Building blocks of ``lite``, our student for CPUs.
 
-Its stem sees one frame, so that a frame's features are computed once and shared by the three
-windows that contain it; a pointwise convolution over the stems of a window fuses time.  Depthwise
-separable convolutions, batch norm and ReLU alone: all of it folds into 8-bit convolutions.
+Frames meet in the first convolution, where the way that something moves between them is still seen
+to the pixel; depthwise separable convolutions follow.  Batch norm and ReLU alone are between them:
+all of it folds into 8-bit convolutions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def convolution(
@@ -47,26 +51,42 @@ class Inverted(nn.Module):
         return x + self.layers(x)
 
 
-class LiteStem(nn.Sequential):
-    """One frame to stride 8: conv 7x7 stride 4, then separable convolutions."""
+class SharedConvolution(nn.Module):
+    """A convolution of stacked frames, of which each frame's share is computed once.
 
-    def __init__(self, channels: tuple[int, int]) -> None:
-        first, second = channels
-        super().__init__(
-            *convolution(3, first, 7, 4),
-            Separable(first, second, 2),
-            Separable(second, second),
-        )
+    A convolution of a window is the sum of convolutions of its frames, each with the weights of its
+    place.  ``share`` gives a frame's for every place, ``join`` adds up those of a window, ``whole``
+    is both at once for a window on its own.
+    """
+
+    def __init__(self, frames: int, outputs: int) -> None:
+        super().__init__()
+        self.frames, self.outputs = frames, outputs
+        self.conv = nn.Conv2d(3 * frames, outputs, 7, 4, 3, bias=False)
+
+    def share(self, frame: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n _ y x"]:
+        by_place = self.conv.weight.unflatten(1, (self.frames, 3)).transpose(0, 1).flatten(0, 1)
+        return F.conv2d(frame, by_place, stride=self.conv.stride, padding=self.conv.padding)  # pyright: ignore[reportArgumentType]
+
+    def join(self, shares: Sequence[Float[Tensor, "n _ y x"]]) -> Float[Tensor, "n c y x"]:
+        width = self.outputs
+        own = [share[:, i * width : (i + 1) * width] for i, share in enumerate(shares)]
+        return torch.stack(own).sum(0)
+
+    def whole(self, window: Float[Tensor, "n _ h w"]) -> Float[Tensor, "n c y x"]:
+        return self.conv(window)
 
 
 class LiteTrunk(nn.Sequential):
-    """The stems of a window, concatenated: fused in time, then ``blocks`` blocks at stride 16."""
+    """From the first convolution, at stride 4, to stride 16, then ``blocks`` blocks there."""
 
-    def __init__(self, inputs: int, outputs: int, blocks: int) -> None:
-        fused = outputs // 2
+    def __init__(self, channels: tuple[int, int, int], blocks: int) -> None:
+        first, second, third = channels
         super().__init__(
-            *convolution(inputs, fused),
-            Separable(fused, fused),
-            Separable(fused, outputs, 2),
-            *(Inverted(outputs) for _ in range(blocks)),
+            nn.BatchNorm2d(first),
+            nn.ReLU(),
+            Separable(first, second, 2),
+            Separable(second, second),
+            Separable(second, third, 2),
+            *(Inverted(third) for _ in range(blocks)),
         )

@@ -41,7 +41,7 @@ from vadistill.systems.fast_aed.heads import (
     Upsampling,
     upsampling_steps,
 )
-from vadistill.systems.fast_aed.lite import LiteStem, LiteTrunk
+from vadistill.systems.fast_aed.lite import LiteTrunk, SharedConvolution
 
 STEP = 3
 """Frames between neighbours of a window (t in the paper)."""
@@ -98,7 +98,7 @@ class Architecture:
             raise ConfigError(
                 f"channels={self.channels} for a lite student",
                 expected="three widths: at stride 4, 8 and 16",
-                fix="set channels=(24, 48, 128)",
+                fix="set channels=(32, 64, 128)",
             )
         counts = {name: getattr(self, name) for name in ("blocks", "heads", "branches")}
         sides = [side for size in self.sizes for side in size]
@@ -131,8 +131,8 @@ class Architecture:
 ARCHITECTURES: dict[str, Architecture] = {
     "reference": Architecture(shared_kv=True, frame_head="linear"),  # the public configuration
     "paper": Architecture(first_stride=2),  # the text: stride 2 in every layer
-    "lite": Architecture(  # ours: 0.34 GMAC a frame at 640x360
-        "lite", channels=(24, 48, 128), first_stride=4, blocks=3, head_channels=32
+    "lite": Architecture(  # ours: under 0.5 GMAC a frame at 640x360
+        "lite", channels=(32, 64, 128), first_stride=4, blocks=3, head_channels=32
     ),
 }
 
@@ -154,6 +154,19 @@ class DownsamplingBlock(nn.Sequential):
         super().__init__(*layers)
 
 
+class Stacking(nn.Module):
+    """Frames meet as they are: nothing but their values can be shared between windows."""
+
+    def share(self, frame: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        return frame
+
+    def join(self, shares: Sequence[Float[Tensor, "n 3 h w"]]) -> Float[Tensor, "n _ h w"]:
+        return torch.cat(list(shares), 1)
+
+    def whole(self, window: Float[Tensor, "n _ h w"]) -> Float[Tensor, "n _ h w"]:
+        return window
+
+
 def standardise(frames: Num[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Pixel values in [0, 255] as the network sees them: (x - 127) / 128."""
     return (frames - 127.0).div_(128.0)  # in place: frames are large, and this is their copy
@@ -170,13 +183,11 @@ class Student(nn.Module):
         self.architecture, self.size = architecture, size
         a = architecture
         if a.encoder == "lite":
-            self.frame_layers: nn.Module = LiteStem((a.channels[0], a.channels[1]))
-            self.window_layers: nn.Module = LiteTrunk(
-                a.frames * a.channels[1], a.channels[2], a.blocks
-            )
+            first, second, third = a.channels
+            self.meeting: Stacking | SharedConvolution = SharedConvolution(a.frames, first)
+            self.window_layers: nn.Module = LiteTrunk((first, second, third), a.blocks)
         else:
-            # Frames meet in the first convolution: nothing but their values can be shared.
-            self.frame_layers = nn.Identity()
+            self.meeting = Stacking()
             self.window_layers = nn.Sequential(
                 DownsamplingBlock(3 * a.frames, a.stages),
                 *(
@@ -228,18 +239,11 @@ class Student(nn.Module):
 
     def stem(self, frames: Num[Tensor, "n 3 h w"]) -> Float[Tensor, "n _ _ _"]:
         """What depends on one frame alone, to be shared between the windows that contain it."""
-        if tuple(frames.shape[-2:]) != self.size:
-            raise ConfigError(
-                f"frames of {frames.shape[-1]}x{frames.shape[-2]} pixels",
-                expected=f"the student's {self.size[1]}x{self.size[0]}",
-                fix="resize the frames",
-            )
-        dtype = next(self.parameters()).dtype  # of the weights: bytes come as bytes
-        return self.frame_layers(standardise(frames.to(dtype)))
+        return self.meeting.share(self._standardised(frames))
 
     def trunk(self, stems: Sequence[Float[Tensor, "n _ _ _"]]) -> Maps:
         """The maps from the stems of frames t-3, t, t+3: as calling it on the window."""
-        return self.heads(self.window_layers(torch.cat(list(stems), 1)))
+        return self.heads(self.window_layers(self.meeting.join(stems)))
 
     def features(self, windows: Num[Tensor, "n _ h w"]) -> Float[Tensor, "n c y x"]:
         """E of Eq. 2: the encoder's feature map P."""
@@ -250,8 +254,17 @@ class Student(nn.Module):
                 expected=f"{3 * frames}, RGB of {frames} frames",
                 fix="stack the frames of architecture.offsets, in this order",
             )
-        stems = self.stem(windows.unflatten(1, (frames, 3)).flatten(0, 1))
-        return self.window_layers(stems.unflatten(0, (-1, frames)).flatten(1, 2))
+        return self.window_layers(self.meeting.whole(self._standardised(windows)))
+
+    def _standardised(self, pixels: Num[Tensor, "n _ h w"]) -> Float[Tensor, "n _ h w"]:
+        if tuple(pixels.shape[-2:]) != self.size:
+            raise ConfigError(
+                f"frames of {pixels.shape[-1]}x{pixels.shape[-2]} pixels",
+                expected=f"the student's {self.size[1]}x{self.size[0]}",
+                fix="resize the frames",
+            )
+        dtype = next(self.parameters()).dtype  # of the weights: bytes come as bytes
+        return standardise(pixels.to(dtype))
 
     def heads(self, features: Float[Tensor, "n c y x"]) -> Maps:
         """The maps of a feature map; with several branches, their element-wise maximum."""

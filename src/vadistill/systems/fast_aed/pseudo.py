@@ -1,10 +1,10 @@
-"""Pseudo-abnormal objects in the student's training windows (ours, not the paper's).
+"""Pseudo-abnormal training windows for the student (ours, not the paper's).
 
-On normal video the teachers' maps are low nearly everywhere: a student that sees nothing else is
-free to answer anything where something abnormal happens.  So some windows get an object that does
-not belong there, moving: a piece of another window, faster than it was, larger, stretched or
-recoloured.  Its box is 1 in every teacher's map, which is what teachers are trained to say of
-pseudo-abnormal objects.
+On normal video the teachers' maps say little more than where somebody is: a student that sees
+nothing else is free to answer anything where something abnormal happens.  So it also sees what T1
+is trained to call abnormal, with 1 in every teacher's map there.  In hurried windows, frames are
+further apart and all that moves is too fast.  Others get an object that does not belong there: a
+moving piece of another window, larger, stretched or recoloured.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Bool, UInt8
 
 from vadistill.systems.fast_aed.model import Maps
 
@@ -27,6 +28,12 @@ SOFT = 0.15
 """Width of an object's soft rim, in its radii."""
 
 Box = tuple[int, int, int, int]
+
+
+def hurried_targets(targets: Maps, hurried: Bool[np.ndarray, " n"]) -> Maps:
+    """A teacher's maps with 1 wherever it has an object at all, in the hurried windows."""
+    which = torch.from_numpy(hurried)[:, None, None]
+    return [torch.where(which, (m > 0).to(m.dtype), m) for m in targets]
 
 
 def paste_objects(

@@ -46,16 +46,20 @@ class Config:
     epochs: int = 30
     """Epochs of distillation (Eq. 7)."""
     batch: int = 16
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Adam's; 1e-4 in the paper."""
     weight_decay: float = 1e-5
-    decay_every: int = 10
-    """Epochs after which the learning rate is halved."""
+    decay_every: int = 0
+    """Epochs after which the learning rate is halved, 10 for the paper's; 0: it falls to zero along
+    a cosine."""
     lambda_kd: float = 1.0
     """Weight of plain distillation (Eq. 4); 0 leaves it out (Table 5)."""
     alpha: float = 0.1
     """Weight of the adversarial loss (Eq. 7, Fig. 8); 0 leaves it out."""
-    pasted: float = 0.5
+    hurried: float = 0.33
+    """Share of training windows in which everything is too fast (pseudo-abnormal); 0 in the paper.
+    """
+    pasted: float = 0.33
     """Share of training windows into which a pseudo-abnormal object is pasted; 0 in the paper."""
     joint_discriminator: bool = False
     """One discriminator for all teachers instead of one for each (Table 6)."""
@@ -119,6 +123,8 @@ def _paper(resolutions: tuple[int, ...], recipe: str, quick: bool) -> Config:
         epochs=35,
         batch=64,
         learning_rate=1e-4,
+        decay_every=10,
+        hurried=0.0,
         pasted=0.0,
     )
     if not quick:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from vadistill.systems.fast_aed.losses import (
 )
 from vadistill.systems.fast_aed.maps import MapStore
 from vadistill.systems.fast_aed.model import Maps, Student, standardise
-from vadistill.systems.fast_aed.pseudo import paste_objects, pasted_targets
+from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config
 from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches
 
@@ -98,16 +99,17 @@ def distil(
         advance(position["epoch"])
         for epoch in range(position["epoch"], config.epochs):
             trained.train()
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * 0.5 ** (epoch // config.decay_every)
             batches = epoch_batches(len(store), config.batch, seed=config.seed + 1, epoch=epoch)
             for index in batches:
                 rows = index.sort()[0].numpy()
-                pixels, maps = store.windows(rows), [teacher.maps(rows) for teacher in teachers]
-                if config.pasted:
-                    rng = np.random.default_rng([config.seed, step])
-                    boxes = paste_objects(pixels, config.pasted, rng)
-                    maps = [pasted_targets(m, boxes, student.size) for m in maps]
+                for group in optimizer.param_groups:
+                    group["lr"] = _rate(config, epoch, step / (config.epochs * len(batches)))
+                rng = np.random.default_rng([config.seed, step])
+                hurried = rng.random(len(rows)) < config.hurried
+                pixels = store.windows(rows, hurried)
+                boxes = paste_objects(pixels, config.pasted, rng)
+                maps = [hurried_targets(teacher.maps(rows), hurried) for teacher in teachers]
+                maps = [pasted_targets(m, boxes, student.size) for m in maps]
                 windows = torch.from_numpy(pixels).to(device)
                 targets = [[m.to(device) for m in own] for own in maps]
                 losses = distillation_step(
@@ -119,6 +121,13 @@ def distil(
                 advance(1 / len(batches), note=f"epoch {epoch + 1}/{config.epochs}")
             checkpoint.save(epoch=epoch + 1, step=step)
     student.eval()
+
+
+def _rate(config: Config, epoch: int, share: float) -> float:
+    """The learning rate after ``share`` of the steps."""
+    if config.decay_every:
+        return config.learning_rate * 0.5 ** (epoch // config.decay_every)
+    return config.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
 
 def distillation_step(
