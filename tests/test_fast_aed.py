@@ -18,7 +18,7 @@ from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed import maps, training
 from vadistill.systems.fast_aed.detector import FastAed
 from vadistill.systems.fast_aed.discriminator import Discriminator
-from vadistill.systems.fast_aed.frames import fit_size, learn_windows
+from vadistill.systems.fast_aed.frames import HURRY, fit_size, learn_windows
 from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config, network
@@ -74,7 +74,7 @@ class TestStores:
                 other = index + offset if 0 <= index + offset < 20 else index
                 same = everything.windows(np.array([20 * clip + other]))[0].reshape(3, 3, *size)
                 np.testing.assert_array_equal(own[place], same[1])
-                faster = index + 2 * offset if 0 <= index + 2 * offset < 20 else index
+                faster = index + HURRY * offset if 0 <= index + HURRY * offset < 20 else index
                 shown = faster if index % 2 else other
                 place_of_it = everything.windows(np.array([20 * clip + shown]))[0]
                 np.testing.assert_array_equal(

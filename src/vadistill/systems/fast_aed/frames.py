@@ -37,8 +37,8 @@ def resized(image: UInt8[np.ndarray, "_ _ 3"], size: Size) -> UInt8[np.ndarray, 
     return np.asarray(cv2.resize(image, size[::-1], interpolation=how), np.uint8)
 
 
-HURRY = 2
-"""How much faster everything moves in a hurried window."""
+HURRY = 3
+"""How much faster everything moves in a hurried window: T1's gap for pseudo-abnormal motion."""
 
 
 class WindowStore:
