@@ -31,7 +31,7 @@ from vadistill.scores import Calibration
 from vadistill.systems.fast_aed import Config, FastAed
 from vadistill.systems.fast_aed.frames import Size, resized
 from vadistill.systems.fast_aed.macs import macs_per_frame, macs_per_window
-from vadistill.systems.fast_aed.model import Student, count_parameters, frame_score
+from vadistill.systems.fast_aed.model import Student, at_place, count_parameters, frame_score
 from vadistill.systems.fast_aed.recipes import network
 from vadistill.systems.fast_aed.runtime import (
     OnnxRuntime,
@@ -74,7 +74,8 @@ def onnx_run(runtime: OnnxRuntime, windows: np.ndarray) -> Run:
     """Each frame's stem once, then the trunk of as many windows."""
     images = images_of(windows[:, 3:6])
     stems = runtime.stems(images)
-    stacked = np.stack([stems] * (windows.shape[1] // 3), axis=1)
+    places = range(windows.shape[1] // 3)
+    stacked = np.stack([at_place(stems, place) for place in places], axis=1)
 
     def run(count: int) -> None:
         runtime.stems(images[:count])
@@ -88,7 +89,13 @@ def torch_run(
 ) -> Run:
     """The same in PyTorch, in the type of the student's weights, on its device."""
     frames = student.architecture.frames
-    stem, trunk = student.stem, lambda stems: frame_score(student.trunk([stems] * frames))
+
+    def stem(images: torch.Tensor) -> torch.Tensor:
+        return student.stem(images)
+
+    def trunk(stems: torch.Tensor) -> torch.Tensor:
+        return frame_score(student.trunk([at_place(stems, place) for place in range(frames)]))
+
     if compiled:
         stem, trunk = torch.compile(stem), torch.compile(trunk)
     images = windows[:, 3:6].contiguous()
@@ -256,7 +263,7 @@ def main() -> None:
                     start = time.perf_counter()
                     done = sum(1 for _ in islice(detector.stream(open_video(video)), frames))
                     fps = done / (time.perf_counter() - start)
-                    record(f"{name}, {runtime}", "fps", fps, f"decode to score {size[1]}x{size[0]}")
+                    record(f"{name}, {runtime}, decode to score {size[1]}x{size[0]}", "fps", fps)
     if arguments.out:
         write_records(arguments.out, records)
 

@@ -49,7 +49,7 @@ from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed.frames import HURRY, Size, fit_size, learn_windows, resized
 from vadistill.systems.fast_aed.maps import fitted_teacher, learn_maps
-from vadistill.systems.fast_aed.model import STEP, Student
+from vadistill.systems.fast_aed.model import STEP, Student, at_place
 from vadistill.systems.fast_aed.recipes import Config, avenue, lite, network, ped2, shanghaitech
 from vadistill.systems.fast_aed.runtime import (
     Graphs,
@@ -193,7 +193,9 @@ class FastAed(Detector):
             images = np.stack([resized(frames[i].image, size) for i in new])
             stems.update(zip(new, self.runtime.stems(images), strict=True))
         places = [[w.at(o, "current").index for o in offsets] for w in waiting]
-        stacked = np.stack([np.stack([stems[i] for i in row]) for row in places])
+        stacked = np.stack(
+            [np.concatenate([at_place(stems[i][None], k) for k, i in enumerate(r)]) for r in places]
+        )
         scores, maps = self.runtime.trunk(stacked)
         for window, score, finest in zip(waiting, scores, maps, strict=True):
             yield self._frame_score(window, float(score), finest)

@@ -55,7 +55,7 @@ class SharedConvolution(nn.Module):
     """A convolution of stacked frames, of which each frame's share is computed once.
 
     A convolution of a window is the sum of convolutions of its frames, each with the weights of its
-    place.  ``share`` gives a frame's for every place, ``join`` adds up those of a window, ``whole``
+    place.  ``share`` gives a frame's for every place, ``join`` adds up one of each place, ``whole``
     is both at once for a window on its own.
     """
 
@@ -64,14 +64,13 @@ class SharedConvolution(nn.Module):
         self.frames, self.outputs = frames, outputs
         self.conv = nn.Conv2d(3 * frames, outputs, 7, 4, 3, bias=False)
 
-    def share(self, frame: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n _ y x"]:
+    def share(self, frame: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n places c y x"]:
         by_place = self.conv.weight.unflatten(1, (self.frames, 3)).transpose(0, 1).flatten(0, 1)
-        return F.conv2d(frame, by_place, stride=self.conv.stride, padding=self.conv.padding)  # pyright: ignore[reportArgumentType]
+        shares = F.conv2d(frame, by_place, None, self.conv.stride, self.conv.padding)  # pyright: ignore
+        return shares.unflatten(1, (self.frames, self.outputs))
 
-    def join(self, shares: Sequence[Float[Tensor, "n _ y x"]]) -> Float[Tensor, "n c y x"]:
-        width = self.outputs
-        own = [share[:, i * width : (i + 1) * width] for i, share in enumerate(shares)]
-        return torch.stack(own).sum(0)
+    def join(self, shares: Sequence[Float[Tensor, "n c y x"]]) -> Float[Tensor, "n c y x"]:
+        return torch.stack(list(shares)).sum(0)
 
     def whole(self, window: Float[Tensor, "n _ h w"]) -> Float[Tensor, "n c y x"]:
         return self.conv(window)

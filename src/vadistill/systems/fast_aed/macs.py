@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from vadistill.systems.fast_aed.model import Student
+from vadistill.systems.fast_aed.model import Student, at_place
 
 
 def count_macs(function: Callable[..., object], *inputs: object) -> int:
@@ -30,7 +30,8 @@ def macs_per_frame(student: Student) -> int:
     network = _weightless(student)
     frame = torch.zeros(1, 3, *student.size, device="meta")
     with torch.no_grad():
-        stems = [network.stem(frame)] * student.architecture.frames
+        stem = network.stem(frame)
+        stems = [at_place(stem, place) for place in range(student.architecture.frames)]
     return count_macs(network.stem, frame) + count_macs(network.trunk, stems)
 
 

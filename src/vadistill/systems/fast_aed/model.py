@@ -25,8 +25,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor, nn
@@ -157,8 +158,8 @@ class DownsamplingBlock(nn.Sequential):
 class Stacking(nn.Module):
     """Frames meet as they are: nothing but their values can be shared between windows."""
 
-    def share(self, frame: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        return frame
+    def share(self, frame: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 3 h w"]:
+        return frame.unsqueeze(1)
 
     def join(self, shares: Sequence[Float[Tensor, "n 3 h w"]]) -> Float[Tensor, "n _ h w"]:
         return torch.cat(list(shares), 1)
@@ -237,12 +238,16 @@ class Student(nn.Module):
         """
         return self.heads(self.features(windows))
 
-    def stem(self, frames: Num[Tensor, "n 3 h w"]) -> Float[Tensor, "n _ _ _"]:
-        """What depends on one frame alone, to be shared between the windows that contain it."""
+    def stem(self, frames: Num[Tensor, "n 3 h w"]) -> Float[Tensor, "n _ _ _ _"]:
+        """What depends on one frame alone, to be shared between the windows that contain it.
+
+        The second axis is the frame's place in a window, of length 1 if that makes no difference:
+        see ``at_place``.
+        """
         return self.meeting.share(self._standardised(frames))
 
     def trunk(self, stems: Sequence[Float[Tensor, "n _ _ _"]]) -> Maps:
-        """The maps from the stems of frames t-3, t, t+3: as calling it on the window."""
+        """The maps from the stems of frames t-3, t, t+3, each for its place."""
         return self.heads(self.window_layers(self.meeting.join(stems)))
 
     def features(self, windows: Num[Tensor, "n _ h w"]) -> Float[Tensor, "n c y x"]:
@@ -283,6 +288,14 @@ class Student(nn.Module):
     def decoder(self) -> Decoder:
         """A new decoder for the auto-encoder phase of this student."""
         return Decoder(self.architecture.stages, self.size)
+
+
+Stems = TypeVar("Stems", Tensor, np.ndarray)
+
+
+def at_place(stems: Stems, place: int) -> Stems:
+    """The stems (n, places, c, y, x) of some frames for a place in their windows."""
+    return stems[:, min(place, stems.shape[1] - 1)]
 
 
 def frame_score(maps: Maps) -> Float[Tensor, " n"]:

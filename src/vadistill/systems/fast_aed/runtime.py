@@ -11,7 +11,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from vadistill import onnx_graphs
-from vadistill.systems.fast_aed.model import Student, frame_score, localisation
+from vadistill.systems.fast_aed.model import Student, at_place, frame_score, localisation
 
 
 class Scored(NamedTuple):
@@ -27,11 +27,11 @@ class StudentRuntime(Protocol):
     """Stems once a frame, then the trunk on those of each window."""
 
     def stems(self, images: UInt8[np.ndarray, "n h w 3"]) -> np.ndarray:
-        """What depends on one frame alone, a row a frame."""
+        """What depends on one frame alone, a row a frame: see ``Student.stem``."""
         ...
 
     def trunk(self, stems: Float32[np.ndarray, "n t *stem"]) -> Scored:
-        """Scores of windows from the stems of their frames."""
+        """Scores of windows from the stems of their frames, each for its place."""
         ...
 
 
@@ -60,8 +60,14 @@ class Trunk(nn.Module):
 
 def score_windows(runtime: StudentRuntime, windows: UInt8[np.ndarray, "n c h w"]) -> Scored:
     """Scores of whole windows, c = 3 a frame: the stems of every frame, then the trunk."""
+    return runtime.trunk(window_stems(runtime, windows))
+
+
+def window_stems(runtime: StudentRuntime, windows: UInt8[np.ndarray, "n c h w"]) -> np.ndarray:
+    """The stems of each window's frames (n, t, ...), each for its place."""
     stems = runtime.stems(images_of(windows))
-    return runtime.trunk(stems.reshape(len(windows), -1, *stems.shape[1:]))
+    stems = stems.reshape(len(windows), -1, *stems.shape[1:])
+    return np.stack([at_place(stems[:, k], k) for k in range(stems.shape[1])], axis=1)
 
 
 def images_of(windows: UInt8[np.ndarray, "n c h w"]) -> UInt8[np.ndarray, "m h w 3"]:
@@ -101,7 +107,7 @@ def to_onnx(student: Student) -> Graphs:
     images = torch.zeros(2, *student.size, 3, dtype=torch.uint8)
     with torch.inference_mode():
         stems = Stem(student)(images)
-    windows = torch.zeros(2, student.architecture.frames, *stems.shape[1:])
+    windows = torch.zeros(2, student.architecture.frames, *stems.shape[2:])
     return Graphs(
         onnx_graphs.export(Stem(student), [images], ["images"], ["stems"]),
         onnx_graphs.export(Trunk(student), [windows], ["stems"], ["scores", "maps"]),
@@ -111,13 +117,11 @@ def to_onnx(student: Student) -> Graphs:
 def to_int8(graphs: Graphs, windows: Sequence[UInt8[np.ndarray, "n c h w"]]) -> Graphs:
     """The graphs with 8-bit convolutions, their ranges measured on batches of windows."""
     runtime = OnnxRuntime(graphs)
-    images = [images_of(batch) for batch in windows]
-    stems = [runtime.stems(batch) for batch in images]
-    frames = [w.shape[1] // 3 for w in windows]
-    stacked = [s.reshape(-1, t, *s.shape[1:]) for s, t in zip(stems, frames, strict=True)]
     return Graphs(
-        onnx_graphs.to_int8(graphs.stem, [{"images": batch} for batch in images]),
-        onnx_graphs.to_int8(graphs.trunk, [{"stems": batch} for batch in stacked]),
+        onnx_graphs.to_int8(graphs.stem, [{"images": images_of(batch)} for batch in windows]),
+        onnx_graphs.to_int8(
+            graphs.trunk, [{"stems": window_stems(runtime, batch)} for batch in windows]
+        ),
     )
 
 
