@@ -37,6 +37,7 @@ SMALL = Config(
     epochs=2,
     batch=8,
     batch_frames=4,
+    alpha=0.1,
     precision="fp32",
 )
 

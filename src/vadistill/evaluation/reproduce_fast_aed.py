@@ -22,6 +22,7 @@ from vadistill.evaluation.reproducing import (
 )
 from vadistill.evaluation.results import Record
 from vadistill.systems import aed, fast_aed, motion, ssmtl
+from vadistill.systems.fast_aed.recipes import ALPHA
 
 Networks = Literal["compact", "paper"]
 
@@ -99,6 +100,7 @@ def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
     Rows that only CvT blocks have are left out for ``lite``.  Table 3's map of full resolution is
     left out: maps have the size that a recipe says, whatever the video's.
     """
+    base = replace(base, alpha=ALPHA)
     rows: dict[str, tuple[str, fast_aed.Config]] = {}
 
     def add(name: str, source: str, *teachers: str, **changes: Any) -> None:

@@ -24,6 +24,8 @@ Departures from the paper and readings of what it leaves open:
 - Heads end in a leaky ReLU while they learn and in a ReLU when they score (``output``): with a
   plain ReLU some heads die, since the targets are nearly all 0.
 - Boxes are where the finest map, at its own resolution, exceeds a level that training frames set.
+- ``lite`` has no adversarial loss by default: on UCSD Ped2 it taught the student to keep one corner
+  cell of the finest map high, for the discriminator alone.
 - ``hurried`` and ``pasted``, ours: ``lite`` learns from pseudo-abnormal windows, too (pseudo.py).
 - Batch, learning rate and epochs of ``lite`` and ``quick`` are ours, for few frames on two cores.
 """
