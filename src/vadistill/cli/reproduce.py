@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from vadistill.cli.terminal import Device, console, parse
+from vadistill.errors import ConfigError
+
+TEACHER = "resnet34.safetensors"
 
 EXAMPLES = """
 vadistill reproduce cafe --data UCSDped2/ --quick
@@ -27,7 +30,7 @@ def run(argv: list[str]) -> None:
         out: Annotated[Path, arg(metavar="FOLDER")] = Path("runs/reproduce"),
         quick: bool = False,
         networks: tuple[Literal["compact", "paper"], ...] = ("compact",),
-        teacher: str = "resnet34.safetensors",
+        teacher: str = TEACHER,
         localisers: tuple[str, ...] = ("background",),
         seeds: tuple[int, ...] = (0,),
         only: tuple[str, ...] = (),
@@ -67,6 +70,12 @@ def run(argv: list[str]) -> None:
         }
         if system == "cafe":
             records = reproduce_cafe.reproduce(data, teacher=teacher, **asked)
+        elif teacher != TEACHER:
+            raise ConfigError(
+                f"--teacher {teacher} for {system}",
+                expected="it with cafe alone",
+                fix="leave it out: both teachers are fitted",
+            )
         else:
             records = reproduce_fast_aed.reproduce(data, **asked)
         told = console()

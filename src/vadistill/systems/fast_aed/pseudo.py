@@ -44,6 +44,8 @@ def paste_objects(
     Boxes (x1, y1, x2, y2) are where the object is in the middle frame.  The object comes from where
     another window moves the most; c is 3 a frame.
     """
+    if not share:
+        return [None] * len(windows)
     boxes: list[Box | None] = []
     donors = windows.copy()
     for row, window in enumerate(windows):
