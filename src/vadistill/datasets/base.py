@@ -28,8 +28,8 @@ class Clip:
     """One video of a data set.  Labels are absent (None) for training clips and unlabelled ones."""
 
     name: str
-    source: Path | UInt8[np.ndarray, "t h w 3"]
-    """A video file, a folder of frames, or pixels."""
+    source: Path | UInt8[np.ndarray, "t h w 3"] | VideoSource
+    """A video file, a folder of frames, pixels, or what there is without them (FeatureSource)."""
     frame_labels: UInt8[np.ndarray, " t"] | None = None
     """1 for an abnormal frame, 0 for a normal one; as long as the video."""
     mask: Callable[[int], Bool[np.ndarray, "h w"]] | None = None
@@ -42,6 +42,8 @@ class Clip:
 
     def open(self) -> VideoSource:
         """A fresh stream of the clip's frames; raises VideoError.  Its info carries ``name``."""
+        if isinstance(self.source, VideoSource):
+            return self.source
         return open_video(self.source, name=self.name, fps=self.fps)
 
 

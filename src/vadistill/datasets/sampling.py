@@ -11,8 +11,10 @@ import numpy as np
 from jaxtyping import Int
 
 from vadistill.datasets.base import Clip, Dataset
+from vadistill.errors import DataError
+from vadistill.features.source import FeatureSource
 from vadistill.files import content_hash
-from vadistill.video import count_frames
+from vadistill.video import VideoSource, count_frames
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,12 @@ def identity(clip: Clip) -> str:
     if isinstance(clip.source, np.ndarray):
         pixels = clip.source
         return f"{clip.name} {pixels.shape} {pixels.dtype} {content_hash(pixels.tobytes())}"
+    if isinstance(clip.source, FeatureSource):
+        return f"{clip.name} {clip.source.identity}"
+    if isinstance(clip.source, VideoSource):
+        raise DataError(
+            f"clip {clip.name} is a stream", expected="a file, frames or pixels", fix="record it"
+        )
     files = sorted(clip.source.iterdir()) if clip.source.is_dir() else [clip.source]
     stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     return f"{clip.name} {stats}"

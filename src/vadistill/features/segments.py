@@ -1,0 +1,47 @@
+"""A video of any length as 32 segments, and segment scores back to frames (Sultani et al. 2018)."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from vadistill.features.source import CLIP
+
+SEGMENTS = 32
+"""Segments that the weakly supervised literature reduces every video to."""
+
+
+def edges(clips: int, segments: int = SEGMENTS) -> Int[np.ndarray, " _"]:
+    """``linspace(0, clips, segments + 1)`` cut to integers: segment i is clips e[i] to e[i+1] - 1.
+
+    With fewer clips than segments some are empty.
+    """
+    return np.linspace(0, clips, segments + 1).astype(np.int64)
+
+
+def segment_means(
+    clips: Float[np.ndarray, "n d"], segments: int = SEGMENTS
+) -> Float32[np.ndarray, "{segments} d"]:
+    """The mean feature of each segment's clips; of an empty segment, the clip at its edge."""
+    edge = edges(len(clips), segments)
+    first = np.minimum(edge[:-1], len(clips) - 1)
+    last = np.maximum(edge[1:], first + 1)
+    return np.stack(
+        [clips[a:b].mean(0, dtype=np.float64) for a, b in zip(first, last, strict=True)]
+    ).astype(np.float32)
+
+
+def segment_of_clips(clips: int, segments: int = SEGMENTS) -> Int[np.ndarray, " {clips}"]:
+    """The one segment that each clip lies in."""
+    return np.searchsorted(edges(clips, segments), np.arange(clips), side="right") - 1
+
+
+def clips_to_frames(
+    scores: Float[np.ndarray, " n"], frames: int, clip: int = CLIP
+) -> Float[np.ndarray, " {frames}"]:
+    """Each clip's score on all its frames; what is left behind the last whole clip gets its score.
+
+    Exact for any length: a video of n clips has n * clip to (n + 1) * clip - 1 frames, and any
+    other number is met by cutting or by repeating the last score.
+    """
+    return scores[np.minimum(np.arange(frames) // clip, len(scores) - 1)]
