@@ -458,7 +458,8 @@ class TestFolder:
     @pytest.mark.parametrize(
         ("rows", "expected"),
         [
-            (("file,fight", "tuesday.mp4,1"), "begins with 'file,fight'"),
+            (("video,fight", "tuesday.mp4,1"), "begins with 'video,fight'"),
+            (("file,fight", "tuesday.mp4,2"), "begins with 'file,fight'"),
             (("file,start,end", "tuesday.mp4,3,12"), "reach 12 frames but the video has 10"),
             (("file,start,end", "tuesday.mp4,4,4"), "line 2: interval 4 to 4"),
             (("file,start,end", "tuesday.mp4,00:01,00:02"), "'00:01' is no frame number"),

@@ -35,6 +35,7 @@ DETECTORS: dict[str, str] = {
     "aed": "vadistill.systems.aed.detector:Aed",
     "ssmtl": "vadistill.systems.ssmtl.detector:Ssmtl",
     "fast_aed": "vadistill.systems.fast_aed.detector:FastAed",
+    "dakd": "vadistill.systems.dakd.detector:Dakd",
 }
 """Name of each system and where its class is; imported on first use, so that help stays fast."""
 
@@ -150,6 +151,20 @@ class Detector(ABC):
                 expected=f"normal and abnormal videos with video-level labels for {self.name}",
                 fix="add a labels.csv (file,label)",
             )
+        if self.supervision == "weak":
+            unknown = [clip.name for clip in train if clip.video_label is None]
+            found = {clip.video_label for clip in train}
+            if unknown or found != {0, 1}:
+                kinds = "abnormal" if found == {1} else "normal"
+                raise DataError(
+                    f"{len(unknown)} of {len(train)} training videos of {train.name} have no video"
+                    f" label, such as {unknown[0]}"
+                    if unknown
+                    else f"all {len(train)} training videos of {train.name} are {kinds}",
+                    expected=f"a video label for each, and both normal and abnormal ones,"
+                    f" which {self.name} tells apart",
+                    fix="label them 0 (normal) or 1 (abnormal), and add videos of the other kind",
+                )
 
     def require_fitted(self) -> Calibration:
         """The calibration of a fitted detector; raises NotFittedError."""

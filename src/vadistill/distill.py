@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ class FrozenTeacher(nn.Module):
         """A teacher does not train: its mode stays eval, whatever its parent does."""
         return super().train(False)
 
-    def forward(self, *args: object, **kwargs: object) -> list[Tensor]:
+    def forward(self, *args: object, **kwargs: object) -> Any:
         with torch.no_grad():
             return self.network(*args, **kwargs)
 

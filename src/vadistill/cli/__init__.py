@@ -18,8 +18,9 @@ from vadistill.files import DISK_ERRORS
 
 VERBS: dict[str, str] = {
     "demo": "render a simulated walkway, learn it, score it, write a report",
-    "data": "check a data set, or render the simulated one",
+    "data": "check a data set, or make a simulated one",
     "pretrain": "train a teacher on labelled images",
+    "extract": "turn videos into clip features, kept on disk",
     "fit": "learn what is normal from videos",
     "score": "score videos; write tables, a report, annotated video",
     "evaluate": "measure fitted models on a labelled test set",
@@ -29,7 +30,7 @@ VERBS: dict[str, str] = {
 }
 """Name and one line of each verb; its module in this package has the same name and a ``run``."""
 
-RESUMABLE = frozenset({"demo", "pretrain", "fit", "reproduce"})
+RESUMABLE = frozenset({"demo", "pretrain", "extract", "fit", "reproduce"})
 
 EXAMPLES = """\
 examples:

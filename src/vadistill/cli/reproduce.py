@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,8 @@ from vadistill.cli.terminal import Device, console, parse
 from vadistill.errors import ConfigError
 
 TEACHER = "resnet34.safetensors"
+NETWORKS = ("compact",)
+LOCALISERS = ("background",)
 
 EXAMPLES = """
 vadistill reproduce cafe --data UCSDped2/ --quick
@@ -19,19 +22,21 @@ vadistill reproduce cafe --data UCSDped2/ --seeds 0 1 2 --out runs/ped2
 vadistill reproduce cafe --data UCSDped2/ --networks paper --teacher resnet34.safetensors --quick
 vadistill reproduce cafe --data avenue/ --only cafe without-consistency
 vadistill reproduce fast_aed --data UCSDped2/ --only student without-adversarial
+vadistill reproduce dakd --data pets2009_i3d/ --seeds 0 1 2 3 4
 """
 
 
 def run(argv: list[str]) -> None:
     def reproduce(
-        system: Annotated[Positional[Literal["cafe", "fast_aed"]], arg(metavar="PAPER")],
+        system: Annotated[Positional[Literal["cafe", "fast_aed", "dakd"]], arg(metavar="PAPER")],
         *,
         data: Annotated[Path, arg(metavar="PATH")],
         out: Annotated[Path, arg(metavar="FOLDER")] = Path("runs/reproduce"),
         quick: bool = False,
-        networks: tuple[Literal["compact", "paper"], ...] = ("compact",),
+        networks: tuple[Literal["compact", "paper"], ...] = NETWORKS,
         teacher: str = TEACHER,
-        localisers: tuple[str, ...] = ("background",),
+        localisers: tuple[str, ...] = LOCALISERS,
+        backbones: tuple[str, ...] = (),
         seeds: tuple[int, ...] = (0,),
         only: tuple[str, ...] = (),
         protocols: tuple[str, ...] = (),
@@ -42,42 +47,53 @@ def run(argv: list[str]) -> None:
         Finished rows are kept in the output folder: an interrupted run goes on with the next one.
 
         Args:
-            system: Whose tables: cafe or fast_aed.
+            system: Whose tables: cafe, fast_aed or dakd.
             data: A data set with labelled test videos.
             out: Folder for models, results.json and work files.
-            quick: Fewer frames and epochs for the paper's networks.
-            networks: Those sized for CPUs, or the paper's, or both.
+            quick: Fewer frames and epochs for the paper's networks; for dakd a tenth of the epochs.
+            networks: Those sized for CPUs, or the paper's, or both (cafe, fast_aed).
             teacher: CAFE's, for the paper's networks: imagenet, or a file of 'vadistill pretrain'.
-            localisers: Where boxes come from, such as background or boxes:FILE; each gets all rows.
+            localisers: Where boxes come from, such as background or boxes:FILE; each gets all rows
+                (cafe, fast_aed).
+            backbones: The teacher's (dakd), default those whose features the data set has.
             seeds: One run each.
             only: Rows to run, such as student or without-consistency; default all.
             protocols: Figures to compute, such as micro/average10; default the usual ones.
             device: auto takes the GPU where there is one.
         """
-        from vadistill.evaluation import reproduce_cafe, reproduce_fast_aed
+        from vadistill.evaluation import reproduce_cafe, reproduce_dakd, reproduce_fast_aed
         from vadistill.evaluation.tables import rich_table
 
         asked: dict[str, Any] = {
             "quick": quick,
             "out": out,
-            "networks": networks,
-            "localisers": localisers,
             "seeds": seeds,
             "only": only,
             "protocols": protocols,
             "command": shlex.join(["vadistill", "reproduce", *argv]),
             "device": device,
         }
-        if system == "cafe":
-            records = reproduce_cafe.reproduce(data, teacher=teacher, **asked)
-        elif teacher != TEACHER:
-            raise ConfigError(
-                f"--teacher {teacher} for {system}",
-                expected="it with cafe alone",
-                fix="leave it out: both teachers are fitted",
-            )
-        else:
-            records = reproduce_fast_aed.reproduce(data, **asked)
+        own: dict[str, tuple[Any, Any, Sequence[str]]] = {
+            "networks": (networks, NETWORKS, ("cafe", "fast_aed")),
+            "localisers": (localisers, LOCALISERS, ("cafe", "fast_aed")),
+            "teacher": (teacher, TEACHER, ("cafe",)),
+            "backbones": (backbones, (), ("dakd",)),
+        }
+        for name, (given, default, systems) in own.items():
+            if system in systems:
+                asked[name] = given
+            elif given != default:
+                raise ConfigError(
+                    f"--{name} for {system}",
+                    expected=f"it with {' or '.join(systems)}",
+                    fix="leave it out",
+                )
+        papers = {
+            "cafe": reproduce_cafe.reproduce,
+            "fast_aed": reproduce_fast_aed.reproduce,
+            "dakd": reproduce_dakd.reproduce,
+        }
+        records = papers[system](data, **asked)
         told = console()
         told.print(rich_table(records))
         told.print(f"wrote {out / 'results.json'}")

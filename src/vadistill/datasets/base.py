@@ -39,6 +39,8 @@ class Clip:
     tracks: tuple[Track, ...] = ()
     fps: float | None = None
     """Frames per second for sources that do not tell (frame folders)."""
+    classes: tuple[str, ...] = ()
+    """Kinds of anomaly in it, where the data set names them: for AUC by class."""
 
     def open(self) -> VideoSource:
         """A fresh stream of the clip's frames; raises VideoError.  Its info carries ``name``."""
@@ -78,5 +80,5 @@ class Splits:
     train: Dataset
     test: Dataset
     kind: str
-    """Which reader recognised it: folder, ucsd, avenue, shanghaitech or walkway."""
+    """Which reader recognised it: a name in ``DATASETS``, such as folder or ucf_crime."""
     problems: tuple[str, ...] = field(default_factory=tuple)

@@ -14,11 +14,15 @@ from vadistill.datasets.base import Clip, Dataset
 from vadistill.datasets.recognise import open_dataset
 from vadistill.datasets.sources import pictures
 from vadistill.errors import VadistillError
+from vadistill.features.source import FeatureSource
 from vadistill.progress import progress
 from vadistill.video import VideoSource
 
 COLUMNS = ("split", "clip", "frames", "size", "fps", "abnormal", "masks")
-"""Headings of ``CheckReport.rows``."""
+"""Headings of ``CheckReport.rows`` for videos."""
+
+FEATURE_COLUMNS = ("split", "clip", "clips", "features", "fps", "abnormal", "classes")
+"""Headings of ``CheckReport.rows`` where some clip is features."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,22 @@ class ClipReport:
     """Number of frames labelled abnormal."""
     video_label: int | None = None
     masks: bool = False
+    classes: tuple[str, ...] = ()
+    feature_clips: int | None = None
+    """Rows of its features."""
+    features: str = ""
+    """Backbones and their widths, such as ``i3d 1024``."""
 
     @property
     def size(self) -> str:
         return f"{self.width}x{self.height}" if self.width else "?"
+
+    def feature_row(self) -> tuple[str, ...]:
+        """Its line of the table, as FEATURE_COLUMNS has it."""
+        split, name, _, size, fps, abnormal, _ = self.row()
+        clips = "?" if self.feature_clips is None else str(self.feature_clips)
+        classes = ", ".join(self.classes) or "-"
+        return split, name, clips, self.features or size, fps, abnormal, classes
 
     def row(self) -> tuple[str, ...]:
         """Its line of the table, as COLUMNS has it."""
@@ -71,15 +87,26 @@ class CheckReport:
     def sound(self) -> bool:
         return not self.problems
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Headings of ``rows``."""
+        return FEATURE_COLUMNS if any(clip.features for clip in self.clips) else COLUMNS
+
     def rows(self) -> list[tuple[str, ...]]:
-        """One row a clip, with the headings COLUMNS."""
-        return [clip.row() for clip in self.clips]
+        """One row a clip, with the headings ``columns``."""
+        if self.columns == COLUMNS:
+            return [clip.row() for clip in self.clips]
+        return [clip.feature_row() for clip in self.clips]
 
     def lines(self) -> list[str]:
         """The summary: what it is, one line a split, then one line a problem."""
         lines = [f"{self.path}: {self.name}, read as {self.kind}, {self.supervision} supervision"]
         lines += [self._split_line(split) for split in ("train", "test")]
         looked = "every frame decoded" if self.full else "the first frame of each clip decoded"
+        if self.columns == FEATURE_COLUMNS:
+            looked = "every feature read"
+            if any(not clip.features for clip in self.clips):
+                looked += f", of videos {'every' if self.full else 'the first'} frame decoded"
         if self.sound:
             return [*lines, f"nothing wrong ({looked})"]
         return [*lines, f"{_count(len(self.problems), 'problem')} ({looked}):", *self.problems]
@@ -93,6 +120,10 @@ class CheckReport:
         parts = [_count(len(clips), "clip"), _count(frames, "frame")]
         if unknown:
             parts[-1] += f" (unknown for {_count(unknown, 'clip')})"
+        rows = [clip.feature_clips for clip in clips if clip.feature_clips is not None]
+        if rows:
+            parts += [_count(sum(rows), "feature row")]
+            parts += [_several(clip.features for clip in clips if clip.features)]
         parts += [_several(clip.size for clip in clips if clip.width)]
         parts += [_several(f"{clip.fps:g} fps" for clip in clips if clip.fps)]
         labelled = [clip for clip in clips if clip.abnormal is not None]
@@ -113,8 +144,9 @@ class CheckReport:
 def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckReport:
     """Look at a data set; ``full`` decodes every frame and mask, else the first frame of each clip.
 
-    What is wrong is reported, not raised: clips that cannot be decoded, mixed frame sizes, labels
-    or masks that do not fit.  Raises DataError only where there is no data set at all.
+    Features are read whole either way.  What is wrong is reported, not raised: clips that cannot be
+    decoded, mixed frame sizes, features that are not finite, labels or masks that do not fit.
+    Raises DataError only where there is no data set at all.
     """
     splits = open_dataset(path, kind, tolerant=True)
     problems = list(splits.problems)
@@ -162,7 +194,11 @@ def _check_clip(clip: Clip, dataset: Dataset, problems: list[str], *, full: bool
         "abnormal": None if labels is None else int(labels.sum()),
         "video_label": clip.video_label,
         "masks": clip.mask is not None,
+        "classes": clip.classes,
     }
+    if isinstance(clip.source, FeatureSource):
+        known["frames"] = clip.source.info.frames
+        return _check_features(clip.source, known, problems)
     found = _picture_sizes(clip)
     try:
         source = clip.open()
@@ -180,6 +216,22 @@ def _check_clip(clip: Clip, dataset: Dataset, problems: list[str], *, full: bool
     found += _mask_problems(clip, info.width, info.height, full=full)
     problems += [f"{dataset.split} clip {clip.name}: {problem}" for problem in found]
     return ClipReport(**known, frames=frames, width=info.width, height=info.height, fps=info.fps)
+
+
+def _check_features(
+    source: FeatureSource, known: dict[str, Any], problems: list[str]
+) -> ClipReport:
+    """Reads every row of every backbone."""
+    widths = []
+    for backbone in sorted(source.arrays):
+        try:
+            widths.append(f"{backbone} {source.features(backbone).shape[1]}")
+        except VadistillError as error:
+            widths.append(f"{backbone} ?")
+            problems.append(f"{known['split']} clip {known['name']}: {error.got}")
+    return ClipReport(
+        **known, fps=source.info.fps, feature_clips=source.clips, features=", ".join(widths)
+    )
 
 
 def _decode(source: VideoSource, found: list[str], *, full: bool) -> int | None:

@@ -5,7 +5,11 @@
     any .csv in there, ``file,start,end``        abnormal intervals of test videos, in frames from
                                                  0, end exclusive; or ``file,start_time,end_time``
     test_masks/<clip name>/                      one mask picture per frame
-    labels.csv, ``file,label``                   video labels, 0 or 1: weak supervision
+    labels.csv, ``file,label[,source]``          video labels, 0 or 1: weak supervision
+
+Weak labels with a ``source``, what a clip was cut from, and no test/: three sources in ten are the
+test split, drawn the same way each time, so that no source lies in both.  A labels.csv may call its
+second column otherwise, such as ``file,fight,source``, if that holds 0 and 1 alone.
 
 Once there are labels for the test split, a test clip without any is all normal.  Without test/,
 the clips that an interval file names are the test split.  Clips may lie one folder deeper; then
@@ -28,6 +32,7 @@ from vadistill.datasets.labels import (
     labels_from_times,
     read_label_file,
 )
+from vadistill.datasets.sampling import held_out_groups
 from vadistill.datasets.sources import (
     entries,
     folders,
@@ -80,6 +85,10 @@ def open_folder(path: Path) -> Splits:
     else:
         test_clips = labels.plain(test)
     weak = any(source in labels.video for source in train.values())
+    if weak and not test_folder and not test_clips:
+        held_out = labels.held_out(train)
+        test_clips = labels.plain({n: s for n, s in train.items() if n in held_out})
+        train = {name: source for name, source in train.items() if name not in held_out}
     supervision = "weak" if weak else "one-class"
     for name, source in train.items():
         if weak and source not in labels.video:
@@ -132,6 +141,8 @@ class _Labels:
     problems: list[str]
     intervals: dict[Path, list[tuple[float, float]]] = field(default_factory=dict)
     video: dict[Path, int] = field(default_factory=dict)
+    origin: dict[Path, str] = field(default_factory=dict)
+    """What a clip with a video label was cut from, where that is told."""
     masks: dict[Path, PictureMasks] = field(default_factory=dict)
     mentioned: set[Path] = field(default_factory=set)
     """Clips that a file of intervals or a mask folder is about."""
@@ -159,10 +170,7 @@ class _Labels:
                     self.problems.append(f"{error.got}, expected {error.expected}")
                     continue
                 if isinstance(file, VideoLabelFile):
-                    for line, clip, label in file.labels:
-                        source = self._match(f"{path.name} line {line}", clip, names)
-                        if source is not None:
-                            self.video[source] = label
+                    self._add_video_labels(file, names)
                 elif isinstance(file, IntervalFile) and first is not None:
                     self.problems.append(f"intervals in both {first} and {path}: keep one")
                 elif isinstance(file, IntervalFile):
@@ -175,6 +183,17 @@ class _Labels:
             if source is not None:
                 self.masks[source] = PictureMasks(folder)
                 self.mentioned.add(source)
+
+    def _add_video_labels(
+        self, file: VideoLabelFile, names: Sequence[dict[str, set[Path]]]
+    ) -> None:
+        origins = file.sources or ("",) * len(file.labels)
+        for (line, clip, label), origin in zip(file.labels, origins, strict=True):
+            source = self._match(f"{file.path.name} line {line}", clip, names)
+            if source is not None:
+                self.video[source] = label
+                if file.sources:
+                    self.origin[source] = origin or clip
 
     def _add_intervals(self, file: IntervalFile, names: Sequence[dict[str, set[Path]]]) -> None:
         self.unit = file.unit
@@ -200,6 +219,19 @@ class _Labels:
                 return None
         self.problems.append(f"{where}: no clip called {file}")
         return None
+
+    def held_out(self, train: dict[str, Path]) -> set[str]:
+        """The clips for testing, by their sources; none where sources are not told."""
+        told = {name: source for name, source in train.items() if source in self.origin}
+        if not told:
+            return set()
+        origins = [self.origin[source] for source in told.values()]
+        try:
+            chosen = held_out_groups(origins, [self.video[source] for source in told.values()])
+        except DataError as error:
+            self.problems.append(f"{error.got}, expected {error.expected}")
+            return set()
+        return {name for name, source in told.items() if self.origin[source] in chosen}
 
     def plain(self, clips: dict[str, Path]) -> list[Clip]:
         """Clips without frame labels."""

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float64, UInt8
 from vadistill.datasets.sources import pictures
 from vadistill.errors import DataError
 
-LABEL_COLUMNS = "file,start,end or file,start_time,end_time or file,label"
+LABEL_COLUMNS = "file,start,end or file,start_time,end_time or file,label or file,label,source"
 
 
 _UNITS: tuple[tuple[Literal["frames", "seconds"], str, str], ...] = (
@@ -54,15 +54,63 @@ class VideoLabelFile:
 
     path: Path
     labels: tuple[tuple[int, str, int], ...]
+    sources: tuple[str, ...] = ()
+    """Where each file was cut from, if there is a column ``source``; empty for one alone."""
 
 
 def read_label_file(path: Path) -> IntervalFile | VideoLabelFile | None:
     """The labels of a CSV, or None where its header is not that of a label file.
 
-    The header is ``file,start,end[,kind]``, ``file,start_time,end_time[,kind]`` or ``file,label``;
-    times are seconds, mm:ss or hh:mm:ss.  Raises DataError for a row that cannot be read, naming
-    the line, and for a file called labels.csv whose header is another.
+    The header is ``file,start,end[,kind]``, ``file,start_time,end_time[,kind]`` or
+    ``file,label[,source]``; times are seconds, mm:ss or hh:mm:ss.  In a file called labels.csv the
+    second column may name the anomaly instead (``file,fight,source``) if it holds nothing but 0
+    and 1.  Raises DataError for a row that cannot be read, naming the line, and for a file called
+    labels.csv whose header is another.
     """
+    header, rows, first = _table(path)
+    for unit, start, end in _UNITS:
+        if {"file", start, end} <= set(header):
+            columns = header.index("file"), header.index(start), header.index(end)
+            return _interval_file(path, unit, rows, columns)
+    named = path.name.lower() == "labels.csv" and header[:1] == ["file"] and "label" not in header
+    if named and rows and all(len(row) > 1 and row[1] in ("0", "1") for _, row in rows):
+        header[1] = "label"
+    if {"file", "label"} <= set(header):
+        columns = header.index("file"), header.index("label")
+        labels = tuple(_video_label(path, *row, *columns) for row in rows)
+        if "source" not in header:
+            return VideoLabelFile(path, labels)
+        source = header.index("source")
+        sources = tuple(row[source] if len(row) > source else "" for _, row in rows)
+        return VideoLabelFile(path, labels, sources)
+    if path.name.lower() == "labels.csv":
+        raise DataError(
+            f"{path} begins with {first[:60]!r}",
+            expected=f"a header {LABEL_COLUMNS}",
+            fix="rename its columns, or rename the file if it is not for vadistill",
+        )
+    return None
+
+
+def read_classes(path: Path) -> tuple[tuple[int, str, str], ...]:
+    """The rows of a CSV ``file,class``: (line, file, kind of anomaly), one row for each of several.
+
+    Raises DataError for another header, or a row that cannot be read, naming the line.
+    """
+    header, rows, first = _table(path)
+    if not {"file", "class"} <= set(header):
+        raise DataError(
+            f"{path} begins with {first[:60]!r}",
+            expected="a header file,class",
+            fix="rename its columns",
+        )
+    columns = header.index("file"), header.index("class")
+    cells = [(number, _cells(path, number, row, columns)) for number, row in rows]
+    return tuple((number, file, kind) for number, (file, kind) in cells)
+
+
+def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]], str]:
+    """A CSV's header in lower case, its rows with their lines, and its first line as it is."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -80,20 +128,7 @@ def read_label_file(path: Path) -> IntervalFile | VideoLabelFile | None:
         for number, row in enumerate(reader, start=2)
         if any(cell.strip() for cell in row)
     ]
-    for unit, start, end in _UNITS:
-        if {"file", start, end} <= set(header):
-            columns = header.index("file"), header.index(start), header.index(end)
-            return _interval_file(path, unit, rows, columns)
-    if {"file", "label"} <= set(header):
-        columns = header.index("file"), header.index("label")
-        return VideoLabelFile(path, tuple(_video_label(path, *row, *columns) for row in rows))
-    if path.name.lower() == "labels.csv":
-        raise DataError(
-            f"{path} begins with {first[:60]!r}",
-            expected=f"a header {LABEL_COLUMNS}",
-            fix="rename its columns, or rename the file if it is not for vadistill",
-        )
-    return None
+    return header, rows, first
 
 
 def _interval_file(

@@ -13,6 +13,12 @@ from vadistill.errors import ConfigError, DataError
 
 DATASETS: dict[str, str] = {
     "walkway": "vadistill.datasets.walkway:open_walkway",
+    "simulated_features": "vadistill.datasets.simulated_features:open_simulated_features",
+    "features": "vadistill.datasets.features:open_features",
+    "pets": "vadistill.datasets.pets:open_pets",
+    "ucf_crime": "vadistill.datasets.ucf_crime:open_ucf_crime",
+    "xd_violence": "vadistill.datasets.xd_violence:open_xd_violence",
+    "shanghaitech_weak": "vadistill.datasets.shanghaitech:open_shanghaitech_weak",
     "ucsd": "vadistill.datasets.ucsd:open_ucsd",
     "avenue": "vadistill.datasets.avenue:open_avenue",
     "shanghaitech": "vadistill.datasets.shanghaitech:open_shanghaitech",
@@ -26,7 +32,9 @@ Beside ``open_KIND`` its module has ``is_KIND(path)``.  Kinds are tried in this 
 LAYOUTS = (
     "a folder of videos, train/ and test/ folders of videos or frame folders, UCSD (Train/Train001,"
     " Test/Test001), Avenue (training_videos/, testing_videos/), ShanghaiTech (training/videos/,"
-    " testing/frames/) or a simulated walkway"
+    " testing/frames/), a simulated walkway, or for weak supervision labels.csv beside videos,"
+    " features/ with train.csv and test.csv, PETS 2009 (train_view1.npz) or the lists of UCF-Crime,"
+    " XD-Violence or ShanghaiTech beside their videos or features/"
 )
 
 

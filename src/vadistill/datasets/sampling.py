@@ -1,4 +1,4 @@
-"""Which frames of a training set are kept, and arrays of them on disk, one file a clip."""
+"""Which clips are held out, which frames are kept, and arrays of them on disk, one file a clip."""
 
 from __future__ import annotations
 
@@ -15,6 +15,37 @@ from vadistill.errors import DataError
 from vadistill.features.source import FeatureSource
 from vadistill.files import content_hash
 from vadistill.video import VideoSource, count_frames
+
+
+def held_out_groups(
+    groups: Sequence[str], labels: Sequence[int], *, share: float = 0.3, seed: int = 0
+) -> set[str]:
+    """About ``share`` of the groups of clips, for testing: both labels lie in and outside of them.
+
+    Of 200 seeded draws, the one whose clips of either label come nearest to ``share``.  Raises
+    DataError where no draw parts both labels.
+    """
+    names, of_clip = np.unique(np.array(groups), return_inverse=True)
+    label = np.array(labels)
+    totals = np.array([(label == value).sum() for value in (0, 1)])
+    count = min(max(1, round(share * len(names))), len(names) - 1)
+    rng = np.random.default_rng(seed)
+    best, chosen = np.inf, None
+    for _ in range(200):
+        draw = rng.permutation(len(names))[:count]
+        inside = label[np.isin(of_clip, draw)]
+        counts = np.array([(inside == value).sum() for value in (0, 1)])
+        if count and (counts > 0).all() and (counts < totals).all():
+            miss = float(np.abs(counts / totals - share).sum())
+            if miss < best:
+                best, chosen = miss, draw
+    if chosen is None:
+        raise DataError(
+            f"the {len(names)} sources of {len(label)} labelled clips cannot be split",
+            expected="normal and abnormal clips of at least two sources each",
+            fix="label more sources, or lay the clips out in train/ and test/",
+        )
+    return set(names[chosen].tolist())
 
 
 @dataclass(frozen=True)

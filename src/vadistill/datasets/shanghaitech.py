@@ -8,7 +8,10 @@ testing/test_pixel_mask/01_0014.npy    masks (t, h, w)
 And the lists of the weakly supervised split (Zhong et al., CVPR 2019), which spreads the abnormal
 videos over both halves: ``01_0014,1`` in weak_SH_Train_new.txt (238 videos), ``01_001,0,764`` in
 weak_SH_Test_NEW.txt (199), with the frames of a normal video, or -1 for an abnormal one, whose mask
-tells.
+tells.  With both lists in the root the path is read as this split (``shanghaitech_weak``), from
+
+test_frame_mask/ or test_frame_mask.npz, also in testing/
+training/… and testing/… as above, or features/BACKBONE/…/01_0014.npy, as ``weak`` tells
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from jaxtyping import Bool, UInt8
 from vadistill.datasets.base import Clip, Dataset, Splits
 from vadistill.datasets.intervals import Annotation, intervals_of, malformed, rows, unique
 from vadistill.datasets.sources import entries, folders, named, pictures, videos
+from vadistill.datasets.weak import WeakVideos, find_features, listed, tell
 from vadistill.errors import DataError
 
 FPS = 24.0
@@ -66,6 +70,36 @@ def open_shanghaitech(path: Path) -> Splits:
         "shanghaitech",
         tuple(problems),
     )
+
+
+WEAK_LISTS = ("weak_SH_Train_new.txt", "weak_SH_Test_NEW.txt")
+
+
+def is_shanghaitech_weak(path: Path) -> bool:
+    """Whether ``path`` has both lists of the weakly supervised split."""
+    return all((path / file).is_file() for file in WEAK_LISTS)
+
+
+def open_shanghaitech_weak(path: Path) -> Splits:
+    """Videos and features that are missing or do not fit, and missing masks, are problems.
+
+    Raises DataError for a list or mask that cannot be read, or if there is none of the videos.
+    """
+    problems: list[str] = []
+    places = [path / "testing" / "test_frame_mask", path / "test_frame_mask"]
+    places = [each for place in places for each in (place, place.with_suffix(".npz"))]
+    there = next((place for place in places if place.exists()), None)
+    masks = read_frame_masks(there) if there else {}
+    train, test = (read_weak_split(path / file, masks) for file in WEAK_LISTS)
+    unknown = [record.name for record in test if record.intervals is None]
+    tell(problems, unknown, "test", len(test), "without a mask in test_frame_mask")
+    names = [record.name for record in (*train, *test)]
+    material = {clip.name: Path(str(clip.source)) for clip in (*_training(path), *_testing(path))}
+    features = find_features(path, listed(names), problems)
+    videos = WeakVideos("shanghaitech_weak", path, FPS, features, material, problems)
+    splits = videos.dataset("train", train), videos.dataset("test", test)
+    videos.require_clips(splits[1])
+    return videos.splits("shanghaitech_weak", *splits)
 
 
 def read_frame_masks(path: Path) -> dict[str, UInt8[np.ndarray, " _"]]:

@@ -1,9 +1,11 @@
-"""UCF-Crime (Sultani et al., CVPR 2018): the official training list and temporal annotations.
+"""UCF-Crime (Sultani et al., CVPR 2018): the official lists, and videos or published features.
 
 Anomaly_Train.txt                    Abuse/Abuse001_x264.mp4 …  1610 videos, 800 of them in
                                      Training_Normal_Videos_Anomaly/
 Temporal_Anomaly_Annotation.txt      Abuse028_x264.mp4  Abuse  165  240  -1  -1 …  290 videos with
                                      up to two intervals each, -1 -1 for none
+…/Abuse/Abuse001_x264.mp4            the videos, in any folders below
+features/BACKBONE/…/Abuse001_x264.npy    or their features, as ``weak`` tells
 
 ``start end`` is read as the frames start, start + 1, …, end - 1, counted from 0, as the labels that
 the weakly supervised literature measures on do.  The authors' MATLAB script counts from 1 and takes
@@ -15,7 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from vadistill.datasets.base import Splits
 from vadistill.datasets.intervals import Annotation, malformed, read_intervals, rows, unique
+from vadistill.datasets.weak import WeakVideos, find_features, find_videos, listed
 
 CLASSES = (
     *("Abuse", "Arrest", "Arson", "Assault", "Burglary", "Explosion", "Fighting"),
@@ -27,6 +31,32 @@ NORMAL = "Normal"
 """The class of a normal video in the temporal annotations."""
 
 NORMAL_FOLDERS = ("Training_Normal_Videos_Anomaly", "Testing_Normal_Videos_Anomaly")
+
+TRAIN_LIST, TEST_LIST = "Anomaly_Train.txt", "Temporal_Anomaly_Annotation.txt"
+
+FPS = 30.0
+"""The videos' rate; features do not tell it."""
+
+
+def is_ucf_crime(path: Path) -> bool:
+    """Whether ``path`` has one of the two lists."""
+    return any((path / file).is_file() for file in (TRAIN_LIST, TEST_LIST))
+
+
+def open_ucf_crime(path: Path) -> Splits:
+    """Each split whose list is there; missing and unfitting videos or features are problems.
+
+    Raises DataError for a list that cannot be read, or if there is none of its videos.
+    """
+    train = read_train_list(path / TRAIN_LIST) if (path / TRAIN_LIST).is_file() else ()
+    test = read_annotations(path / TEST_LIST) if (path / TEST_LIST).is_file() else ()
+    name_of = listed(record.name for record in (*train, *test))
+    problems: list[str] = []
+    features = find_features(path, name_of, problems)
+    videos = WeakVideos("ucf_crime", path, FPS, features, find_videos(path, name_of), problems)
+    splits = videos.dataset("train", train), videos.dataset("test", test)
+    videos.require_clips(splits[1])
+    return videos.splits("ucf_crime", *splits)
 
 
 def read_annotations(path: Path) -> tuple[Annotation, ...]:

@@ -1,0 +1,170 @@
+"""Which videos are simulated, how long they are, and what happens in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from vadistill.datasets.intervals import CLIP, Intervals
+from vadistill.errors import ConfigError
+
+BACKBONES = {"i3d": 1024, "s3d": 1024, "clip": 512}
+"""Width of each backbone's features."""
+
+CLASSES = {
+    "Abuse": (48, 2),
+    "Arrest": (45, 5),
+    "Arson": (41, 9),
+    "Assault": (47, 3),
+    "Burglary": (87, 13),
+    "Explosion": (29, 21),
+    "Fighting": (45, 5),
+    "RoadAccidents": (127, 23),
+    "Robbery": (145, 5),
+    "Shooting": (27, 23),
+    "Shoplifting": (29, 21),
+    "Stealing": (95, 5),
+    "Vandalism": (45, 5),
+}
+"""Abnormal training and test videos of each class in UCF-Crime's lists."""
+
+NORMAL = (800, 150)
+"""Normal training and test videos there."""
+
+VIDEOS = sum(NORMAL) + sum(map(sum, CLASSES.values()))
+
+
+@dataclass(frozen=True)
+class SimulatedConfig:
+    """What to simulate; equal settings give equal features.  Raises ConfigError."""
+
+    videos: int = VIDEOS
+    """Videos in all; fewer than UCF-Crime's 1,900 keep its shares, as far as whole videos go."""
+    seed: int = 0
+    share: float = 0.073
+    """Abnormal share of the test frames."""
+    longest: int = 2000
+    """Clips of the longest video."""
+    event: float = 10.0
+    """Strength of an event in a backbone that sees its class well, in units of the noise."""
+    scene: float = 1.5
+    """Strength of a scene, in the same units."""
+    activity: float = 1.5
+    """Strength of an activity, in the same units."""
+    distractors: float = 0.5
+    """Distractors a video, on average."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("videos", 8, 100_000),
+            ("seed", 0, 2**63),
+            ("share", 0.001, 0.4),
+            ("longest", 32, 100_000),
+            ("event", 0, 1000),
+            ("scene", 0, 1000),
+            ("activity", 0, 1000),
+            ("distractors", 0, 10),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(
+                    f"simulated features with {name} {value}",
+                    expected=f"from {low} to {high}",
+                    fix="correct it",
+                )
+
+
+@dataclass(frozen=True)
+class Video:
+    """The plan of one video; ``intervals`` and ``distractors`` are in frames."""
+
+    name: str
+    split: Literal["train", "test"]
+    number: int
+    kind: str | None
+    clips: int
+    intervals: Intervals
+    distractors: tuple[tuple[int, int, str, str], ...]
+    """start, end, backbone, class."""
+
+
+def plan_videos(config: SimulatedConfig) -> list[Video]:
+    rng = np.random.default_rng([config.seed, 1])
+    videos = []
+    for index, split in enumerate(("train", "test")):
+        kinds: list[str | None] = [None] * _scaled(NORMAL[index], config)
+        for kind, counts in CLASSES.items():
+            kinds += [kind] * _scaled(counts[index], config)
+        if not any(kinds):
+            kinds.append("Explosion")
+        # UCF-Crime's lengths and events, in clips: both log-normal.
+        spread = rng.normal(4.8, 1.0, len(kinds))
+        clips = np.clip(np.exp(spread), 9, config.longest).astype(int)
+        lengths = np.exp(rng.normal(2.9, 1.1, len(kinds)))
+        abnormal = np.array([kind is not None for kind in kinds])
+        frames = _event_frames(lengths, clips, abnormal, config.share if split == "test" else None)
+        for number, kind in enumerate(kinds):
+            name = f"Simulated_{kind or 'Normal'}_{split}_{number:04d}"
+            intervals = _intervals(rng, int(frames[number]), CLIP * int(clips[number]))
+            distractors = _distractors(rng, config, CLIP * int(clips[number]), intervals)
+            videos.append(
+                Video(name, split, number, kind, int(clips[number]), intervals, distractors)
+            )
+    return videos
+
+
+def _scaled(count: int, config: SimulatedConfig) -> int:
+    return round(count * config.videos / VIDEOS)
+
+
+def _event_frames(
+    lengths: Float[np.ndarray, " n"],
+    clips: Int[np.ndarray, " n"],
+    abnormal: Bool[np.ndarray, " n"],
+    share: float | None,
+) -> Int[np.ndarray, " n"]:
+    """Abnormal frames of each video; with ``share`` they are that part of all frames."""
+    low, high = 1e-3, 1e3
+    frames = np.zeros(len(clips))
+    # A video is abnormal in 70 % of its frames at most, so the right factor is searched for.
+    for _ in range(60):
+        factor = 1.0 if share is None else float(np.sqrt(low * high))
+        frames = CLIP * np.clip(factor * lengths, 2, np.maximum(2, 0.7 * clips)) * abnormal
+        if share is None:
+            break
+        if frames.sum() > share * CLIP * clips.sum():
+            high = factor
+        else:
+            low = factor
+    return frames.astype(int)
+
+
+def _intervals(rng: np.random.Generator, abnormal: int, frames: int) -> Intervals:
+    """One event, or two in one video of ten, anywhere in it."""
+    if not abnormal:
+        return ()
+    parts = [abnormal]
+    if abnormal >= 4 * CLIP and rng.random() < 0.1:
+        first = int(abnormal * rng.uniform(0.3, 0.7))
+        parts = [first, abnormal - first]
+    free = frames - abnormal
+    gaps = np.sort(rng.integers(0, free + 1, len(parts)))
+    starts = gaps + np.cumsum([0, *parts[:-1]])
+    return tuple((int(a), int(a) + part) for a, part in zip(starts, parts, strict=True))
+
+
+def _distractors(
+    rng: np.random.Generator, config: SimulatedConfig, frames: int, events: Intervals
+) -> tuple[tuple[int, int, str, str], ...]:
+    """Normal stretches that look like an anomaly to one backbone, apart from the events."""
+    found = []
+    for _ in range(rng.poisson(config.distractors)):
+        length = int(min(CLIP * np.exp(rng.normal(2.0, 0.7)), frames / 4))
+        start = int(rng.integers(0, frames - length + 1))
+        backbone, kind = str(rng.choice(list(BACKBONES))), str(rng.choice(list(CLASSES)))
+        if all(start + length <= a or start >= b for a, b in events):
+            found.append((start, start + length, backbone, kind))
+    return tuple(found)

@@ -1,0 +1,6 @@
+"""Weakly supervised detection: several backbones' knowledge, distilled into one."""
+
+from vadistill.systems.dakd.detector import Dakd
+from vadistill.systems.dakd.recipes import Config, default, paper, pets
+
+__all__ = ["Config", "Dakd", "default", "paper", "pets"]

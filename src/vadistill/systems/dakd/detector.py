@@ -1,0 +1,307 @@
+"""DAKD: weakly supervised detection by distilling several backbones into one (Dalvi et al., 2024).
+
+A teacher that sees every video through several backbones learns from video-level labels; a student
+with one backbone learns the teacher's scores and its features, and scores on its own.
+
+    symbol        here                               paper
+    psi_t         Config.teacher, features.backbones Sec. 3.1
+    Z_t           model.projection                   Sec. 4.2
+    gamma, A~, H  attention.TemporalAggregation      Eqs. 1-4
+    g, z          model.Projector                    Sec. 3.3
+    epsilon, y^   losses.pseudo_labels               Sec. 3.3
+    L_nce, L_d    losses.feature_loss, …             Eqs. 5, 6
+    k, tau        Config.reach, Config.tau           Fig. 5
+    alpha, delta  Config.alpha, Config.delta         Fig. 5
+
+Departures from the papers and readings of what they leave open:
+- The default's backbones are those that need no download; ``paper`` has the paper's three.
+- d of Eq. 4 is a head's width (128), and with terms switched off the factor is the number of
+  products that are left; Table 6's rows switch terms of the teacher.
+- Attention has a skip connection (``skip``), as DeBERTa's layers have; the equations have none.
+  Taken literally they give nearly the same H for all segments of a video.
+- Projections Q, K, V have no bias, as in Eqs. 2 and 3; Z~ is learnt.
+- g is one MLP for both, 1024-512-128; the teacher's z is detached.  Eq. 5's denominator is the
+  second version's, and a class's loss is the mean over its segments.
+- The hinge is the mean over all pairs of bags, smoothness and sparsity the mean over abnormal bags.
+- The moving average repeats a video's first and last score; a constant video is not stretched.
+- Without L_bce the student's head learns from video labels by the ranking loss.
+- An epoch passes once over the more frequent class, and over the other one as often as that takes.
+- What is left behind the last whole clip of 16 frames has that clip's score; a video shorter than
+  one clip is an error.
+- The student's backbone is not saved with the model: it is named, with a hash of its weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vadistill.datasets.sampling import data_key
+from vadistill.detector import Detector
+from vadistill.distill import FrozenTeacher
+from vadistill.errors import ConfigError, DataError, WeightsError
+from vadistill.features.backbones import Backbone, open_backbone
+from vadistill.features.extraction import features_of, stream_features
+from vadistill.features.source import CLIP, FeatureSource
+from vadistill.features.store import FeatureStore
+from vadistill.files import content_hash
+from vadistill.progress import progress
+from vadistill.scores import Calibration, FrameScore
+from vadistill.systems.dakd.attention import TERMS
+from vadistill.systems.dakd.bags import Bags, Read, gather_bags
+from vadistill.systems.dakd.model import Baseline, Network
+from vadistill.systems.dakd.recipes import Config, default, paper, pets
+from vadistill.systems.dakd.scoring import ClipScorer, Rows
+from vadistill.systems.dakd.training import distil, teacher_targets, train_teacher
+from vadistill.training import Device, pick_device
+
+if TYPE_CHECKING:
+    from vadistill.datasets import Dataset
+    from vadistill.video import VideoSource
+
+OF_SCORING = ("scorer", "scoring", "smoothing", "store")
+"""Settings that no network depends on."""
+
+OF_THE_STUDENT = ("student", "half_width", "minmax", "lambda_bce", "alpha", "tau", "delta")
+"""Settings that the teacher does not depend on."""
+
+
+class Dakd(Detector):
+    """Distilled aggregated knowledge: several backbones teach one."""
+
+    name = "dakd"
+    supervision = "weak"
+    lookahead = CLIP - 1
+    RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
+        "default": default,
+        "paper": paper,
+        "paper-i3d": lambda: paper("i3d"),
+        "pets": pets,
+    }
+
+    network: Network | Baseline
+    """The one that scores."""
+    widths: dict[str, int]
+    """Feature width of each backbone that scoring needs."""
+    fingerprints: dict[str, str]
+    """Hash of each such backbone's weights; of published features none is known."""
+
+    def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
+        self.config = config or default()
+        if self.config.temporal == "baseline" and self.config.scorer == "student":
+            raise ConfigError(
+                "temporal module 'baseline' with a student",
+                expected="it with --scorer teacher: it has no features to distil",
+                fix="pass --scorer teacher, or another temporal module",
+            )
+        self._asked: Device = device
+        self.device = pick_device(device)
+        self._backbones: dict[str, Backbone] = {}
+
+    @property
+    def sees(self) -> tuple[str, ...]:
+        """Backbones that scoring needs."""
+        return self.config.teacher if self.config.scorer == "teacher" else (self.config.student,)
+
+    @property
+    def latency(self) -> int:
+        """Frames from a frame's arrival to its score, at most (``segments``: a video's length)."""
+        window = 0 if self.config.scoring == "live" else self.config.segments - 1
+        return CLIP * window + self.lookahead
+
+    # -- training ------------------------------------------------------------------------------
+
+    def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
+        config = self.config
+        names = tuple(dict.fromkeys((*config.teacher, *self.sees)))
+        read = self._reader(work)(names)
+        data = content_hash(data_key(train), repr((names, config.segments, config.crops)))
+        bags = gather_bags(
+            train,
+            names,
+            read,
+            work / f"bags-{data}",
+            segments=config.segments,
+            normalise=config.normalise,
+        )
+        teacher, key = self._teacher(bags, data, work)
+        if config.scorer == "teacher":
+            self.network = teacher
+        else:
+            self.network = self._student(teacher, bags, key, work)
+        self.widths = dict(zip(self.sees, bags.widths(self.sees), strict=True))
+        self.fingerprints = {n: b.fingerprint for n, b in self._backbones.items() if n in self.sees}
+        self._calibrate(train, self._reader(work)(self.sees))
+
+    def _reader(self, work: Path) -> Callable[[tuple[str, ...]], Read]:
+        """Features of a clip by backbone: published ones, the store's, or extracted now."""
+        store = FeatureStore(Path(self.config.store) if self.config.store else work / "features")
+        return lambda names: lambda clip: features_of(clip, names, store, self.backbone)
+
+    def backbone(self, name: str) -> Backbone:
+        """A backbone by name, opened once; raises ConfigError, WeightsError."""
+        if name not in self._backbones:
+            self._backbones[name] = open_backbone(name, device=self._asked, crops=self.config.crops)
+        return self._backbones[name]
+
+    def _teacher(self, bags: Bags, data: str, work: Path) -> tuple[Network | Baseline, str]:
+        """Stage 1, and what tells its result from another's."""
+        config = self.config
+        mine = settings_key(config, without=(*OF_SCORING, *OF_THE_STUDENT))
+        torch.manual_seed(config.seed)
+        network = teacher_network(config, bags.widths(config.teacher)).to(self.device)
+        key = content_hash(data, mine)
+        train_teacher(network, config.teacher, bags, config, self.device, work / f"teacher-{key}")
+        return network, key
+
+    def _student(self, teacher: Network | Baseline, bags: Bags, key: str, work: Path) -> Network:
+        """Stage 2."""
+        config = self.config
+        targets = teacher_targets(
+            FrozenTeacher(teacher),
+            config.teacher,
+            bags,
+            self.device,
+            work / f"targets-{key}",
+            key=key,
+        )
+        torch.manual_seed(config.seed)
+        network = student_network(config, bags.widths([config.student])[0]).to(self.device)
+        mine = content_hash(key, settings_key(config, without=OF_SCORING))
+        folder = work / f"student-{mine}"
+        distil(network, config.student, targets, bags, config, self.device, folder)
+        return network
+
+    def _calibrate(self, train: Dataset, read: Read) -> None:
+        """From every normal training clip, scored as videos will be."""
+        scorer, scores = self._scorer(), []
+        normal = [clip for clip in train if not clip.video_label]
+        with progress("calibration", len(normal)) as advance:
+            for clip in normal:
+                rows = read(clip)
+                scores += scorer(map(list, zip(*(rows[n] for n in self.sees), strict=True)))
+                advance(note=clip.name)
+        self.calibration = Calibration.fit(scores)
+
+    # -- scoring -------------------------------------------------------------------------------
+
+    def _scorer(self) -> ClipScorer:
+        return ClipScorer(
+            self.network,
+            self.config.scoring,
+            device=self.device,
+            normalise=self.config.normalise,
+            length=self.config.segments,
+        )
+
+    def stream(self, source: VideoSource) -> Iterator[FrameScore]:
+        self.require_fitted()
+        waiting: list[list[tuple[int, float]]] = []
+
+        def clips() -> Iterator[Rows]:
+            for frames, rows in self._clips(source):
+                waiting.append(frames)
+                if rows is not None:
+                    yield rows
+
+        score = float("nan")  # never given: a source has at least one whole clip
+        for score in self._scorer()(clips()):
+            for index, time in waiting.pop(0):
+                yield FrameScore(index, time, score)
+        for frames in waiting:
+            for index, time in frames:
+                yield FrameScore(index, time, score)
+
+    def _clips(self, source: VideoSource) -> Iterator[tuple[list[tuple[int, float]], Rows | None]]:
+        """Each clip's frames (index, time) and features; at the end those of no whole clip."""
+        if isinstance(source, FeatureSource):
+            arrays = [self._checked(source, name) for name in self.sees]
+            frames = [(i, i / source.info.fps) for i in range(source.info.frames or 0)]
+            for clip in range(source.clips):
+                yield frames[clip * CLIP : (clip + 1) * CLIP], [array[clip] for array in arrays]
+            yield frames[source.clips * CLIP :], None
+            return
+        backbones = [self._fitted_backbone(name) for name in self.sees]
+        yield from stream_features(source, backbones)
+
+    def _checked(self, source: FeatureSource, name: str) -> np.ndarray:
+        """Features of a source as wide as those learnt from; raises DataError."""
+        rows = source.features(name)
+        if rows.shape[1] != self.widths[name]:
+            raise DataError(
+                f"features of '{name}' for {source.info.name} are {rows.shape[1]} wide",
+                expected=f"{self.widths[name]}, as in training",
+                fix="use the same backbone's features",
+            )
+        return rows
+
+    def _fitted_backbone(self, name: str) -> Backbone:
+        """The backbone that training used; raises WeightsError if its weights are others now."""
+        backbone = self.backbone(name)
+        known = self.fingerprints.get(name, backbone.fingerprint)
+        if backbone.fingerprint != known or backbone.dim != self.widths[name]:
+            raise WeightsError(
+                f"backbone '{name}' is {backbone.fingerprint}, {backbone.dim} wide",
+                expected=f"{known}, {self.widths[name]} wide, as when the model was fitted",
+                fix="fit again, or put the former weights back",
+            )
+        return backbone
+
+    # -- saving --------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {f"network/{k}": v for k, v in self.network.state_dict().items()}
+        return tensors, {
+            "config": asdict(self.config),
+            "widths": self.widths,
+            "backbones": self.fingerprints,
+        }
+
+    @classmethod
+    def restore(
+        cls, tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
+    ) -> Dakd:
+        known = facts["config"]
+        lists = {k: tuple(v) for k, v in known.items() if isinstance(v, list)}
+        detector = cls(replace(Config(), **{**known, **lists}), device=device)  # pyright: ignore[reportArgumentType]
+        detector.widths, detector.fingerprints = facts["widths"], facts["backbones"]
+        widths = [detector.widths[name] for name in detector.sees]
+        if detector.config.scorer == "teacher":
+            network = teacher_network(detector.config, widths)
+        else:
+            network = student_network(detector.config, widths[0])
+        network.load_state_dict({k.removeprefix("network/"): v for k, v in tensors.items()})
+        detector.network = network.to(detector.device).eval()
+        return detector
+
+
+def settings_key(config: Config, *, without: tuple[str, ...]) -> str:
+    """Settings as text, but for some."""
+    return repr({k: v for k, v in asdict(config).items() if k not in without})
+
+
+def teacher_network(config: Config, widths: list[int]) -> Network | Baseline:
+    """The untrained teacher; raises ConfigError."""
+    if config.temporal == "baseline":
+        return Baseline(widths)
+    return Network(widths, config.temporal, **attention(config, config.terms))
+
+
+def student_network(config: Config, width: int) -> Network:
+    """The untrained student: one backbone, and so no cross term; raises ConfigError."""
+    terms = tuple(term for term in TERMS if term != "cross")
+    return Network([width], config.temporal, **attention(config, terms))
+
+
+def attention(config: Config, terms: tuple[str, ...]) -> dict[str, Any]:
+    """Settings of the attention; those of the temporal aggregation module for no other."""
+    shared: dict[str, Any] = {"skip": config.skip}
+    if config.temporal != "tam":
+        return shared
+    return {**shared, "reach": config.reach, "terms": terms, "index": config.index}

@@ -1,0 +1,93 @@
+"""DAKD's settings and named recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vadistill.systems.dakd.attention import TERMS, Index, Term
+from vadistill.training import Precision
+
+Scoring = Literal["dense", "segments", "live"]
+Scorer = Literal["student", "teacher"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of DAKD; the defaults need no download and are sized for two CPU cores."""
+
+    teacher: tuple[str, ...] = ("compact", "flow")
+    """The teacher's backbones: names as for 'vadistill extract', or of published features."""
+    student: str = "compact"
+    """The student's only backbone."""
+    scorer: Scorer = "student"
+    """Who scores: the distilled student, or the teacher itself (and no student is learnt)."""
+    temporal: str = "tam"
+    """The temporal module of both: tam, a rival of Table 1 (mtn, multihead, lstm, rnn,
+    disentangled, gru, cnn), none, or baseline: Sultani et al.'s network without projections."""
+    terms: tuple[Term, ...] = TERMS
+    """Terms of the teacher's attention (Table 6); the student has all but the cross term."""
+    index: Index = "paper"
+    """Relative position of the position-to-content term: the paper's or DeBERTa's."""
+    reach: int = 25
+    """k, the largest relative distance in segments (Eq. 1, Fig. 5)."""
+    skip: bool = True
+    """Whether attention has a way round it (ours): without it, scores hardly change in a video."""
+    segments: int = 32
+    """Segments that a training video is reduced to."""
+    normalise: bool = False
+    """Whether a segment's features are scaled to unit length."""
+    crops: int = 1
+    """Crops of a frame whose features are averaged: 1, 5 or 10."""
+    epochs: int = 100
+    """Of the teacher and of the student; one passes over the more frequent class once."""
+    batch: int = 60
+    """Videos a step, half normal and half abnormal."""
+    learning_rate: float = 1e-3
+    """Adagrad's, of projections, head and projector."""
+    temporal_learning_rate: float = 1e-4
+    """Adagrad's, of the temporal module."""
+    weight_decay: float = 1e-3
+    smoothness: float = 8e-5
+    """Weight of the ranking loss's temporal smoothness."""
+    sparsity: float = 8e-5
+    """Weight of the ranking loss's sparsity."""
+    half_width: int = 2
+    """epsilon of the pseudo-labels' moving average, in segments; 0 leaves it out (Table 5)."""
+    minmax: bool = True
+    """Whether pseudo-labels are stretched to [0, 1] in each abnormal video (Table 5)."""
+    lambda_bce: float = 1.0
+    """Weight of prediction-level distillation; at 0 (Table 5) the student's head learns from video
+    labels by the ranking loss instead, since nothing else would reach it."""
+    alpha: float = 7.5
+    """Weight of feature-level distillation (Eq. 6, Fig. 5); 0 leaves it out (Table 5)."""
+    tau: float = 10.0
+    """Temperature of the InfoNCE loss (Eq. 5, Fig. 5)."""
+    delta: float = 0.9
+    """Pseudo-label above which a segment is in the anomaly set (Fig. 5)."""
+    scoring: Scoring = "dense"
+    """How a video is scored: dense (each clip of 16 frames amid 32), segments (the paper's 32 a
+    video, known at its end), or live (each clip as the last of 32, at once)."""
+    smoothing: str = "raw"
+    """Of reported scores, such as average10."""
+    store: str = ""
+    """Folder of extracted features, as 'vadistill extract' fills it; empty: none is kept."""
+    precision: Precision = "auto"
+    """Of training."""
+    seed: int = 0
+
+
+def default() -> Config:
+    """Backbones that are at hand offline."""
+    return Config()
+
+
+def paper(student: str = "clip") -> Config:
+    """The paper's: I3D, S3D and CLIP teach a student of one of them; 32 segments a video."""
+    return Config(teacher=("i3d", "s3d", "clip"), student=student, scoring="segments")
+
+
+def pets() -> Config:
+    """Four synchronised views teach one; an epoch of so small a set is a single step."""
+    views = ("view1", "view2", "view3", "view4")
+    return Config(teacher=views, student="view1", scoring="segments")
