@@ -3,11 +3,11 @@
     python benchmarks/fights.py --data surveillance_fights --seeds 0 1 2 3 4 [--work FOLDER]
 
 Clips of two seconds are split by their source, so that no camera lies in both halves, and laid end
-to end in tens; an abnormal video has a fight among nine normal clips.  What is measured is therefore
-partly whether a cut to another camera shows, and the data set is called composed_fights wherever it
-is shown.  Each seed has a split, a composition and networks of its own.  Features are extracted
-from the composed files with two backbones that need no download; the teacher sees both, a student
-one of them, and ``motion`` is the baseline.  What is finished in ``--work`` is kept.
+to end in tens; an abnormal video has a fight among nine normal clips.  What is measured is partly
+whether a cut to another camera shows, so the data set is called composed_fights wherever it is
+shown.  Each seed has a split, a composition and networks of its own.  Features are extracted from
+the composed files with two backbones that need no download; the teacher sees both, a student one
+of them, and ``motion`` is the baseline.  What is finished in ``--work`` is kept.
 """
 
 from __future__ import annotations
