@@ -21,7 +21,7 @@ VERBS: dict[str, str] = {
     "data": "check a data set, or make a simulated one",
     "pretrain": "train a teacher on labelled images",
     "extract": "turn videos into clip features, kept on disk",
-    "fit": "learn what is normal from videos",
+    "fit": "learn what is normal from videos, or what is not from labelled ones",
     "score": "score videos; write tables, a report, annotated video",
     "evaluate": "measure fitted models on a labelled test set",
     "compare": "runs side by side, with intervals of their differences",

@@ -1,4 +1,4 @@
-"""``vadistill fit``: learn what is normal from videos."""
+"""``vadistill fit``: learn from videos what is normal, or from labelled ones what is not."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ EXAMPLES = """
 vadistill fit cafe normal_videos/ --out entrance.vad
 vadistill fit cafe UCSDped2/ --out ped2.vad --recipe quick --localiser boxes:boxes.csv
 vadistill fit motion normal_videos/ --out baseline.vad
+vadistill fit dakd labelled_videos/ --out fights.vad
 """
 
 OVERVIEW = """\
@@ -97,6 +98,7 @@ def arguments_class(system: type[Detector], default: Any) -> type:
         metavar="NAME", help=f"One of {', '.join(system.RECIPES)}; sets the defaults below."
     )
     first = next(iter(system.RECIPES))
+    kind = "normal videos" if system.supervision == "one-class" else "videos with a labels.csv"
     made = make_dataclass(
         "Arguments",
         [
@@ -104,7 +106,7 @@ def arguments_class(system: type[Detector], default: Any) -> type:
                 "data",
                 Annotated[
                     tyro.conf.Positional[Path],
-                    tyro.conf.arg(metavar="DATA", help="Folder of normal videos, or a data set."),
+                    tyro.conf.arg(metavar="DATA", help=f"Folder of {kind}, or a data set."),
                 ],
             ),
             (

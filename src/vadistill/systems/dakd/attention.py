@@ -62,10 +62,10 @@ def attention_logits(
         met = met + (keys.sum(1, keepdim=True) - keys)
     logits = queries @ met.transpose(-1, -2)
     if "content-to-position" in terms:
-        at_positions = queries @ key_r.transpose(-1, -2)
+        at_positions = torch.einsum("bthnc,hpc->bthnp", queries, key_r)
         logits = logits + at_positions.gather(-1, gamma.expand(logits.shape))
     if "position-to-content" in terms:
-        at_positions = keys @ query_r.transpose(-1, -2)
+        at_positions = torch.einsum("bthnc,hpc->bthnp", keys, query_r)
         by_key = gamma if index == "paper" else gamma.T  # [j, i]
         logits = logits + at_positions.gather(-1, by_key.expand(logits.shape)).transpose(-1, -2)
     return logits
@@ -100,8 +100,9 @@ class TemporalAggregation(nn.Module):
             )
         self.heads, self.terms = heads, tuple(terms)
         self.index: Index = index
-        self.content = nn.ModuleList(
-            nn.Linear(inputs, 3 * width, bias=False) for _ in range(sequences)
+        bound = inputs**-0.5  # as in nn.Linear
+        self.content = nn.Parameter(
+            torch.empty(sequences, inputs, 3 * width).uniform_(-bound, bound)
         )
         """W_q, W_k and W_v of each backbone, side by side."""
         self.positions = nn.Parameter(torch.randn(2 * reach, inputs) * inputs**-0.5)
@@ -110,9 +111,9 @@ class TemporalAggregation(nn.Module):
 
     def forward(self, sequences: Float[Tensor, "b t n d"]) -> Float[Tensor, "b n w"]:
         batch, count, length, _ = sequences.shape
-        content = torch.stack([w(sequences[:, t]) for t, w in enumerate(self.content)], 1)
-        content = content.view(batch, count, length, 3, self.heads, -1)
-        queries, keys, values = content.permute(3, 0, 1, 4, 2, 5)
+        content = sequences.transpose(0, 1).flatten(1, 2) @ self.content
+        content = content.view(count, batch, length, 3, self.heads, -1)
+        queries, keys, values = content.permute(3, 1, 0, 4, 2, 5)
         relative = self.relative(self.positions).view(len(self.positions), 2, self.heads, -1)
         query_r, key_r = relative.permute(1, 2, 0, 3)
         logits = attention_logits(queries, keys, query_r, key_r, terms=self.terms, index=self.index)

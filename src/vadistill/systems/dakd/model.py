@@ -68,7 +68,7 @@ class Network(nn.Module):
 
     def forward(self, features: Sequence[Float[Tensor, "b n _"]]) -> Scored:
         each = [project(x) for project, x in zip(self.projections, features, strict=True)]
-        aggregated = self.temporal(torch.stack(each, 1))
+        aggregated = self.temporal(torch.stack(each).transpose(0, 1))
         return Scored(aggregated, self.head(aggregated).squeeze(-1))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -61,6 +61,16 @@ class ClipScorer:
             ready = [normalised(x, self.normalise)[None].to(self.device) for x in features]
             return self.network(ready).scores[0].cpu().numpy()
 
+    def segments_of(
+        self, videos: Sequence[Sequence[Float32[np.ndarray, "_ _"]]]
+    ) -> Float32[np.ndarray, "v s"]:
+        """Segment scores of many videos at once, each given as (clips, width) of each backbone."""
+        reduced = [[segment_means(array, self.length) for array in video] for video in videos]
+        features = [torch.from_numpy(np.stack(each)) for each in zip(*reduced, strict=True)]
+        with torch.inference_mode():
+            ready = [normalised(x, self.normalise).to(self.device) for x in features]
+            return self.network(ready).scores.cpu().numpy()
+
     def _live(self, clips: Iterable[Rows]) -> Iterator[float]:
         """Each clip as the last of those so far."""
         held: deque[Rows] = deque(maxlen=self.length)
@@ -95,6 +105,6 @@ class ClipScorer:
         if not rows:
             return
         arrays = [np.stack(each) for each in zip(*rows, strict=True)]
-        scores = self._window(zip(*(segment_means(a, self.length) for a in arrays), strict=True))  # pyright: ignore[reportArgumentType]
+        scores = self.segments_of([arrays])[0]
         for segment in segment_of_clips(len(rows), self.length):
             yield float(scores[segment])

@@ -37,7 +37,8 @@ def optimiser(modules: Mapping[str, nn.Module], config: Config) -> torch.optim.O
     groups = [{"params": other, "lr": config.learning_rate}]
     if temporal:
         groups.append({"params": temporal, "lr": config.temporal_learning_rate})
-    return torch.optim.Adagrad(groups, weight_decay=config.weight_decay)
+    fused = all(p.device.type == "cpu" for _, p in named)  # PyTorch has it for CPUs alone
+    return torch.optim.Adagrad(groups, weight_decay=config.weight_decay, fused=fused)
 
 
 def train_teacher(

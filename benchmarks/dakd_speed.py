@@ -1,0 +1,99 @@
+"""Time and memory of DAKD at UCF-Crime's size, on simulated features.
+
+    python benchmarks/dakd_speed.py [--videos 1900] [--epochs 100] [--work FOLDER] [--out results.json]
+
+Simulates the features of i3d, s3d and clip (see ``vadistill data features``), fits the paper's
+teacher and its CLIP student, and prints and records the seconds of each stage, the peak memory of
+the process in MB, and how many segments a second the student scores from features in memory, 256
+videos of 32 segments at once (after warm-up, the median of ten).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from vadistill.datasets.simulated_features import VIDEOS, SimulatedConfig, simulate_features
+from vadistill.evaluation.results import Record, run_facts, write_records
+from vadistill.evaluation.tables import markdown_table
+from vadistill.systems import dakd
+from vadistill.systems.dakd.scoring import ClipScorer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--videos", type=int, default=VIDEOS)
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--work", type=Path, default=Path("runs/dakd_speed"))
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    splits = simulate_features(
+        arguments.work / f"features{arguments.videos}", SimulatedConfig(videos=arguments.videos)
+    )
+    config = replace(dakd.paper(), epochs=arguments.epochs)
+    detector = dakd.Dakd(config, device="cpu")
+    start = time.monotonic()
+    work = arguments.work / f"fit{arguments.videos}-{arguments.epochs}"
+    detector.fit(splits.train, out=work / "model.vad", work=work)
+    total = time.monotonic() - start
+    size = f"{len(splits.train)} videos, {arguments.epochs} epochs"
+    figures = [("SECONDS", f"fit, all of it ({size})", total)]
+    for stage in ("teacher", "student"):
+        (log,) = work.glob(f"{stage}-*/log.jsonl")
+        last = json.loads(log.read_text().splitlines()[-1])
+        figures.append(("SECONDS", f"the {stage}'s stage of it", last["seconds"]))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures.append(("PEAK-MB", "the whole process", peak))
+    figures.append(
+        ("SEGMENTS/S", "student, from features, 256 videos at once", throughput(detector))
+    )
+    command = (
+        f"python benchmarks/dakd_speed.py --videos {arguments.videos} --epochs {arguments.epochs}"
+    )
+    facts = run_facts(device="cpu", command=command)
+    records = [
+        Record(
+            system="dakd",
+            variant=variant,
+            dataset="simulated_ucf",
+            metric=metric.lower(),
+            protocol="",
+            value=round(value, 3),
+            low=None,
+            high=None,
+            paper=None,
+            seeds=(config.seed,),
+            seconds=round(total, 1),
+            note="simulated features",
+            **facts,
+        )
+        for metric, variant, value in figures
+    ]
+    print(markdown_table(records))
+    if arguments.out:
+        write_records(arguments.out, records)
+
+
+def throughput(detector: dakd.Dakd, videos: int = 256, rounds: int = 10) -> float:
+    """Segments a second of the detector's network."""
+    scorer = ClipScorer(detector.network, "segments", device=detector.device)
+    rng = np.random.default_rng(0)
+    width = detector.widths[detector.config.student]
+    given = [[rng.normal(size=(32, width)).astype(np.float32)] for _ in range(videos)]
+    seconds = []
+    for _ in range(rounds + 2):
+        start = time.perf_counter()
+        scorer.segments_of(given)
+        seconds.append(time.perf_counter() - start)
+    return 32 * videos / statistics.median(seconds[2:])
+
+
+if __name__ == "__main__":
+    main()
