@@ -1,6 +1,6 @@
 """Time and memory of DAKD at UCF-Crime's size, on simulated features.
 
-    python benchmarks/dakd_speed.py [--videos 1900] [--epochs 100] [--work FOLDER] [--out results.json]
+    python benchmarks/dakd_speed.py [--videos 1900] [--epochs 100] [--out results.json]
 
 Simulates the features of i3d, s3d and clip (see ``vadistill data features``), fits the paper's
 teacher and its CLIP student, and prints and records the seconds of each stage, the peak memory of
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vadistill.datasets.simulated_features import VIDEOS, SimulatedConfig, simulate_features
+from vadistill.datasets.simulated_features import SimulatedConfig, simulate_features
 from vadistill.evaluation.results import Record, run_facts, write_records
 from vadistill.evaluation.tables import markdown_table
 from vadistill.systems import dakd
@@ -29,7 +29,7 @@ from vadistill.systems.dakd.scoring import ClipScorer
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--videos", type=int, default=VIDEOS)
+    parser.add_argument("--videos", type=int, default=SimulatedConfig().videos)
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--work", type=Path, default=Path("runs/dakd_speed"))
     parser.add_argument("--out", type=Path)
