@@ -24,11 +24,9 @@ def segment_means(
 ) -> Float32[np.ndarray, "{segments} d"]:
     """The mean feature of each segment's clips; of an empty segment, the clip at its edge."""
     edge = edges(len(clips), segments)
-    first = np.minimum(edge[:-1], len(clips) - 1)
-    last = np.maximum(edge[1:], first + 1)
-    return np.stack(
-        [clips[a:b].mean(0, dtype=np.float64) for a, b in zip(first, last, strict=True)]
-    ).astype(np.float32)
+    # Of an empty segment, ``reduceat`` gives the row at its edge.
+    sums = np.add.reduceat(clips, edge[:-1], axis=0, dtype=np.float64)
+    return (sums / np.maximum(np.diff(edge), 1)[:, None]).astype(np.float32)
 
 
 def segment_of_clips(clips: int, segments: int = SEGMENTS) -> Int[np.ndarray, " {clips}"]:
