@@ -426,6 +426,13 @@ class TestTables:
         write_records(results / "cafe.json", [replace(RECORD, value=0.96)])
         assert tables.main([*arguments, "--check"]) == 1
 
+    def test_a_document_shows_the_mean_of_all_seeds(self, tmp_path: Path):
+        seeds = [replace(RECORD, seeds=(n,), value=v) for n, v in ((7, 0.94), (8, 0.96))]
+        write_records(tmp_path / "cafe.json", seeds)
+        for layout in ("wide", "long"):
+            mark = f"<!-- results:cafe layout={layout} -->\n<!-- /results -->"
+            assert "95.0 ± 1.4" in tables.renew(mark, tmp_path)
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vadistill.errors import DataError, VadistillError
-from vadistill.evaluation.results import SHARES, Record, load_records
+from vadistill.evaluation.results import SHARES, Record, load_records, over_seeds
 from vadistill.files import replacing
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def renew(text: str, results: Path, *, where: str = "the text") -> str:
                 expected="filters that some record meets",
                 fix=f"correct the mark in {where}",
             )
-        return f"{match['open']}\n{markdown_table(kept, layout)}\n{match['close']}"
+        return f"{match['open']}\n{markdown_table(over_seeds(kept), layout)}\n{match['close']}"
 
     return BLOCK.sub(body, text)
 
