@@ -1,13 +1,16 @@
 """Does distillation help on real video?  DAKD on long videos composed of surveillance clips.
 
-    python benchmarks/fights.py --data surveillance_fights --seeds 0 1 2 3 4 [--work FOLDER]
+    python benchmarks/fights.py --data surveillance_fights --detector yolox_nano_coco.onnx \\
+        --seeds 0 1 2 3 4 [--work FOLDER] [--out results.json]
 
-Clips of two seconds are split by their source, so that no camera lies in both halves, and laid end
-to end in tens; an abnormal video has a fight among nine normal clips.  What is measured is partly
-whether a cut to another camera shows, so the data set is called composed_fights wherever it is
-shown.  Each seed has a split, a composition and networks of its own.  Features are extracted from
-the composed files with two backbones that need no download; the teacher sees both, a student one
-of them, and ``motion`` is the baseline.  What is finished in ``--work`` is kept.
+Features of the clips, two seconds each, are extracted from their files by two backbones: a
+detector's feature maps, and statistics of optical flow.  Clips are split by their source, so that
+no camera lies in both halves, and their features laid end to end in tens, which is what the
+features of the joined videos would be; an abnormal one has a fight among nine normal clips.  What
+is measured is partly whether a cut to another camera shows, so the data set is called
+composed_fights wherever it is shown.  Each seed has a split, a composition and networks of its own.
+The teacher sees both backbones, a student one of them, and ``motion`` is the baseline.  What is
+finished in ``--work`` is kept.
 """
 
 from __future__ import annotations
@@ -16,27 +19,43 @@ import argparse
 import csv
 import functools
 import time
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from vadistill.datasets import Splits, open_dataset
+from vadistill.datasets import Clip, Dataset, open_dataset
 from vadistill.datasets.sampling import held_out_groups
 from vadistill.evaluation import reproduce_dakd
 from vadistill.evaluation.measuring import evaluate
 from vadistill.evaluation.results import Record, over_seeds, run_facts, write_records
 from vadistill.evaluation.tables import markdown_table
+from vadistill.features.backbones import open_backbone
+from vadistill.features.extraction import Tally, features_of
+from vadistill.features.source import CLIP
+from vadistill.features.store import FeatureStore
 from vadistill.systems.motion import Motion
-from vadistill.video import VideoWriter, open_video
 
-WIDTH, HEIGHT, FPS = 320, 180, 30
-CLIPS = 10
+PARTS = 10
 """Clips of a composed video."""
-VIDEOS = {"train": 40, "test": 24}
+VIDEOS = {"train": 60, "test": 40}
 """Composed videos of each split, half of them with a fight."""
-BACKBONES = ("compact", "flow")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A clip with its label, its source and its features by backbone."""
+
+    clip: Clip
+    fight: int
+    source: str
+    rows: Mapping[str, np.ndarray]
+
+    @property
+    def length(self) -> int:
+        """Feature clips of 16 frames."""
+        return len(next(iter(self.rows.values())))
 
 
 def main() -> None:
@@ -44,103 +63,119 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--detector", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--work", type=Path, default=Path("runs/fights"))
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     seeds = " ".join(map(str, arguments.seeds))
-    command = f"python benchmarks/fights.py --data {arguments.data} --seeds {seeds}"
+    command = (
+        f"python benchmarks/fights.py --data {arguments.data} --detector {arguments.detector} "
+        f"--seeds {seeds}"
+    )
+    backbones = {"detector": f"detector:{arguments.detector}", "flow": "flow"}
+    parts = extract(arguments.data, backbones, FeatureStore(arguments.work / "store"))
+    rows = [f"{kind} {b}" for kind in ("mil", "single", "student") for b in backbones]
     records: list[Record] = []
     for seed in arguments.seeds:
         folder = arguments.work / f"seed{seed}"
-        data = compose(arguments.data, folder / "composed_fights", seed)
-        rows = [f"{kind} {b}" for kind in ("mil", "single", "student") for b in BACKBONES]
+        data = folder / "composed_fights"
+        videos = compose(parts, seed)
+        save(videos, data)
         records += reproduce_dakd.reproduce(
             data,
             quick=False,
             out=folder / "out",
-            backbones=BACKBONES,
             seeds=[seed],
             only=[*rows, "teacher"],
             command=command,
         )
-        records += baseline(open_dataset(data), folder, seed, command)
+        records += baseline(parts, videos, open_dataset(data).test, folder, seed, command)
+        if arguments.out:
+            write_records(arguments.out, records)
     print(markdown_table(over_seeds(records)))
-    if arguments.out:
-        write_records(arguments.out, records)
 
 
-def compose(data: Path, folder: Path, seed: int) -> Path:
-    """Write the composed videos of both splits with their labels; returns ``folder``."""
-    if (folder / "intervals.csv").exists():
-        return folder
+def extract(data: Path, backbones: Mapping[str, str], store: FeatureStore) -> list[Part]:
+    """All clips with their features; prints each backbone's clips a second."""
+    opened = functools.cache(lambda name: open_backbone(name, device="cpu"))
+    tally, parts = Tally(), []
     with (data / "labels.csv").open() as file:
-        clips = [(row["file"], int(row["fight"]), row["source"]) for row in csv.DictReader(file)]
-    held = held_out_groups([c[2] for c in clips], [c[1] for c in clips], seed=seed)
+        for row in csv.DictReader(file):
+            clip = Clip(Path(row["file"]).stem, data / row["file"])
+            rows = features_of(clip, list(backbones.values()), store, opened, tally=tally)
+            named = {name: rows[full] for name, full in backbones.items()}
+            parts.append(Part(clip, int(row["fight"]), row["source"], named))
+    for name, full in backbones.items():
+        print(f"{name}: {tally.rate(full):.1f} clips/s of {CLIP} frames", flush=True)
+    return parts
+
+
+def compose(parts: Sequence[Part], seed: int) -> dict[str, list[Part]]:
+    """Composed videos by name, ``train…`` and ``test…``; every second one has a fight."""
+    held = held_out_groups([p.source for p in parts], [p.fight for p in parts], seed=seed)
     rng = np.random.default_rng(seed)
-    labels, intervals = [], []
+    videos = {}
     for split, count in VIDEOS.items():
-        own = [clip for clip in clips if (clip[2] in held) == (split == "test")]
-        normal = [name for name, fight, _ in own if not fight]
-        fights = [name for name, fight, _ in own if fight]
+        own = [part for part in parts if (part.source in held) == (split == "test")]
+        normal, fights = ([p for p in own if p.fight == fight] for fight in (0, 1))
         for number in range(count):
-            abnormal = number % 2
-            parts = [str(rng.choice(normal)) for _ in range(CLIPS - abnormal)]
-            place = int(rng.integers(len(parts) + 1))
-            if abnormal:
-                parts.insert(place, str(rng.choice(fights)))
-            name = f"{split}{number:02d}"
-            starts = write(folder / split / f"{name}.mp4", [data / part for part in parts])
-            if split == "train":
-                labels.append((f"{name}.mp4", abnormal))
-            elif abnormal:
-                intervals.append((f"{name}.mp4", starts[place], starts[place + 1]))
-    table(folder / "train" / "labels.csv", ("file", "label"), labels)
-    table(folder / "intervals.csv", ("file", "start", "end"), intervals)
-    return folder
+            video = [normal[i] for i in rng.integers(len(normal), size=PARTS)]
+            if number % 2:
+                video[rng.integers(PARTS)] = fights[rng.integers(len(fights))]
+            videos[f"{split}{number:02d}"] = video
+    return videos
 
 
-def write(path: Path, parts: list[Path]) -> list[int]:
-    """One video of several; the frame at which each starts, and the end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    starts = [0]
-    with VideoWriter(path, WIDTH, HEIGHT, FPS) as writer:
-        for part in parts:
-            for image in pictures(part):
-                writer.write(image)
-            starts.append(writer.frames)
-    return starts
+def save(videos: Mapping[str, Sequence[Part]], folder: Path) -> None:
+    """As a data set of features."""
+    lists: dict[str, list[tuple[object, ...]]] = {"train": [], "test": [], "intervals": []}
+    for name, video in videos.items():
+        for backbone in video[0].rows:
+            path = folder / "features" / backbone / f"{name}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                np.save(path, np.concatenate([part.rows[backbone] for part in video]))
+        lists[name[:-2]].append((name, int(any(part.fight for part in video))))
+        start = 0
+        for part in video:
+            if part.fight and name.startswith("test"):
+                lists["intervals"].append((name, CLIP * start, CLIP * (start + part.length)))
+            start += part.length
+    for name, rows in lists.items():
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            header = ("file", "start", "end") if name == "intervals" else ("file", "label")
+            csv.writer(file).writerows([header, *rows])
 
 
-@functools.cache
-def pictures(path: Path) -> list[np.ndarray]:
-    """A clip's frames at the composed size."""
-    size = (WIDTH, HEIGHT)
-    return [cv2.resize(f.image, size, interpolation=cv2.INTER_AREA) for f in open_video(path)]
-
-
-def table(path: Path, header: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
-    """A CSV file."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
-def baseline(splits: Splits, folder: Path, seed: int, command: str) -> list[Record]:
-    """``motion``, calibrated on the normal training videos."""
-    normal = tuple(clip for clip in splits.train if not clip.video_label)
-    train = replace(splits.train, clips=normal, supervision="one-class")
+def baseline(
+    parts: Sequence[Part],
+    videos: Mapping[str, Sequence[Part]],
+    test: Dataset,
+    folder: Path,
+    seed: int,
+    command: str,
+) -> list[Record]:
+    """``motion``, calibrated on the normal training clips; its scores are composed as features."""
+    used = {part.clip.name: part for name, v in videos.items() for part in v if "train" in name}
+    normal = tuple(part.clip for part in used.values() if not part.fight)
+    train = replace(test, clips=normal, split="train", supervision="one-class")
     start = time.monotonic()
     motion = Motion().fit(train, out=folder / "motion.vad")
     seconds = time.monotonic() - start
-    scores = {clip.name: motion.score(clip.open()) for clip in splits.test}
+    score = functools.cache(lambda number: motion.score(parts[number].clip.open()).raw)
+    place = {part.clip.name: number for number, part in enumerate(parts)}
+    scores = {
+        name: np.concatenate([score(place[p.clip.name])[: CLIP * p.length] for p in video])
+        for name, video in videos.items()
+        if name.startswith("test")
+    }
     facts = run_facts(device="cpu", command=command)
     return [
         Record(
             system="motion",
             variant="default",
-            dataset=splits.test.name,
+            dataset=test.name,
             metric=figure.metric,
             protocol=figure.protocol,
             value=figure.value,
@@ -152,7 +187,7 @@ def baseline(splits: Splits, folder: Path, seed: int, command: str) -> list[Reco
             note="baseline",
             **facts,
         )
-        for figure in evaluate(splits.test, scores, ("micro/raw", "ap/raw")).figures
+        for figure in evaluate(test, scores, ("micro/raw", "ap/raw")).figures
     ]
 
 

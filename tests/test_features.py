@@ -342,3 +342,27 @@ class TestWeights:
         again = video_backbones.open_i3d("i3d:random", "random", device="cpu", crops=1)
         assert torch.equal(torch.random.get_rng_state(), before)
         assert again.fingerprint == opened("i3d:random").fingerprint
+
+
+class TestDetector:
+    """Feature maps of a real ONNX detector."""
+
+    def test_maps_of_a_yolox(self, shared_data: Path) -> None:
+        file = shared_data.parent / "weights" / "yolox_nano_coco.onnx"
+        backbone = open_backbone(f"detector:{file}", device="cpu")
+        assert backbone.dim == 3 * 64 * 3 * 2
+        clips = np.stack([backbone.prepare(pixels(16, 60, 90)), backbone.prepare(pixels(16))])
+        rows = backbone(clips)
+        assert rows.shape == (2, backbone.dim) and np.isfinite(rows).all()
+        np.testing.assert_allclose(backbone(clips[1:])[0], rows[1], rtol=1e-4, atol=1e-5)
+        fewer = open_backbone(f"detector:{file}@*/stems.2/act/Mul*", device="cpu")
+        assert fewer.dim == 384 and fewer.fingerprint != backbone.fingerprint
+
+    def test_wrong_files_and_patterns(self, shared_data: Path) -> None:
+        weights = shared_data.parent / "weights"
+        with pytest.raises(ConfigError, match="without a file"):
+            open_backbone("detector")
+        with pytest.raises(WeightsError, match="no detector at"):
+            open_backbone("detector:nowhere.onnx")
+        with pytest.raises(ConfigError, match=r"no feature map of .* is called"):
+            open_backbone(f"detector:{weights / 'fastestdet_coco.onnx'}")

@@ -5,6 +5,7 @@ name                        width  network
 ==========================  =====  ===========================================================
 ``compact``                 384    the teacher that ships with the package; nothing to download
 ``flow``                    192    statistics of optical flow; no weights at all
+``detector:FILE``           1152   the feature maps of a YOLOX-nano in an ONNX file, pooled
 ``i3d:FILE``                1024   Inception-I3D on RGB, from the public port's rgb_imagenet.pt
 ``s3d``, ``s3d:FILE``       1024   torchvision's S3D, Kinetics-400 weights
 ``clip``, ``clip:FILE``     512    CLIP's ViT-B/16 image encoder (open_clip, OpenAI's weights)
@@ -12,9 +13,10 @@ name                        width  network
 ``timm:NAME``                      any timm model, before its classifier
 ==========================  =====  ===========================================================
 
-The last two take ``@FILE`` behind the name, such as ``torchvision:r3d_18@r3d.pth``.  A FILE is a
-state dict (``torch.save``) or .safetensors; ``random`` in its place draws weights with a fixed
-seed, for tests and timing only.
+``detector`` takes ``@PATTERN`` behind its file: names of maps in an ONNX detector of the families
+that localisers know.  The last two take ``@FILE`` behind the name, such as
+``torchvision:r3d_18@r3d.pth``.  A FILE of weights is a state dict (``torch.save``) or .safetensors;
+``random`` in its place draws weights with a fixed seed, for tests and timing only.
 
 Video networks see all 16 frames, image networks some of them, whose features are averaged.
 """
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 BACKBONES: dict[str, str] = {
     "compact": "vadistill.features.image_backbones:open_compact",
     "flow": "vadistill.features.flow_backbone:open_flow",
+    "detector": "vadistill.features.detector_backbone:open_detector",
     "i3d": "vadistill.features.video_backbones:open_i3d",
     "s3d": "vadistill.features.video_backbones:open_s3d",
     "clip": "vadistill.features.image_backbones:open_clip",
