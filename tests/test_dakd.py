@@ -15,19 +15,15 @@ from sklearn.metrics import roc_auc_score
 import vadistill
 from vadistill.datasets import Clip, Dataset
 from vadistill.distill import FrozenTeacher
-from vadistill.errors import ConfigError, DataError, VideoError
-from vadistill.features.segments import (
-    clips_to_frames,
-    edges,
-    segment_means,
-    segment_of_clips,
-)
+from vadistill.errors import ConfigError, DataError, VideoError, WeightsError
+from vadistill.features.segments import edges, segment_means, segment_of_clips
 from vadistill.features.source import FeatureSource
 from vadistill.systems import dakd
+from vadistill.systems.dakd import losses
 from vadistill.systems.dakd.bags import Bags, gather_bags
-from vadistill.systems.dakd.model import Network
+from vadistill.systems.dakd.model import Network, Scored
 from vadistill.systems.dakd.scoring import ClipScorer
-from vadistill.systems.dakd.training import distil, teacher_targets, train_teacher
+from vadistill.systems.dakd.training import distil, losses_of, teacher_targets, train_teacher
 
 CPU = torch.device("cpu")
 
@@ -111,14 +107,6 @@ class TestSegments:
         np.testing.assert_array_equal(segment_means(rows[:3], 4)[:, 0], [0, 0, 1, 2])
         np.testing.assert_array_equal(segment_means(rows[:1], 3)[:, 0], [0, 0, 0])
 
-    @pytest.mark.parametrize("frames", [16, 17, 31, 32, 47, 48, 100])
-    def test_frames_of_any_length(self, frames: int) -> None:
-        clips = frames // 16
-        scores = np.arange(clips, dtype=float)
-        expanded = clips_to_frames(scores, frames)
-        assert len(expanded) == frames
-        assert all(expanded[t] == min(t // 16, clips - 1) for t in range(frames))
-
 
 class TestScoring:
     """dense, live and segments against what their words say."""
@@ -146,8 +134,9 @@ class TestScoring:
         scores = list(ClipScorer(network, "live", device=CPU, length=8)(rows))
         wanted = [self.window(network, rows[max(0, c - 7) : c + 1])[-1] for c in range(clips)]
         np.testing.assert_allclose(scores, wanted, atol=1e-6)
+        self.agrees(network, "live", rows, scores)
 
-    @pytest.mark.parametrize("clips", [1, 5, 8, 9, 12, 20])
+    @pytest.mark.parametrize("clips", [1, 5, 8, 9, 12, 20, 90])
     def test_dense_has_a_clip_in_the_middle_of_its_window(
         self, network: Network, clips: int
     ) -> None:
@@ -158,6 +147,13 @@ class TestScoring:
             start = min(max(0, c - 4), max(0, clips - 8))
             wanted.append(self.window(network, rows[start : start + 8])[c - start])
         np.testing.assert_allclose(scores, wanted, atol=1e-6)
+        self.agrees(network, "dense", rows, scores)
+
+    def agrees(self, network: Network, mode: Any, rows: Any, scores: list[float]) -> None:
+        """Of a video that is known as a whole, the same."""
+        arrays = [np.stack(each) for each in zip(*rows, strict=True)]
+        known = ClipScorer(network, mode, device=CPU, length=8).whole(arrays)
+        np.testing.assert_allclose(known, scores, atol=1e-6)
 
     def test_dense_waits_for_the_window_and_no_longer(self, network: Network) -> None:
         given = 0
@@ -170,7 +166,7 @@ class TestScoring:
 
         scorer = ClipScorer(network, "dense", device=CPU, length=8)
         seen = [given for _ in scorer(clips())]
-        assert max(n - c for c, n in enumerate(seen)) - 1 <= scorer.lookahead
+        assert max(n - c for c, n in enumerate(seen)) - 1 == scorer.lookahead
         assert seen[10] - 10 == 4, "in the midst of a video, half a window"
 
     @pytest.mark.parametrize("clips", [3, 8, 20])
@@ -199,7 +195,7 @@ class TestTraining:
         config = dataclasses.replace(SMALL, scoring=scoring)
         detector = dakd.Dakd(config, device="cpu").fit(train, out=tmp_path, work=fitted[1] / "w")
         assert pooled(detector, test) > 0.85
-        assert detector.latency == (15 if scoring == "live" else 31 * 16 + 15)
+        assert detector.latency == detector.lookahead == (15 if scoring == "live" else 511)
 
     def test_the_log_has_every_loss_and_both_gradients(self, fitted: Any) -> None:
         (log,) = (fitted[1] / "w").glob("student-*/log.jsonl")
@@ -238,6 +234,59 @@ class TestTraining:
         np.testing.assert_allclose(hinge, GOLDEN_HINGE, atol=2e-3)
         np.testing.assert_allclose(bce, GOLDEN_BCE, atol=2e-3)
 
+    def test_the_teachers_features_are_data(self) -> None:
+        ours, theirs = torch.randn(2, 4, 8, requires_grad=True), torch.randn(2, 4, 8)
+        said = Scored(torch.zeros(2, 4, 3), torch.zeros(2, 4, requires_grad=True))
+        labels = torch.tensor([[0, 0.95, 1, 0.5], [0, 0, 0, 0]])
+        parts = losses_of(said, labels, ours, theirs, 1, SMALL)
+        assert set(parts) == {"bce", "nce"}
+        nce = losses.feature_loss(
+            theirs.flatten(0, 1), ours.flatten(0, 1), (labels > 0.9).flatten(), SMALL.tau
+        )
+        torch.testing.assert_close(parts["nce"], SMALL.alpha * SMALL.tau**2 * nce)
+
+    def test_without_bce_the_head_learns_from_video_labels(self) -> None:
+        said = Scored(torch.zeros(2, 4, 3), torch.tensor([[2.0, 0, 0, 0], [-1.0, -1, -1, -1]]))
+        config = dataclasses.replace(SMALL, lambda_bce=0.0, alpha=0.0, smoothness=0.5, sparsity=2.0)
+        parts = losses_of(said, torch.zeros(2, 4), None, None, 1, config)
+        scores = said.scores
+        wanted = losses.ranking_loss(scores[:1], scores[1:], smoothness=0.5, sparsity=2.0)
+        assert parts == wanted and float(parts["hinge"]) < 1
+
+    def test_corrected_labels_are_learnt_anew(
+        self, train: Dataset, test: Dataset, tmp_path: Path
+    ) -> None:
+        config = dataclasses.replace(SMALL, teacher=("narrow",), scorer="teacher")
+        wrong = tuple(dataclasses.replace(c, video_label=1 - (c.video_label or 0)) for c in train)
+        for clips, good in ((wrong, False), (train.clips, True)):
+            data = dataclasses.replace(train, clips=clips)
+            detector = dakd.Dakd(config, device="cpu").fit(data, out=tmp_path / "m", work=tmp_path)
+            assert (pooled(detector, test) > 0.8) == good
+
+    def test_reach_index_and_unit_length_count(
+        self, train: Dataset, test: Dataset, tmp_path: Path
+    ) -> None:
+        config = dataclasses.replace(SMALL, teacher=("narrow",), scorer="teacher", epochs=1)
+        seen = []
+        for changes in ({}, {"reach": 3}, {"index": "deberta"}, {"normalise": True}):
+            changed = dataclasses.replace(config, **changes)
+            detector = dakd.Dakd(changed, device="cpu").fit(
+                train, out=tmp_path / "m", work=tmp_path
+            )
+            seen.append(detector.score(test.clips[1].open()).raw)
+        assert all(np.abs(a - seen[0]).max() > 1e-7 for a in seen[1:])
+        video, _ = source("longer", 1, anomaly=True)
+        longer = {"narrow": Rows(3 * video.features("narrow"))}
+        scaled = FeatureSource("longer", longer, clips=40, frames=video.info.frames)
+        np.testing.assert_allclose(detector.score(scaled).raw, detector.score(video).raw, atol=1e-5)
+
+    def test_calibration_is_of_normal_videos(self, fitted: Any, train: Dataset) -> None:
+        normal = np.concatenate([fitted[0].score(c.open()).raw for c in train if not c.video_label])
+        quantiles = fitted[0].require_fitted().quantiles
+        assert quantiles[0] == pytest.approx(normal.min()) and quantiles[-1] == pytest.approx(
+            normal.max()
+        )
+
     def test_bags_go_on_where_they_stopped(self, train: Dataset, tmp_path: Path) -> None:
         asked: list[str] = []
 
@@ -275,22 +324,24 @@ class TestTraining:
 
         config, write = fitted[0].config, RunLog.write
         monkeypatch.setattr(training, "SAVED_EVERY", 0.0)
-        for kill in (6, SMALL.epochs + 7):
-            lines = 0
+        epochs: list[int] = []
+        stop = 0
 
-            def killed(log: RunLog, step: int, kill: int = kill, **values: float) -> None:
-                nonlocal lines
-                write(log, step, **values)
-                lines += 1
-                if lines == kill:
-                    raise KeyboardInterrupt
+        def killed(log: RunLog, step: int, **values: float) -> None:
+            write(log, step, **values)
+            epochs.append(step)
+            if len(epochs) == stop:
+                raise KeyboardInterrupt
 
-            monkeypatch.setattr(RunLog, "write", killed)
-            out = tmp_path / f"{kill}.vad"
+        monkeypatch.setattr(RunLog, "write", killed)
+        for stop in (6, SMALL.epochs + 7):
+            epochs.clear()
+            out = tmp_path / f"{stop}.vad"
             with pytest.raises(KeyboardInterrupt):
                 dakd.Dakd(config, device="cpu").fit(train, out=out)
-            monkeypatch.setattr(RunLog, "write", write)
+            epochs[:] = [-1] * 1000  # no more kills
             resumed = dakd.Dakd(config, device="cpu").fit(train, out=out)
+            assert len(epochs) - 1000 == 2 * SMALL.epochs - stop + 1, "and the one cut off"
             clip = test.clips[1]
             np.testing.assert_array_equal(
                 resumed.score(clip.open()).raw, fitted[0].score(clip.open()).raw
@@ -326,6 +377,48 @@ class TestErrors:
     def test_a_baseline_has_no_student(self) -> None:
         with pytest.raises(ConfigError, match="scorer teacher"):
             dakd.Dakd(dataclasses.replace(SMALL, temporal="baseline"))
+
+    @pytest.mark.parametrize(
+        ("setting", "value", "message"),
+        [
+            ("temporal", "foo", "temporal module 'foo'"),
+            ("scoring", "segment", "one of dense, segments, live"),
+            ("terms", ("content",), "terms content"),
+            ("reach", 0, "k = 0"),
+            ("tau", 0.0, "tau 0.0: expected 0.001 or more"),
+            ("tau", float("nan"), "tau nan"),
+            ("batch", 1, "batch 1: expected 2 or more"),
+            ("segments", 0, "segments 0"),
+            ("epochs", 0, "epochs 0"),
+            ("half_width", -1, "half_width -1"),
+            ("teacher", (), "no backbone"),
+            ("precision", "fp16", "one of auto, fp32, bf16"),
+        ],
+    )
+    def test_settings_that_cannot_be(self, setting: str, value: Any, message: str) -> None:
+        config = dataclasses.replace(SMALL)
+        object.__setattr__(config, setting, value)
+        with pytest.raises(ConfigError, match=message):
+            dakd.Dakd(config)
+
+    def test_a_loss_that_is_no_number(self, train: Dataset, tmp_path: Path) -> None:
+        config = dataclasses.replace(SMALL, learning_rate=1e30, temporal_learning_rate=1e30)
+        with pytest.raises(DataError, match="loss is nan in epoch"):
+            dakd.Dakd(config, device="cpu").fit(train, out=tmp_path)
+
+    def test_other_weights_than_in_training(self, train: Dataset, tmp_path: Path) -> None:
+        pixels = np.random.default_rng(0).integers(0, 255, (20, 48, 64, 3), np.uint8)
+        clips = tuple(Clip(f"v{i}", pixels, video_label=i % 2) for i in range(2))
+        videos = dataclasses.replace(train, clips=clips)
+        config = dakd.Config(epochs=1, teacher=("compact",))
+        work = tmp_path / "w"
+        dakd.Dakd(config, device="cpu").fit(videos, out=tmp_path / "m.vad", work=work)
+        # Also where nothing was extracted in this fit.
+        detector = dakd.Dakd(config, device="cpu").fit(videos, out=tmp_path / "m.vad", work=work)
+        assert set(detector.fingerprints) == {"compact"}
+        detector.fingerprints["compact"] = "0" * 16
+        with pytest.raises(WeightsError, match="expected 0000000000000000, 384 wide"):
+            detector.score(clips[0].open())
 
     def test_an_absent_backbone(self, train: Dataset, tmp_path: Path) -> None:
         config = dataclasses.replace(SMALL, teacher=("wide", "clip"))
@@ -367,6 +460,11 @@ class TestErrors:
             dakd.Dakd(config, device="cpu").fit(
                 dataclasses.replace(train, clips=short), out=tmp_path / "n.vad"
             )
+
+
+def test_a_source_has_at_least_one_clip() -> None:
+    with pytest.raises(DataError, match="at least one"):
+        FeatureSource("none", {"narrow": Rows(np.ones((0, 6), np.float32))}, clips=0)
 
 
 def test_bags_hold_no_more_than_asked(train: Dataset) -> None:

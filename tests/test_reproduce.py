@@ -8,11 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from vadistill.datasets import open_dataset
+from vadistill.datasets.simulated_features import SimulatedConfig, simulate_features
 from vadistill.datasets.walkway import WalkwayConfig, render_walkway
 from vadistill.errors import ConfigError, DataError
-from vadistill.evaluation import compare, load_run, reproduce_cafe, reproduce_fast_aed
+from vadistill.evaluation import (
+    compare,
+    load_run,
+    reproduce_cafe,
+    reproduce_dakd,
+    reproduce_fast_aed,
+)
 from vadistill.evaluation.results import load_records
-from vadistill.systems import aed, cafe, fast_aed, ssmtl
+from vadistill.systems import aed, cafe, dakd, fast_aed, ssmtl
 from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.recipes import network
 
@@ -142,3 +150,64 @@ class TestFastAed:
         again = reproduce_fast_aed.reproduce(walkway, quick=True, out=tmp_path, only=only)
         assert [r.value for r in again] == [r.value for r in records]
         assert kept == [(m / "weights.safetensors").stat().st_mtime_ns for m in models.values()]
+
+
+class TestDakd:
+    """DAKD's tables on a few simulated features."""
+
+    @pytest.fixture(scope="class")
+    def data(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        path = tmp_path_factory.mktemp("dakd") / "features"
+        simulate_features(path, SimulatedConfig(videos=40, longest=40))
+        return path
+
+    def test_rows_are_the_papers(self, data: Path) -> None:
+        base = reproduce_dakd.base_config(open_dataset(data), (), quick=True)
+        assert base.teacher == ("i3d", "s3d", "clip") and base.student == "clip"
+        assert base.epochs == 10 and base.scoring == "segments"
+        rows = reproduce_dakd.variants(base)
+        assert [name for name, (source, _) in rows.items() if source == "Table 1"][1::2] == [
+            *("mtn", "multihead", "lstm", "rnn", "disentangled", "gru", "cnn"),
+        ]
+        for config in (rows["gru-teacher"][1], rows["mil i3d"][1], rows["single clip"][1]):
+            assert config.scorer == "teacher"
+        assert rows["mil i3d"][1].teacher == ("i3d",)
+        assert rows["teacher s3d+clip"][1].teacher == ("s3d", "clip")
+        assert rows["only-cross"][1].terms == ("cross",)
+        assert rows["without-bce"][1].lambda_bce == 0 and rows["without-nce"][1].alpha == 0
+        assert rows["student s3d"][1].student == "s3d"
+        assert {rows[f"tau-{t:g}"][1].tau for t in reproduce_dakd.TAUS}.isdisjoint({base.tau})
+        for _, config in rows.values():
+            dakd.Dakd(config)  # every row is one that can be
+        known = {name for _, marks in reproduce_dakd.MARKS.values() for name in marks}
+        assert known <= set(rows)
+
+    def test_a_run_has_figures_and_those_of_each_class(
+        self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(
+            reproduce_dakd.MARKS, "simulated_ucf", ("micro/raw", {"teacher": 0.9, "mil i3d": 0.7})
+        )
+        small = replace(dakd.paper(), epochs=10)
+        monkeypatch.setattr(dakd, "paper", lambda: small)
+        only = ("mil i3d", "teacher", "student clip")
+        records = reproduce_dakd.reproduce(data, quick=True, out=tmp_path, only=only)
+        papers = {(r.variant, r.protocol): r.paper for r in records}
+        assert papers["teacher", "micro/raw"] == 0.9 and papers["mil i3d", "micro/raw"] == 0.7
+        assert papers["teacher", "ap/raw"] is None and papers["student clip", "ap/raw"] is None
+        classes = {r.variant for r in records if ", " in r.variant}
+        assert classes and all(v.startswith("student clip, ") for v in classes)
+        assert {r.variant for r in load_records(tmp_path / "results.json")} == {*only, *classes}
+
+    def test_marks_are_for_the_papers_backbones(
+        self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(reproduce_dakd.MARKS, "simulated_ucf", ("micro/raw", {"mil i3d": 0.7}))
+        records = reproduce_dakd.reproduce(
+            data, quick=True, out=tmp_path, backbones=("i3d",), only=("mil i3d",)
+        )
+        assert {r.paper for r in records} == {None}
+
+    def test_unknown_rows(self, data: Path, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="variant 'student'"):
+            reproduce_dakd.reproduce(data, quick=True, out=tmp_path, only=("student",))

@@ -57,8 +57,8 @@ class Detector(ABC):
 
     name: ClassVar[str]
     supervision: ClassVar[Literal["one-class", "weak"]]
-    lookahead: ClassVar[int]
-    """Frames after t that the score of frame t needs."""
+    lookahead: int | None
+    """Frames after t that the score of frame t needs at most; None: all of the video."""
 
     config: Any
     calibration: Calibration | None = None
@@ -67,8 +67,11 @@ class Detector(ABC):
     """Named configs, the default first."""
 
     @property
-    def latency(self) -> int:
-        """Frames from a frame's arrival to its score in ``stream``, never fewer than lookahead."""
+    def latency(self) -> int | None:
+        """Frames from a frame's arrival to its score in ``stream``, never fewer than lookahead.
+
+        None: it is known at the video's end.
+        """
         return self.lookahead
 
     @abstractmethod

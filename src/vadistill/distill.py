@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vadistill.errors import WeightsError
-from vadistill.files import content_hash, unwritable, write_json
+from vadistill.files import allocate, content_hash, unwritable, write_json
 from vadistill.progress import progress
 
 
@@ -90,8 +90,8 @@ class TargetCache:
             path = self.folder / f"layer{j}.f16"
             size = self.count * int(np.prod(shape)) * 2
             if mode == "r+" and (not path.exists() or path.stat().st_size != size):
-                with path.open("wb") as file:
-                    _allocate(file.fileno(), size)
+                path.unlink(missing_ok=True)
+                allocate(path, size)
             self._maps.append(
                 np.memmap(path, np.float16, mode=mode, shape=(self.count, *shape))  # pyright: ignore[reportArgumentType, reportCallIssue]
             )
@@ -103,13 +103,3 @@ class TargetCache:
                 f"no targets at {self.folder}", expected="a filled cache", fix="call fill(…) first"
             )
         return [torch.from_numpy(store[rows].astype(np.float32)) for store in self._maps]
-
-
-def _allocate(descriptor: int, size: int) -> None:
-    """Reserve disk space: a full disk must be an error here, not a bus error on the map later."""
-    import os
-
-    if size and hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.ftruncate(descriptor, size)

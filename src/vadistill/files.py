@@ -61,6 +61,18 @@ def unwritable(path: Path, error: Exception) -> WeightsError:
     )
 
 
+def allocate(path: Path, size: int) -> None:
+    """Reserve disk space for a file that will be mapped; what it holds already stays.
+
+    A full disk must be an error here, not a bus error on the map later.  Raises OSError.
+    """
+    with path.open("ab") as file:
+        if size and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            os.ftruncate(file.fileno(), size)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     with replacing(path) as temporary:

@@ -147,8 +147,9 @@ def run_rows(
 
 def _files(config: Any) -> list[str]:
     """Hashes of the files that a config names, so that a new teacher or new boxes are a new run."""
-    words = [value for value in vars(config).values() if isinstance(value, str)]
-    paths = [Path(part) for word in words for part in re.split(r"[,+?]|(?<=\w):", word) if part]
+    values = [v if isinstance(v, tuple) else (v,) for v in vars(config).values()]
+    words = [word for value in values for word in value if isinstance(word, str)]
+    paths = [Path(part) for word in words for part in re.split(r"[,+?@]|(?<=\w):", word) if part]
     return [content_hash(path) for path in paths if path.is_file()]
 
 

@@ -1,11 +1,9 @@
-"""A video of any length as 32 segments, and segment scores back to frames (Sultani et al. 2018)."""
+"""A video of any length as 32 segments, and back to its clips (Sultani et al. 2018)."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
-
-from vadistill.features.source import CLIP
 
 SEGMENTS = 32
 """Segments that the weakly supervised literature reduces every video to."""
@@ -32,14 +30,3 @@ def segment_means(
 def segment_of_clips(clips: int, segments: int = SEGMENTS) -> Int[np.ndarray, " {clips}"]:
     """The one segment that each clip lies in."""
     return np.searchsorted(edges(clips, segments), np.arange(clips), side="right") - 1
-
-
-def clips_to_frames(
-    scores: Float[np.ndarray, " n"], frames: int, clip: int = CLIP
-) -> Float[np.ndarray, " {frames}"]:
-    """Each clip's score on all its frames; what is left behind the last whole clip gets its score.
-
-    Exact for any length: a video of n clips has n * clip to (n + 1) * clip - 1 frames, and any
-    other number is met by cutting or by repeating the last score.
-    """
-    return scores[np.minimum(np.arange(frames) // clip, len(scores) - 1)]

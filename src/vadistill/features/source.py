@@ -33,6 +33,7 @@ class FeatureSource(VideoSource):
     """A video source without pictures: clip features by backbone, for systems that learn from them.
 
     Its length is that of its clips (16 frames each), or ``frames`` where the video's is known.
+    Raises DataError without a clip.
     """
 
     def __init__(
@@ -44,6 +45,10 @@ class FeatureSource(VideoSource):
         frames: int | None = None,
         fps: float | int = DEFAULT_FPS,
     ) -> None:
+        if clips < 1:
+            raise DataError(
+                f"{name} has {clips} clips", expected="at least one", fix="leave the video out"
+            )
         self.arrays, self.clips = dict(arrays), clips
         self.info = VideoInfo(name, 0, 0, float(fps), frames or CLIP * clips)
 

@@ -103,7 +103,7 @@ class ObjectCentric(Detector):
         self.config, self.cut = config, cut
         self.device = pick_device(device)
         self.localiser = objects.build_for_events(config.localiser)
-        self.lookahead = cut.after + config.filter_frames // 2  # pyright: ignore[reportAttributeAccessIssue]
+        self.lookahead = cut.after + config.filter_frames // 2
 
     @abstractmethod
     def object_values(self, patches: Patches, flow: FlowPatches) -> Float[np.ndarray, " n"]:
@@ -112,7 +112,7 @@ class ObjectCentric(Detector):
     @property
     def latency(self) -> int:
         """Frames from a frame's arrival to its score; the default scores 16 frames at a time."""
-        return self.lookahead + self.config.batch_frames - 1
+        return (self.lookahead or 0) + self.config.batch_frames - 1
 
     def calibrate(self, values: Float[np.ndarray, " n"], store: EventStore, train: Dataset) -> None:
         """The statistics of ``scaled_score`` from training objects, and the calibration."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from vadistill.datasets import Clip, Dataset
 from vadistill.errors import DataError
 from vadistill.features.segments import segment_means
-from vadistill.files import content_hash, write_json
+from vadistill.files import allocate, content_hash, write_json
 from vadistill.progress import progress
 from vadistill.training import seeded_generator
 
@@ -41,7 +41,7 @@ class Bags:
         self, names: Sequence[str], rows: Int[np.ndarray, " b"], device: torch.device
     ) -> list[Tensor]:
         """(b, S, d) of each backbone."""
-        found = [torch.from_numpy(self._arrays[n][rows].astype(np.float32)) for n in names]
+        found = [torch.from_numpy(self._arrays[name][rows]) for name in names]
         return [normalised(x, self._normalise).to(device) for x in found]
 
 
@@ -102,9 +102,11 @@ def _file(folder: Path, name: str) -> Path:
 
 def _map(folder: Path, name: str, shape: tuple[int, int, int], done: int) -> np.ndarray:
     """The writable array of a backbone, kept where ``done`` videos are already in it."""
-    return np.lib.format.open_memmap(
-        _file(folder, name), "r+" if done else "w+", dtype=np.float32, shape=shape
-    )
+    file = _file(folder, name)
+    if not done:
+        np.lib.format.open_memmap(file, "w+", dtype=np.float32, shape=shape)
+        allocate(file, file.stat().st_size)
+    return np.load(file, mmap_mode="r+")
 
 
 def balanced_batches(

@@ -23,9 +23,12 @@ Departures from the papers and readings of what they leave open:
 - g is one MLP for both, 1024-512-128; the teacher's z is detached.  Eq. 5's denominator is the
   second version's, and a class's loss is the mean over its segments.
 - The hinge is the mean over all pairs of bags, smoothness and sparsity the mean over abnormal bags.
-- The moving average repeats a video's first and last score; a constant video is not stretched.
+- The moving average is of the 2 epsilon + 1 scores around each (the second version divides by
+  2 epsilon) and repeats a video's first and last one; a constant video is not stretched.
 - Without L_bce the student's head learns from video labels by the ranking loss.
 - An epoch passes once over the more frequent class, and over the other one as often as that takes.
+- The rival ``mtn`` is RTFM's pyramid and non-local block without its batch normalisation.
+- ``segments`` knows no score before a video's end: it is for files, not for cameras.
 - What is left behind the last whole clip of 16 frames has that clip's score; a video shorter than
   one clip is an error.
 - The student's backbone is not saved with the model: it is named, with a hash of its weights.
@@ -36,7 +39,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import numpy as np
 import torch
@@ -53,13 +56,13 @@ from vadistill.features.store import FeatureStore
 from vadistill.files import content_hash
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
-from vadistill.systems.dakd.attention import TERMS
+from vadistill.systems.dakd.attention import TERMS, Index
 from vadistill.systems.dakd.bags import Bags, Read, gather_bags
 from vadistill.systems.dakd.model import Baseline, Network
-from vadistill.systems.dakd.recipes import Config, default, paper, pets
+from vadistill.systems.dakd.recipes import Config, Scorer, Scoring, default, paper, pets
 from vadistill.systems.dakd.scoring import ClipScorer, Rows
 from vadistill.systems.dakd.training import distil, teacher_targets, train_teacher
-from vadistill.training import Device, pick_device
+from vadistill.training import Device, Precision, pick_device
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
@@ -77,7 +80,6 @@ class Dakd(Detector):
 
     name = "dakd"
     supervision = "weak"
-    lookahead = CLIP - 1
     RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
         "default": default,
         "paper": paper,
@@ -94,12 +96,9 @@ class Dakd(Detector):
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or default()
-        if self.config.temporal == "baseline" and self.config.scorer == "student":
-            raise ConfigError(
-                "temporal module 'baseline' with a student",
-                expected="it with --scorer teacher: it has no features to distil",
-                fix="pass --scorer teacher, or another temporal module",
-            )
+        check(self.config)
+        ahead = {"live": 1, "dense": self.config.segments, "segments": None}[self.config.scoring]
+        self.lookahead = None if ahead is None else CLIP * ahead - 1
         self._asked: Device = device
         self.device = pick_device(device)
         self._backbones: dict[str, Backbone] = {}
@@ -109,19 +108,19 @@ class Dakd(Detector):
         """Backbones that scoring needs."""
         return self.config.teacher if self.config.scorer == "teacher" else (self.config.student,)
 
-    @property
-    def latency(self) -> int:
-        """Frames from a frame's arrival to its score, at most (``segments``: a video's length)."""
-        window = 0 if self.config.scoring == "live" else self.config.segments - 1
-        return CLIP * window + self.lookahead
-
     # -- training ------------------------------------------------------------------------------
 
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
         config = self.config
         names = tuple(dict.fromkeys((*config.teacher, *self.sees)))
         read = self._reader(work)(names)
-        data = content_hash(data_key(train), repr((names, config.segments, config.crops)))
+        if all(isinstance(clip.source, FeatureSource) for clip in train):
+            self.fingerprints = {}
+        else:
+            self.fingerprints = {name: self.backbone(name).fingerprint for name in names}
+        labels = [clip.video_label for clip in train]
+        facts = (names, config.segments, config.crops, labels, sorted(self.fingerprints.items()))
+        data = content_hash(data_key(train), repr(facts))
         bags = gather_bags(
             train,
             names,
@@ -136,7 +135,7 @@ class Dakd(Detector):
         else:
             self.network = self._student(teacher, bags, key, work)
         self.widths = dict(zip(self.sees, bags.widths(self.sees), strict=True))
-        self.fingerprints = {n: b.fingerprint for n, b in self._backbones.items() if n in self.sees}
+        self.fingerprints = {n: f for n, f in self.fingerprints.items() if n in self.sees}
         self._calibrate(train, self._reader(work)(self.sees))
 
     def _reader(self, work: Path) -> Callable[[tuple[str, ...]], Read]:
@@ -185,7 +184,7 @@ class Dakd(Detector):
         with progress("calibration", len(normal)) as advance:
             for clip in normal:
                 rows = read(clip)
-                scores += scorer(map(list, zip(*(rows[n] for n in self.sees), strict=True)))
+                scores += scorer.whole([rows[name] for name in self.sees]).tolist()
                 advance(note=clip.name)
         self.calibration = Calibration.fit(scores)
 
@@ -202,33 +201,29 @@ class Dakd(Detector):
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()
+        if isinstance(source, FeatureSource):
+            arrays = [self._checked(source, name) for name in self.sees]
+            scores = self._scorer().whole(arrays)
+            for index in range(source.info.frames or 0):
+                clip = min(index // CLIP, len(scores) - 1)
+                yield FrameScore(index, index / source.info.fps, float(scores[clip]))
+            return
+        backbones = [self._fitted_backbone(name) for name in self.sees]
         waiting: list[list[tuple[int, float]]] = []
 
         def clips() -> Iterator[Rows]:
-            for frames, rows in self._clips(source):
+            for frames, rows in stream_features(source, backbones):
                 waiting.append(frames)
                 if rows is not None:
                     yield rows
 
-        score = float("nan")  # never given: a source has at least one whole clip
+        score = float("nan")  # never given: of no whole clip, stream_features makes an error
         for score in self._scorer()(clips()):
             for index, time in waiting.pop(0):
                 yield FrameScore(index, time, score)
         for frames in waiting:
             for index, time in frames:
                 yield FrameScore(index, time, score)
-
-    def _clips(self, source: VideoSource) -> Iterator[tuple[list[tuple[int, float]], Rows | None]]:
-        """Each clip's frames (index, time) and features; at the end those of no whole clip."""
-        if isinstance(source, FeatureSource):
-            arrays = [self._checked(source, name) for name in self.sees]
-            frames = [(i, i / source.info.fps) for i in range(source.info.frames or 0)]
-            for clip in range(source.clips):
-                yield frames[clip * CLIP : (clip + 1) * CLIP], [array[clip] for array in arrays]
-            yield frames[source.clips * CLIP :], None
-            return
-        backbones = [self._fitted_backbone(name) for name in self.sees]
-        yield from stream_features(source, backbones)
 
     def _checked(self, source: FeatureSource, name: str) -> np.ndarray:
         """Features of a source as wide as those learnt from; raises DataError."""
@@ -284,6 +279,45 @@ class Dakd(Detector):
 def settings_key(config: Config, *, without: tuple[str, ...]) -> str:
     """Settings as text, but for some."""
     return repr({k: v for k, v in asdict(config).items() if k not in without})
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for settings that cannot be, before anything is computed."""
+    known = {
+        "scorer": (config.scorer, get_args(Scorer)),
+        "scoring": (config.scoring, get_args(Scoring)),
+        "index": (config.index, get_args(Index)),
+        "precision": (config.precision, get_args(Precision)),
+    }
+    for name, (value, allowed) in known.items():
+        if value not in allowed:
+            raise ConfigError(
+                f"{name} '{value}'", expected=f"one of {', '.join(allowed)}", fix="correct it"
+            )
+    least = {
+        **{"segments": 1, "epochs": 1, "batch": 2, "half_width": 0, "tau": 1e-3},
+        **{"learning_rate": 0, "temporal_learning_rate": 0, "weight_decay": 0, "smoothness": 0},
+        **{"sparsity": 0, "lambda_bce": 0, "alpha": 0, "delta": 0},
+    }
+    for name, low in least.items():
+        if not low <= getattr(config, name) < float("inf"):
+            raise ConfigError(
+                f"{name} {getattr(config, name)}", expected=f"{low} or more", fix="correct it"
+            )
+    if not config.teacher or not config.student:
+        raise ConfigError(
+            "no backbone",
+            expected="one of the student's and one or more of the teacher's",
+            fix="name them with --teacher and --student",
+        )
+    if config.temporal == "baseline" and config.scorer == "student":
+        raise ConfigError(
+            "temporal module 'baseline' with a student",
+            expected="it with --scorer teacher: it has no features to distil",
+            fix="pass --scorer teacher, or another temporal module",
+        )
+    with torch.device("meta"):
+        teacher_network(config, [8] * len(config.teacher))
 
 
 def teacher_network(config: Config, widths: list[int]) -> Network | Baseline:

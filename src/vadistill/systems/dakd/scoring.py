@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float32
+from numpy.lib.stride_tricks import sliding_window_view
 
 from vadistill.features.segments import SEGMENTS, segment_means, segment_of_clips
 from vadistill.systems.dakd.bags import normalised
@@ -18,6 +19,11 @@ Row = Float32[np.ndarray, " _"]
 
 Rows = list[Row]
 """A clip's feature from each backbone of the network."""
+
+Array = Float32[np.ndarray, "_ _"]
+
+TOGETHER = 64
+"""Windows that go through the network at once, where all are known."""
 
 
 class ClipScorer:
@@ -41,9 +47,9 @@ class ClipScorer:
         self.normalise, self.length = normalise, length
 
     @property
-    def lookahead(self) -> int:
-        """Clips that may have to come before a clip is scored; for segments, all of the video."""
-        return 0 if self.mode == "live" else self.length - 1
+    def lookahead(self) -> int | None:
+        """Clips that may have to come before a clip is scored; None: all of the video."""
+        return {"live": 0, "dense": self.length - 1, "segments": None}[self.mode]
 
     def __call__(self, clips: Iterable[Rows]) -> Iterator[float]:
         """One score in [0, 1] a clip, in order, as soon as it is known."""
@@ -54,22 +60,46 @@ class ClipScorer:
         }
         return modes[self.mode](clips)
 
-    def _window(self, clips: Iterable[Rows]) -> Float32[np.ndarray, " n"]:
-        """Scores of the clips of one window."""
-        features = [torch.from_numpy(np.stack(rows)) for rows in zip(*clips, strict=True)]
-        with torch.inference_mode():
-            ready = [normalised(x, self.normalise)[None].to(self.device) for x in features]
-            return self.network(ready).scores[0].cpu().numpy()
+    def whole(self, arrays: Sequence[Array]) -> Float32[np.ndarray, " n"]:
+        """The same scores of a video whose features are all known, (clips, width) a backbone.
 
-    def segments_of(
-        self, videos: Sequence[Sequence[Float32[np.ndarray, "_ _"]]]
-    ) -> Float32[np.ndarray, "v s"]:
-        """Segment scores of many videos at once, each given as (clips, width) of each backbone."""
+        Windows go through the network together, so they differ from the others by rounding.
+        """
+        clips, length = len(arrays[0]), self.length
+        if self.mode == "segments":
+            return self.segments([arrays])[0][segment_of_clips(clips, length)]
+        if clips <= length and self.mode == "dense":
+            return self._scores([a[None] for a in arrays])[0]
+        # One row a window, that of the clips from its number on.
+        slid = [sliding_window_view(a, min(length, clips), axis=0) for a in arrays]
+        parts = np.array_split(np.arange(len(slid[0])), -(-len(slid[0]) // TOGETHER))
+        scores = np.concatenate(
+            [self._scores([w[rows].transpose(0, 2, 1) for w in slid]) for rows in parts]
+        )
+        if self.mode == "live":
+            early = [self._scores([a[None, :n] for a in arrays])[0, -1] for n in range(1, length)]
+            return np.concatenate([early[: clips - 1], scores[:, -1]])[:clips].astype(np.float32)
+        place = np.arange(clips)
+        start = np.clip(place - length // 2, 0, clips - length)
+        return scores[start, place - start]
+
+    def segments(self, videos: Sequence[Sequence[Array]]) -> Float32[np.ndarray, "v s"]:
+        """Segment scores of many videos at once, each given as (clips, width) a backbone."""
         reduced = [[segment_means(array, self.length) for array in video] for video in videos]
-        features = [torch.from_numpy(np.stack(each)) for each in zip(*reduced, strict=True)]
+        return self._scores([np.stack(each) for each in zip(*reduced, strict=True)])
+
+    def _scores(
+        self, windows: Sequence[Float32[np.ndarray, "w n _"]]
+    ) -> Float32[np.ndarray, "w n"]:
+        """Scores of the clips of several windows, given by backbone."""
         with torch.inference_mode():
+            features = [torch.from_numpy(np.ascontiguousarray(w)) for w in windows]
             ready = [normalised(x, self.normalise).to(self.device) for x in features]
             return self.network(ready).scores.cpu().numpy()
+
+    def _window(self, clips: Iterable[Rows]) -> Float32[np.ndarray, " n"]:
+        """Scores of the clips of one window."""
+        return self._scores([np.stack(rows)[None] for rows in zip(*clips, strict=True)])[0]
 
     def _live(self, clips: Iterable[Rows]) -> Iterator[float]:
         """Each clip as the last of those so far."""
@@ -104,7 +134,4 @@ class ClipScorer:
         rows = list(clips)
         if not rows:
             return
-        arrays = [np.stack(each) for each in zip(*rows, strict=True)]
-        scores = self.segments_of([arrays])[0]
-        for segment in segment_of_clips(len(rows), self.length):
-            yield float(scores[segment])
+        yield from map(float, self.whole([np.stack(each) for each in zip(*rows, strict=True)]))

@@ -98,8 +98,8 @@ class Disentangled(nn.Module):
 
 
 class MultiScale(nn.Module):
-    """RTFM's multi-scale temporal network (Tian et al. 2021): a pyramid of dilated convolutions
-    beside a non-local block, joined and added to its input.
+    """After RTFM's multi-scale temporal network (Tian et al. 2021), without batch normalisation: a
+    pyramid of dilated convolutions beside a non-local block, joined and added to its input.
     """
 
     DILATIONS = (1, 2, 4)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vadistill.distill import FrozenTeacher, TargetCache
+from vadistill.errors import DataError
 from vadistill.progress import progress
 from vadistill.systems.dakd.bags import Bags, balanced_batches
 from vadistill.systems.dakd.losses import (
@@ -37,7 +38,7 @@ def optimiser(modules: Mapping[str, nn.Module], config: Config) -> torch.optim.O
     groups = [{"params": other, "lr": config.learning_rate}]
     if temporal:
         groups.append({"params": temporal, "lr": config.temporal_learning_rate})
-    fused = all(p.device.type == "cpu" for _, p in named)  # PyTorch has it for CPUs alone
+    fused = all(p.device.type == "cpu" for _, p in named)  # on GPUs only newer PyTorch has it
     return torch.optim.Adagrad(groups, weight_decay=config.weight_decay, fused=fused)
 
 
@@ -78,6 +79,7 @@ def train_teacher(
                 optimizer.step()
                 for name, value in parts.items():
                     total[name] = total.get(name, 0.0) + value.item() / len(batches)
+            _finite(total, "teacher", epoch)
             log.write(epoch, **total)
             advance(note=f"hinge {total['hinge']:.3f}")
             if time.monotonic() - saved > SAVED_EVERY or epoch + 1 == config.epochs:
@@ -95,12 +97,15 @@ def teacher_targets(
     *,
     key: str,
 ) -> TargetCache:
-    """The teacher's H (v, n, w) and scores (v, n) of all training videos, computed once."""
+    """The teacher's H (v, n, w) and logits (v, n) of all training videos, computed once.
+
+    Logits, since the cache's half floats would round scores near 1 to steps.
+    """
 
     def outputs(rows: np.ndarray) -> list[Tensor]:
         said = teacher(bags.batch(names, rows, device))
         assert isinstance(said, Scored)
-        return [said.features, said.scores]
+        return [said.features, said.logits]
 
     return TargetCache(folder, key=key, count=len(bags)).fill(outputs, batch=64)
 
@@ -130,11 +135,9 @@ def distil(
     )
     position = checkpoint.load() or {"epoch": 0}
     log = RunLog(folder / "log.jsonl", resume_after=position["epoch"] - 1)
-    scores = torch.cat(
-        [targets[rows][1] for rows in np.array_split(np.arange(len(bags)), len(bags))]
-    )
+    chunks = np.array_split(np.arange(len(bags)), -(-len(bags) // 256))
     labels = pseudo_labels(
-        scores,
+        torch.cat([targets[rows][1].sigmoid() for rows in chunks]),
         torch.from_numpy(bags.labels),
         half_width=config.half_width,
         minmax=config.minmax,
@@ -152,7 +155,10 @@ def distil(
                 taught = targets[rows][0].to(device) if projector else None
                 with autocast(device, config.precision):
                     said = student(bags.batch([name], rows, device))
-                    parts = _losses(said, labels[rows], taught, projector, len(abnormal), config)
+                    ours, theirs = None, None
+                    if projector is not None and taught is not None:
+                        ours, theirs = projector(said.features), projector(taught).detach()
+                parts = losses_of(said, labels[rows], ours, theirs, len(abnormal), config)
                 if not norms:
                     norms = _gradient_norms(parts, said.features)
                 optimizer.zero_grad(set_to_none=True)
@@ -160,6 +166,7 @@ def distil(
                 optimizer.step()
                 for part, value in parts.items():
                     total[part] = total.get(part, 0.0) + value.item() / len(batches)
+            _finite(total, "student", epoch)
             log.write(epoch, **total, **norms)
             advance(note=" ".join(f"{part} {value:.3f}" for part, value in total.items()))
             if time.monotonic() - saved > SAVED_EVERY or epoch + 1 == config.epochs:
@@ -168,33 +175,47 @@ def distil(
     student.eval()
 
 
-def _losses(
+def losses_of(
     said: Scored,
     labels: Float[Tensor, "b n"],
-    taught: Float[Tensor, "b n w"] | None,
-    projector: Projector | None,
+    ours: Float[Tensor, "b n z"] | None,
+    theirs: Float[Tensor, "b n z"] | None,
     abnormal: int,
     config: Config,
 ) -> dict[str, Float[Tensor, ""]]:
-    """The two terms of Eq. 6 as they are added, by name."""
-    zero = said.logits.new_zeros(())
+    """The terms of Eq. 6 as they are added, by name; ``ours`` and ``theirs`` are z."""
     parts: dict[str, Tensor] = {}
     if config.lambda_bce:
         parts["bce"] = config.lambda_bce * prediction_loss(said.logits.float(), labels)
     else:
-        parts["ranking"] = torch.stack(
-            list(ranking_loss(said.scores[:abnormal], said.scores[abnormal:]).values())
-        ).sum()
-    if projector is not None and taught is not None:
-        anomalous: Bool[Tensor, " m"] = (labels > config.delta).flatten()
+        parts |= ranking_loss(
+            said.scores[:abnormal],
+            said.scores[abnormal:],
+            smoothness=config.smoothness,
+            sparsity=config.sparsity,
+        )
+    if ours is not None and theirs is not None:
         nce = feature_loss(
-            projector(taught).detach().flatten(0, 1).float(),
-            projector(said.features).flatten(0, 1).float(),
-            anomalous,
+            theirs.flatten(0, 1).float(),
+            ours.flatten(0, 1).float(),
+            (labels > config.delta).flatten(),
             config.tau,
         )
-        parts["nce"] = distillation_loss(zero, nce, alpha=config.alpha, temperature=config.tau)
+        parts["nce"] = distillation_loss(
+            nce.new_zeros(()), nce, alpha=config.alpha, temperature=config.tau
+        )
     return parts
+
+
+def _finite(total: Mapping[str, float], stage: str, epoch: int) -> None:
+    """Raise DataError where a loss is no number any more."""
+    bad = [name for name, value in total.items() if not np.isfinite(value)]
+    if bad:
+        raise DataError(
+            f"the {stage}'s {bad[0]} loss is {total[bad[0]]} in epoch {epoch + 1}",
+            expected="a finite loss",
+            fix="scale the features (--normalise), or lower the learning rates",
+        )
 
 
 def _gradient_norms(
