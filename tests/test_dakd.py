@@ -108,13 +108,14 @@ class TestSegments:
         np.testing.assert_array_equal(segment_means(rows[:1], 3)[:, 0], [0, 0, 0])
 
 
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(0)
+    return Network([6, 4]).eval()
+
+
 class TestScoring:
     """dense, live and segments against what their words say."""
-
-    @pytest.fixture(scope="class")
-    def network(self) -> Network:
-        torch.manual_seed(0)
-        return Network([6, 4]).eval()
 
     def rows(self, clips: int) -> list[list[np.ndarray]]:
         rng = np.random.default_rng(clips)

@@ -152,14 +152,15 @@ class TestFastAed:
         assert kept == [(m / "weights.safetensors").stat().st_mtime_ns for m in models.values()]
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("dakd") / "features"
+    simulate_features(path, SimulatedConfig(videos=40, longest=40))
+    return path
+
+
 class TestDakd:
     """DAKD's tables on a few simulated features."""
-
-    @pytest.fixture(scope="class")
-    def data(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        path = tmp_path_factory.mktemp("dakd") / "features"
-        simulate_features(path, SimulatedConfig(videos=40, longest=40))
-        return path
 
     def test_rows_are_the_papers(self, data: Path) -> None:
         base = reproduce_dakd.base_config(open_dataset(data), (), quick=True)

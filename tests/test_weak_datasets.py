@@ -578,3 +578,27 @@ class TestSources:
 def test_wrong_kind(kind: str, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         open_dataset(tmp_path, kind)
+
+
+def test_features_are_fitted_and_evaluated_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from vadistill.cli import main
+    from vadistill.datasets.simulated_features import SimulatedConfig, simulate_features
+
+    data, model, report = tmp_path / "features", tmp_path / "m.vad", tmp_path / "r.html"
+    simulate_features(data, SimulatedConfig(videos=40, longest=40))
+    arguments = ["--teacher", "i3d", "clip", "--student", "clip", "--epochs", "2"]
+    assert main(["fit", "dakd", str(data), "--out", str(model), *arguments]) == 0
+    assert "next: vadistill evaluate" in capsys.readouterr().out
+    assert main(["evaluate", str(model), "--data", str(data), "--report", str(report)]) == 0
+    assert "simulated_ucf/micro/raw" in capsys.readouterr().out
+    assert "Moments" in report.read_text()
+
+
+def test_labels_that_contradict_each_other(tmp_path: Path) -> None:
+    for name in ("one.mp4", "two.mp4"):
+        mp4(tmp_path / name, 20)
+    text(tmp_path / "labels.csv", "file,label", "one.mp4,1", "two.mp4,0", "one.mp4,0")
+    with pytest.raises(DataError, match=r"labels.csv line 4: one.mp4 has the other label above"):
+        open_dataset(tmp_path)

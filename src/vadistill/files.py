@@ -31,10 +31,13 @@ def replacing(path: Path, *, suffix: str | None = None) -> Iterator[Path]:
     The temporary name keeps the ending of ``path`` (or ``suffix``), for writers that go by it.
     Raises WeightsError when the folder cannot be written or the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}.", suffix=suffix or path.suffix
-    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}.", suffix=suffix or path.suffix
+        )
+    except OSError as error:
+        raise unwritable(path, error) from error
     os.close(handle)
     temporary = Path(name)
     try:

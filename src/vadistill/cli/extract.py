@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from vadistill.cli.terminal import Device, clock, console, parse, table
-from vadistill.errors import DataError, VadistillError, VideoError
+from vadistill.errors import ConfigError, DataError, VadistillError, VideoError
 from vadistill.progress import progress
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def extract(
     from vadistill.features.extraction import Tally, features_of
     from vadistill.features.store import FeatureStore
 
+    if not backbones:
+        raise ConfigError("no backbone", expected="one or more", fix="leave --backbones out")
     splits = open_dataset(data)
     store = FeatureStore(out)
     opened = functools.cache(functools.partial(open_backbone, device=device, crops=crops))

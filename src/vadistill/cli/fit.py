@@ -143,7 +143,10 @@ def fit(system: type[Detector], arguments: Any) -> None:
     started = time.monotonic()
     detector.fit(splits.train, out=arguments.out)
     out.print(f"wrote [bold]{arguments.out}[/] after {clock(time.monotonic() - started)}")
-    if len(splits.test):
+    unlabelled = [clip for clip in splits.test if clip.frame_labels is None]
+    if unlabelled:
+        out.print(f"{len(unlabelled)} videos without frame labels were put aside for testing")
+    if len(splits.test) > len(unlabelled):
         out.print(f"next: vadistill evaluate {arguments.out} --data {arguments.data}")
     else:
         out.print(f"next: vadistill score {arguments.out} VIDEO --report report.html")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from vadistill.features.source import FeatureSource
 from vadistill.progress import progress
 from vadistill.video import Frame, VideoSource
 
@@ -47,7 +48,7 @@ class Scored(NamedTuple):
 def score_video(model: Detector, source: VideoSource) -> Scores:
     """Scores of one video, with a bar; raises VideoError."""
     with progress(source.info.name, source.info.frames) as advance:
-        return model.score(Watched(source, advance))
+        return _score(model, source, advance)
 
 
 def score_dataset(model: Detector, dataset: Dataset, label: str) -> Scored:
@@ -57,8 +58,17 @@ def score_dataset(model: Detector, dataset: Dataset, label: str) -> Scored:
     with progress(label, sum(map(length, dataset)) or None) as advance:
         for clip in dataset:
             advance(0, note=clip.name)
-            scores[clip.name] = model.score(Watched(clip.open(), advance))
+            scores[clip.name] = _score(model, clip.open(), advance)
     return Scored(scores, time.monotonic() - started)
+
+
+def _score(model: Detector, source: VideoSource, advance: Callable[..., None]) -> Scores:
+    """Scores of one source; of one without frames to count, the bar moves at its end."""
+    if isinstance(source, FeatureSource):
+        scores = model.score(source)
+        advance(len(scores))
+        return scores
+    return model.score(Watched(source, advance))
 
 
 def length(clip: Clip) -> int:

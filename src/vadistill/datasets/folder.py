@@ -190,7 +190,10 @@ class _Labels:
         origins = file.sources or ("",) * len(file.labels)
         for (line, clip, label), origin in zip(file.labels, origins, strict=True):
             source = self._match(f"{file.path.name} line {line}", clip, names)
-            if source is not None:
+            if source is not None and self.video.get(source, label) != label:
+                where = f"{file.path.name} line {line}"
+                self.problems.append(f"{where}: {clip} has the other label above")
+            elif source is not None:
                 self.video[source] = label
                 if file.sources:
                     self.origin[source] = origin or clip

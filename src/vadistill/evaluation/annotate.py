@@ -70,10 +70,11 @@ def annotate(
     factor = enlargement(info.width)
     width, height = info.width * factor, info.height * factor
     strip, columns = draw_strip(values, labels, width), columns_of(len(values), width)
-    legend = _legend(scale, width)
+    has_boxes = any(len(frame.boxes) for frame in scores)
+    legend = _legend(scale, width)[: None if has_boxes else 0]
     count = 0
     with (
-        VideoWriter(path, width, height + HEAD + STRIP, info.fps) as writer,
+        VideoWriter(path, width, height + LINE + len(legend) + STRIP, info.fps) as writer,
         progress("annotating", len(scores)) as advance,
     ):
         for frame in source:

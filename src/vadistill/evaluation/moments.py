@@ -147,9 +147,9 @@ def gallery(moments: Sequence[Moment], systems: Sequence[str], clips: Sequence[C
     numbers = {clip.name: number for number, clip in enumerate(clips)}
     parts = [
         small(
-            "Boxes run from blue (calm) over yellow to red; the highest carries its score. Ground "
-            f"truth, where it has pixels, is outlined in pink. Moments are {APART:g} s apart at "
-            "least."
+            "Boxes, of systems that have them, run from blue (calm) over yellow to red; the "
+            "highest carries its score. Ground truth, where it has pixels, is outlined in pink. "
+            f"Moments are {APART:g} s apart at least."
         )
     ]
     for system in systems:

@@ -81,6 +81,8 @@ def plan(
             info = clip.open().info
         except VideoError:
             continue
+        if not info.width:  # features without pictures
+            continue
         length = len(next(scores_of(clip, scores_by_system))[1])
         found[clip.name] = (info, *film_size(info.width, info.height), length)
     pixels = sum(width * height * length for _, width, height, length in found.values())

@@ -102,11 +102,13 @@ def open_backbone(name: str, *, device: Device = "auto", crops: int = 1) -> Back
         raise ConfigError(
             f"backbone '{name}' with nothing behind its colon",
             expected="a model's name or a weight file there",
-            fix="see the table in vadistill.features.backbones",
+            fix="docs/dakd.md lists the names",
         )
     if crops not in CROPS:
         raise ConfigError(
-            f"crops={crops}", expected="1 (centre), 5 (and corners) or 10 (and mirrored)", fix="1"
+            f"crops={crops}",
+            expected="1 (centre), 5 (and corners) or 10 (and mirrored)",
+            fix="choose one of them",
         )
     module, function = BACKBONES[kind].split(":")
     opener = getattr(importlib.import_module(module), function)

@@ -72,7 +72,8 @@ class FeatureFile:
         self._shape(rows.shape, rows.dtype)
         if rows.ndim == 3:
             return rows.mean(1, dtype=np.float32)
-        return np.array(rows, np.float32)
+        with np.errstate(over="ignore"):  # infinite numbers are told of by who reads them
+            return np.array(rows, np.float32)
 
     def _attempt(self, reader: Callable[[Path, str | None], Found]) -> Found:
         try:

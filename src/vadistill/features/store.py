@@ -148,9 +148,10 @@ class FeatureStore:
     def manifest(self) -> dict[str, dict[str, str | int]]:
         """What is known of each entry, by ``FINGERPRINT/CONTENT``; made anew where it is broken."""
         try:
-            return json.loads((self.root / MANIFEST).read_text())
+            entries = json.loads((self.root / MANIFEST).read_text())
         except (OSError, ValueError):
-            return dict(self._described())
+            entries = None
+        return entries if isinstance(entries, dict) else dict(self._described())
 
     def _described(self) -> list[tuple[str, dict[str, str | int]]]:
         """The facts that each file of the store carries."""

@@ -45,11 +45,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings(action="ignore"):
             state = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+            state = state["state_dict"]  # as training scripts save it, beside other things
         if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
             raise TypeError(f"holds a {type(state).__name__} of other things than tensors")
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, TypeError, KeyError) as error:
+        reason = (str(error).splitlines() or ["?"])[0]
+        if isinstance(error, pickle.UnpicklingError):
+            # PyTorch's own words advise to run whatever code is in the file.
+            reason = "it is no state dict of tensors alone"
         raise WeightsError(
-            f"{path} cannot be read as weights ({(str(error).splitlines() or ['?'])[0]})",
+            f"{path} cannot be read as weights ({reason})",
             expected="a state dict saved by torch.save, or a .safetensors file",
             fix="save the model's state_dict() alone, or download the file again",
         ) from error

@@ -55,7 +55,7 @@ from vadistill.features.source import CLIP, FeatureSource
 from vadistill.features.store import FeatureStore
 from vadistill.files import content_hash
 from vadistill.progress import progress
-from vadistill.scores import Calibration, FrameScore
+from vadistill.scores import Calibration, FrameScore, Smoothing
 from vadistill.systems.dakd.attention import TERMS, Index
 from vadistill.systems.dakd.bags import Bags, Read, gather_bags
 from vadistill.systems.dakd.model import Baseline, Network
@@ -304,6 +304,17 @@ def check(config: Config) -> None:
             raise ConfigError(
                 f"{name} {getattr(config, name)}", expected=f"{low} or more", fix="correct it"
             )
+    Smoothing.parse(config.smoothing)
+    if config.delta > 1 or config.seed < 0:
+        raise ConfigError(
+            f"delta {config.delta:g} and seed {config.seed}",
+            expected="a delta of 1 or less and a seed of 0 or more",
+            fix="correct them",
+        )
+    if len(set(config.teacher)) < len(config.teacher):
+        raise ConfigError(
+            f"backbones {', '.join(config.teacher)}", expected="each once", fix="name each once"
+        )
     if not config.teacher or not config.student:
         raise ConfigError(
             "no backbone",

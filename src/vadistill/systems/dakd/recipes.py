@@ -32,7 +32,7 @@ class Config:
     reach: int = 25
     """k, the largest relative distance in segments (Eq. 1, Fig. 5)."""
     skip: bool = True
-    """Whether attention has a way round it (ours): without it, scores hardly change in a video."""
+    """A way round the attention (ours): without it, scores hardly change in a video."""
     segments: int = 32
     """Segments that a training video is reduced to."""
     normalise: bool = False
@@ -55,7 +55,7 @@ class Config:
     half_width: int = 2
     """epsilon of the pseudo-labels' moving average, in segments; 0 leaves it out (Table 5)."""
     minmax: bool = True
-    """Whether pseudo-labels are stretched to [0, 1] in each abnormal video (Table 5)."""
+    """Pseudo-labels are stretched to [0, 1] in each abnormal video (Table 5)."""
     lambda_bce: float = 1.0
     """Weight of prediction-level distillation; at 0 (Table 5) the student's head learns from video
     labels by the ranking loss instead, since nothing else would reach it."""
@@ -71,7 +71,8 @@ class Config:
     smoothing: str = "raw"
     """Of reported scores, such as average10."""
     store: str = ""
-    """Folder of extracted features, as 'vadistill extract' fills it; empty: none is kept."""
+    """Folder of extracted features, as 'vadistill extract' fills it; empty: they are kept until the
+    fit is done."""
     precision: Precision = "auto"
     """Of training."""
     seed: int = 0
