@@ -155,7 +155,7 @@ class TestFastAed:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("dakd") / "features"
-    simulate_features(path, SimulatedConfig(videos=40, longest=40))
+    simulate_features(path, SimulatedConfig(videos=150, longest=40))
     return path
 
 
