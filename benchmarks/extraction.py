@@ -11,6 +11,7 @@ Names with ``random`` weights take the same time as trained ones, and need no fi
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Iterator
 from itertools import chain, islice, repeat
@@ -66,7 +67,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    command = f"python benchmarks/extraction.py --data {arguments.data.name}"
+    names = " ".join(re.sub(r"(?<=:).*/", "", name) for name in arguments.backbones)
+    command = f"python benchmarks/extraction.py --data {arguments.data.name} --backbones {names}"
     splits = open_dataset(arguments.data)
     source = FirstClips([*splits.train, *splits.test], arguments.clips)
     size = f"{source.info.width}x{source.info.height}"

@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 Layout = Literal["long", "wide"]
 
 RESULTS = Path("benchmarks/results")
-UNITS = {"fps": "frames/s", "latency_ms": "ms", "events_per_s": "events/s"}
+UNITS = {
+    "fps": "frames/s",
+    "latency_ms": "ms",
+    "events_per_s": "events/s",
+    "clips_per_s": "clips/s",
+    "ms_per_clip": "ms/clip",
+    "gmacs_per_clip": "GMAC/clip",
+}
 BLOCK = re.compile(
     r"(?P<open><!-- results:(?P<name>[\w.-]+)(?P<options>[^>]*?) -->\n)(?P<body>.*?)"
     r"(?P<close><!-- /results -->)",
