@@ -28,12 +28,6 @@ def save(path: Path, array: np.ndarray) -> Path:
     return path
 
 
-def text(path: Path, *lines: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
 def features(clip: Clip, backbone: str = "i3d") -> np.ndarray:
     assert isinstance(clip.source, FeatureSource)
     return clip.source.features(backbone)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dataset_files import problem, text
 from vadistill.datasets import DATASETS, open_dataset
 from vadistill.datasets.check import COLUMNS, check, mask_disagreements
 from vadistill.datasets.recognise import recognise
@@ -64,22 +65,6 @@ def avi(path: Path, count: int) -> Path:
         writer.write(picture(index))
     writer.release()
     return path
-
-
-def text(path: Path, *lines: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def problem(path: Path) -> str:
-    """The one problem of a data set, which also stops it from being opened."""
-    (line,) = open_dataset(path, tolerant=True).problems
-    with pytest.raises(DataError, match="data check") as caught:
-        open_dataset(path)
-    assert line in str(caught.value) and "\n" not in str(caught.value)
-    assert line in check(path).problems
-    return line
 
 
 # -- the layouts -------------------------------------------------------------------------------

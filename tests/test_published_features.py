@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from feature_files import rows, save, text
+from dataset_files import text
+from feature_files import rows, save
 from vadistill.errors import DataError
 from vadistill.features.published import FeatureCrops, FeatureFile, wrong_widths
 from vadistill.features.source import FeatureArray

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feature_files import features, labels, text
+from dataset_files import text
+from feature_files import features, labels
 from vadistill.datasets import open_dataset
 from vadistill.datasets.check import check
 from vadistill.datasets.simulated_features import (

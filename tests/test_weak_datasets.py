@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feature_files import features, labels, rows, save, text
+from dataset_files import problem, text
+from feature_files import features, labels, rows, save
 from vadistill.datasets import Dataset, open_dataset
 from vadistill.datasets.check import FEATURE_COLUMNS, check
 from vadistill.datasets.recognise import recognise
@@ -29,16 +30,6 @@ def mp4(path: Path, frames: int) -> Path:
         for _ in range(frames):
             writer.write(np.full((32, 48, 3), 90, np.uint8))
     return path
-
-
-def problem(path: Path) -> str:
-    """The one problem of a data set, which also stops it from being opened."""
-    (line,) = open_dataset(path, tolerant=True).problems
-    with pytest.raises(DataError, match="data check") as caught:
-        open_dataset(path)
-    assert line in str(caught.value) and "\n" not in str(caught.value)
-    assert line in check(path).problems
-    return line
 
 
 # -- one's own features -------------------------------------------------------------------------
