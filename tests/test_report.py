@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from browser import Browser
+from vadistill import drawing
 from vadistill.datasets.base import Clip, Dataset
 from vadistill.errors import ConfigError, DataError, WeightsError
-from vadistill.evaluation import charts, drawing, evaluate, moments, playback
+from vadistill.evaluation import charts, evaluate, moments, playback
 from vadistill.evaluation.annotate import HEAD, STRIP, annotate, columns_of, draw_strip
 from vadistill.evaluation.film import Film
 from vadistill.evaluation.report import ReportTable, write_report

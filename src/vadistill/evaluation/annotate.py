@@ -8,9 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from vadistill.datasets.base import Clip
-from vadistill.errors import DataError
-from vadistill.evaluation.alignment import check_lengths, min_max
-from vadistill.evaluation.drawing import (
+from vadistill.drawing import (
     HIGH,
     LOW,
     MIDDLE,
@@ -25,6 +23,8 @@ from vadistill.evaluation.drawing import (
     text,
     text_width,
 )
+from vadistill.errors import DataError
+from vadistill.evaluation.alignment import check_lengths, min_max
 from vadistill.progress import progress
 from vadistill.scores import Scores
 from vadistill.video import VideoSource, VideoWriter

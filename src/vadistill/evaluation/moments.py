@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from vadistill.datasets.base import Clip, Dataset
-from vadistill.evaluation.drawing import Scale, draw_frame, mask_at, share_of_normal
+from vadistill.drawing import Scale, draw_frame, mask_at, share_of_normal
 from vadistill.evaluation.page import small
 from vadistill.evaluation.timelines import BySystem, clock
 from vadistill.scores import Scores

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Int
 
 from vadistill.datasets.base import Clip
+from vadistill.drawing import Scale, contours, mask_at
 from vadistill.errors import VideoError
 from vadistill.evaluation.charts import packed
-from vadistill.evaluation.drawing import Scale, contours, mask_at
 from vadistill.evaluation.film import Film, film_size
 from vadistill.evaluation.timelines import BySystem, scores_of
 from vadistill.progress import progress

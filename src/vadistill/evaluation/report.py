@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from vadistill.datasets.base import Dataset
+from vadistill.drawing import HIGH, LOW, MAP_WEIGHT, MIDDLE, TRUTH, scale_of
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation.alignment import Aligned, align_dataset, check_lengths
 from vadistill.evaluation.charts import roc_and_pr
-from vadistill.evaluation.drawing import HIGH, LOW, MAP_WEIGHT, MIDDLE, TRUTH, scale_of
 from vadistill.evaluation.figures import figures
 from vadistill.evaluation.measuring import Evaluation
 from vadistill.evaluation.moments import Moment, Pictures, choose, frames_of, gallery
