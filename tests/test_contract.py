@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vadistill.datasets import Clip, Dataset
 from vadistill.detector import DETECTORS, Detector, detector_class
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
 from vadistill.files import read_safetensors, write_safetensors
+from vadistill.serving.batching import Batching
 from vadistill.systems import aed, cafe, dakd, fast_aed, motion, ssmtl
 
 SMALL: dict[str, Any] = {
@@ -137,6 +139,23 @@ def test_one_finite_score_per_frame_with_times_and_boxes(fitted: Fitted, test: D
         if len(frame.boxes):
             highest = frame.score if frame.map is None else frame.map.max()
             assert frame.box_scores.max() == pytest.approx(float(highest))
+
+
+def test_cameras_that_share_a_model_get_the_scores_of_a_file(fitted: Fitted, test: Dataset) -> None:
+    clips = (*test.clips, test.clips[0])
+    wanted = [fitted.detector.score(clip.open()).raw for clip in clips]
+    batching = Batching()
+    cameras = [fitted.detector.for_camera(batching.merge) for _ in clips]
+    with ThreadPoolExecutor(len(clips)) as pool:
+        streams = [
+            pool.submit(lambda c=camera, v=clip: [f.score for f in c.stream(v.open())])
+            for camera, clip in zip(cameras, clips, strict=True)
+        ]
+        found = [stream.result(60) for stream in streams]
+    batching.close()
+    for scores, same in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(scores, same, rtol=1e-3, atol=1e-4)
+    assert batching.calls <= batching.requests
 
 
 def test_planted_anomalies_score_above_chance(fitted: Fitted, test: Dataset) -> None:

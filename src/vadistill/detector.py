@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
@@ -47,6 +49,12 @@ FORMAT = 1
 
 
 D = TypeVar("D", bound="Detector")
+
+Merge = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes one call of a function out of those that several threads make of it at the same time.
+
+The functions take arrays and give an array or a tuple of them, each with one row an item.
+"""
 
 
 class Detector(ABC):
@@ -111,6 +119,32 @@ class Detector(ABC):
     @abstractmethod
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         """Raw scores in frame order, in constant memory on endless video; raises NotFittedError."""
+
+    def for_camera(self: D, merge: Merge) -> D:
+        """This detector for one live video among others that are streamed at the same time.
+
+        It shares what was learned, scores each frame as soon as it can, and calls its networks
+        through ``merge``, so that frames of all cameras go through them together.  Raises
+        ConfigError where scores are only known at a video's end.
+        """
+        if self.latency is None:
+            raise ConfigError(
+                f"this {self.name} detector knows its scores at a video's end",
+                expected="one that scores as frames come",
+                fix="fit it with --scoring live or dense",
+            )
+        twin = copy.copy(self)
+        if is_dataclass(self.config) and hasattr(self.config, "batch_frames"):
+            twin.config = replace(self.config, batch_frames=1)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        twin.share(merge)
+        return twin
+
+    @abstractmethod
+    def share(self, merge: Merge) -> None:
+        """Take state of its own where streams change it, and networks through ``merge``.
+
+        ``for_camera`` calls it on a shallow copy.
+        """
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -26,7 +26,8 @@ from __future__ import annotations
 import difflib
 import importlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -80,6 +81,22 @@ class Backbone(ABC):
     @abstractmethod
     def __call__(self, prepared: np.ndarray) -> Float32[np.ndarray, "n d"]:
         """One row a clip for n prepared clips, stacked along the first axis."""
+
+
+class Merged(Backbone):
+    """A backbone whose network is called together with other threads' clips."""
+
+    def __init__(
+        self, backbone: Backbone, merge: Callable[[Callable[..., Any]], Callable[..., Any]]
+    ) -> None:
+        self.name, self.dim, self.fingerprint = backbone.name, backbone.dim, backbone.fingerprint
+        self._inner, self._network = backbone, merge(backbone)
+
+    def prepare(self, frames: UInt8[np.ndarray, "16 h w 3"]) -> np.ndarray:
+        return self._inner.prepare(frames)
+
+    def __call__(self, prepared: np.ndarray) -> Float32[np.ndarray, "n d"]:
+        return self._network(prepared)
 
 
 def open_backbone(name: str, *, device: Device = "auto", crops: int = 1) -> Backbone:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 Boxes = Float32[np.ndarray, "_ 4"]
 """x1, y1, x2, y2 in pixels of the video, x2 and y2 exclusive, inside the picture, never empty."""
+
+
+L = TypeVar("L", bound="Localiser")
 
 
 class Localiser(ABC):
@@ -35,6 +39,10 @@ class Localiser(ABC):
     @abstractmethod
     def boxes(self, window: Triplet) -> Boxes:
         """Boxes of the window's current frame."""
+
+    def another(self: L) -> L:
+        """One that has learned the same, for another video at the same time."""
+        return copy.copy(self)
 
     def describe(self) -> dict[str, Any]:
         """Plain JSON from which ``objects.build`` makes this localiser again."""

@@ -7,6 +7,7 @@ such strips had the highest scores of normal frames, whatever the system.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,11 @@ class Whole(Localiser):
                 seen.append(shapes(boxes[~(sides | ends)]))
         known = np.concatenate(seen)
         self._typical = np.median(known, axis=0) if len(known) else np.full(3, np.nan)
+
+    def another(self) -> Whole:
+        made = copy.copy(self)
+        made.inner = self.inner.another()
+        return made
 
     def start(self, info: VideoInfo) -> None:
         self.inner.start(info)

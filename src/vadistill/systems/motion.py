@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from vadistill import objects
-from vadistill.detector import Detector, pack_localiser, unpack_localiser
+from vadistill.detector import Detector, Merge, pack_localiser, unpack_localiser
 from vadistill.flow import build_flow
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
@@ -98,6 +98,10 @@ class Motion(Detector):
             return 0.0
         rank = min(int(part.size * self.config.percentile / 100), part.size - 1)
         return float(np.partition(part, rank, axis=None)[rank])
+
+    def share(self, merge: Merge) -> None:
+        self.localiser = self.localiser.another()
+        self.flow = build_flow(self.config.flow)  # it has buffers that threads must not share
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, described = pack_localiser(self.localiser)

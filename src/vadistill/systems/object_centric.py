@@ -6,7 +6,7 @@ No system: fast_aed's teachers are built on it, each in its own package, and nev
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vadistill import objects
-from vadistill.detector import Detector
+from vadistill.detector import Detector, Merge
 from vadistill.errors import ConfigError
 from vadistill.objects.events import (
     Cut,
@@ -103,6 +103,7 @@ class ObjectCentric(Detector):
         self.config, self.cut = config, cut
         self.device = pick_device(device)
         self.localiser = objects.build_for_events(config.localiser)
+        self._values: Callable[..., np.ndarray] = self.object_values
         self.lookahead = cut.after + config.filter_frames // 2
 
     @abstractmethod
@@ -131,6 +132,10 @@ class ObjectCentric(Detector):
         self.require_fitted()
         yield from self._frames(source)
 
+    def share(self, merge: Merge) -> None:
+        self.localiser = self.localiser.another()
+        self._values = merge(self.object_values)
+
     def _frames(self, source: VideoSource) -> Iterator[FrameScore]:
         config = self.config
         scored = self._painted(source)
@@ -154,7 +159,7 @@ class ObjectCentric(Detector):
     ) -> Iterator[FrameScore]:
         patches = np.concatenate([f.patches for f in frames])
         flow = np.concatenate([f.flow for f in frames])
-        scores = self._scaled(self.object_values(patches, flow))
+        scores = self._scaled(self._values(patches, flow))
         ends = np.cumsum([len(f.boxes) for f in frames])
         for frame, own in zip(frames, np.split(scores, ends[:-1]), strict=True):
             painted = paint(frame.boxes, own, height, width, scale=self.config.map_scale)

@@ -42,7 +42,7 @@ import torch
 from torch import Tensor, nn
 
 from vadistill import objects
-from vadistill.detector import Detector, pack_localiser, unpack_localiser
+from vadistill.detector import Detector, Merge, pack_localiser, unpack_localiser
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.features.image_networks import open_teacher, pack_network, restore_network
 from vadistill.features.residual import PATCH
@@ -198,6 +198,10 @@ class Cafe(Detector):
                 boxes=frame.boxes,
                 box_scores=scores,
             )
+
+    def share(self, merge: Merge) -> None:
+        self.localiser = self.localiser.another()
+        self.runtime = merge(self.runtime)
 
     # -- saving --------------------------------------------------------------------------------
 

@@ -46,10 +46,10 @@ import torch
 from torch import Tensor
 
 from vadistill.datasets.sampling import data_key
-from vadistill.detector import Detector
+from vadistill.detector import Detector, Merge
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError, DataError, WeightsError
-from vadistill.features.backbones import Backbone, open_backbone
+from vadistill.features.backbones import Backbone, Merged, open_backbone
 from vadistill.features.extraction import features_of, stream_features
 from vadistill.features.source import CLIP, FeatureSource
 from vadistill.features.store import FeatureStore
@@ -247,6 +247,9 @@ class Dakd(Detector):
                 fix="fit again, or put the former weights back",
             )
         return backbone
+
+    def share(self, merge: Merge) -> None:
+        self._backbones = {n: Merged(self._fitted_backbone(n), merge) for n in self.sees}
 
     # -- saving --------------------------------------------------------------------------------
 

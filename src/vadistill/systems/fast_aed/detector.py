@@ -44,7 +44,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from vadistill.datasets.sampling import Sample, data_key
-from vadistill.detector import Detector
+from vadistill.detector import Detector, Merge
 from vadistill.files import content_hash
 from vadistill.objects.map_boxes import MapBoxes
 from vadistill.progress import progress
@@ -55,6 +55,7 @@ from vadistill.systems.fast_aed.model import STEP, Student, at_place
 from vadistill.systems.fast_aed.recipes import Config, avenue, lite, network, ped2, shanghaitech
 from vadistill.systems.fast_aed.runtime import (
     Graphs,
+    MergedRuntime,
     OnnxRuntime,
     StudentRuntime,
     TorchRuntime,
@@ -213,6 +214,9 @@ class FastAed(Detector):
         height, width = frame.image.shape[:2]
         boxes, box_scores = self.boxes_at(finest, width=width, height=height)
         return FrameScore(frame.index, frame.time, score, boxes, box_scores, finest)
+
+    def share(self, merge: Merge) -> None:
+        self.runtime = MergedRuntime(merge(self.runtime.stems), merge(self.runtime.trunk))
 
     # -- saving --------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -92,6 +92,19 @@ class TorchRuntime:
     def trunk(self, stems: Float32[np.ndarray, "n t *stem"]) -> Scored:
         scores, maps = self._trunk(torch.from_numpy(stems).to(self._device))
         return Scored(scores.float().cpu().numpy(), maps.float().cpu().numpy())
+
+
+class MergedRuntime:
+    """A runtime whose calls are made together with other threads'."""
+
+    def __init__(self, stems: Callable[..., np.ndarray], trunk: Callable[..., tuple]) -> None:
+        self._stems, self._trunk = stems, trunk
+
+    def stems(self, images: UInt8[np.ndarray, "n h w 3"]) -> np.ndarray:
+        return self._stems(images)
+
+    def trunk(self, stems: Float32[np.ndarray, "n t *stem"]) -> Scored:
+        return Scored(*self._trunk(stems))
 
 
 class Graphs(NamedTuple):

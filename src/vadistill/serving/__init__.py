@@ -1,0 +1,1 @@
+"""Live cameras: scoring, events, alerts and the console."""

@@ -1,0 +1,126 @@
+"""One inference loop a model: what several cameras ask of a network at a time goes through it once.
+
+Every camera waits for its own answer before it asks again, so a batch has at most one request of
+each, and all get the same share.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+ROWS = 256
+"""A batch of more rows than this is run in several parts, each of whole requests."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One call of a network that waits for others to join."""
+
+    function: Callable[..., Any]
+    arrays: tuple[np.ndarray, ...]
+    answer: Future[Any] = field(default_factory=Future)
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """Requests of one kind can be one call."""
+        shapes = [(array.shape[1:], array.dtype.str) for array in self.arrays]
+        return (self.function, *shapes)
+
+    @property
+    def rows(self) -> int:
+        return len(self.arrays[0])
+
+
+class Batching:
+    """Runs the networks of one model in a thread: ``merge(function)`` is called like the function.
+
+    The functions take arrays with one row an item and give an array, or a tuple of arrays, with as
+    many rows.  Their errors are raised where they were called.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        self.calls = self.requests = 0
+        """Calls of networks so far, and the requests that they answered."""
+        self._thread = threading.Thread(target=self._run, name=f"model-{name}", daemon=True)
+        self._thread.start()
+
+    def merge(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function``, run in this model's thread together with other threads' calls of it."""
+
+        def merged(*arrays: np.ndarray) -> Any:
+            if len(arrays[0]) == 0:
+                return function(*arrays)
+            request = Request(function, arrays)
+            with self._lock:
+                if self._closed:
+                    raise RuntimeError("the model was closed")
+                self._queue.put(request)
+            return request.answer.result()
+
+        return merged
+
+    def close(self) -> None:
+        """End the thread after what was asked so far."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            waiting = [self._queue.get()]
+            while not self._queue.empty():
+                waiting.append(self._queue.get())
+            open_ = None not in waiting
+            groups: dict[tuple[Any, ...], list[Request]] = {}
+            for request in waiting:
+                if request is not None:
+                    groups.setdefault(request.kind, []).append(request)
+            for group in groups.values():
+                for part in in_parts(group):
+                    self._answer(part)
+
+    def _answer(self, requests: Sequence[Request]) -> None:
+        self.calls += 1
+        self.requests += len(requests)
+        try:
+            count = len(requests[0].arrays)
+            columns = [[r.arrays[i] for r in requests] for i in range(count)]
+            joined = [np.concatenate(c) if len(c) > 1 else c[0] for c in columns]
+            made = requests[0].function(*joined)
+        except BaseException as error:  # it belongs to those who asked
+            for request in requests:
+                request.answer.set_exception(error)
+            return
+        ends = np.cumsum([r.rows for r in requests])[:-1]
+        several = isinstance(made, tuple)
+        split = [np.split(array, ends) for array in (made if several else [made])]
+        answers: list[Any] = list(zip(*split, strict=True)) if several else split[0]
+        for request, answer in zip(requests, answers, strict=True):
+            request.answer.set_result(answer)
+
+
+def in_parts(requests: Sequence[Request]) -> list[list[Request]]:
+    """Runs of whole requests of at most ``ROWS`` rows each, where one has no more itself."""
+    parts: list[list[Request]] = [[]]
+    rows = 0
+    for request in requests:
+        if parts[-1] and rows + request.rows > ROWS:
+            parts.append([])
+            rows = 0
+        parts[-1].append(request)
+        rows += request.rows
+    return parts
