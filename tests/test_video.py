@@ -310,15 +310,6 @@ def test_each_bad_path_has_its_line(tmp_path: Path) -> None:
         one_line(error)
 
 
-@pytest.mark.parametrize(
-    "address", ["rtsp://camera/1", "http://host/a.mp4", "HTTPS://host/a", Path("rtsp://camera/1")]
-)
-def test_network_addresses_are_for_later(address: str | Path) -> None:
-    with pytest.raises(VideoError, match="network address") as error:
-        open_video(address)
-    one_line(error)
-
-
 def test_an_empty_path_is_not_the_working_folder() -> None:
     with pytest.raises(VideoError):
         open_video("")

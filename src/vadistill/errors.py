@@ -10,6 +10,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "NotFittedError",
+    "StorageError",
     "VadistillError",
     "VideoError",
     "WeightsError",
@@ -42,3 +43,7 @@ class WeightsError(VadistillError):
 
 class NotFittedError(VadistillError):
     """A detector was asked to score or save before it was fitted or loaded."""
+
+
+class StorageError(VadistillError):
+    """The store of events or a file that belongs to it is damaged, foreign or cannot be written."""

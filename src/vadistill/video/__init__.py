@@ -1,8 +1,7 @@
-"""Video in and out: files, frame folders and arrays as one stream of frames, and an MP4 writer."""
+"""Video in and out: files, frame folders, cameras and arrays as frames, and an MP4 writer."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from vadistill.video.base import (
     check_fps,
 )
 from vadistill.video.files import FileSource
+from vadistill.video.live import ADDRESS, LiveSource, is_live, redacted
 from vadistill.video.pictures import ArraySource, FolderSource, natural_key
 from vadistill.video.writer import VideoWriter
 
@@ -28,12 +28,15 @@ __all__ = [
     "FileSource",
     "FolderSource",
     "Frame",
+    "LiveSource",
     "VideoInfo",
     "VideoSource",
     "VideoWriter",
     "count_frames",
+    "is_live",
     "natural_key",
     "open_video",
+    "redacted",
 ]
 
 
@@ -43,31 +46,30 @@ def open_video(
     name: str | None = None,
     fps: float | int | None = None,
 ) -> VideoSource:
-    """A video file, a folder of pictures, or pixels in memory as a stream of frames.
+    """A video file, a folder of pictures, a live stream, or pixels in memory as a stream of frames.
 
-    ``source``: a path, or uint8 pixels (t, h, w, 3) RGB or (t, h, w) grey, also as a sequence of
-    frames.  ``name`` replaces the stem.  ``fps`` (default 25) is for sources that do not tell it;
-    a file's own rate stands.  Raises VideoError, and ConfigError for an impossible ``fps``.
+    ``source``: a path, an address (rtsp, rtsps, http, https), 'webcam:0', '/dev/video0', or uint8
+    pixels (t, h, w, 3) RGB or (t, h, w) grey, also as a sequence of frames.  ``name`` replaces the
+    stem.  ``fps`` (default 25) is for files and pixels that do not tell it; a file's own rate
+    stands.  Raises VideoError, and ConfigError for an impossible ``fps``.
     """
     if fps is not None:
         check_fps(fps)
     if not isinstance(source, str | Path):
         return ArraySource(source, name=name, fps=fps)
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}[^/]", str(source)):
-        raise VideoError(
-            f"'{source}' is a network address",
-            expected="a file or a folder of pictures",
-            fix="record it to a file first: live streams are not read in this version",
-        )
+    # A Path has lost one of an address's two strokes.
+    address = ADDRESS.sub(r"\1://", str(source), count=1)
+    if ADDRESS.match(address) or is_live(address):
+        return LiveSource(address, name=name)
     try:
         Path(source).stat()
         kind = FolderSource if source != "" and Path(source).is_dir() else FileSource
     except (OSError, ValueError) as error:
         raise VideoError(
-            f"cannot find '{source}' ({getattr(error, 'strerror', None) or error})",
+            f"cannot find '{redacted(str(source))}' ({getattr(error, 'strerror', None) or error})",
             expected="a video file or a folder of pictures",
             fix="check the path",
-        ) from error
+        ) from None  # It would show a password.
     return kind(Path(source), name=name, fps=fps)
 
 

@@ -1,0 +1,245 @@
+"""Continuous recording of a camera: its own packets in short files, without encoding anew."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vadistill.video.connection import UNTIMED
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+log = logging.getLogger("vadistill.serving")
+
+NAME = "%Y%m%dT%H%M%SZ"
+"""Files are called by when they begin, in UTC."""
+PAUSE = 60.0
+"""Seconds without recording after a file could not be written."""
+GAP = 10.0
+"""Seconds by which time stamps may leap within a file."""
+TICK = Fraction(1, 90000)
+"""Unit of the time stamps, in seconds; that of RTP."""
+UNSTAMPED = 50
+"""Packets in a row without time stamps after which the wall clock gives them."""
+
+
+class Recorder:
+    """Writes a camera's packets to ``folder/camera/*.mkv``, one file about every
+    ``segment_seconds``, and keeps ``hours`` of them.
+
+    A file begins with a picture that stands alone, and ends in .part while it is written.  What a
+    dead process left unfinished is finished first.  Nothing is raised: a disk that is full pauses
+    the recording.
+    """
+
+    def __init__(
+        self, folder: Path, *, camera: str, hours: float, segment_seconds: float = 60.0
+    ) -> None:
+        self._folder, self._camera = folder / camera, camera
+        self._hours, self._seconds = hours, segment_seconds
+        self._lock = threading.Lock()
+        self._segment: _Segment | None = None
+        self._unstamped = 0
+        self._paused_until = 0.0
+        self._refused = False
+        with contextlib.suppress(OSError):
+            for part in sorted(self._folder.glob("*.part")):
+                _repair(part)
+
+    def packet(self, packet: Packet, stream: VideoStream) -> None:
+        """Record a packet; called in the thread that decodes, before decoding."""
+        from av.error import FFmpegError
+
+        with self._lock:
+            if time.monotonic() < self._paused_until:
+                return
+            try:
+                self._write(packet, stream)
+            except (FFmpegError, OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                log.warning(
+                    "%s: cannot record (%s); next try in %.0f s", self._camera, reason, PAUSE
+                )
+                self._paused_until = time.monotonic() + PAUSE
+                segment, self._segment = self._segment, None
+                if segment is not None:
+                    segment.discard()
+
+    def close(self) -> None:
+        """Finish the file; a packet that still comes begins another."""
+        with self._lock:
+            self._finish()
+
+    def prune(self, now: float) -> int:
+        """Remove files that ended more than ``hours`` before ``now`` (unix seconds); how many."""
+        removed = 0
+        for _, path in segments(self._folder.parent, self._camera, 0.0, now):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < now - 3600 * self._hours:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    def _write(self, packet: Packet, stream: VideoStream) -> None:
+        stamps = self._stamps(packet, stream)
+        segment = self._segment
+        if segment is not None and not segment.fits(stream, stamps):
+            self._finish()
+            segment = None
+        if segment is not None and packet.is_keyframe and segment.age >= self._seconds:
+            self._finish()
+            segment = None
+        if segment is None:
+            if not packet.is_keyframe or stamps is None or self._raw(stream):
+                return
+            segment = self._segment = _Segment(self._new_path(), stream, stamps[0])
+        if stamps is not None:
+            segment.write(packet, *stamps)
+
+    def _stamps(self, packet: Packet, stream: VideoStream) -> tuple[float, float] | None:
+        """Presentation and decoding time in seconds; None if the packet has to be left out."""
+        self._unstamped = self._unstamped + 1 if packet.pts is None else 0
+        if stream.container.format.name in UNTIMED or self._unstamped > UNSTAMPED:
+            now = time.monotonic()
+            return now, now
+        if packet.pts is None or packet.dts is None:
+            return None
+        unit = float(packet.time_base)
+        return packet.pts * unit, packet.dts * unit
+
+    def _raw(self, stream: VideoStream) -> bool:
+        raw = stream.codec_context.name == "rawvideo"
+        if raw and not self._refused:
+            self._refused = True
+            log.warning("%s: not recorded: its pictures are not compressed", self._camera)
+        return raw
+
+    def _new_path(self) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        begun = int(time.time())
+        while True:
+            name = datetime.fromtimestamp(begun, UTC).strftime(NAME)
+            path = self._folder / f"{name}.mkv"
+            if not path.exists():
+                return path
+            begun += 1
+
+    def _finish(self) -> None:
+        from av.error import FFmpegError
+
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            try:
+                segment.finish()
+            except (FFmpegError, OSError) as error:
+                log.warning("%s: %s is lost (%s)", self._camera, segment.path.name, error.strerror)
+                segment.discard()
+        self.prune(time.time())
+
+
+class _Segment:
+    """One file that is being written."""
+
+    def __init__(self, path: Path, stream: VideoStream, start: float) -> None:
+        import av
+
+        self.path, self._part = path, path.with_suffix(".part")
+        self._stream, self._size = stream, _size(stream)
+        self._start, self._last = start, float("-inf")
+        self._begun = time.monotonic()
+        self._container: OutputContainer = av.open(str(self._part), "w", format="matroska")
+        self._out = self._container.add_stream_from_template(stream, opaque=True)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was begun."""
+        return time.monotonic() - self._begun
+
+    def fits(self, stream: VideoStream, stamps: tuple[float, float] | None) -> bool:
+        """Whether the next packet goes on where this file is."""
+        same = stream is self._stream and _size(stream) == self._size
+        if stamps is None or self._last == float("-inf"):
+            return same
+        return same and 0 <= stamps[1] - self._last < GAP
+
+    def write(self, packet: Packet, shown: float, decoded: float) -> None:
+        """Append a copy of ``packet``, with these times in seconds."""
+        from av.packet import Packet
+
+        self._last = decoded
+        # Pictures in front of the first one need others that are not in this file.
+        if shown < self._start:
+            return
+        copy = Packet(bytes(packet))
+        copy.stream, copy.time_base = self._out, TICK
+        copy.pts = round((shown - self._start) / TICK)
+        copy.dts = min(round((decoded - self._start) / TICK), copy.pts)
+        copy.is_keyframe = packet.is_keyframe
+        self._container.mux(copy)
+
+    def finish(self) -> None:
+        """Complete the file and give it its name."""
+        self._container.close()
+        self._part.replace(self.path)
+
+    def discard(self) -> None:
+        """Give up, and free what was written."""
+        from av.error import FFmpegError
+
+        with contextlib.suppress(FFmpegError, OSError):
+            self._container.close()
+        self._part.unlink(missing_ok=True)
+
+
+def _size(stream: VideoStream) -> tuple[int, int]:
+    return stream.codec_context.width, stream.codec_context.height
+
+
+def _repair(part: Path) -> None:
+    """Make a whole file of what a dead process left, or remove it if there is nothing in it."""
+    import av
+    from av.error import FFmpegError
+
+    stat, whole = part.stat(), part.with_suffix(".whole")
+    packets = 0
+    try:
+        with av.open(str(part)) as old, av.open(str(whole), "w", format="matroska") as new:
+            stream = old.streams.video[0]
+            out = new.add_stream_from_template(stream, opaque=True)
+            with contextlib.suppress(FFmpegError):
+                for packet in old.demux(stream):
+                    if packet.size and not packet.is_corrupt:
+                        packet.stream = out
+                        new.mux(packet)
+                        packets += 1
+    except (FFmpegError, IndexError, ValueError):
+        packets = 0
+    if packets:
+        os.utime(whole, (stat.st_atime, stat.st_mtime))
+        whole.replace(part.with_suffix(".mkv"))
+    whole.unlink(missing_ok=True)
+    part.unlink(missing_ok=True)
+
+
+def segments(folder: Path, camera: str, since: float, until: float) -> list[tuple[float, Path]]:
+    """Finished recordings of a camera that overlap ``since`` to ``until``, in order.
+
+    Each with when it begins; all times in unix seconds.
+    """
+    found = []
+    for path in sorted((folder / camera).glob("*.mkv")):
+        with contextlib.suppress(ValueError, OSError):
+            start = datetime.strptime(path.stem, NAME).replace(tzinfo=UTC).timestamp()
+            if start < until and path.stat().st_mtime > since:
+                found.append((start, path))
+    return found
