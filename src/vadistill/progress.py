@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +20,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+VARIABLE = "VADISTILL_PROGRESS"
+"""Environment variable: ``json`` makes bars JSON lines on stderr, for a program that started us."""
+
+LINE_EVERY = 0.2
+"""Seconds between two such lines of a bar."""
+
 _shown: Console | None = None
 
 
@@ -28,6 +38,9 @@ def show_progress(console: Console | None) -> None:
 @contextlib.contextmanager
 def progress(label: str, total: float | int | None) -> Iterator[Callable[..., None]]:
     """A bar named ``label``; call what is yielded with steps done and, if useful, ``note='…'``."""
+    if os.environ.get(VARIABLE) == "json":
+        yield _JsonLines(label, total).step
+        return
     if _shown is None:
         yield lambda advance=1, note=None: None
         return
@@ -48,3 +61,22 @@ def progress(label: str, total: float | int | None) -> Iterator[Callable[..., No
             bar.update(task, advance=advance, **fields)
 
         yield step
+
+
+class _JsonLines:
+    """A bar as lines ``{"label": …, "done": …, "total": …}``; ``total`` may be null."""
+
+    def __init__(self, label: str, total: float | int | None) -> None:
+        self.label, self.total, self.done = label, total, 0.0
+        self.write()
+
+    def step(self, advance: float | int = 1, note: str | None = None) -> None:
+        self.done += advance
+        complete = self.total is not None and self.done >= self.total > self.done - advance
+        if complete or time.monotonic() - self.written >= LINE_EVERY:
+            self.write()
+
+    def write(self) -> None:
+        self.written = time.monotonic()
+        line = {"label": self.label, "done": self.done, "total": self.total}
+        print(json.dumps(line), file=sys.stderr, flush=True)

@@ -1,0 +1,85 @@
+"""What the store keeps, as it hands it out: events, messages to sinks, what retention removed."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Verdict = Literal["real", "false"]
+Kind = Literal["opened", "closed"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """An anomaly at a camera; times are Unix seconds, files are names inside ``Store.media``."""
+
+    id: int
+    camera: str
+    start: float
+    end: float | None
+    """None while it is open."""
+    last: float
+    """The last frame that is known to belong to it."""
+    peak: float
+    level: float
+    """The score at which it opened."""
+    frames: int
+    verdict: Verdict | None
+    """What a person said of it."""
+    interrupted: bool
+    """Whether it was open when the process died."""
+    clip: str | None
+    thumbnail: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as the console, the API and sinks see it."""
+        return {
+            "id": self.id,
+            "camera": self.camera,
+            "start": self.start,
+            "end": self.end,
+            "duration": round((self.last if self.end is None else self.end) - self.start, 3),
+            "peak": self.peak,
+            "level": self.level,
+            "frames": self.frames,
+            "state": "open" if self.end is None else "closed",
+            "verdict": self.verdict,
+            "interrupted": self.interrupted,
+            "clip": self.clip is not None,
+            "thumbnail": self.thumbnail is not None,
+        }
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a sink must be told of an event; ``key`` is the same however often it is sent."""
+
+    id: int
+    sink: str
+    key: str
+    kind: Kind
+    body: dict[str, Any]
+    attempts: int
+    created: float
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What retention removed: events, media files, and the files' bytes."""
+
+    events: int
+    files: int
+    bytes: int
+
+
+def event(row: sqlite3.Row) -> Event:
+    """The event that a row of the table ``events`` holds."""
+    return Event(**{**dict(row), "interrupted": bool(row["interrupted"])})
+
+
+def message(row: sqlite3.Row) -> Message:
+    """The message that a row of the table ``messages`` holds."""
+    names = ("id", "sink", "key", "kind", "attempts", "created")
+    return Message(**{name: row[name] for name in names}, body=json.loads(row["body"]))

@@ -1,0 +1,47 @@
+"""What every sink does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+from vadistill.serving.config import SinkKind
+from vadistill.serving.records import Message
+
+
+class DeliveryError(Exception):
+    """A message did not arrive; one line without credentials.  The sink is tried again later."""
+
+
+class Refused(DeliveryError):
+    """The receiver is there but does not take this message; others may go ahead of it."""
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """A receiver of messages; ``deliver`` is called in one thread, the other methods in any."""
+
+    name: str
+    kind: SinkKind
+    restored: Callable[[], None] | None
+    """Called when a receiver that was lost is there again; what waits is then tried at once."""
+
+    def start(self) -> None:
+        """Begin to connect, without waiting for it."""
+        ...
+
+    def deliver(self, message: Message) -> None:
+        """Send a message and wait until it has arrived; raises DeliveryError where it has not."""
+        ...
+
+    def announce(self, cameras: Sequence[str]) -> None:
+        """Tell receivers that keep a list which cameras there are now."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; a second time does nothing."""
+        ...
+
+    def describe(self) -> str:
+        """Where messages go, without credentials."""
+        ...

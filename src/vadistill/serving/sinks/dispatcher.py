@@ -1,0 +1,209 @@
+"""Takes messages from the store's outbox to their sinks, at least once each."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from vadistill.errors import StorageError
+from vadistill.serving.outbox import Outbox
+from vadistill.serving.records import Message
+from vadistill.serving.sinks.base import DeliveryError, Refused, Sink
+
+log = logging.getLogger("vadistill.serving")
+
+POLL = 1.0
+"""Seconds between looks into the outbox that nobody asked for."""
+
+
+class Dispatcher:
+    """One thread a sink, so that one that is down or slow holds up no other.
+
+    A sink that cannot be reached is tried again after ``backoff[0]`` seconds, then twice as long
+    and so on up to ``backoff[1]``, each time with its oldest message; one message that a sink
+    refuses waits likewise between ``slow[0]`` and ``slow[1]`` while others go on.  Nothing is ever
+    given up.
+    """
+
+    def __init__(
+        self,
+        store: Outbox,
+        sinks: Sequence[Sink],
+        *,
+        backoff: tuple[float, float] = (1.0, 300.0),
+        slow: tuple[float, float] = (60.0, 3600.0),
+    ) -> None:
+        self._store = store
+        self._couriers = [_Courier(store, sink, backoff, slow) for sink in sinks]
+
+    def start(self) -> None:
+        """Begin; messages that the store queues from now on are sent at once."""
+        self._store.queued = self.wake
+        for courier in self._couriers:
+            courier.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End within ``timeout`` seconds; what is under way may be sent again by the next start."""
+        deadline = time.monotonic() + timeout
+        if self._store.queued == self.wake:
+            self._store.queued = None
+        for courier in self._couriers:
+            courier.end()
+        for courier in self._couriers:
+            if courier.ident is not None:
+                courier.join(max(deadline - time.monotonic(), 0))
+
+    def wake(self) -> None:
+        """Look into the outbox now."""
+        for courier in self._couriers:
+            courier.wake.set()
+
+    def announce(self, cameras: Sequence[str]) -> None:
+        """Tell the sinks which cameras there are."""
+        for courier in self._couriers:
+            courier.sink.announce(cameras)
+
+    def status(self) -> list[dict[str, Any]]:
+        """A sink's name, kind, describe, state, pending, delivered, failures and last_error each.
+
+        The state is "ok", "failing" or "stopped"; counts are since the start, but ``pending`` is
+        what the outbox holds; raises StorageError.
+        """
+        pending = self._store.pending()
+        return [
+            {
+                "name": courier.sink.name,
+                "kind": courier.sink.kind,
+                "describe": courier.sink.describe(),
+                "state": courier.state,
+                "pending": pending.get(courier.sink.name, 0),
+                "delivered": courier.delivered,
+                "failures": courier.failures,
+                "last_error": courier.last_error,
+            }
+            for courier in self._couriers
+        ]
+
+
+class _Courier(threading.Thread):
+    """What serves one sink."""
+
+    def __init__(
+        self,
+        store: Outbox,
+        sink: Sink,
+        backoff: tuple[float, float],
+        slow: tuple[float, float],
+    ) -> None:
+        super().__init__(name=f"sink-{sink.name}", daemon=True)
+        self.store, self.sink, self.backoff, self.slow = store, sink, backoff, slow
+        self.wake, self._back, self._over = (threading.Event() for _ in range(3))
+        self.state: Literal["ok", "failing", "stopped"] = "stopped"
+        self.delivered = self.failures = 0
+        self.last_error: str | None = None
+        self._row = 0
+        """Failures since the last success."""
+        self._arrived: set[int] = set()
+        """Messages that arrived but could not be marked so: they must not be sent again."""
+        sink.restored = self._restored
+
+    def end(self) -> None:
+        self._over.set()
+        self._back.set()
+        self.wake.set()
+
+    def _restored(self) -> None:
+        self._back.set()
+        self.wake.set()
+
+    def run(self) -> None:
+        self.state = "ok"
+        self._back.set()
+        try:
+            self.sink.start()
+            while not self._over.is_set():
+                self.wake.clear()
+                try:
+                    pause = self._round()
+                except StorageError as error:
+                    if self.last_error != str(error):
+                        log.warning("sink %s waits: %s", self.sink.name, error)
+                    self.last_error = str(error)
+                    self._over.wait(POLL)
+                    continue
+                if pause is None:
+                    continue
+                if self._row:
+                    self._back.wait(pause)
+                else:
+                    self.wake.wait(pause)
+        finally:
+            self.state = "stopped"
+            self.sink.close()
+
+    def _round(self) -> float | None:
+        """Send what is due; returns the seconds to wait, None where there is more."""
+        for id in tuple(self._arrived):
+            self.store.delivered(id)
+            self._arrived.discard(id)
+        if self._back.is_set():
+            self.store.hasten(self.sink.name)
+            self._back.clear()
+        messages = self.store.due(self.sink.name, time.time())
+        refused: set[int] = set()
+        for message in messages:
+            if self._over.is_set():
+                break
+            event = message.body["event"]["id"]
+            if event in refused:
+                continue
+            try:
+                self.sink.deliver(message)
+            except Exception as error:
+                delay = self._failed(message, error)
+                if not isinstance(error, Refused):
+                    return delay
+                refused.add(event)
+                continue
+            self._arrived.add(message.id)
+            self._succeeded()
+            self.store.delivered(message.id)
+            self._arrived.discard(message.id)
+        return None if messages else POLL
+
+    def _succeeded(self) -> None:
+        if self._row:
+            log.info("sink %s delivers again after %d failures", self.sink.name, self._row)
+        self.state, self._row, self.last_error = "ok", 0, None
+        self.delivered += 1
+
+    def _failed(self, message: Message, error: Exception) -> float:
+        refused = isinstance(error, Refused)
+        self.failures += 1
+        self._row += not refused
+        self.last_error = _told(error)
+        self.state = "failing"
+        first, longest = self.slow if refused else self.backoff
+        times = message.attempts if refused else self._row - 1
+        # Jitter: many senders must not come back all at once.
+        delay = min(first * 2 ** min(times, 30), longest) * random.uniform(0.8, 1.2)
+        log.warning(
+            "sink %s: %s; message %s is tried again in %.0f s",
+            self.sink.name,
+            self.last_error,
+            message.key,
+            delay,
+        )
+        self.store.failed(message.id, self.last_error, time.time() + delay)
+        return delay
+
+
+def _told(error: Exception) -> str:
+    """What may be shown of an error: others than DeliveryError can hold an address whole."""
+    if isinstance(error, DeliveryError):
+        return str(error)
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -1,0 +1,288 @@
+"""Messages to an MQTT broker, from which Home Assistant finds the cameras by itself.
+
+Topics, with the prefix "vadistill": ``vadistill/status`` is "online" or "offline" (the broker says
+so when the process dies), ``vadistill/CAMERA/state`` "ON" while an event is open, else "OFF", and
+``vadistill/CAMERA/event`` the last message as JSON.  All are retained, with quality of service 1.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from vadistill import __version__
+from vadistill.errors import ConfigError
+from vadistill.serving.config import SinkKind, SinkSettings
+from vadistill.serving.records import Message
+from vadistill.serving.sinks.base import DeliveryError, Refused
+from vadistill.video.live import redacted
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
+log = logging.getLogger("vadistill.serving")
+
+ANSWER = 10.0
+"""Seconds that the broker has to acknowledge a message."""
+CONNECT = 5.0
+"""Seconds for a connection."""
+PATIENCE = 2.0
+"""Seconds that a message waits for one; then it goes back to the outbox."""
+KEEPALIVE = 20
+"""Seconds after which a silent connection is probed; the broker gives it up after 1.5 times."""
+BACKOFF = (0.5, 15.0)
+"""Seconds between tries to connect, at first and at most."""
+
+
+class Mqtt:
+    """One connection, made anew when it is lost; a message has arrived once it is acknowledged."""
+
+    kind: SinkKind = "mqtt"
+
+    def __init__(self, settings: SinkSettings) -> None:
+        try:
+            import paho.mqtt.client as paho
+        except ImportError as error:
+            raise ConfigError(
+                "MQTT needs paho-mqtt",
+                expected="the 'serve' extra",
+                fix="pip install 'vadistill[serve]'",
+            ) from error
+        self._paho, self._protocol = paho, paho.MQTTv5
+        self._address, self._port = _parsed(settings)
+        self._url, self._prefix = settings.url, _prefix(settings)
+        self.name = settings.name
+        self.restored: Callable[[], None] | None = None
+        self._cameras: dict[str, bool] = {}
+        """Cameras that were announced, and whether an event is open."""
+        self._lock = threading.Lock()
+        self._ready, self._lost, self._over = (threading.Event() for _ in range(3))
+        self._client: Client | None = None
+        self._thread: threading.Thread | None = None
+        self._trouble = "not connected yet"
+        self._refusals: dict[int, str] = {}
+        """What the broker said to messages that it acknowledged but did not take."""
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._keep, name=f"mqtt-{self.name}", daemon=True)
+        self._thread.start()
+
+    def deliver(self, message: Message) -> None:
+        if not self._ready.wait(PATIENCE):
+            raise DeliveryError(f"{self.describe()}: {self._trouble}")
+        client, camera = self._client, str(message.body["camera"])
+        if client is None:
+            raise DeliveryError(f"{self.describe()}: {self._trouble}")
+        with self._lock:
+            new = camera not in self._cameras
+            self._cameras[camera] = message.kind == "opened"
+        if new:
+            self._publish(client, self._discovery(camera))
+        topics = [
+            (f"{self._prefix}/{camera}/event", json.dumps(message.body)),
+            self._state(camera),
+        ]
+        sent = self._publish(client, topics)
+        deadline = time.monotonic() + ANSWER
+        while not all(info.is_published() for info in sent):
+            if client is not self._client:
+                raise DeliveryError(f"{self.describe()}: the connection was lost")
+            if time.monotonic() > deadline:
+                raise DeliveryError(f"{self.describe()} did not acknowledge in {ANSWER:g} s")
+            next(info for info in sent if not info.is_published()).wait_for_publish(0.2)
+        refused = [self._refusals.pop(info.mid, None) for info in sent]
+        if any(refused):
+            raise Refused(f"{self.describe()}: {next(filter(None, refused))}")
+
+    def announce(self, cameras: Sequence[str]) -> None:
+        with self._lock:
+            gone = self._cameras.keys() - set(cameras)
+            new = [camera for camera in cameras if camera not in self._cameras]
+            self._cameras = {camera: self._cameras.get(camera, False) for camera in cameras}
+        client = self._client
+        if client is None or not self._ready.is_set():
+            return
+        # An empty retained message takes back what was retained.
+        for camera in gone:
+            kinds = ("state", "event")
+            topics = [self._config(camera), *(f"{self._prefix}/{camera}/{kind}" for kind in kinds)]
+            self._publish(client, [(topic, "") for topic in topics])
+        for camera in new:
+            self._publish(client, [*self._discovery(camera), self._state(camera)])
+
+    def close(self) -> None:
+        self._over.set()
+        self._lost.set()
+        if self._thread is not None:
+            self._thread.join(3.0)
+
+    def describe(self) -> str:
+        return redacted(self._url)
+
+    def _keep(self) -> None:
+        """Connect, and again whenever the connection ends, until the sink is closed.
+
+        Each time with a new client: what an old one still had to send would arrive after newer
+        messages, and an "opened" that overtakes its "closed" leaves a camera alarmed for ever.
+        """
+        row = 0
+        while not self._over.is_set():
+            client = self._built()
+            self._lost.clear()
+            try:
+                client.connect(self._address.hostname or "", self._port, keepalive=KEEPALIVE)
+                self._client = client
+                client.loop_start()
+                self._attend(client)
+            except Exception as error:
+                self._trouble = getattr(error, "strerror", None) or type(error).__name__
+            client.loop_stop()
+            was = self._ready.is_set()
+            self._ready.clear()
+            self._client = None
+            if self._over.is_set():
+                break
+            row = 1 if was else row + 1
+            if row == 1:
+                log.warning("sink %s: %s: %s", self.name, self.describe(), self._trouble)
+            pause = min(BACKOFF[0] * 2 ** min(row - 1, 30), BACKOFF[1])
+            self._over.wait(pause * random.uniform(0.8, 1.2))
+
+    def _attend(self, client: Client) -> None:
+        """Wait until a connection ends or is refused; say goodbye where the sink is closed."""
+        deadline = time.monotonic() + CONNECT
+        while not self._over.is_set() and not self._lost.wait(1.0):
+            if not self._ready.is_set() and time.monotonic() > deadline:
+                self._trouble = "the broker does not answer"
+                return
+            if self._ready.is_set() and not client.is_connected():
+                return
+        if self._over.is_set() and client.is_connected():
+            for info in self._publish(client, [(f"{self._prefix}/status", "offline")]):
+                info.wait_for_publish(1.0)
+            client.disconnect()
+
+    def _built(self) -> Client:
+        paho = self._paho
+        client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2,  # pyright: ignore[reportPrivateImportUsage]
+            client_id=f"vadistill-{self.name}-{random.getrandbits(32):08x}",
+            protocol=self._protocol,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT
+        if self._address.scheme == "mqtts":
+            client.tls_set_context(ssl.create_default_context())
+        if self._address.username:
+            client.username_pw_set(
+                unquote(self._address.username), unquote(self._address.password or "")
+            )
+        client.will_set(f"{self._prefix}/status", "offline", qos=1, retain=True)
+        client.on_connect, client.on_disconnect = self._connected, self._disconnected
+        client.on_publish = self._acknowledged
+        return client
+
+    def _connected(self, client: Any, _: Any, flags: Any, reason: Any, __: Any) -> None:
+        if reason.is_failure:
+            self._trouble = f"the broker refuses: {reason}"
+            if str(reason) == "Unsupported protocol version":
+                self._protocol = self._paho.MQTTv311
+            self._lost.set()
+            return
+        self._refusals.clear()
+        with self._lock:
+            cameras = tuple(self._cameras)
+        self._publish(client, [(f"{self._prefix}/status", "online")])
+        # A broker that started again may have forgotten what it was to retain.
+        for camera in cameras:
+            self._publish(client, [*self._discovery(camera), self._state(camera)])
+        self._trouble = "the connection was lost"
+        self._ready.set()
+        log.info("sink %s: connected to %s", self.name, self.describe())
+        if self.restored is not None:
+            self.restored()
+
+    def _disconnected(self, client: Any, _: Any, flags: Any, reason: Any, __: Any) -> None:
+        if reason.is_failure and self._ready.is_set():
+            self._trouble = f"the connection was lost ({reason})"
+        self._lost.set()
+
+    def _acknowledged(self, client: Any, _: Any, mid: int, reason: Any, __: Any) -> None:
+        if reason.is_failure:
+            self._refusals[mid] = f"the broker refuses it: {reason}"
+
+    def _publish(self, client: Client, messages: Iterable[tuple[str, str]]) -> list[Any]:
+        return [client.publish(topic, text, qos=1, retain=True) for topic, text in messages]
+
+    def _state(self, camera: str) -> tuple[str, str]:
+        return f"{self._prefix}/{camera}/state", "ON" if self._cameras.get(camera) else "OFF"
+
+    def _config(self, camera: str) -> str:
+        return f"homeassistant/binary_sensor/{self._id(camera)}/config"
+
+    def _id(self, camera: str) -> str:
+        return f"{re.sub(r'[^A-Za-z0-9_-]', '_', self._prefix)}_{camera}"
+
+    def _discovery(self, camera: str) -> list[tuple[str, str]]:
+        """What tells Home Assistant of a camera: a device with one binary sensor."""
+        origin = {"name": "vadistill", "sw_version": __version__}
+        sensor = {
+            "name": "Anomaly",
+            "unique_id": f"{self._id(camera)}_anomaly",
+            "object_id": self._id(camera),
+            "device_class": "problem",
+            "state_topic": f"{self._prefix}/{camera}/state",
+            "payload_on": "ON",
+            "payload_off": "OFF",
+            "availability_topic": f"{self._prefix}/status",
+            "payload_available": "online",
+            "payload_not_available": "offline",
+            "json_attributes_topic": f"{self._prefix}/{camera}/event",
+            "json_attributes_template": "{{ value_json.event | tojson }}",
+            "qos": 1,
+            "device": {
+                "identifiers": [self._id(camera)],
+                "name": f"{camera} (vadistill)",
+                "manufacturer": "vadistill",
+                "model": "Video anomaly detection",
+                "sw_version": __version__,
+            },
+            "origin": origin,
+        }
+        return [(self._config(camera), json.dumps(sensor))]
+
+
+def _parsed(settings: SinkSettings) -> tuple[SplitResult, int]:
+    """The broker's address and port; raises ConfigError without showing the address."""
+    try:
+        address = urlsplit(settings.url)
+        port = address.port or (8883 if address.scheme == "mqtts" else 1883)
+    except ValueError:
+        address, port = urlsplit(""), 0
+    if not address.hostname:
+        raise ConfigError(
+            f"the address of sink '{settings.name}'",
+            expected="mqtt://user:password@host:1883 or mqtts://…; '@', '/' and '#' in a password "
+            "as %40, %2F and %23",
+            fix="correct its url",
+        )
+    return address, port
+
+
+def _prefix(settings: SinkSettings) -> str:
+    prefix = settings.prefix.strip("/")
+    if not prefix or len(prefix) > 100 or re.search(r"[+#\x00-\x1f]|^\$", prefix):
+        raise ConfigError(
+            f"prefix '{settings.prefix}' of sink '{settings.name}'",
+            expected="the beginning of a topic, without + and #",
+            fix="correct it",
+        )
+    return prefix
