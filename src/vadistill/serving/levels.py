@@ -1,0 +1,181 @@
+"""Levels of events, learned from normal footage for a wanted number of false alarms a day.
+
+Normal scores rarely last as long as the wanted time between alarms, so the level lies beyond most
+of them.  It comes from the tail: peaks over a threshold follow a generalised Pareto distribution
+(Pickands 1975; for streams Siffer et al., KDD 2017); its quantile at the wanted rate is the level.
+A peak is the highest score that lasts as many frames as open an event, so that what is counted are
+alarms, not frames.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from vadistill.errors import DataError
+from vadistill.scores import Calibration
+
+DAY = 86_400.0
+
+TAIL = 0.98
+"""Quantile of lasting scores above which peaks belong to the tail."""
+
+CLOSING = 0.9
+"""Quantile of normal scores below which an event closes."""
+
+LEAST_PEAKS = 10
+"""With fewer peaks the tail is exponential, of their mean excess."""
+
+LEAST_SECONDS = 60.0
+"""Footage that a camera's level is learned from."""
+
+SHAPES = (-0.5, 0.3)
+"""Bounds of the Pareto shape: short footage pretends heavier tails than there are."""
+
+Source = Literal["training", "camera", "fixed"]
+
+
+@dataclass(frozen=True)
+class Level:
+    """Raw scores at which events open and close."""
+
+    on: float
+    off: float
+    """At most ``on``."""
+    source: Source
+    """The model's training frames, the camera's own normal footage, or the settings."""
+    footage_hours: float = 0.0
+    """Normal footage behind it, 0 where that is not known."""
+    false_alarms_per_day: float = 1.0
+    """What it was made for."""
+    extrapolated: bool = False
+    """Whether the footage is too short to have seen so rare an alarm."""
+
+    @property
+    def note(self) -> str:
+        """What to know of it, in a sentence."""
+        if self.source == "fixed":
+            return "set by hand"
+        if self.source == "training":
+            return "from training frames: calibrate on this camera when it has seen normal hours"
+        hours = f"{self.footage_hours:.2g} hours of this camera"
+        return f"from {hours}, beyond its highest scores" if self.extrapolated else f"from {hours}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "note": self.note}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Level:
+        """The inverse of ``as_json``."""
+        return cls(**{k: v for k, v in value.items() if k != "note"})
+
+
+def training_level(calibration: Calibration, false_alarms_per_day: float, fps: float) -> Level:
+    """From a model's quantiles of training frames: at most its highest training score.
+
+    Quantiles do not say how frames follow each other, so each counts as an alarm.
+    """
+    share = 1 - false_alarms_per_day / (DAY * max(fps, 1e-6))
+    on = float(np.quantile(calibration.quantiles, np.clip(share, 0, 1)))
+    off = min(on, float(np.quantile(calibration.quantiles, CLOSING)))
+    return Level(on, off, "training", false_alarms_per_day=false_alarms_per_day)
+
+
+def lasting(values: Float[np.ndarray, " n"], frames: int) -> Float[np.ndarray, " m"]:
+    """What each run of ``frames`` scores stays at or above; m = n - frames + 1."""
+    if len(values) < frames:
+        return values[:0]
+    return np.lib.stride_tricks.sliding_window_view(values, frames).min(1)
+
+
+def peaks_over(
+    times: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], level: float, gap: float
+) -> Float[np.ndarray, " p"]:
+    """The highest value of each stretch above ``level``; stretches closer than ``gap`` seconds are
+    one."""
+    above = np.flatnonzero(values > level)
+    if len(above) == 0:
+        return values[:0]
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(times[above]) > gap) + 1])
+    return np.maximum.reduceat(values[above], starts)
+
+
+def pareto_quantile(excesses: Float[np.ndarray, " p"], share: float) -> float:
+    """The excess that ``share`` of peaks pass, 0 < share, of a generalised Pareto tail.
+
+    A share of 1 or more gives 0.
+    """
+    if len(excesses) == 0 or share >= 1:
+        return 0.0
+    mean = float(excesses.mean())
+    shape, scale = 0.0, max(mean, 1e-12)
+    spread = float(excesses.var())
+    if len(excesses) >= LEAST_PEAKS and spread > 0:
+        # By moments (Hosking and Wallis 1987): steadier than likelihood on few peaks.
+        ratio = mean * mean / spread
+        shape = float(np.clip(0.5 * (1 - ratio), *SHAPES))
+        scale = mean * (1 - shape)
+    if abs(shape) < 1e-6:
+        return scale * math.log(1 / share)
+    return scale / shape * (share**-shape - 1)
+
+
+def camera_level(
+    chunks: Sequence[tuple[Float[np.ndarray, " _"], Float[np.ndarray, " _"]]],
+    *,
+    false_alarms_per_day: float,
+    frames: int,
+    seconds: float,
+) -> Level:
+    """From times (seconds) and scores of normal footage in unbroken pieces.
+
+    ``frames`` open an event and ``seconds`` close it, as for ``Tracker``.  Raises DataError for
+    less than a minute of footage.
+    """
+    pieces = [(t, lasting(v, frames)) for t, v in chunks if len(v) >= frames]
+    length = sum(float(t[-1] - t[0]) for t, _ in chunks if len(t) > 1)
+    if length < LEAST_SECONDS or not pieces:
+        raise DataError(
+            f"{length:.0f} seconds of normal footage",
+            expected=f"at least {LEAST_SECONDS:.0f}",
+            fix="let the camera run for some hours of normal footage, then calibrate",
+        )
+    lasted = np.concatenate([v for _, v in pieces])
+    low = float(np.quantile(lasted, TAIL))
+    peaks = np.concatenate([peaks_over(t[: len(v)], v, low, seconds) for t, v in pieces])
+    days = length / DAY
+    wanted = false_alarms_per_day * days
+    if len(peaks) == 0:  # scores that never vary
+        on = float(lasted.max())
+    else:
+        on = low + pareto_quantile(peaks - low, wanted / len(peaks))
+    # Of footage this long, not more than the wanted alarms may have been above the level.
+    allowed = int(wanted)
+    seen = np.sort(peaks)[::-1]
+    if allowed < len(seen):
+        on = max(on, float(np.nextafter(seen[allowed], np.inf)))
+    off = min(on, float(np.quantile(np.concatenate([v for _, v in chunks]), CLOSING)))
+    return Level(on, off, "camera", length / 3600, false_alarms_per_day, extrapolated=wanted < 1)
+
+
+def without(
+    times: Float[np.ndarray, " n"],
+    values: Float[np.ndarray, " n"],
+    intervals: Sequence[tuple[float, float]],
+    *,
+    gap: float = 5.0,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Unbroken pieces of a score curve outside intervals; a pause of ``gap`` seconds breaks one."""
+    keep = np.ones(len(times), bool)
+    for start, end in intervals:
+        keep &= (times < start) | (times > end)
+    index = np.flatnonzero(keep)
+    if len(index) == 0:
+        return []
+    breaks = np.flatnonzero((np.diff(index) > 1) | (np.diff(times[index]) > gap)) + 1
+    return [(times[part], values[part]) for part in np.split(index, breaks)]
