@@ -26,6 +26,8 @@ VERBS: dict[str, str] = {
     "evaluate": "measure fitted models on a labelled test set",
     "compare": "runs side by side, with intervals of their differences",
     "reproduce": "re-run a paper's tables, its figures beside ours",
+    "watch": "score live cameras; say when something happens",
+    "serve": "the console: cameras, events and models in a browser",
     "info": "versions and devices, or the facts of a model or video",
 }
 """Name and one line of each verb; its module in this package has the same name and a ``run``."""
@@ -39,6 +41,8 @@ examples:
   vadistill fit cafe normal_videos/ --out entrance.vad
   vadistill score entrance.vad today.mp4 --report today.html --video today_annotated.mp4
   vadistill evaluate entrance.vad --data my_videos/
+  vadistill watch rtsp://camera/1 --model entrance.vad
+  vadistill serve --demo
 
 'vadistill VERB --help' tells more about a verb."""
 

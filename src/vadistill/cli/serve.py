@@ -1,0 +1,165 @@
+"""``vadistill serve``: the console, with cameras, events and models in a browser."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
+
+from vadistill.cli.terminal import parse
+from vadistill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vadistill.serving.config import Settings
+
+EXAMPLES = """
+vadistill serve --demo
+vadistill serve --model entrance.vad --footage normal_videos/
+vadistill serve --settings vadistill.toml --set-password
+vadistill serve --host 0.0.0.0
+"""
+
+
+def run(argv: list[str]) -> int:
+    def serve(
+        *,
+        settings: Annotated[Path, arg(metavar="FILE.toml")] = Path("vadistill.toml"),
+        demo: bool = False,
+        model: Annotated[tuple[Path, ...], arg(metavar="PATH...")] = (),
+        footage: Annotated[tuple[Path, ...], arg(metavar="FOLDER...")] = (),
+        host: Annotated[str | None, arg(metavar="ADDRESS")] = None,
+        port: Annotated[int | None, arg(metavar="NUMBER")] = None,
+        set_password: bool = False,
+        open: bool = False,
+    ) -> int:
+        """Serve the console: live cameras, events, uploads and models in a browser.
+
+        Listens on this machine only, unless --host says otherwise; then a password is needed.
+
+        Args:
+            settings: Cameras, models, sinks; the console writes what is changed there.
+            demo: A simulated walkway as cameras, in vadistill-demo/: nothing else is needed.
+            model: Folders that 'vadistill fit' wrote; added to the settings.
+            footage: Folders of normal video that models may be fitted from; added, too.
+            host: Address to listen on, default 127.0.0.1.
+            port: Default 8765; 0 takes a free one.
+            set_password: Ask for the console's password, write its hash to the settings, and end.
+            open: Open the console in a browser.
+        """
+        from vadistill.cli.watch import log_to_stderr
+
+        needed()
+        if demo:
+            found, path = demo_settings(), None
+        else:
+            path = settings
+            found = added(read(settings), model, footage)
+        if set_password:
+            return ask_password(found, settings)
+        return serve_until_end(
+            found,
+            path,
+            host or found.server.host,
+            found.server.port if port is None else port,
+            show=open,
+            log=log_to_stderr,
+        )
+
+    return parse(serve, argv, prog="vadistill serve", examples=EXAMPLES)
+
+
+def needed() -> None:
+    """Raise ConfigError if the console's packages are missing."""
+    try:
+        import fastapi
+        import uvicorn
+    except ImportError as error:
+        raise ConfigError(
+            f"no {error.name}",
+            expected="the 'serve' extra",
+            fix="pip install 'vadistill[serve]'",
+        ) from error
+    del fastapi, uvicorn
+
+
+def read(path: Path) -> Settings:
+    """The file's settings, or empty ones where there is no file yet."""
+    from vadistill.serving.config import Settings, read_settings
+
+    return read_settings(path) if path.exists() else Settings(base=path.resolve().parent)
+
+
+def demo_settings() -> Settings:
+    """The simulated walkway, rendered and learned if that is not done."""
+    from vadistill.serving.demo import FOLDER, prepare
+
+    print(f"vadistill: preparing the walkway in {FOLDER}/", file=sys.stderr)
+    return prepare(FOLDER)
+
+
+def added(settings: Settings, models: tuple[Path, ...], footage: tuple[Path, ...]) -> Settings:
+    """Settings with models and folders of the command line; raises ConfigError."""
+    from vadistill.cli.watch import names
+    from vadistill.detector import read_config
+    from vadistill.serving.config import FootageSettings, ModelSettings
+
+    known = {settings.located(model.path).resolve() for model in settings.models}
+    new = [path.resolve() for path in models if path.resolve() not in known]
+    for path in new:
+        read_config(path)
+    for folder in footage:
+        if not folder.is_dir():
+            raise ConfigError(
+                f"no folder at {folder}", expected="a folder of videos", fix="check the path"
+            )
+    kept = {settings.located(item.path).resolve() for item in settings.footage}
+    folders = [path.resolve() for path in footage if path.resolve() not in kept]
+    named = zip(names([str(path) for path in new]), new, strict=True)
+    sources = zip(names([str(path) for path in folders]), folders, strict=True)
+    return replace(
+        settings,
+        models=(*settings.models, *(ModelSettings(n, str(p)) for n, p in named)),
+        footage=(*settings.footage, *(FootageSettings(n, str(p)) for n, p in sources)),
+    )
+
+
+def ask_password(settings: Settings, path: Path) -> int:
+    """Write the hash of a password that is typed twice."""
+    from vadistill.serving.config import write_settings
+    from vadistill.serving.web.auth import hash_password
+
+    first = getpass.getpass("new password: ")
+    if first != getpass.getpass("again: "):
+        raise ConfigError("two different passwords", expected="the same twice", fix="try again")
+    server = replace(settings.server, password=hash_password(first))
+    write_settings(replace(settings, server=server), path)
+    print(f"wrote its hash to {path}")
+    return 0
+
+
+def serve_until_end(
+    settings: Settings, path: Path | None, host: str, port: int, *, show: bool, log
+) -> int:
+    """Run cameras and console until SIGINT or SIGTERM."""
+    import webbrowser
+
+    from vadistill.serving.hub import Hub
+    from vadistill.serving.web.server import WebServer
+
+    log()
+    hub = Hub(settings, path=path)
+    try:
+        server = WebServer(hub, host, port)
+        hub.start()
+        print(f"vadistill: the console is at {server.url}  (Ctrl-C ends it)", file=sys.stderr)
+        if show:
+            webbrowser.open(server.url)
+        server.run()
+    finally:
+        print("vadistill: closing cameras and events", file=sys.stderr)
+        hub.stop()
+    return 0

@@ -1,0 +1,220 @@
+"""``vadistill watch``: score live cameras and say when something happens."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+from tyro.conf import Positional, arg
+
+from vadistill.cli.terminal import Device, parse
+from vadistill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vadistill.serving.config import Settings
+    from vadistill.serving.hub import Hub
+
+EXAMPLES = """
+vadistill watch rtsp://camera/1 --model entrance.vad
+vadistill watch rtsp://camera/1 webcam:0 --model entrance.vad --mqtt mqtt://broker --fps 6
+vadistill watch entrance.vad today.mp4 --fast
+vadistill watch --settings vadistill.toml
+"""
+
+
+def run(argv: list[str]) -> int:
+    def watch(
+        sources: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE...")] = (),
+        *,
+        model: Annotated[Path | None, arg(metavar="PATH")] = None,
+        settings: Annotated[Path | None, arg(metavar="FILE.toml")] = None,
+        folder: Annotated[Path | None, arg(metavar="FOLDER")] = None,
+        fps: Annotated[float | None, arg(metavar="RATE")] = None,
+        false_alarms_per_day: float = 1.0,
+        on: Annotated[float | None, arg(metavar="SCORE")] = None,
+        fast: bool = False,
+        skip_idle: bool = False,
+        webhook: Annotated[str | None, arg(metavar="URL")] = None,
+        secret: str = "",
+        mqtt: Annotated[str | None, arg(metavar="URL")] = None,
+        device: Device = "auto",
+    ) -> int:
+        """Score live cameras; print each event as a line of JSON when it opens and when it closes.
+
+        Ends with its sources, or by Ctrl-C.  Streams that are lost are tried again for ever.
+
+        Args:
+            sources: rtsp://…, http://… (MJPEG), webcam:0, video files, folders of frames. Without
+                --model the first is the model.
+            model: A folder that 'vadistill fit' wrote.
+            settings: A file of cameras, models and sinks, as the console writes it, instead.
+            folder: Where events and their clips are kept, default vadistill-data.
+            fps: At most so many frames a second of each are scored.
+            false_alarms_per_day: What the level of events is made for.
+            on: Raw score at which events open, instead.
+            fast: Read files as fast as they can be scored, not at their own speed.
+            skip_idle: Leave out pictures in which nothing moves.
+            webhook: Send events there, too (HTTP POST).
+            secret: Signs them (HMAC-SHA256).
+            mqtt: Send events there, too: mqtt://user:password@host:1883.
+            device: auto takes the GPU where there is one.
+        """
+        from vadistill.serving.config import read_settings
+
+        if settings is not None:
+            if sources or model is not None:
+                raise ConfigError(
+                    "sources beside --settings", expected="one of the two", fix="leave one out"
+                )
+            found = read_settings(settings)
+        else:
+            found = from_options(
+                sources,
+                model=model,
+                folder=folder or Path("vadistill-data"),
+                camera={
+                    "fps": fps,
+                    "false_alarms_per_day": false_alarms_per_day,
+                    "on": on,
+                    "fast": fast,
+                    "skip_idle": skip_idle,
+                },
+                webhook=(webhook, secret),
+                mqtt=mqtt,
+                device=device,
+            )
+        return watch_until_end(found)
+
+    return parse(watch, argv, prog="vadistill watch", examples=EXAMPLES)
+
+
+def from_options(
+    sources: Sequence[str],
+    *,
+    model: Path | None,
+    folder: Path,
+    camera: dict,
+    webhook: tuple[str | None, str],
+    mqtt: str | None,
+    device: str,
+) -> Settings:
+    """Settings for some sources that share a model; raises ConfigError."""
+    from vadistill.serving.config import (
+        CameraSettings,
+        ModelSettings,
+        Settings,
+        SinkSettings,
+        StorageSettings,
+    )
+
+    if model is None and sources:
+        model, sources = Path(sources[0]), sources[1:]
+    if model is None or not sources:
+        raise ConfigError(
+            "no source" if model else "no model and no source",
+            expected="vadistill watch SOURCE… --model PATH",
+            fix="name a camera's address and a folder that 'vadistill fit' wrote",
+        )
+    sinks = [SinkSettings("stdout", "stdout")]
+    if webhook[0]:
+        sinks.append(SinkSettings("webhook", "webhook", webhook[0], secret=webhook[1]))
+    if mqtt:
+        sinks.append(SinkSettings("mqtt", "mqtt", mqtt))
+    return Settings(
+        storage=StorageSettings(folder=str(folder)),
+        models=(ModelSettings("model", str(model), device),),
+        cameras=tuple(
+            CameraSettings(name, source, "model", **camera)
+            for name, source in zip(names(sources), sources, strict=True)
+        ),
+        sinks=tuple(sinks),
+        base=Path.cwd(),
+    )
+
+
+def names(sources: Sequence[str]) -> list[str]:
+    """A short name for each source, from its host or file, each different."""
+    made: list[str] = []
+    for source in sources:
+        parts = urlsplit(source) if "://" in source else None
+        text = (parts.hostname or "") + parts.path if parts else Path(source).stem
+        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in text.lower())
+        stem = "-".join(filter(None, plain.split("-")))[:32].strip("-") or "camera"
+        name, number = stem, 2
+        while name in made:
+            name, number = f"{stem}-{number}", number + 1
+        made.append(name)
+    return made
+
+
+def watch_until_end(settings: Settings) -> int:
+    """Run until every source has ended or a signal comes; what is open is closed and kept."""
+    from vadistill.serving.hub import Hub
+
+    log_to_stderr()
+    hub = Hub(settings)
+    print(
+        f"vadistill: watching {', '.join(c.name for c in settings.cameras)}; events are kept in "
+        f"{shlex.quote(str(hub.folder))}",
+        file=sys.stderr,
+    )
+    with stopped_by_signals() as stop:
+        try:
+            hub.start()
+            while not stop.wait(0.25):
+                if all(camera.ended.is_set() for camera in hub.running()):
+                    break
+        finally:
+            hub.stop()
+            summarise(hub)
+    return 0
+
+
+def summarise(hub: Hub) -> None:
+    """What each camera came to, on stderr."""
+    for shown in (camera.as_json() for camera in hub.running()):
+        status = shown["status"]
+        print(
+            f"vadistill: {shown['name']}: {status['scored']} of {status['frames']} frames scored, "
+            f"{status['dropped']} dropped, {status['corrupt']} damaged, "
+            f"{status['reconnects']} reconnects",
+            file=sys.stderr,
+        )
+
+
+def log_to_stderr() -> None:
+    """Recoveries and warnings, one line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("vadistill.serving")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logger.propagate = False
+
+
+class stopped_by_signals:
+    """An event that SIGINT and SIGTERM set; a second one interrupts at once."""
+
+    def __enter__(self) -> threading.Event:
+        self._event = threading.Event()
+        self._old = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+
+        def ask(number: int, frame: object) -> None:
+            if self._event.is_set():
+                raise KeyboardInterrupt
+            self._event.set()
+
+        for number in self._old:
+            signal.signal(number, ask)
+        return self._event
+
+    def __exit__(self, *_: object) -> None:
+        for number, old in self._old.items():
+            signal.signal(number, old)
