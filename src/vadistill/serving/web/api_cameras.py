@@ -1,0 +1,129 @@
+"""Cameras: list, add, change, try, calibrate, look at."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import Response
+
+from vadistill.errors import ConfigError
+from vadistill.serving.config import CameraSettings
+from vadistill.serving.web.bodies import Calibration, CameraChange, NewCamera, SourceTest
+from vadistill.serving.web.errors import ApiError, missing, reply, responses
+from vadistill.serving.web.schemas import Camera, Cameras, CameraScores, Level, SourceTested
+
+if TYPE_CHECKING:
+    from vadistill.serving.hub import Hub
+
+CameraName = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,39}$", examples=["door"])]
+
+ADDRESS = re.compile(
+    r"(rtsps?|https?)://[^\s/?#]+([/?#]\S*)?|webcam:\d{1,3}|/dev/video\d{1,3}", re.IGNORECASE
+)
+"""Sources that the console may add.  Files and folders come from the settings file alone: no path
+from a request reaches the file system."""
+
+TESTS = 2
+"""Sources that are tried at the same time."""
+
+JPEG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+def camera_routes(hub: Hub) -> APIRouter:
+    """The addresses under /api/cameras, except live pictures."""
+    router = APIRouter(prefix="/api/cameras", tags=["cameras"], responses=responses(404))
+    testing = threading.BoundedSemaphore(TESTS)
+
+    def known(name: str) -> dict[str, Any]:
+        found = hub.camera(name)
+        if found is None:
+            raise missing("camera")
+        return found
+
+    @router.get("", response_model=Cameras)
+    def all_cameras() -> Response:
+        """All cameras with their state."""
+        return reply({"cameras": hub.cameras()})
+
+    @router.post("", response_model=Camera, status_code=201, responses=responses(404, 409))
+    def add(body: NewCamera) -> Response:
+        """Watch another camera; it is written to the settings file."""
+        if hub.camera(body.name) is not None:
+            raise ApiError(409, "exists", f"there is a camera '{body.name}'", "choose another name")
+        _check_source(body.source)
+        hub.add_camera(CameraSettings(**body.model_dump()))
+        return reply(known(body.name), 201)
+
+    @router.post("/test", response_model=SourceTested)
+    def test(body: SourceTest) -> Response:
+        """Try an address: its size, rate and a picture."""
+        _check_source(body.source)
+        if not testing.acquire(blocking=False):
+            raise ApiError(429, "busy", "other addresses are being tried", "try again in a moment")
+        try:
+            return reply(hub.test_source(body.source))
+        finally:
+            testing.release()
+
+    @router.get("/{name}", response_model=Camera)
+    def one(name: CameraName) -> Response:
+        """A camera with its state."""
+        return reply(known(name))
+
+    @router.patch("/{name}", response_model=Camera)
+    def change(name: CameraName, body: CameraChange) -> Response:
+        """Change entries of a camera; it starts anew."""
+        known(name)
+        changes = body.model_dump(exclude_unset=True)
+        if "source" in changes:
+            _check_source(body.source)
+        if changes:
+            hub.change_camera(name, **changes)
+        return reply(known(name))
+
+    @router.delete("/{name}", status_code=204)
+    def remove(name: CameraName) -> Response:
+        """Stop watching a camera; its events stay."""
+        known(name)
+        hub.remove_camera(name)
+        return Response(status_code=204)
+
+    @router.post("/{name}/calibrate", response_model=Level)
+    def calibrate(name: CameraName, body: Calibration) -> Response:
+        """Learn the camera's levels from its latest scores, without those of real events."""
+        known(name)
+        return reply(hub.calibrate(name, body.hours, body.false_alarms_per_day))
+
+    @router.get("/{name}/scores", response_model=CameraScores)
+    def scores(
+        name: CameraName,
+        seconds: Annotated[float, Query(gt=0, le=3600, allow_inf_nan=False)] = 120.0,
+    ) -> Response:
+        """Scores of the last seconds."""
+        known(name)
+        return reply(hub.recent_scores(name, seconds))
+
+    @router.get("/{name}/picture.jpg", responses=JPEG, response_class=Response)
+    def picture(name: CameraName) -> Response:
+        """The latest scored picture, boxes drawn."""
+        known(name)
+        found = hub.picture(name)
+        if found is None:
+            raise missing("picture")
+        return Response(found, media_type="image/jpeg")
+
+    return router
+
+
+def _check_source(source: str) -> None:
+    if not (ADDRESS.fullmatch(source) and source.isprintable()):
+        raise ConfigError(
+            "the camera's source",
+            expected="rtsp://…, http://… or webcam:0",
+            fix="correct it; files and folders can be named in the settings file only",
+        )

@@ -1,0 +1,79 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+import vadistill
+from vadistill.serving.web.auth import LIFE_SECONDS, Access, csrf_token
+from vadistill.serving.web.bodies import SignIn
+from vadistill.serving.web.errors import ApiError, reply, responses
+from vadistill.serving.web.guard import COOKIE, Caller
+from vadistill.serving.web.schemas import SessionState
+
+
+def session_routes(access: Access) -> APIRouter:
+    """The address /api/session."""
+    router = APIRouter(prefix="/api/session", tags=["session"], responses=responses())
+
+    @router.get("", response_model=SessionState)
+    def show(request: Request) -> Response:
+        """Whether a password is required, and whether this browser has given it."""
+        return reply(_state(access, request.state.caller))
+
+    @router.post("", response_model=SessionState)
+    def sign_in(request: Request, body: SignIn) -> Response:
+        """Give the password; sets a cookie."""
+        if not access.required:
+            return reply(_state(access, request.state.caller))
+        address = request.client.host if request.client else ""
+        cookie, wait = access.sign_in(body.password, address)
+        if wait > 0:
+            seconds = str(int(wait) + 1)
+            raise ApiError(
+                429,
+                "too_many_attempts",
+                "too many wrong passwords",
+                f"try again in {seconds} s",
+                {"Retry-After": seconds},
+            )
+        if cookie is None:
+            raise ApiError(401, "wrong_password", "the password is wrong", "try again")
+        answer = reply(_state(access, Caller(True, cookie)))
+        # Behind a proxy that ends TLS, only the browser tells how the page came to it.
+        https = request.url.scheme == "https" or request.headers.get("origin", "").startswith(
+            "https://"
+        )
+        answer.set_cookie(
+            COOKIE,
+            cookie,
+            max_age=int(LIFE_SECONDS),
+            httponly=True,
+            samesite="strict",
+            secure=https,
+        )
+        return answer
+
+    @router.delete("", response_model=SessionState)
+    def sign_out(request: Request) -> Response:
+        """End this browser's session."""
+        cookie = request.state.caller.cookie
+        if cookie:
+            access.sessions.end(cookie)
+        answer = reply(_state(access, Caller(not access.required)))
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return answer
+
+    return router
+
+
+def _state(access: Access, caller: Caller) -> dict[str, Any]:
+    return {
+        "required": access.required,
+        "signed_in": caller.allowed,
+        "csrf": csrf_token(caller.cookie) if caller.cookie else None,
+        "version": vadistill.__version__,
+    }
