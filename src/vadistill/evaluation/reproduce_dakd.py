@@ -98,8 +98,13 @@ def backbones_of(splits: Splits) -> tuple[str, ...]:
     return (*known, *sorted(common - set(known)))
 
 
-def base_config(splits: Splits, backbones: Sequence[str], *, quick: bool) -> dakd.Config:
-    """The paper's settings on the data set's backbones; ``quick`` has a tenth of the epochs."""
+def base_config(
+    splits: Splits, backbones: Sequence[str], *, quick: bool, epochs: int | None = None
+) -> dakd.Config:
+    """The paper's settings on the data set's backbones; ``quick`` has a tenth of the epochs.
+
+    ``epochs``, where given, are those of teacher and student.
+    """
     found = tuple(backbones) or backbones_of(splits)
     student = "clip" if "clip" in found else found[0] if found else ""
     videos = dakd.default()
@@ -108,7 +113,9 @@ def base_config(splits: Splits, backbones: Sequence[str], *, quick: bool) -> dak
         teacher=found or videos.teacher,
         student=student or videos.student,
     )
-    return replace(config, epochs=config.epochs // 10) if quick else config
+    if epochs is None:
+        epochs = config.epochs // 10 if quick else config.epochs
+    return replace(config, epochs=epochs)
 
 
 def variants(base: dakd.Config) -> dict[str, tuple[str, dakd.Config]]:
@@ -156,6 +163,7 @@ def reproduce(
     quick: bool,
     out: Path,
     backbones: Sequence[str] = (),
+    epochs: int | None = None,
     seeds: Sequence[int] = (0,),
     only: Sequence[str] = (),
     protocols: Sequence[str] = (),
@@ -171,7 +179,7 @@ def reproduce(
     """
     splits = labelled(data)
     name = splits.train.name
-    base = base_config(splits, backbones, quick=quick)
+    base = base_config(splits, backbones, quick=quick, epochs=epochs)
     table = variants(base)
     names = chosen(list(table), only, ())
     protocol, marks = MARKS.get(name, ("micro/raw", {}))
