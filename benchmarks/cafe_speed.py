@@ -24,7 +24,7 @@ import vadistill
 from vadistill import objects
 from vadistill.datasets import open_dataset
 from vadistill.distill import FrozenTeacher
-from vadistill.evaluation.results import Record, run_facts, write_records
+from vadistill.evaluation.results import Record, of_measurement, run_facts, write_records
 from vadistill.features.residual import ARCHITECTURES, PATCH, ResNet
 from vadistill.objects.events import Cut, frame_events
 from vadistill.systems import motion
@@ -99,21 +99,16 @@ def main() -> None:
     def record(variant: str, metric: str, value: float, note: str = "", ratio: str = "") -> None:
         print(f"{metric:>14} {value:10.1f}  {variant}  {note}{ratio}")
         records.append(
-            Record(
+            of_measurement(
+                metric,
+                value,
                 system="motion" if variant.startswith("motion") else "cafe",
                 variant=variant,
                 dataset=splits.test.name,
-                metric=metric,
-                protocol="",
-                value=value,
-                low=None,
-                high=None,
-                paper=None,
-                seeds=(),
                 seconds=0.0,
                 note=note,
                 ratio_to=ratio or None,
-                **run_facts(device="cpu", command=command),
+                facts=run_facts(device="cpu", command=command),
             )
         )
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from vadistill.datasets import open_dataset
 from vadistill.datasets.simulated_features import SimulatedConfig
-from vadistill.evaluation.results import Record, run_facts, write_records
+from vadistill.evaluation.results import of_measurement, run_facts, write_records
 from vadistill.evaluation.tables import markdown_table
 from vadistill.systems import dakd
 from vadistill.systems.dakd.scoring import ClipScorer
@@ -67,20 +67,16 @@ def main() -> None:
     )
     facts = run_facts(device="cpu", command=command)
     records = [
-        Record(
+        of_measurement(
+            metric.lower(),
+            round(value, 3),
             system="dakd",
             variant=variant,
             dataset="simulated_ucf",
-            metric=metric.lower(),
-            protocol="",
-            value=round(value, 3),
-            low=None,
-            high=None,
-            paper=None,
             seeds=(config.seed,),
             seconds=round(total, 1),
             note="simulated features",
-            **facts,
+            facts=facts,
         )
         for metric, variant, value in figures
     ]

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from vadistill.datasets import Clip, open_dataset
-from vadistill.evaluation.results import Record, run_facts, write_records
+from vadistill.evaluation.results import Record, of_measurement, run_facts, write_records
 from vadistill.features.backbones import Backbone, open_backbone
 from vadistill.features.extraction import Tally, clip_features
 from vadistill.features.source import CLIP
@@ -77,20 +77,15 @@ def main() -> None:
     def record(variant: str, metric: str, value: float, note: str, seconds: float = 0.0) -> None:
         print(f"{metric:>14} {value:10.2f}  {variant}  {note}")
         records.append(
-            Record(
+            of_measurement(
+                metric,
+                value,
                 system="features",
                 variant=variant,
                 dataset=splits.test.name,
-                metric=metric,
-                protocol="",
-                value=value,
-                low=None,
-                high=None,
-                paper=None,
-                seeds=(),
                 seconds=seconds,
                 note=note,
-                **run_facts(device=arguments.device, command=command),
+                facts=run_facts(device=arguments.device, command=command),
             )
         )
 

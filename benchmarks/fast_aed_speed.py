@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from vadistill.evaluation.results import Record, run_facts, write_records
+from vadistill.evaluation.results import Record, of_measurement, run_facts, write_records
 from vadistill.objects.map_boxes import MapBoxes
 from vadistill.scores import Calibration
 from vadistill.systems.fast_aed import Config, FastAed
@@ -203,21 +203,17 @@ def main() -> None:
         ratio = f"{value / first:.2f} x reference" if compared else None
         print(f"{metric:>14} {value:12.3f}  {variant}  {note}  {ratio or ''}", flush=True)
         records.append(
-            Record(
+            of_measurement(
+                metric,
+                value,
                 system="fast_aed",
                 variant=variant,
                 dataset="",
-                metric=metric,
-                protocol="",
-                value=value,
-                low=None,
-                high=None,
                 paper=paper,
-                seeds=(),
                 seconds=0.0,
                 note=note,
                 ratio_to=ratio,
-                **run_facts(device=arguments.device, command=command),
+                facts=run_facts(device=arguments.device, command=command),
             )
         )
 

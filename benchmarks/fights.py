@@ -31,7 +31,7 @@ from vadistill.datasets import Clip, Dataset, open_dataset
 from vadistill.datasets.sampling import held_out_groups
 from vadistill.evaluation import reproduce_dakd
 from vadistill.evaluation.measuring import evaluate
-from vadistill.evaluation.results import Record, over_seeds, run_facts, write_records
+from vadistill.evaluation.results import Record, of_figure, over_seeds, run_facts, write_records
 from vadistill.evaluation.tables import markdown_table
 from vadistill.features.backbones import open_backbone
 from vadistill.features.extraction import Tally, features_of
@@ -186,20 +186,15 @@ def baseline(
     }
     facts = run_facts(device="cpu", command=command)
     return [
-        Record(
+        of_figure(
+            figure,
             system="motion",
             variant="default",
             dataset=test.name,
-            metric=figure.metric,
-            protocol=figure.protocol,
-            value=figure.value,
-            low=figure.low,
-            high=figure.high,
-            paper=None,
-            seeds=(seed,),
+            seed=seed,
             seconds=round(seconds, 1),
+            facts=facts,
             note="baseline",
-            **facts,
         )
         for figure in evaluate(test, scores, ("micro/raw", "ap/raw")).figures
     ]

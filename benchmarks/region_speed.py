@@ -25,7 +25,7 @@ from vadistill.evaluation import bootstrap
 from vadistill.evaluation.region_files import read_detection_folder, write_detection_folder
 from vadistill.evaluation.region_level import match_videos, region_curves, region_resamples
 from vadistill.evaluation.region_matching import Detections
-from vadistill.evaluation.results import Record, run_facts, write_records
+from vadistill.evaluation.results import Record, of_measurement, run_facts, write_records
 
 SIZE = np.array([640, 360])
 
@@ -94,20 +94,16 @@ def main() -> None:
     def record(variant: str, metric: str, value: float, note: str, seconds: float = 0.0) -> None:
         print(f"{metric:>8} {value:10.2f}  {variant}  {note}")
         records.append(
-            Record(
+            of_measurement(
+                metric,
+                value,
                 system="rbdc, tbdc",
                 variant=f"{variant} ({size})",
                 dataset="synthetic",
-                metric=metric,
-                protocol="",
-                value=value,
-                low=None,
-                high=None,
-                paper=None,
                 seeds=(0,),
                 seconds=seconds,
                 note=note,
-                **run_facts(device="cpu", command=command),
+                facts=run_facts(device="cpu", command=command),
             )
         )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from vadistill.datasets.walkway import WalkwayConfig, render_walkway
 from vadistill.detector import Detector
 from vadistill.evaluation.measuring import evaluate
-from vadistill.evaluation.results import Record, over_seeds, run_facts, write_records
+from vadistill.evaluation.results import Record, of_figure, over_seeds, run_facts, write_records
 from vadistill.evaluation.tables import markdown_table
 from vadistill.systems import cafe, motion
 
@@ -49,19 +49,14 @@ def main() -> None:
             for figure in evaluate(splits.test, scores, protocols).figures:
                 print(f"seed {seed}  {name:<7}{figure.protocol:<22}{100 * figure.value:.1f}")
                 records.append(
-                    Record(
+                    of_figure(
+                        figure,
                         system=name,
                         variant="demo recipe" if name == "cafe" else "default",
                         dataset="walkway",
-                        metric=figure.metric,
-                        protocol=figure.protocol,
-                        value=figure.value,
-                        low=figure.low,
-                        high=figure.high,
-                        paper=None,
-                        seeds=(seed,),
+                        seed=seed,
                         seconds=round(seconds, 1),
-                        **facts,
+                        facts=facts,
                     )
                 )
     print(markdown_table(over_seeds(records)))

@@ -14,7 +14,14 @@ from vadistill.datasets import Splits, open_dataset
 from vadistill.detector import Detector, detector_class
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation.measuring import measure
-from vadistill.evaluation.results import Record, RunFacts, over_seeds, run_facts, write_records
+from vadistill.evaluation.results import (
+    Record,
+    RunFacts,
+    of_figure,
+    over_seeds,
+    run_facts,
+    write_records,
+)
 from vadistill.evaluation.runs import Run, is_located, load_run, save_run, take
 from vadistill.evaluation.tables import markdown_table
 from vadistill.files import content_hash, replacing, write_json
@@ -121,20 +128,15 @@ def run_rows(
             evaluation = measure(run, protocols, paper=row.published)
             save_run(replace(run, protocols=tuple(protocols)), folder, evaluation)
             records += [
-                Record(
+                of_figure(
+                    figure,
                     system=row.system,
                     variant=row.label,
                     dataset=splits.train.name,
-                    metric=figure.metric,
-                    protocol=figure.protocol,
-                    value=figure.value,
-                    low=figure.low,
-                    high=figure.high,
-                    paper=figure.paper,
-                    seeds=(row.seed,),
+                    seed=row.seed,
                     seconds=timing["fit"],
+                    facts=timing["facts"],
                     note=f"{row.source}; scored at {timing['fps']:.1f} frames/s",
-                    **timing["facts"],
                 )
                 for figure in evaluation.figures
             ]

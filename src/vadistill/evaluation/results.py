@@ -14,13 +14,16 @@ import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from vadistill import __version__
 from vadistill.errors import DataError
 from vadistill.files import write_json
+
+if TYPE_CHECKING:
+    from vadistill.evaluation.measuring import Figure
 
 SHARES = frozenset({"auc", "ap", "pr_auc", "eer", "rbdc", "tbdc"})
 """Metrics in [0, 1], which tables show in per cent."""
@@ -215,6 +218,68 @@ def run_facts(*, device: str, command: str) -> RunFacts:
         "commit": commit(),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def of_figure(
+    figure: Figure,
+    *,
+    system: str,
+    variant: str,
+    dataset: str,
+    seed: int,
+    seconds: float | int,
+    facts: RunFacts,
+    note: str = "",
+) -> Record:
+    """The record of a figure that was measured on labels."""
+    return Record(
+        system=system,
+        variant=variant,
+        dataset=dataset,
+        metric=figure.metric,
+        protocol=figure.protocol,
+        value=figure.value,
+        low=figure.low,
+        high=figure.high,
+        paper=figure.paper,
+        seeds=(seed,),
+        seconds=seconds,
+        note=note,
+        **facts,
+    )
+
+
+def of_measurement(
+    metric: str,
+    value: float | int,
+    *,
+    system: str,
+    variant: str,
+    dataset: str,
+    facts: RunFacts,
+    seeds: tuple[int, ...] = (),
+    seconds: float | int = 0.0,
+    note: str = "",
+    paper: float | int | None = None,
+    ratio_to: str | None = None,
+) -> Record:
+    """The record of a speed, a size, a count: what no protocol and no interval belong to."""
+    return Record(
+        system=system,
+        variant=variant,
+        dataset=dataset,
+        metric=metric,
+        protocol="",
+        value=value,
+        low=None,
+        high=None,
+        paper=paper,
+        seeds=seeds,
+        seconds=seconds,
+        note=note,
+        ratio_to=ratio_to,
+        **facts,
+    )
 
 
 def device_name(device: str) -> str:
