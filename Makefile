@@ -9,13 +9,18 @@ PIP_FLAGS ?=
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
 
-.PHONY: help demo test lint format setup clean
+# What some tests use if it is there: a browser, an MQTT broker, an RTSP server.
+SYSTEM_PACKAGES := chromium mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 \
+  gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+
+.PHONY: help demo test lint format setup system clean
 
 help:
 	@echo "make demo    render a simulated walkway, learn it, score it, write a report"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff check, ruff format --check, pyright, tables against their records"
 	@echo "make format  ruff --fix and ruff format"
+	@echo "make system  install Debian packages that some tests use (as root)"
 	@echo "make clean   remove the environment and the demo's output"
 
 demo: $(STAMP)
@@ -28,13 +33,17 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
-	$(VENV)/bin/python -m vadistill.evaluation.tables --check README.md docs/cafe.md docs/fast_aed.md docs/dakd.md docs/evaluation.md
+	$(VENV)/bin/python -m vadistill.evaluation.tables --check README.md docs/cafe.md docs/fast_aed.md docs/dakd.md docs/live.md docs/evaluation.md
 
 format: $(STAMP)
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
 setup: $(STAMP)
+
+system:
+	@dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(SYSTEM_PACKAGES); }
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

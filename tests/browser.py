@@ -104,9 +104,10 @@ class Browser:
         return json.loads(first)
 
     def open(
-        self, path: Path, width: int = 1280, height: int = 900, *, touch: bool = False
+        self, page: Path | str, width: int = 1280, height: int = 900, *, touch: bool = False
     ) -> None:
-        """Load a local file in a window of some size, and wait until its scripts have run."""
+        """Load a local file, or an address, in a window of some size, and wait until its scripts
+        have run."""
         self.touch = touch
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -119,8 +120,22 @@ class Browser:
         self.call("Page.navigate", url="about:blank")
         self.until("location.href === 'about:blank'")
         self.events.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         self.until("location.href !== 'about:blank' && document.readyState === 'complete'")
+
+    def prefer(self, **features: str) -> None:
+        """Media features, such as ``color_scheme="dark"`` or ``reduced_motion="reduce"``."""
+        wanted = [
+            {"name": f"prefers-{name.replace('_', '-')}", "value": value}
+            for name, value in features.items()
+        ]
+        self.call("Emulation.setEmulatedMedia", features=wanted)
+
+    def choose_files(self, selector: str, *paths: Path) -> None:
+        """Put files into a page's file field."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        field = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=field, files=[str(p) for p in paths])
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression; a promise is waited for."""
@@ -182,7 +197,7 @@ class Browser:
                 details = more["exceptionDetails"]
                 found.append(details.get("exception", {}).get("description", details["text"]))
             elif kind == "Log.entryAdded" and more["entry"]["level"] == "error":
-                found.append(more["entry"]["text"])
+                found.append(f"{more['entry']['text']} {more['entry'].get('url', '')}".strip())
         return found
 
     def requests(self) -> list[str]:

@@ -153,6 +153,22 @@ class TestLevels:
         assert level.on == pytest.approx(1.0) and level.source == "training"
         often = training_level(calibration, 86400 * 25 * 0.5, 25.0)
         assert often.on == pytest.approx(0.5, abs=0.01) and often.off <= often.on
+        # Ninety of a hundred stretches of 50 independent frames lie below the closing level.
+        assert level.off == pytest.approx(0.9 ** (1 / 50), abs=0.002)
+
+    def test_events_close_soon_after_what_was_abnormal(self):
+        times, scores = curve(1.0, 5)
+        level = camera_level([(times, scores)], false_alarms_per_day=1, frames=3, seconds=2.0)
+        spans = []
+        for start in range(1000, 17000, 1000):
+            tracker, abnormal = Tracker(level, frames=3, seconds=2.0), scores.copy()
+            abnormal[start : start + 50] = 2 * level.on
+            for t, s in zip(times[start:], abnormal[start:], strict=True):
+                change = tracker.push(float(t), float(s))
+                if change and change.kind == "closed":
+                    spans.append(change.event.last - change.event.start)
+                    break
+        assert np.median(spans) < 11 and max(spans) < 25  # ten seconds of it
 
     def test_json_and_back(self):
         level = Level(2.0, 1.0, "camera", 3.5, 0.5, True)

@@ -26,7 +26,9 @@ def starting_level(store: Store, camera: CameraSettings, calibration: Calibratio
     if kept is not None:
         learned = Level.from_json(kept)
     else:
-        learned = training_level(calibration, rate, camera.fps or DEFAULT_FPS)
+        learned = training_level(
+            calibration, rate, camera.fps or DEFAULT_FPS, camera.seconds_to_close
+        )
     if camera.on is None and camera.off is None:
         return learned
     on = learned.on if camera.on is None else camera.on

@@ -20,6 +20,7 @@ from jaxtyping import UInt8
 
 from vadistill.drawing import Scale, draw_frame
 from vadistill.errors import StorageError, VadistillError
+from vadistill.files import replacing
 from vadistill.scores import FrameScore
 from vadistill.serving.batching import Batching
 from vadistill.serving.clips import ClipWriter, Shot, to_jpeg
@@ -224,7 +225,6 @@ class Camera:
         self._event = opened.id
         self._clips.open(opened.id, list(self._ring), self.scale)
         self._update(event, shot)
-        self._publish("event", (self._store.event(opened.id) or opened).as_json())
 
     def _update(self, event: Stretch, shot: Shot | None) -> None:
         """Keep how far the event is, and its picture where ``shot`` is a new peak."""
@@ -234,8 +234,9 @@ class Camera:
             thumbnail = f"{self._event}.jpg"
             drawn = to_jpeg(draw_frame(shot.image(), shot.score, self.scale))
             try:
-                (self._store.media / thumbnail).write_bytes(drawn)
-            except OSError as error:
+                with replacing(self._store.media / thumbnail) as temporary:
+                    temporary.write_bytes(drawn)
+            except VadistillError as error:
                 thumbnail = None
                 log.warning("camera %s: no picture of event %d: %s", self.name, self._event, error)
         self._store.update_event(
@@ -245,6 +246,9 @@ class Camera:
             frames=event.frames,
             thumbnail=thumbnail,
         )
+        so_far = self._store.event(self._event)
+        if so_far is not None:
+            self._publish("event", so_far.as_json())
 
     def _close(self, event: Stretch) -> None:
         number, self._event = self._event, None

@@ -26,7 +26,7 @@ TAIL = 0.98
 """Quantile of lasting scores above which peaks belong to the tail."""
 
 CLOSING = 0.9
-"""Quantile of normal scores below which an event closes."""
+"""Share of normal stretches, as long as close an event, that lie wholly below its closing level."""
 
 LEAST_PEAKS = 10
 """With fewer peaks the tail is exponential, of their mean excess."""
@@ -75,14 +75,18 @@ class Level:
         return cls(**{k: v for k, v in value.items() if k != "note"})
 
 
-def training_level(calibration: Calibration, false_alarms_per_day: float, fps: float) -> Level:
+def training_level(
+    calibration: Calibration, false_alarms_per_day: float, fps: float, seconds: float = 2.0
+) -> Level:
     """From a model's quantiles of training frames: at most its highest training score.
 
-    Quantiles do not say how frames follow each other, so each counts as an alarm.
+    Quantiles do not say how frames follow each other: each counts as an alarm, and the frames of
+    the ``seconds`` that close an event as independent.
     """
     share = 1 - false_alarms_per_day / (DAY * max(fps, 1e-6))
     on = float(np.quantile(calibration.quantiles, np.clip(share, 0, 1)))
-    off = min(on, float(np.quantile(calibration.quantiles, CLOSING)))
+    below = CLOSING ** (1 / max(1.0, fps * seconds))
+    off = min(on, float(np.quantile(calibration.quantiles, below)))
     return Level(on, off, "training", false_alarms_per_day=false_alarms_per_day)
 
 
@@ -159,7 +163,10 @@ def camera_level(
     seen = np.sort(peaks)[::-1]
     if allowed < len(seen):
         on = max(on, float(np.nextafter(seen[allowed], np.inf)))
-    off = min(on, float(np.quantile(np.concatenate([v for _, v in chunks]), CLOSING)))
+    step = float(np.median(np.concatenate([np.diff(t) for t, _ in pieces])))
+    rest = max(1, round(seconds / max(step, 1e-6)))
+    highest = np.concatenate([-lasting(-v, min(rest, len(v))) for _, v in chunks if len(v)])
+    off = min(on, float(np.quantile(highest, CLOSING)))
     return Level(on, off, "camera", length / 3600, false_alarms_per_day, extrapolated=wanted < 1)
 
 

@@ -109,10 +109,10 @@ def camera_routes(hub: Hub) -> APIRouter:
         return reply(hub.recent_scores(name, seconds))
 
     @router.get("/{name}/picture.jpg", responses=JPEG, response_class=Response)
-    def picture(name: CameraName) -> Response:
-        """The latest scored picture, boxes drawn."""
+    def picture(name: CameraName, map: bool = False) -> Response:
+        """The latest scored picture, boxes drawn; with ``map`` its anomaly map, too."""
         known(name)
-        found = hub.picture(name)
+        found = hub.picture(name, map=map)
         if found is None:
             raise missing("picture")
         return Response(found, media_type="image/jpeg")

@@ -1,0 +1,221 @@
+// The frame of the console: pages by the address's hash, session, theme, connection, new events.
+import { loadSession, session, signOut, whenSignedOut } from "./api.js";
+import { page as camera } from "./camera.js";
+import { page as add } from "./camera_form.js";
+import { recolour } from "./curve.js";
+import { announce, button, el, empty, problem, setHidden, setText, toast } from "./elements.js";
+import { page as events } from "./events.js";
+import { page as job } from "./job.js";
+import { login } from "./login.js";
+import { page as models } from "./models.js";
+import { page as status } from "./status.js";
+import { latest, on, start, stop } from "./stream.js";
+import { page as upload } from "./upload.js";
+import { page as wall } from "./wall.js";
+import { score } from "./words.js";
+
+const NAME = "([a-z0-9][a-z0-9-]{0,39})";
+const PAGES = [
+  [/^\/$/, wall],
+  [new RegExp(`^/cameras/${NAME}$`), camera],
+  [/^\/add$/, add],
+  [/^\/events$/, events],
+  [/^\/upload$/, upload],
+  [/^\/jobs\/([\w-]{1,40})$/, job],
+  [/^\/models$/, models],
+  [/^\/status$/, status],
+];
+const NAV = [
+  ["#/", "Cameras"],
+  ["#/events", "Events"],
+  ["#/upload", "Upload"],
+  ["#/models", "Models"],
+  ["#/status", "Status"],
+];
+
+const root = document.getElementById("main");
+const banner = document.getElementById("banner");
+const forever = new AbortController().signal;
+let current = new AbortController();
+let shown = null; // the page and its part, for changes of the query alone
+let first = true;
+
+// -- pages ----------------------------------------------------------------------------------------
+
+const place = () => {
+  const [path, search = ""] = (location.hash.slice(1) || "/").split("?");
+  return { path, query: Object.fromEntries(new URLSearchParams(search)) };
+};
+
+// A page's filters belong to its address, but changing them does not load the page anew.
+const setQuery = (values) => {
+  const given = Object.entries(values).filter(([, value]) => value);
+  const search = given.length ? `?${new URLSearchParams(given)}` : "";
+  history.replaceState(null, "", `#${place().path}${search}`);
+};
+
+const missing = {
+  title: "Not found",
+  nav: "",
+  async show(root) {
+    root.append(el("h1", { tabindex: -1 }, "Not found"),
+      empty(
+        "There is no such page.",
+        "It may have been renamed or removed.",
+        el("a.button", { href: "#/" }, "See the cameras"),
+      ));
+  },
+};
+
+const failed = (error) => {
+  if (error.name === "AbortError") return;
+  if (error.status === 401 && session.required) return;
+  const known = error.name === "ApiError";
+  if (!known) console.error(error);
+  if (!root.querySelector("h1")) root.prepend(el("h1", { tabindex: -1 }, "This did not work"));
+  root.append(
+    problem(known ? error : new Error("this page failed; load it again")),
+    el("p", {}, button("Try again", route)),
+  );
+};
+
+const route = async () => {
+  current.abort();
+  current = new AbortController();
+  const { signal } = current;
+  const { path, query } = place();
+  const [pattern, page] = PAGES.find(([known]) => known.test(path)) ?? [/^/, missing];
+  document.title = `${page.title} – vadistill`;
+  for (const link of document.querySelectorAll("#nav a")) {
+    if (link.getAttribute("href") === page.nav) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const view = el("div");
+  root.replaceChildren(view);
+  shown = page;
+  scrollTo(0, 0);
+  try {
+    await page.show(view, { signal, query, setQuery, part: path.match(pattern)?.[1] ?? null });
+  } catch (error) {
+    if (!signal.aborted) failed(error);
+  }
+  // Readers begin with the new page's heading; not on the first load, where nothing was left.
+  const taken = document.querySelector("dialog[open]") || view.contains(document.activeElement);
+  if (!signal.aborted && !first && !taken) root.querySelector("h1")?.focus({ preventScroll: true });
+  first = false;
+};
+
+// -- session --------------------------------------------------------------------------------------
+
+const showLogin = () => {
+  current.abort();
+  stop();
+  setHidden(banner, true);
+  setHidden(document.getElementById("nav"), true);
+  setHidden(document.getElementById("sign-out"), true);
+  document.title = "Sign in – vadistill";
+  login(root, enter);
+};
+
+const enter = () => {
+  setHidden(document.getElementById("nav"), false);
+  setHidden(document.getElementById("sign-out"), !session.required);
+  start();
+  route();
+};
+
+const begin = async () => {
+  try {
+    await loadSession();
+  } catch (error) {
+    root.replaceChildren();
+    failed(error);
+    root.querySelector("button").onclick = begin;
+    return;
+  }
+  if (session.required && !session.signed_in) showLogin();
+  else enter();
+};
+
+// -- connection and events ------------------------------------------------------------------------
+
+// A short break, such as a reload's, is not worth a banner.
+let late = null;
+const showState = (state) => {
+  clearTimeout(late);
+  if (state !== "lost") {
+    setHidden(banner, true);
+    return;
+  }
+  late = setTimeout(() => {
+    setText(
+      banner,
+      "The connection to vadistill is lost. What you see is no longer live; trying again …",
+    );
+    setHidden(banner, false);
+  }, 1500);
+  // The stream does not say why it failed: an ended session is one reason.
+  loadSession().then(() => session.required && !session.signed_in && showLogin(), () => {});
+};
+
+const openEvents = () => {
+  const link = document.querySelector('#nav a[href="#/events"]');
+  const open = (latest.cameras ?? []).filter((c) => c.event !== null).length;
+  const mark = link.querySelector(".count");
+  setText(mark, open ? String(open) : "");
+  setHidden(mark, !open);
+};
+
+const told = new Set(); // the last events that were told
+const showEvent = (event) => {
+  if (event.state !== "open" || told.has(event.id)) return;
+  told.add(event.id);
+  if (told.size > 100) told.delete(told.values().next().value);
+  const words = `Event on ${event.camera}, score ${score(event.peak)}`;
+  // The wall and the list show it by themselves.
+  if (shown === events || shown === wall) announce(words);
+  else toast(words, {
+    topic: event.camera,
+    more: [el("a", { href: `#/events?event=${event.id}` }, "show")],
+  });
+};
+
+// -- frame ----------------------------------------------------------------------------------------
+
+document.getElementById("nav").append(
+  ...NAV.map(([href, words]) =>
+    el(
+      "a",
+      { href },
+      words,
+      href === "#/events" ? el("span.count", { hidden: true, title: "open events" }) : null,
+    )),
+);
+document.getElementById("theme").onclick = () => {
+  const element = document.documentElement;
+  const dark = getComputedStyle(element).colorScheme === "dark" ||
+    (element.dataset.theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+  element.dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem("vadistill-theme", element.dataset.theme);
+  recolour();
+};
+document.getElementById("sign-out").onclick = () =>
+  signOut().catch((error) => toast(error.message));
+document.querySelector(".skip").onclick = (event) => {
+  event.preventDefault(); // its address would be taken for a page's
+  root.focus();
+};
+addEventListener("hashchange", () => {
+  if (!session.required || session.signed_in) route();
+});
+// A page that a browser keeps for the way back must not keep connections, of which there are few.
+addEventListener("pagehide", () => {
+  current.abort();
+  stop();
+});
+addEventListener("pageshow", (event) => event.persisted && begin());
+whenSignedOut(showLogin);
+on("state", showState, forever);
+on("cameras", openEvents, forever);
+on("event", showEvent, forever);
+begin();

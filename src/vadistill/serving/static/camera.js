@@ -1,0 +1,208 @@
+// One camera: large picture, longer curve, status, settings, recent events.
+import { get, remove } from "./api.js";
+import { cameraForm } from "./camera_form.js";
+import { Curve } from "./curve.js";
+import {
+  attempt,
+  button,
+  confirmed,
+  el,
+  options,
+  setClass,
+  setHidden,
+  setText,
+  toast,
+} from "./elements.js";
+import { openPlayer } from "./event_player.js";
+import { eventFigure } from "./event_row.js";
+import { calibrate, caution, levelWords } from "./level.js";
+import { stream } from "./pictures.js";
+import { latest, on } from "./stream.js";
+import { count, fixed, moment, percent, score } from "./words.js";
+import { mapButton, mapWanted, stateBadge, trouble } from "./wall.js";
+
+const RECENT = 6;
+const SPANS = [["120", "2 minutes"], ["600", "10 minutes"], ["3600", "1 hour"]];
+
+// Rows of the table of figures.
+const FACTS = [
+  ["Score", (c) => score(c.score)],
+  [
+    "Frames in",
+    (c) => `${fixed(c.status.input_fps, 1)} a second, ${c.status.width} × ${c.status.height}`,
+  ],
+  ["Scored", (c) => `${fixed(c.status.scored_fps, 1)} a second`],
+  ["Dropped", (c) => `${percent(c.status.drop_share)} (${count(c.status.dropped, "frame")})`],
+  ["Left out", (c) => {
+    const { capped, idle } = c.status;
+    if (!c.fps && !c.skip_idle) return "nothing";
+    return `${capped} above the rate, ${idle} without motion`;
+  }],
+  ["Latency", (c) => {
+    const ms = c.status.latency_ms;
+    return ms ? `${Math.round(ms.median)} ms, 95 %: ${Math.round(ms.p95)} ms` : "–";
+  }],
+  ["Corrupt", (c) => count(c.status.corrupt, "packet")],
+  ["Reconnects", (c) => String(c.status.reconnects)],
+  ["Since", (c) => moment(c.status.since)],
+  ["Model", (c) => c.model],
+  ["Address", (c) => c.source],
+];
+
+const figures = () => {
+  const cells = FACTS.map(() => el("dd"));
+  return {
+    node: el("dl", {}, FACTS.map(([label], i) => [el("dt", {}, label), cells[i]]).flat()),
+    show: (camera) => FACTS.forEach(([, words], i) => setText(cells[i], words(camera))),
+  };
+};
+
+const recent = (name, signal) => {
+  const place = el("div.moments");
+  const none = el(
+    "p.soft",
+    {},
+    "None yet. Events appear here when the score stays above the level.",
+  );
+  let events = [];
+  const draw = () => {
+    place.replaceChildren(...events.map((e) => eventFigure(e, () =>
+      openPlayer({ id: e.id, events: () => events, changed: merge, signal }))));
+    setHidden(none, events.length > 0);
+  };
+  const merge = (event) => {
+    if (event.camera !== name) return;
+    const others = events.filter((e) => e.id !== event.id);
+    events = [...others, event].sort((a, b) => b.start - a.start).slice(0, RECENT);
+    draw();
+  };
+  const load = async () => {
+    events = (await get(`/api/events?camera=${name}&limit=${RECENT}`, signal)).events;
+    draw();
+  };
+  on("event", merge, signal);
+  return {
+    node: el("div", {}, none, place),
+    load,
+    open: () => events.filter((e) => e.state === "open"),
+    all: () => events,
+  };
+};
+
+export const page = {
+  title: "Camera",
+  nav: "#/",
+  async show(root, { signal, part: name }) {
+    let camera = await get(`/api/cameras/${name}`, signal);
+    const models = (await get("/api/models", signal)).models.filter((m) => !m.error);
+    document.title = `${name} – vadistill`;
+    const badge = stateBadge();
+    const image = el("img", { alt: `live picture of ${name}` });
+    const over = el("p.over");
+    const screen = el("div.picture.large", {}, image, over);
+    const again = stream(
+      image,
+      () => `/api/cameras/${name}/live.mjpeg?map=${mapWanted.get(name) ? 1 : 0}`,
+      signal,
+    );
+    const table = figures();
+    const level = el("p");
+    const note = el("p.soft");
+    const events = recent(name, signal);
+    const curves = el("div");
+    const choice = options(el("select", { "aria-label": "span of the curve" }), SPANS, "600");
+    let curve = null;
+    let own = null;
+    const past = async () => {
+      const mine = curve;
+      const found = await get(`/api/cameras/${name}/scores?seconds=${mine.span}`, signal);
+      mine.replace(found.times, found.scores);
+    };
+    const fresh = () => {
+      own?.abort();
+      own = new AbortController();
+      signal.addEventListener("abort", () => own.abort(), { signal: own.signal });
+      curve = new Curve(
+        { label: `score of ${name}`, signal: own.signal, span: Number(choice.value), tall: true },
+      );
+      curves.replaceChildren(curve.node);
+      curve.setLevel(camera.level);
+      past().catch(() => {});
+    };
+    choice.onchange = fresh;
+    const show = (now) => {
+      camera = now;
+      const away = now.status.state !== "running";
+      badge.show(now);
+      table.show(now);
+      setText(over, trouble(now.status));
+      setHidden(over, !away);
+      setClass(screen, "away", away);
+      setClass(screen, "open", now.event !== null);
+      if (now.status.width) screen.style.aspectRatio = `${now.status.width} / ${now.status.height}`;
+      setText(level, `${levelWords(now.level).replace(/^e/, "E")}.`);
+      setText(note, caution(now.level));
+      curve.setLevel(now.level);
+      curve.marks = events.all();
+    };
+    const settings = el("div.card.narrow");
+    const edit = () => settings.replaceChildren(cameraForm(camera, models, signal, (now) => {
+      toast(`${name} is saved`);
+      show(now);
+      edit();
+    }));
+    const place = el("div");
+    const drop = button("Remove the camera", async () => {
+      const sure = await confirmed(
+        `Remove ${name}?`,
+        "It is no longer watched. Its events are kept until they are too old.",
+        "Remove",
+        signal,
+      );
+      if (!sure) return;
+      const done = await attempt(
+        drop,
+        place,
+        async () => (await remove(`/api/cameras/${name}`, signal), true),
+      );
+      if (!done) return;
+      if (latest.cameras) latest.cameras = latest.cameras.filter((c) => c.name !== name);
+      toast(`${name} is removed`);
+      location.hash = "#/";
+    }, { class: "danger" });
+    root.append(
+      el("p.soft", {}, el("a", { href: "#/" }, "Cameras")),
+      el("div.head", {}, el("h1", { tabindex: -1 }, name), badge.node),
+      el("div.split", {},
+        el("div", {}, screen, el("div.row", {}, mapButton(name, again),
+          button("calibrate", () => calibrate(camera, signal)))),
+        el("div.card", {}, table.node)),
+      el("div.head.section", {}, el("h2", {}, "Score"), choice),
+      curves, level, note,
+      el(
+        "div.head.section",
+        {},
+        el("h2", {}, "Recent events"),
+        el("a.button", { href: `#/events?camera=${name}` }, "All events"),
+      ),
+      events.node,
+      el("h2", {}, "Settings"), settings, place, el("p", {}, drop),
+    );
+    fresh();
+    edit();
+    show(camera);
+    on("cameras", ({ cameras }) => {
+      const now = cameras.find((c) => c.name === name);
+      if (now) show(now);
+    }, signal);
+    on("scores", (told) => told.camera === name && curve.add(told.points), signal);
+    on("state", (state) => {
+      if (state !== "connected") return;
+      again();
+      past().catch(() => {});
+      events.load().catch(() => {});
+    }, signal);
+    await events.load();
+    if (latest.cameras) show(latest.cameras.find((c) => c.name === name) ?? camera);
+  },
+};
