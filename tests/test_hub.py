@@ -220,6 +220,7 @@ class TestHub:
             now - 900 + np.arange(6000) / 10,
             np.random.default_rng(0).normal(1.5, 0.2, 6000).astype(np.float32),
         )
+        assert hub.set_verdict(event.id, "real") is not None
         strict = hub.calibrate("door", 1.0)
         assert strict and strict["source"] == "camera" and strict["on"] < event.peak
         assert hub.set_verdict(event.id, "false") is not None
@@ -250,12 +251,9 @@ class TestHub:
 def test_broken_models_are_one_line(home: Path):
     settings = scene_settings(home, camera("calm.mp4"))
     (home / "scene.vad").unlink()
-    hub = Hub(settings)
-    try:
-        with pytest.raises(WeightsError, match="no saved detector"):
-            hub.start()
-    finally:
-        hub.stop()
+    with pytest.raises(WeightsError, match="no saved detector"):
+        Hub(settings)
+    assert not (home / "data").exists()
 
 
 class TestWatch:
@@ -278,8 +276,14 @@ class TestWatch:
         [
             ([], "no model and no source"),
             (["scene.vad"], "no source"),
-            (["a.mp4", "--model", "nowhere.vad"], "no saved detector at"),
-            (["a.mp4", "--settings", "none.toml"], "sources beside --settings"),
+            (["calm.mp4", "--model", "nowhere.vad"], "no saved detector at"),
+            (["a.mp4", "--settings", "none.toml"], "other options beside --settings"),
+            (["--settings", "none.toml", "--fps", "3"], "other options beside --settings"),
+            (["scene.vad", "none.mp4"], "cannot find"),
+            (["scene.vad", "rtmp://x/y"], "source 'rtmp://x/y'"),
+            (["scene.vad", "webcam:abc"], "source 'webcam:abc'"),
+            (["scene.vad", "calm.mp4", "--on", "nan"], "camera 'calm': on = nan"),
+            (["scene.vad", "calm.mp4", "--secret", "x"], "--secret without --webhook"),
             (["--settings", "none.toml"], "cannot read none.toml"),
             (["scene.vad", "calm.mp4", "--fps", "-3"], "fps = -3"),
             (["scene.vad", "calm.mp4", "--mqtt", "http://x"], "address of sink 'mqtt'"),
@@ -296,7 +300,9 @@ class TestWatch:
         monkeypatch.chdir(home)
         assert main(["watch", *asked]) == 2
         error = capfd.readouterr().err
-        assert said in error and error.splitlines()[-1].startswith("vadistill: error: ")
+        (line,) = error.splitlines()
+        assert said in line and line.startswith("vadistill: error: ")
+        assert not (home / "vadistill-data").exists()
 
     def test_ctrl_c_closes_and_a_kill_is_mended(self, home: Path):
         settings = scene_settings(
@@ -348,6 +354,26 @@ class TestSettings:
         assert "# fitted in May" in path.read_text() and read_settings(path) == settings
 
     @pytest.mark.parametrize(
+        "models",
+        [
+            "[model]\nname = 'm'\npath = 'm.vad'\n",
+            "model = [{name = 'm', path = 'm.vad'}]\n",
+            "[[model]]\nname = 'm'\npath = 'm.vad'\n",
+        ],
+    )
+    def test_every_way_of_writing_a_list_can_be_changed(self, tmp_path: Path, models: str):
+        path = tmp_path / "v.toml"
+        path.write_text(models + "[server]\nport = 8765  # open in the firewall\n")
+        settings = read_settings(path)
+        added = camera("rtsp://a:b@c/1", "hall")
+        changed = replace(settings, cameras=(replace(added, model="m"),))
+        write_settings(changed, path)
+        assert read_settings(path) == changed
+        assert "port = 8765  # open in the firewall" in path.read_text()
+        write_settings(settings, path)
+        assert read_settings(path) == settings
+
+    @pytest.mark.parametrize(
         ("text", "said"),
         [
             ("x = 1", r"\[x\]"),
@@ -361,6 +387,8 @@ class TestSettings:
             ("[storage]\nkeep_days = 0", "keep_days = 0"),
             ("model = 3", r"\[\[model\]\] 1 in .* is 3"),
             ("=", "cannot read"),
+            ("[storage]\nkeep_gb = inf", "keep_gb = inf"),
+            ("[server]\npassword = 12345", "password of .* is int"),
         ],
     )
     def test_what_cannot_be_is_named(self, tmp_path: Path, text: str, said: str):

@@ -132,7 +132,7 @@ class TestLevels:
     def test_constant_and_too_little_footage(self):
         still = (np.arange(500) / 5, np.ones(500))
         level = camera_level([still], false_alarms_per_day=1, frames=3, seconds=2.0)
-        assert level.on == 1 and level.off == 1
+        assert 1 < level.off <= level.on < 1.001 and alarms(*still, level) == 0
         with pytest.raises(DataError, match="20 seconds of normal footage"):
             camera_level(
                 [(np.arange(101) / 5, np.ones(101))],
@@ -140,6 +140,21 @@ class TestLevels:
                 frames=3,
                 seconds=2.0,
             )
+
+    @pytest.mark.parametrize("busy", [0.0, 0.05])
+    def test_events_close_where_most_frames_are_empty(self, busy: float):
+        """Object detectors give every frame without objects the very same score."""
+        rng = np.random.default_rng(6)
+        times, scores = np.arange(9000) / 5, np.zeros(9000)
+        some = np.repeat(rng.random(900) < busy, 10)
+        scores[some] = rng.exponential(1.0, int(some.sum()))
+        trained = training_level(Calibration.fit(scores), 1, 5.0)
+        own = camera_level([(times, scores)], false_alarms_per_day=1, frames=3, seconds=2.0)
+        for level in (trained, own):
+            assert alarms(times, scores, level) == 0
+            tracker = Tracker(level, frames=3, seconds=2.0)
+            kinds = [c.kind for t in range(40) if (c := tracker.push(t / 5, 9.0 * (t < 10)))]
+            assert kinds[0] == "opened" and kinds[-1] == "closed"
 
     def test_intervals_and_pauses_break_the_curve(self):
         times = np.array([0.0, 1, 2, 3, 4, 20, 21])

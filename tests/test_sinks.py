@@ -331,6 +331,7 @@ def test_a_broker_that_is_killed_and_comes_back_loses_nothing(
     with Broker() as broker:
         # The dispatcher would wait for minutes: the sink tells it of the broker's return.
         dispatcher = Dispatcher(store, [mqtt(broker)], backoff=(60, 60))
+        dispatcher.announce(["door"])
         dispatcher.start()
         opened = store.open_event("door", 100.0, peak=1.0, level=0.5)
         until(lambda: store.pending() == {"hook": 0})

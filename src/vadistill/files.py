@@ -25,10 +25,11 @@ DISK_ERRORS = frozenset(
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, suffix: str | None = None) -> Iterator[Path]:
+def replacing(path: Path, *, suffix: str | None = None, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends well.
 
     The temporary name keeps the ending of ``path`` (or ``suffix``), for writers that go by it.
+    A ``private`` file is one that only its owner may read.
     Raises WeightsError when the folder cannot be written or the disk is full.
     """
     try:
@@ -44,9 +45,10 @@ def replacing(path: Path, *, suffix: str | None = None) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        if not private:
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error

@@ -34,6 +34,8 @@ VERBS: dict[str, str] = {
 
 RESUMABLE = frozenset({"demo", "pretrain", "extract", "fit", "reproduce"})
 
+LIVE = frozenset({"watch", "serve"})
+
 EXAMPLES = """\
 examples:
   vadistill demo
@@ -63,10 +65,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return complain(f"{error.filename or 'the disk'}: {error.strerror}")
     except KeyboardInterrupt:
-        resume = arguments and arguments[0] in RESUMABLE
-        hint = "run the same command again to go on where it was" if resume else "nothing is kept"
+        hint = hint_after(arguments[0] if arguments else "")
         print(f"\nvadistill: interrupted; {hint}", file=sys.stderr)
         return 130
+
+
+def hint_after(verb: str) -> str:
+    """What becomes of an interrupted verb's work."""
+    if verb in RESUMABLE:
+        return "run the same command again to go on where it was"
+    if verb in LIVE:
+        return "the next start closes the events that were open"
+    return "nothing is kept"
 
 
 def complain(message: str) -> int:

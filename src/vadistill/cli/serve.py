@@ -43,16 +43,20 @@ def run(argv: list[str]) -> int:
         Args:
             settings: Cameras, models, sinks; the console writes what is changed there.
             demo: A simulated walkway as cameras, in vadistill-demo/: nothing else is needed.
-            model: Folders that 'vadistill fit' wrote; added to the settings.
-            footage: Folders of normal video that models may be fitted from; added, too.
+            model: Folders that 'vadistill fit' wrote, beside those of the settings; written there
+                with the first change.
+            footage: Folders of normal video that models may be fitted from, likewise.
             host: Address to listen on, default 127.0.0.1.
             port: Default 8765; 0 takes a free one.
-            set_password: Ask for the console's password, write its hash to the settings, and end.
+            set_password: Ask for the console's password, or read it from a pipe, write its hash to
+                the settings, and end.
             open: Open the console in a browser.
         """
-        from vadistill.cli.watch import log_to_stderr
+        from vadistill.serving.config import Settings
 
         needed()
+        if not set_password:
+            check_reach(Settings() if demo else read(settings), host)
         if demo:
             found, path = demo_settings(), None
         else:
@@ -66,7 +70,6 @@ def run(argv: list[str]) -> int:
             host or found.server.host,
             found.server.port if port is None else port,
             show=open,
-            log=log_to_stderr,
         )
 
     return parse(serve, argv, prog="vadistill serve", examples=EXAMPLES)
@@ -87,10 +90,24 @@ def needed() -> None:
 
 
 def read(path: Path) -> Settings:
-    """The file's settings, or empty ones where there is no file yet."""
+    """The file's settings, or empty ones where there is no file yet; raises ConfigError."""
     from vadistill.serving.config import Settings, read_settings
 
-    return read_settings(path) if path.exists() else Settings(base=path.resolve().parent)
+    if path.exists():
+        return read_settings(path)
+    if not path.resolve().parent.is_dir():
+        raise ConfigError(
+            f"no folder for {path}", expected="a folder that is there", fix="check the path"
+        )
+    return Settings(base=path.resolve().parent)
+
+
+def check_reach(settings: Settings, host: str | None) -> None:
+    """Raise ConfigError for an address that others can reach without a password."""
+    from vadistill.serving.web.auth import require_secret
+
+    server = replace(settings.server, host=host or settings.server.host)
+    require_secret(replace(settings, server=server))
 
 
 def demo_settings() -> Settings:
@@ -110,7 +127,12 @@ def added(settings: Settings, models: tuple[Path, ...], footage: tuple[Path, ...
     known = {settings.located(model.path).resolve() for model in settings.models}
     new = [path.resolve() for path in models if path.resolve() not in known]
     for path in new:
-        read_config(path)
+        if read_config(path).get("latency") is None:
+            raise ConfigError(
+                f"{path} knows its scores at a video's end",
+                expected="a model that scores as frames come",
+                fix="fit it with --scoring live or dense",
+            )
     for folder in footage:
         if not folder.is_dir():
             raise ConfigError(
@@ -132,9 +154,12 @@ def ask_password(settings: Settings, path: Path) -> int:
     from vadistill.serving.config import write_settings
     from vadistill.serving.web.auth import hash_password
 
-    first = getpass.getpass("new password: ")
-    if first != getpass.getpass("again: "):
-        raise ConfigError("two different passwords", expected="the same twice", fix="try again")
+    if sys.stdin.isatty():
+        first = getpass.getpass("new password: ")
+        if first != getpass.getpass("again: "):
+            raise ConfigError("two different passwords", expected="the same twice", fix="try again")
+    else:
+        first = sys.stdin.readline().rstrip("\n")
     server = replace(settings.server, password=hash_password(first))
     write_settings(replace(settings, server=server), path)
     print(f"wrote its hash to {path}")
@@ -142,24 +167,26 @@ def ask_password(settings: Settings, path: Path) -> int:
 
 
 def serve_until_end(
-    settings: Settings, path: Path | None, host: str, port: int, *, show: bool, log
+    settings: Settings, path: Path | None, host: str, port: int, *, show: bool
 ) -> int:
     """Run cameras and console until SIGINT or SIGTERM."""
     import webbrowser
 
+    from vadistill.cli.watch import logged_to_stderr
     from vadistill.serving.hub import Hub
     from vadistill.serving.web.server import WebServer
 
-    log()
-    hub = Hub(settings, path=path)
-    try:
-        server = WebServer(hub, host, port)
-        hub.start()
-        print(f"vadistill: the console is at {server.url}  (Ctrl-C ends it)", file=sys.stderr)
-        if show:
-            webbrowser.open(server.url)
-        server.run()
-    finally:
-        print("vadistill: closing cameras and events", file=sys.stderr)
-        hub.stop()
+    if path is not None and not path.exists():
+        print(f"vadistill: there is no {path} yet: no cameras", file=sys.stderr)
+    with logged_to_stderr():
+        hub = Hub(settings, path=path)
+        try:
+            server = WebServer(hub, host, port)
+            hub.start()
+            print("vadistill: Ctrl-C ends it", file=sys.stderr)
+            if show:
+                webbrowser.open(server.url)
+            server.run()
+        finally:
+            hub.stop()
     return 0

@@ -7,7 +7,9 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -56,7 +58,8 @@ def run(argv: list[str]) -> int:
             model: A folder that 'vadistill fit' wrote.
             settings: A file of cameras, models and sinks, as the console writes it, instead.
             folder: Where events and their clips are kept, default vadistill-data.
-            fps: At most so many frames a second of each are scored.
+            fps: At most so many frames a second of each are scored. Models know motion at the rate
+                of their footage: fit on footage of this rate.
             false_alarms_per_day: What the level of events is made for.
             on: Raw score at which events open, instead.
             fast: Read files as fast as they can be scored, not at their own speed.
@@ -69,11 +72,15 @@ def run(argv: list[str]) -> int:
         from vadistill.serving.config import read_settings
 
         if settings is not None:
-            if sources or model is not None:
+            alone = (not sources, not webhook, not secret, not mqtt, not fast, not skip_idle)
+            none = (model, folder, fps, on)
+            if not all(alone) or any(v is not None for v in none) or false_alarms_per_day != 1:
                 raise ConfigError(
-                    "sources beside --settings", expected="one of the two", fix="leave one out"
+                    "other options beside --settings",
+                    expected="the file alone",
+                    fix="leave them out, or write them into the file",
                 )
-            found = read_settings(settings)
+            found = with_stdout(read_settings(settings))
         else:
             found = from_options(
                 sources,
@@ -116,6 +123,10 @@ def from_options(
 
     if model is None and sources:
         model, sources = Path(sources[0]), sources[1:]
+    if webhook[1] and not webhook[0]:
+        raise ConfigError(
+            "--secret without --webhook", expected="an address to sign for", fix="add --webhook URL"
+        )
     if model is None or not sources:
         raise ConfigError(
             "no source" if model else "no model and no source",
@@ -139,6 +150,38 @@ def from_options(
     )
 
 
+def with_stdout(settings: Settings) -> Settings:
+    """Settings that tell their events on stdout, too; raises ConfigError for none to watch."""
+    from vadistill.serving.config import SinkSettings
+
+    if not settings.cameras:
+        raise ConfigError(
+            "settings without a camera", expected="a [[camera]] or more", fix="add one"
+        )
+    if any(sink.kind == "stdout" for sink in settings.sinks):
+        return settings
+    return replace(settings, sinks=(*settings.sinks, SinkSettings("stdout", "stdout")))
+
+
+def check_sources(settings: Settings) -> None:
+    """Raise for files and folders that are not there or no video, and unknown kinds of address.
+
+    Networks and webcams may come later: they are tried for ever.
+    """
+    from vadistill.video import is_live, open_video, redacted
+
+    for camera in settings.cameras:
+        if is_live(camera.source):
+            continue
+        if "://" in camera.source or camera.source.startswith("webcam:"):
+            raise ConfigError(
+                f"source '{redacted(camera.source)}'",
+                expected="rtsp://HOST/…, http://HOST/…, webcam:NUMBER, a video file or a folder",
+                fix="correct the address",
+            )
+        open_video(settings.located(camera.source))
+
+
 def names(sources: Sequence[str]) -> list[str]:
     """A short name for each source, from its host or file, each different."""
     made: list[str] = []
@@ -158,27 +201,27 @@ def watch_until_end(settings: Settings) -> int:
     """Run until every source has ended or a signal comes; what is open is closed and kept."""
     from vadistill.serving.hub import Hub
 
-    log_to_stderr()
-    hub = Hub(settings)
-    print(
-        f"vadistill: watching {', '.join(c.name for c in settings.cameras)}; events are kept in "
-        f"{shlex.quote(str(hub.folder))}",
-        file=sys.stderr,
-    )
-    with stopped_by_signals() as stop:
+    check_sources(settings)
+    with logged_to_stderr(), stopped_by_signals() as stop:
+        hub = Hub(settings)
+        print(
+            f"vadistill: watching {', '.join(c.name for c in settings.cameras)}; events are kept "
+            f"in {shlex.quote(str(hub.folder))}",
+            file=sys.stderr,
+        )
         try:
             hub.start()
             while not stop.wait(0.25):
                 if all(camera.ended.is_set() for camera in hub.running()):
                     break
         finally:
-            hub.stop()
-            summarise(hub)
+            waiting = hub.stop()
+            summarise(hub, waiting)
     return 0
 
 
-def summarise(hub: Hub) -> None:
-    """What each camera came to, on stderr."""
+def summarise(hub: Hub, waiting: dict[str, int]) -> None:
+    """What each camera came to, and what sinks have not taken, on stderr."""
     for shown in (camera.as_json() for camera in hub.running()):
         status = shown["status"]
         print(
@@ -187,16 +230,30 @@ def summarise(hub: Hub) -> None:
             f"{status['reconnects']} reconnects",
             file=sys.stderr,
         )
+    for name, count in waiting.items():
+        if count:
+            print(
+                f"vadistill: {count} messages have not reached '{name}'; the next start with this "
+                f"folder sends them",
+                file=sys.stderr,
+            )
 
 
-def log_to_stderr() -> None:
+@contextmanager
+def logged_to_stderr() -> Iterator[None]:
     """Recoveries and warnings, one line each."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("vadistill.serving")
+    before = (logger.level, logger.propagate)
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
 
 
 class stopped_by_signals:

@@ -19,12 +19,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.drawing import Scale, draw_frame
-from vadistill.errors import StorageError, VadistillError
-from vadistill.files import replacing
-from vadistill.scores import FrameScore
+from vadistill.errors import StorageError, VadistillError, VideoError
+from vadistill.scores import Calibration, FrameScore
 from vadistill.serving.batching import Batching
-from vadistill.serving.clips import ClipWriter, Shot, to_jpeg
+from vadistill.serving.clips import ClipWriter, Shot
 from vadistill.serving.config import CameraSettings
+from vadistill.serving.jpeg import to_jpeg
 from vadistill.serving.levels import Level
 from vadistill.serving.reader import Reader, Session
 from vadistill.serving.tracker import Change, Stretch, Tracker
@@ -88,6 +88,8 @@ class Camera:
         )
         self._ring: deque[Shot] = deque()
         self._event: int | None = None
+        self._best: Shot | None = None
+        self._unclosed: deque[Callable[[], None]] = deque()
         self._touched = 0.0
         self._new: deque[tuple[float, float]] = deque()
         self._writing, self._written = threading.Lock(), time.monotonic()
@@ -124,7 +126,7 @@ class Camera:
         try:
             for session in self.reader.sessions():
                 while not self._watched(session):
-                    if self._stopped.wait(RETRY) or session.over:
+                    if session.over or self._stopped.wait(RETRY) or session.over:
                         break
         finally:
             self.ended.set()
@@ -151,14 +153,20 @@ class Camera:
         for score in self._detector.for_camera(self._batching.merge).stream(session):
             arrival = session.arrival(score.index)
             session.forget(score.index + 1)
-            if arrival is not None:
-                self._failure = ""
-                self._scored(arrival.wall, arrival.frame.image, score)
+            if arrival is None:
+                raise VideoError(
+                    f"frame {score.index} was scored too late to be shown",
+                    expected="a score within some thousand frames",
+                    fix="use a model with less latency",
+                )
+            self._failure = ""
+            self._scored(arrival.wall, arrival.frame.image, score)
 
     def _scored(self, wall: float, image: UInt8[np.ndarray, "h w 3"], score: FrameScore) -> None:
         self.scored += 1
         now = time.time()
-        self._delays.append(now - wall)
+        if not self.settings.fast:
+            self._delays.append(now - wall)
         self._walls.append(now)
         point = (wall, float(score.score))
         if len(self._new) < HELD_SCORES:
@@ -169,8 +177,8 @@ class Camera:
             self._seen.notify_all()
         shot = Shot(wall, to_jpeg(image), replace(score, map=None))
         self._ring.append(shot)
-        while self._ring[0].wall < wall - self.settings.pre_roll:
-            self._ring.popleft()
+        while not wall - self.settings.pre_roll <= self._ring[0].wall <= wall:
+            self._ring.popleft()  # too old, or of a clock that was set back
         change = self._tracker.push(wall, score.score)
         if change is not None:
             self._changed(change, shot)
@@ -188,6 +196,7 @@ class Camera:
     def write_scores(self) -> None:
         """Put the curve so far into the store; what a full disk refuses is kept for later."""
         with self._writing:  # the console asks for the curve, too
+            self.close_refused()
             self._written = time.monotonic()
             points = np.array([self._new[i] for i in range(len(self._new))], np.float64)
             if not len(points):
@@ -214,9 +223,10 @@ class Camera:
             return
         if shot is not None:
             self._clips.add(self._event, shot)
+            self._best = shot if change.kind == "higher" else self._best
         if time.monotonic() - self._touched >= 1:
             self._touched = time.monotonic()
-            self._kept(lambda: self._update(event, shot if change.kind == "higher" else None))
+            self._kept(lambda: self._update(event))
 
     def _open(self, event: Stretch, shot: Shot | None) -> None:
         opened = self._store.open_event(
@@ -224,39 +234,43 @@ class Camera:
         )
         self._event = opened.id
         self._clips.open(opened.id, list(self._ring), self.scale)
-        self._update(event, shot)
+        self._best = shot
+        self._update(event)
 
-    def _update(self, event: Stretch, shot: Shot | None) -> None:
-        """Keep how far the event is, and its picture where ``shot`` is a new peak."""
+    def _update(self, event: Stretch) -> None:
+        """Keep how far the event is, and the picture of its peak where that is new."""
         assert self._event is not None
-        thumbnail = None
-        if shot is not None:
-            thumbnail = f"{self._event}.jpg"
-            drawn = to_jpeg(draw_frame(shot.image(), shot.score, self.scale))
-            try:
-                with replacing(self._store.media / thumbnail) as temporary:
-                    temporary.write_bytes(drawn)
-            except VadistillError as error:
-                thumbnail = None
-                log.warning("camera %s: no picture of event %d: %s", self.name, self._event, error)
         self._store.update_event(
             self._event,
             last=event.last,
             peak=event.peak,
             frames=event.frames,
-            thumbnail=thumbnail,
+            thumbnail=self._thumbnail(self._event),
         )
         so_far = self._store.event(self._event)
         if so_far is not None:
             self._publish("event", so_far.as_json())
 
-    def _close(self, event: Stretch) -> None:
-        number, self._event = self._event, None
-        if number is None:
-            return
+    def _thumbnail(self, event: int) -> str | None:
+        """Write the picture of the peak, if it is a new one; its name."""
+        shot, self._best = self._best, None
+        if shot is None:
+            return None
+        path = self._store.media / f"{event}.jpg"
+        part = path.with_suffix(".part.jpg")
+        try:
+            part.write_bytes(to_jpeg(draw_frame(shot.image(), shot.score, self.scale)))
+            part.replace(path)
+        except OSError as error:
+            log.warning("camera %s: no picture of event %d: %s", self.name, event, error)
+            return None
+        return path.name
 
-        def done(clip: str | None) -> None:
-            self._kept(lambda: finish(clip))
+    def _close(self, event: Stretch) -> None:
+        if self._event is None:
+            return
+        self._kept(lambda: self._update(event))
+        number, self._event = self._event, None
 
         def finish(clip: str | None) -> None:
             closed = self._store.close_event(
@@ -264,7 +278,16 @@ class Camera:
             )
             self._publish("event", closed.as_json())
 
+        def done(clip: str | None) -> None:
+            if not self._kept(lambda: finish(clip)):
+                self._unclosed.append(lambda: finish(clip))
+
         self._clips.close(number, done)
+
+    def close_refused(self) -> None:
+        """Close the events whose end a full disk refused."""
+        while self._unclosed and self._kept(self._unclosed[0]):
+            self._unclosed.popleft()
 
     def _kept(self, write: Callable[[], None]) -> bool:
         """Whether the store took what ``write`` gives it; a failure is told once until it works."""
@@ -283,11 +306,15 @@ class Camera:
     # -- what the console sees -----------------------------------------------------------------
 
     @property
+    def calibration(self) -> Calibration:
+        """Of the model's training frames."""
+        return self._detector.require_fitted()
+
+    @property
     def scale(self) -> Scale:
         """Box colours: blue at the median of normal frames, yellow where events close, red where
         they open."""
-        assert self._detector.calibration is not None
-        low = float(np.median(self._detector.calibration.quantiles))
+        low = float(np.median(self.calibration.quantiles))
         step = 1e-9 + 1e-6 * abs(low)
         middle = max(self.level.off, low + step)
         return Scale(low, middle, max(self.level.on, middle + step), True)

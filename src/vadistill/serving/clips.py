@@ -20,8 +20,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.drawing import Scale, draw_frame
+from vadistill.errors import WeightsError
 from vadistill.files import DISK_ERRORS, replacing
 from vadistill.scores import FrameScore
+from vadistill.serving.jpeg import from_jpeg
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -34,6 +36,9 @@ LONGEST = 120.0
 
 WAITING = 256
 """Pictures that wait to be encoded; further ones are left out of their clips."""
+
+STOP = 30.0
+"""Seconds that the last clips may take."""
 
 CLOCK = Fraction(1, 1000)
 """Times in clips are whole milliseconds."""
@@ -51,19 +56,7 @@ class Shot:
 
     def image(self) -> UInt8[np.ndarray, "h w 3"]:
         """RGB."""
-        import cv2
-
-        bgr = cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR)
-        assert bgr is not None
-        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-
-
-def to_jpeg(image: UInt8[np.ndarray, "h w 3"], quality: int = 85) -> bytes:
-    """An RGB picture as a JPEG."""
-    import cv2
-
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        return from_jpeg(self.jpeg)
 
 
 class ClipWriter:
@@ -73,7 +66,7 @@ class ClipWriter:
         self.folder = folder
         self.left_out = 0
         """Pictures that came too fast to be encoded."""
-        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(WAITING)
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._clips: dict[int, _Clip] = {}
         self._thread = threading.Thread(target=self._run, name="clips", daemon=True)
         self._thread.start()
@@ -84,10 +77,11 @@ class ClipWriter:
 
     def add(self, event: int, shot: Shot) -> None:
         """The event's next picture."""
-        try:
-            self._queue.put_nowait(lambda: self._append(event, shot))
-        except queue.Full:
+        # Openings and closings are never refused, and never waited for: cameras go on.
+        if self._queue.qsize() >= WAITING:
             self.left_out += 1
+        else:
+            self._queue.put(lambda: self._append(event, shot))
 
     def close(self, event: int, done: Callable[[str | None], None]) -> None:
         """End the event's clip; ``done`` is called in this thread with its file name in ``folder``.
@@ -97,9 +91,9 @@ class ClipWriter:
         self._queue.put(lambda: done(self._end(event)))
 
     def stop(self) -> None:
-        """Write what is waiting, then end."""
+        """Write what is waiting, then end; a disk that hangs is not waited for for ever."""
         self._queue.put(None)
-        self._thread.join()
+        self._thread.join(STOP)
 
     def _run(self) -> None:
         while (task := self._queue.get()) is not None:
@@ -156,13 +150,16 @@ def whole(part: Path, path: Path) -> str | None:
 def mend(folder: Path) -> None:
     """Make what a killed process left of its clips whole; what cannot be played is removed."""
     for part in folder.glob("*.part.mp4"):
+        rest = folder / f"{part.name}.rest.mp4"
+        part.replace(rest)
         try:
-            rest = folder / f"{part.name}.rest.mp4"
-            part.replace(rest)
             whole(rest, part)
         except Exception as error:
-            log.warning("%s cannot be played (%s)", part.name, _reason(error))
-            rest.unlink(missing_ok=True)
+            log.warning("%s is not whole (%s)", part.name, _reason(error))
+            if isinstance(error, WeightsError) or getattr(error, "errno", None) in DISK_ERRORS:
+                rest.replace(part)  # no room: it can be played as it is
+            else:
+                rest.unlink(missing_ok=True)
 
 
 class _Clip:

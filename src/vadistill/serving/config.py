@@ -5,6 +5,7 @@ The console writes the same file, and keeps comments and order of what it does n
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -142,6 +143,17 @@ LISTS = {
 """[[model]], [[camera]], [[sink]] and [[footage]] blocks of the file."""
 
 T = TypeVar("T")
+WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list of texts",
+}
+"""What entries may be, in TOML's terms."""
+
+SECRET = ("password", "token", "secret", "url", "source")
+"""Entries whose values are in no error."""
 POSITIVE = ("fps", "false_alarms_per_day", "frames_to_open", "keep_days", "keep_gb", "upload_mb")
 NOT_NEGATIVE = ("pre_roll", "record_hours", "seconds_to_close")
 
@@ -215,10 +227,9 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
         return float(value)
     elif type(value) in wanted:
         return value
-    names = [getattr(w, "__name__", str(w)) for w in wanted if w is not type(None)]
-    raise ConfigError(
-        f"{where} is {value!r}", expected=f"one of {', '.join(sorted(names))}", fix="correct it"
-    )
+    names = [WORDS[w] for w in wanted if w in WORDS] or list(get_args(hint))
+    shown = type(value).__name__ if where.startswith(SECRET) else repr(value)
+    raise ConfigError(f"{where} is {shown}", expected=" or ".join(sorted(names)), fix="correct it")
 
 
 def check(settings: Settings) -> None:
@@ -237,14 +248,21 @@ def check(settings: Settings) -> None:
                 raise ConfigError(
                     f"two {word}s named '{name}'", expected="a name of its own", fix="rename one"
                 )
-    for item in (*settings.cameras, settings.storage, settings.server):
+    named = [(f"camera '{camera.name}'", camera) for camera in settings.cameras]
+    for label, item in (*named, ("[storage]", settings.storage), ("[server]", settings.server)):
         for f in fields(item):
             value, positive = getattr(item, f.name), f.name in POSITIVE
-            if value is None or not (positive or f.name in NOT_NEGATIVE):
+            if isinstance(value, bool) or not isinstance(value, int | float):
                 continue
-            if not (value > 0 if positive else value >= 0):  # also NaN
+            if not (positive or f.name in NOT_NEGATIVE):
+                if not math.isfinite(value):
+                    raise ConfigError(
+                        f"{label}: {f.name} = {value}", expected="a number", fix="correct it"
+                    )
+                continue
+            if not (math.isfinite(value) and (value > 0 if positive else value >= 0)):
                 raise ConfigError(
-                    f"{f.name} = {value}",
+                    f"{label}: {f.name} = {value}",
                     expected="a number above 0" if positive else "0 or more",
                     fix="correct it",
                 )
@@ -276,6 +294,7 @@ def write_settings(settings: Settings, path: Path) -> None:
     """Write what changed into the file, atomically; other lines and comments stay as they are."""
     try:
         import tomlkit
+        from tomlkit.items import Table
     except ImportError as error:
         raise ConfigError(
             "writing settings needs tomlkit",
@@ -285,42 +304,41 @@ def write_settings(settings: Settings, path: Path) -> None:
 
     document = tomlkit.parse(path.read_text()) if path.exists() else tomlkit.document()
     for name in TABLES:
-        wanted = _differences(getattr(settings, name))
-        if wanted or name in document:
-            _update(document.setdefault(name, tomlkit.table()), wanted)
+        table = document.get(name, tomlkit.table())
+        _update(table, getattr(settings, name))
+        if len(table):
+            document[name] = table
     for name, (attribute, _) in LISTS.items():
         group = getattr(settings, attribute)
-        old = {block["name"]: block for block in document.get(name, [])}
+        there = document.get(name, [])
+        old = {block["name"]: block for block in (there if isinstance(there, list) else [there])}
         blocks = tomlkit.aot()
         for item in group:
-            block = old.get(item.name, tomlkit.table())
-            _update(block, _differences(item))
+            block = old.get(item.name)
+            if not isinstance(block, Table):  # new, or written inline
+                block = tomlkit.table()
+            _update(block, item)
             blocks.append(block)
         if group:
             document[name] = blocks
         elif name in document:
             del document[name]
-    with replacing(path) as temporary:
-        # Passwords of cameras are in here.
+    with replacing(path, private=True) as temporary:  # passwords of cameras are in there
         temporary.write_text(tomlkit.dumps(document))
-        mode = 0o600
-    path.chmod(mode)
 
 
-def _differences(item: Any) -> dict[str, Any]:
-    """Entries that are not at their default."""
-    found = {
-        f.name: getattr(item, f.name) for f in fields(item) if getattr(item, f.name) != f.default
-    }
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items() if v is not None}
-
-
-def _update(block: Any, wanted: Mapping[str, Any]) -> None:
-    for name in [n for n in block if n not in wanted]:
-        del block[name]
-    for name, value in wanted.items():
-        if name not in block or block[name] != value:
-            block[name] = value
+def _update(block: Any, item: Any) -> None:
+    """Put the entries of a dataclass into a table; what is right there already stays as it is."""
+    for f in fields(item):
+        value = getattr(item, f.name)
+        plain = list(value) if isinstance(value, tuple) else value
+        if plain is None:
+            block.pop(f.name, None)
+        elif f.name in block:
+            if block[f.name] != plain:
+                block[f.name] = plain
+        elif value != f.default:
+            block[f.name] = plain
 
 
 def changed(item: T, **changes: Any) -> T:

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vadistill.errors import ConfigError, StorageError, VadistillError
+from vadistill.errors import ConfigError, DataError, StorageError
 from vadistill.serving import footage, models
 from vadistill.serving.announcing import Announcer, Subscription
-from vadistill.serving.calibrating import forget_level, learned_level, starting_level
+from vadistill.serving.calibrating import begin_anew, learned_level, starting_level
 from vadistill.serving.camera import Camera
 from vadistill.serving.clips import ClipWriter, mend
 from vadistill.serving.config import (
@@ -57,6 +57,9 @@ class Hub:
 
     def __init__(self, settings: Settings, *, path: Path | None = None) -> None:
         self.settings, self.path = settings, path
+        self._models = models.Models()
+        for camera in settings.cameras:  # before anything is written
+            self._models.get(settings, camera.model)
         self.folder = settings.located(settings.storage.folder)
         self.sink_objects = [build_sink(sink) for sink in settings.sinks]
         self.store = Store(self.folder, sinks=[sink.name for sink in settings.sinks])
@@ -64,9 +67,9 @@ class Hub:
         self.jobs = Jobs(self.folder, changed=self._job_changed)
         self.started = time.time()
         self._clips = ClipWriter(self.store.media)
-        self._models = models.Models()
         self._cameras: dict[str, Camera] = {}
-        self._lock = threading.RLock()
+        self._lock, self._changing = threading.RLock(), threading.RLock()
+        """Of ``_cameras``, held for a moment; of changes, which may take long."""
         self._stop = threading.Event()
         self._dispatcher = Dispatcher(self.store, self.sink_objects)
         self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
@@ -84,13 +87,15 @@ class Hub:
         self._prune()
         self._dispatcher.announce([camera.name for camera in self.settings.cameras])
         self._dispatcher.start()
-        with self._lock:
-            for camera in self.settings.cameras:
-                self._open(camera)
+        for camera in self.settings.cameras:
+            self._open(camera)
         self._ticker.start()
 
-    def stop(self) -> None:
-        """End cameras, write what is open, and let go of everything."""
+    def stop(self) -> dict[str, int]:
+        """End cameras, write what is open, and let go of everything.
+
+        Returns how many messages wait for each sink, which the next start sends.
+        """
         self._stop.set()
         with self._lock:
             cameras = list(self._cameras.values())
@@ -99,11 +104,17 @@ class Hub:
         if self._ticker.is_alive():
             self._ticker.join(5)
         self._clips.stop()
+        for camera in cameras:
+            camera.close_refused()
         self.jobs.close()
         self._drain()
         self._dispatcher.stop()
         self._models.close()
+        waiting: dict[str, int] = {}
+        with suppress(StorageError):
+            waiting = self.store.pending()
         self.store.close()
+        return waiting
 
     def _drain(self) -> None:
         """Let the last messages go to sinks that work; others keep theirs for the next start."""
@@ -135,15 +146,16 @@ class Hub:
 
     def add_camera(self, camera: CameraSettings) -> None:
         """Watch another camera; raises ConfigError, WeightsError."""
-        with self._lock:
+        with self._changing:
             settings = replace(self.settings, cameras=(*self.settings.cameras, camera))
             self._models.get(settings, camera.model)
+            begin_anew(self.store, camera.name)
             self._keep(settings)
             self._open(camera)
 
     def change_camera(self, name: str, **changes: Any) -> bool:
         """Change some settings and begin the camera anew; False: no such camera."""
-        with self._lock:
+        with self._changing:
             old = self._camera(name)
             if old is None:
                 return False
@@ -152,27 +164,27 @@ class Hub:
             settings = replace(self.settings, cameras=cameras)
             self._models.get(settings, new.model)
             self._keep(settings)
-            rate = new.false_alarms_per_day
-            if new.model != old.settings.model:
-                forget_level(self.store, name)
-            elif rate != old.settings.false_alarms_per_day:
-                with suppress(VadistillError):
-                    self.calibrate(name, 24.0, rate)
             old.stop()
+            if (new.model, new.source) != (old.settings.model, old.settings.source):
+                begin_anew(self.store, name)
+            elif new.false_alarms_per_day != old.settings.false_alarms_per_day:
+                with suppress(DataError):
+                    learned_level(self.store, new, 24.0)
             self._open(new)
             return True
 
     def remove_camera(self, name: str) -> bool:
         """Stop watching it; its events stay.  False: no such camera."""
-        with self._lock:
-            old = self._cameras.pop(name, None)
+        with self._changing:
+            old = self._camera(name)
             if old is None:
                 return False
             cameras = tuple(c for c in self.settings.cameras if c.name != name)
             self._keep(replace(self.settings, cameras=cameras))
-            forget_level(self.store, name)
-        old.stop()
-        return True
+            with self._lock:
+                del self._cameras[name]
+            old.stop()
+            return True
 
     def _keep(self, settings: Settings) -> None:
         """Settings from now on, also in the file."""
@@ -195,7 +207,7 @@ class Hub:
             loop=camera.loop,
             recorder=recorder,
         )
-        self._cameras[camera.name] = made = Camera(
+        made = Camera(
             camera,
             reader=reader,
             recorder=recorder,
@@ -206,6 +218,8 @@ class Hub:
             level=starting_level(self.store, camera, loaded.detector.require_fitted()),
             publish=self.announcer,
         )
+        with self._lock:
+            self._cameras[camera.name] = made
         made.start()
 
     @property
@@ -256,7 +270,8 @@ class Hub:
         if camera is None:
             return None
         camera.write_scores()
-        level = learned_level(self.store, camera.settings, hours, false_alarms_per_day)
+        learned_level(self.store, camera.settings, hours, false_alarms_per_day)
+        level = starting_level(self.store, camera.settings, camera.calibration)
         camera.set_level(level)
         return level.as_json()
 
@@ -290,8 +305,7 @@ class Hub:
 
     def score_upload(self, path: Path, title: str, model: str) -> Job:
         """Score an uploaded video in the background; raises ConfigError for an unknown model."""
-        self._models.get(self.settings, model)
-        found = next(m for m in self.settings.models if m.name == model)
+        found = models.named(self.settings, model)
         return self.jobs.score(video=path, title=title, model=self.settings.located(found.path))
 
     def footage(self) -> dict[str, Any]:
@@ -312,7 +326,7 @@ class Hub:
     def _adopt(self, job: Job) -> None:
         """Put the model of a finished fit into the settings."""
         path = self.folder / "models" / f"{job.title}.vad"
-        with self._lock:
+        with self._changing:
             known = [model.name for model in self.settings.models]
             new = job.kind == "fit" and job.state == "done" and job.title not in known
             if new and path.exists():

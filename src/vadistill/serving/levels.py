@@ -84,10 +84,15 @@ def training_level(
     the ``seconds`` that close an event as independent.
     """
     share = 1 - false_alarms_per_day / (DAY * max(fps, 1e-6))
-    on = float(np.quantile(calibration.quantiles, np.clip(share, 0, 1)))
+    on = above(float(np.quantile(calibration.quantiles, np.clip(share, 0, 1))))
     below = CLOSING ** (1 / max(1.0, fps * seconds))
-    off = min(on, float(np.quantile(calibration.quantiles, below)))
+    off = min(on, above(float(np.quantile(calibration.quantiles, below))))
     return Level(on, off, "training", false_alarms_per_day=false_alarms_per_day)
+
+
+def above(score: float) -> float:
+    """The next number: many frames may have the very same score, such as those without objects."""
+    return float(np.nextafter(score, np.inf))
 
 
 def lasting(values: Float[np.ndarray, " n"], frames: int) -> Float[np.ndarray, " m"]:
@@ -155,18 +160,18 @@ def camera_level(
     days = length / DAY
     wanted = false_alarms_per_day * days
     if len(peaks) == 0:  # scores that never vary
-        on = float(lasted.max())
+        on = above(float(lasted.max()))
     else:
         on = low + pareto_quantile(peaks - low, wanted / len(peaks))
     # Of footage this long, not more than the wanted alarms may have been above the level.
     allowed = int(wanted)
     seen = np.sort(peaks)[::-1]
     if allowed < len(seen):
-        on = max(on, float(np.nextafter(seen[allowed], np.inf)))
+        on = max(on, above(float(seen[allowed])))
     step = float(np.median(np.concatenate([np.diff(t) for t, _ in pieces])))
     rest = max(1, round(seconds / max(step, 1e-6)))
     highest = np.concatenate([-lasting(-v, min(rest, len(v))) for _, v in chunks if len(v)])
-    off = min(on, float(np.quantile(highest, CLOSING)))
+    off = min(on, above(float(np.quantile(highest, CLOSING))))
     return Level(on, off, "camera", length / 3600, false_alarms_per_day, extrapolated=wanted < 1)
 
 

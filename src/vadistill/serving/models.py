@@ -21,6 +21,18 @@ SYSTEMS = {
 """What the console offers to fit from normal footage, in a line each."""
 
 
+def named(settings: Settings, name: str) -> ModelSettings:
+    """The settings of a model; raises ConfigError."""
+    for model in settings.models:
+        if model.name == name:
+            return model
+    raise ConfigError(
+        f"model '{name}'",
+        expected=f"one of {', '.join(m.name for m in settings.models) or '(none yet)'}",
+        fix="fit one, or add it to the settings",
+    )
+
+
 class Loaded:
     """A detector and the loop that its cameras' frames go through together."""
 
@@ -48,14 +60,8 @@ class Models:
         """The model of this name, loaded if need be."""
         with self._lock:
             if name not in self._loaded:
-                found = [model for model in settings.models if model.name == name]
-                if not found:
-                    raise ConfigError(
-                        f"model '{name}'",
-                        expected=f"one of {', '.join(m.name for m in settings.models) or '(none)'}",
-                        fix="fit one, or add it to the settings",
-                    )
-                self._loaded[name] = Loaded(found[0], settings.located(found[0].path))
+                found = named(settings, name)
+                self._loaded[name] = Loaded(found, settings.located(found.path))
             return self._loaded[name]
 
     def close(self) -> None:

@@ -209,6 +209,7 @@ class Reader:
     def _read(self, source: VideoSource, session: Session) -> None:
         still = Stillness() if self._skip_idle else None
         corrupt, size, start = self._status.corrupt, (source.info.width, source.info.height), None
+        began = session.connected - (source.info.frames or 0) / source.info.fps
         try:
             for frame in source:
                 if not self._live:
@@ -219,7 +220,9 @@ class Reader:
                 if not self._live and not self._counted(frame.time):
                     continue
                 idle = still is not None and still.found(frame.image, frame.time)
-                dropped = 0 if idle else session.put(frame, time.time())
+                # A file that is read fast has its own clock, as if it ended now.
+                wall = began + frame.time if self._fast else time.time()
+                dropped = 0 if idle else session.put(frame, wall)
                 with self._changed:
                     self._status.idle += idle
                     self._status.dropped += dropped

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
+from vadistill.serving.jpeg import from_jpeg, to_jpeg
 from vadistill.video import Frame, VideoInfo, VideoSource
 
-KEEP = 512
+KEEP = 4096
 """Frames, of those handed out, that can be asked for again."""
-KEEP_BYTES = 512 * 2**20
-"""Of their pixels; large pictures are kept in smaller number, but never fewer than 32."""
+RAW = 48
+"""Of these, the newest that are kept as they are; others as JPEGs, for detectors that look far."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,7 @@ class Session(VideoSource):
         self._over = False
         self._taken = 0
         self._start: float | None = None
-        self._kept: deque[Arrival] = deque()
-        pixels = 3 * info.width * info.height
-        self._most = max(32, min(KEEP, KEEP_BYTES // max(pixels, 1)))
+        self._kept: deque[Arrival | _Packed] = deque()
 
     def __iter__(self) -> Iterator[Frame]:
         while True:
@@ -62,9 +61,16 @@ class Session(VideoSource):
                 frame = Frame(self._taken, taken.time - self._start, taken.image)
                 self._taken += 1
                 self._kept.append(Arrival(frame, arrival.wall))
-                if len(self._kept) > self._most:
+                if len(self._kept) > KEEP:
                     self._kept.popleft()
+                old = self._kept[-1 - RAW] if len(self._kept) > RAW else None
                 self._changed.notify_all()
+            if isinstance(old, Arrival):
+                packed = _Packed(old)
+                with self._changed:
+                    place = packed.index - self._first()
+                    if place >= 0:
+                        self._kept[place] = packed
             yield frame
 
     @property
@@ -76,14 +82,22 @@ class Session(VideoSource):
     def arrival(self, index: int) -> Arrival | None:
         """A frame that was handed out lately; None if it is forgotten or still to come."""
         with self._changed:
-            position = index - self._kept[0].frame.index if self._kept else -1
-            return self._kept[position] if 0 <= position < len(self._kept) else None
+            position = index - self._first()
+            found = self._kept[position] if 0 <= position < len(self._kept) else None
+        return found.arrival() if isinstance(found, _Packed) else found
 
     def forget(self, before: int) -> None:
         """Let go of the frames in front of index ``before``."""
         with self._changed:
-            while self._kept and self._kept[0].frame.index < before:
+            while self._kept and self._first() < before:
                 self._kept.popleft()
+
+    def _first(self) -> int:
+        """Index of the oldest frame that is kept, or of the next one."""
+        if not self._kept:
+            return self._taken
+        oldest = self._kept[0]
+        return oldest.index if isinstance(oldest, _Packed) else oldest.frame.index
 
     def put(self, frame: Frame, wall: float) -> int:
         """Add a frame; the number of older ones that were dropped for it."""
@@ -110,6 +124,18 @@ class Session(VideoSource):
         with self._changed:
             while self._queue and not self._stop.is_set():
                 self._changed.wait(0.2)
+
+
+class _Packed:
+    """An arrival whose pixels are a JPEG."""
+
+    def __init__(self, arrival: Arrival) -> None:
+        frame = arrival.frame
+        self.index, self._time, self._wall = frame.index, frame.time, arrival.wall
+        self._jpeg = to_jpeg(frame.image, 90)
+
+    def arrival(self) -> Arrival:
+        return Arrival(Frame(self.index, self._time, from_jpeg(self._jpeg)), self._wall)
 
 
 class RateCap:

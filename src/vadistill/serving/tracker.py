@@ -51,7 +51,7 @@ class Tracker:
             peak = max(score, event.peak)
             self.event = replace(event, last=time, peak=peak, frames=event.frames + 1)
             return Change("higher" if higher else "going", self.event)
-        if time - event.last >= self.seconds:
+        if abs(time - event.last) >= self.seconds:  # a clock that was set back breaks it, too
             return self.close()
         return Change("going", event)
 

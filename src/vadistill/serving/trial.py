@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from vadistill.errors import VideoError
-from vadistill.serving.clips import to_jpeg
+from vadistill.serving.jpeg import to_jpeg
 from vadistill.video import LiveSource, is_live, open_video, redacted
 
 TIMEOUT = 8.0

@@ -134,7 +134,7 @@ class ObjectCentric(Detector):
 
     def share(self, merge: Merge) -> None:
         self.localiser = self.localiser.another()
-        self._values = merge(self.object_values)
+        self._values = merge(self._values)  # the first detector's, so that all ask one
 
     def _frames(self, source: VideoSource) -> Iterator[FrameScore]:
         config = self.config

@@ -82,15 +82,14 @@ class Mqtt:
         if client is None:
             raise DeliveryError(f"{self.describe()}: {self._trouble}")
         with self._lock:
-            new = camera not in self._cameras
-            self._cameras[camera] = message.kind == "opened"
-        if new:
-            self._publish(client, self._discovery(camera))
-        topics = [
-            (f"{self._prefix}/{camera}/event", json.dumps(message.body)),
-            self._state(camera),
-        ]
-        sent = self._publish(client, topics)
+            known = camera in self._cameras
+            if known:
+                self._cameras[camera] = message.kind == "opened"
+        topics = [(f"{self._prefix}/{camera}/event", json.dumps(message.body))]
+        if known:
+            topics.append(self._state(camera))
+        # Of a camera that was removed nothing is to stay.
+        sent = self._publish(client, topics, retain=known)
         deadline = time.monotonic() + ANSWER
         while not all(info.is_published() for info in sent):
             if client is not self._client:
@@ -219,8 +218,10 @@ class Mqtt:
         if reason.is_failure:
             self._refusals[mid] = f"the broker refuses it: {reason}"
 
-    def _publish(self, client: Client, messages: Iterable[tuple[str, str]]) -> list[Any]:
-        return [client.publish(topic, text, qos=1, retain=True) for topic, text in messages]
+    def _publish(
+        self, client: Client, messages: Iterable[tuple[str, str]], *, retain: bool = True
+    ) -> list[Any]:
+        return [client.publish(topic, text, qos=1, retain=retain) for topic, text in messages]
 
     def _state(self, camera: str) -> tuple[str, str]:
         return f"{self._prefix}/{camera}/state", "ON" if self._cameras.get(camera) else "OFF"
