@@ -452,12 +452,35 @@ def test_arrivals_are_forgotten(tmp_path: Path) -> None:
         session.forget(before=10)
         known = [i for i in range(-1, 40) if session.arrival(i) is not None]
         assert known == list(range(10, 30))
-    info = VideoInfo("large", 7680, 4320, 25.0, None)
-    large = Session(info, queue=99, blocking=False, stop=threading.Event())
-    for i in range(60):
-        large.put(Frame(i, i / 25, level(0)), 0.0)
-    large.end()
-    assert sum(large.arrival(f.index) is not None for f in list(large)) == 32
+
+
+def test_old_arrivals_are_kept_small():
+    session = Session(
+        VideoInfo("door", 64, 48, 25.0, None), queue=999, blocking=False, stop=threading.Event()
+    )
+    shades = [level(i) for i in range(200)]
+    for i, shade in enumerate(shades):
+        assert session.put(Frame(i, i / 25, shade), 100 + i / 1000) == 0
+    session.end()
+    assert len(list(session)) == 200
+    for i in (0, 100, 199):
+        arrival = session.arrival(i)
+        assert arrival is not None and arrival.wall == 100 + i / 1000
+        assert abs(arrival.frame.image.astype(int) - shades[i]).max() <= 3
+    session.forget(50)
+    assert session.arrival(49) is None and session.arrival(50) is not None
+
+
+def test_frames_that_wait_too_long_or_are_too_large_are_dropped():
+    def put(info: VideoInfo, walls: list[float]) -> list[int]:
+        session = Session(info, queue=64, blocking=False, stop=threading.Event())
+        return [session.put(Frame(i, wall, level(0)), wall) for i, wall in enumerate(walls)]
+
+    small = VideoInfo("door", 64, 48, 25.0, None)
+    assert sum(put(small, [0.0] * 64)) == 0  # a burst, as streams begin with
+    assert put(small, [0.0] * 64 + [0.1])[-1] == 1
+    assert put(small, [0.0, 0.5, 1.4, 1.6])[-1] == 1 and put(small, [0.0, 0.5, 9.0])[-1] == 2
+    assert sum(put(VideoInfo("wall", 7680, 4320, 25.0, None), [0.0] * 20)) == 12
 
 
 def resident() -> int:

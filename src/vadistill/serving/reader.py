@@ -74,7 +74,7 @@ class Reader:
         *,
         name: str,
         fps: float | None = None,
-        queue: int = 16,
+        queue: int = 64,
         skip_idle: bool = False,
         fast: bool = False,
         loop: bool = False,

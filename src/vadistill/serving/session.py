@@ -14,6 +14,11 @@ from jaxtyping import UInt8
 from vadistill.serving.jpeg import from_jpeg, to_jpeg
 from vadistill.video import Frame, VideoInfo, VideoSource
 
+QUEUE_BYTES = 128 * 2**20
+"""Of pixels that wait to be scored; of large pictures fewer wait, but 8 may always."""
+OLDEST = 1.5
+"""Seconds that a frame waits at most.  Streams begin with a burst of what came while they were
+opened, which is scored in a moment; frames that wait so long tell that scoring is too slow."""
 KEEP = 4096
 """Frames, of those handed out, that can be asked for again."""
 RAW = 48
@@ -39,7 +44,8 @@ class Session(VideoSource):
         self, info: VideoInfo, *, queue: int, blocking: bool, stop: threading.Event
     ) -> None:
         self.info, self.connected = info, time.time()
-        self._size, self._blocking, self._stop = queue, blocking, stop
+        room = QUEUE_BYTES // max(1, 3 * info.width * info.height)
+        self._size, self._blocking, self._stop = min(queue, max(8, room)), blocking, stop
         self._changed = threading.Condition()
         self._queue: deque[Arrival] = deque()
         self._over = False
@@ -103,15 +109,17 @@ class Session(VideoSource):
         """Add a frame; the number of older ones that were dropped for it."""
         dropped = 0
         with self._changed:
-            while len(self._queue) >= self._size and not self._stop.is_set():
-                if self._blocking:
-                    self._changed.wait(0.2)
-                else:
-                    self._queue.popleft()
-                    dropped += 1
+            while self._blocking and len(self._queue) >= self._size and not self._stop.is_set():
+                self._changed.wait(0.2)
+            while not self._blocking and self._queue and self._crowded(wall):
+                self._queue.popleft()
+                dropped += 1
             self._queue.append(Arrival(frame, wall))
             self._changed.notify_all()
         return dropped
+
+    def _crowded(self, now: float) -> bool:
+        return len(self._queue) >= self._size or now - self._queue[0].wall > OLDEST
 
     def end(self) -> None:
         """No frame will come any more; those in the queue can still be taken."""
