@@ -105,8 +105,10 @@ def main() -> None:
 
 
 def told() -> list[str]:
-    """The command's arguments without folders."""
-    return [Path(a).name if "/" in a else a for a in sys.argv[1:] if not a.endswith(".json")]
+    """The command's arguments without folders, up to --out."""
+    given = sys.argv[1:]
+    kept = given[: given.index("--out")] if "--out" in given else given
+    return [Path(a).name if "/" in a else a for a in kept]
 
 
 def encoded(clip: Clip, path: Path) -> Path:
