@@ -107,6 +107,12 @@ def press(browser: Browser, words: str, inside: str = "#main") -> None:
     browser.run(f"{button}.click()")
 
 
+def close_dialog(browser: Browser) -> None:
+    """Close the open dialog; it leaves the page only a task later, as its focus handling does."""
+    browser.run("document.querySelector('dialog[open]').close()")
+    browser.until("!document.querySelector('dialog')")
+
+
 def write(browser: Browser, label: str, value: str) -> None:
     """Fill in a field by its label, once it is there."""
     browser.until(f"[...document.querySelectorAll('label')].some(l => l.textContent === {label!r})")
@@ -215,7 +221,7 @@ class TestEvents:
         assert browser.run("document.querySelector('dialog video').videoWidth") >= 144
         browser.key("f")
         until(lambda: getattr(site.hub.store.event(number), "verdict", 0) == "false")
-        browser.run("document.querySelector('dialog').close()")
+        close_dialog(browser)
         browser.until("!document.querySelector('.offer').hidden")
         assert "1 false alarm marked on door" in browser.run(
             "document.querySelector('.offer').textContent"
@@ -223,7 +229,7 @@ class TestEvents:
         browser.until(f"document.activeElement.dataset.event === '{number}'")
         press(browser, "Calibrate", ".offer")
         browser.until("document.querySelector('dialog input')")
-        browser.run("document.querySelector('dialog').close()")
+        close_dialog(browser)
         browser.until(f"document.activeElement.dataset.event === '{number}'")
         browser.key("u")
         until(lambda: getattr(site.hub.store.event(number), "verdict", 0) is None)
@@ -243,7 +249,7 @@ class TestEvents:
         until(lambda: getattr(site.hub.store.event(int(first)), "verdict", 0) == "real")
         browser.key("Enter")
         browser.until("document.querySelector('dialog[open]')")
-        browser.run("document.querySelector('dialog').close()")
+        close_dialog(browser)
 
     def test_filters_stand_in_the_address(self, browser: Browser, site: Site):
         first_event(site)
