@@ -38,18 +38,18 @@ def test_relative_index_is_clamped_to_the_table() -> None:
 def one_entry(
     queries: Tensor, keys: Tensor, query_r: Tensor, key_r: Tensor, place: tuple[int, ...], k: int
 ) -> dict[Term, float]:
-    """Each term of A~ at (b, t, head, i, j), written out as Eq. 4's sums."""
-    b, t, head, i, j = place
+    """Each term of A~ at (head, b, t, i, j), written out as Eq. 4's sums."""
+    head, b, t, i, j = place
 
     def gamma(a: int, c: int) -> int:
         return min(max(a - c + k, 0), 2 * k - 1)
 
-    others = [h for h in range(keys.shape[1]) if h != t]
+    others = [h for h in range(keys.shape[2]) if h != t]
     return {
-        "self": float(queries[b, t, head, i] @ keys[b, t, head, j]),
-        "cross": sum(float(queries[b, t, head, i] @ keys[b, h, head, j]) for h in others),
-        "content-to-position": float(queries[b, t, head, i] @ key_r[head, gamma(i, j)]),
-        "position-to-content": float(keys[b, t, head, j] @ query_r[head, gamma(j, i)]),
+        "self": float(queries[head, b, t, i] @ keys[head, b, t, j]),
+        "cross": sum(float(queries[head, b, t, i] @ keys[head, b, h, j]) for h in others),
+        "content-to-position": float(queries[head, b, t, i] @ key_r[head, gamma(i, j)]),
+        "position-to-content": float(keys[head, b, t, j] @ query_r[head, gamma(j, i)]),
     }
 
 
@@ -60,10 +60,10 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("terms", [TERMS, *((term,) for term in TERMS)])
 def test_every_term_of_the_attention_by_hand(terms: tuple[Term, ...]) -> None:
     b, t, heads, n, c, k = 2, 3, 2, 7, 4, 3
-    queries, keys = drawn(b, t, heads, n, c), drawn(b, t, heads, n, c, seed=1)
+    queries, keys = drawn(heads, b, t, n, c), drawn(heads, b, t, n, c, seed=1)
     query_r, key_r = drawn(heads, 2 * k, c, seed=2), drawn(heads, 2 * k, c, seed=3)
     logits = attention_logits(queries, keys, query_r, key_r, terms=terms)
-    for place in [(0, 0, 0, 0, 6), (1, 2, 1, 6, 0), (0, 1, 1, 3, 3), (1, 0, 0, 5, 4)]:
+    for place in [(0, 0, 0, 0, 6), (1, 1, 2, 6, 0), (1, 0, 1, 3, 3), (0, 1, 0, 5, 4)]:
         each = one_entry(queries, keys, query_r, key_r, place, k)
         assert float(logits[place]) == pytest.approx(sum(each[term] for term in terms), abs=1e-5)
 
@@ -103,7 +103,7 @@ def test_one_sequence_is_debertas_disentangled_attention(index: Index, length: i
     ours = TemporalAggregation(1, width, width, heads=heads, reach=k, index=index).eval()
     table = ours.positions.detach()
     with torch.no_grad():
-        query, key, value = ours.content[0].T.chunk(3)
+        query, key, value = (each[0].T for each in (ours.query, ours.key, ours.value))
         query_r, key_r = ours.relative.weight.chunk(2)
         for layer, weight in (
             (theirs.query_proj, query),
@@ -129,7 +129,8 @@ def test_the_aggregate_is_the_mean_over_backbones_and_order_matters_not() -> Non
     assert module(x).shape == (2, 9, 32)
     turned = TemporalAggregation(3, 16, 32, heads=4, reach=5).eval()
     turned.load_state_dict(module.state_dict())
-    turned.content.data = module.content.data[[2, 0, 1]]
+    for name in ("query", "key", "value"):
+        setattr(turned, name, torch.nn.Parameter(getattr(module, name)[[2, 0, 1]]))
     torch.testing.assert_close(turned(x[:, [2, 0, 1]]), module(x))
 
 

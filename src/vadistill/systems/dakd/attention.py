@@ -2,7 +2,7 @@
 
 symbol        here                    shape
 Z_t           sequences[:, t]         (n, d), the projected features of backbone t
-Q, K, V       queries, keys, values   (b, T, heads, n, c), c = width / heads
+Q, K, V       queries, keys, values   (heads, b, T, n, c), c = width / heads
 Z~            positions               (2k, d), shared by all backbones
 Q^r, K^r      query_r, key_r          (heads, 2k, c)
 A~_t          attention_logits        (n, n), before the scale sqrt((T + 2) c)
@@ -35,14 +35,14 @@ def relative_index(length: int, reach: int) -> Int[Tensor, "{length} {length}"]:
 
 
 def attention_logits(
-    queries: Float[Tensor, "b t h n c"],
-    keys: Float[Tensor, "b t h n c"],
+    queries: Float[Tensor, "h b t n c"],
+    keys: Float[Tensor, "h b t n c"],
     query_r: Float[Tensor, "h p c"],
     key_r: Float[Tensor, "h p c"],
     *,
     terms: Sequence[str] = TERMS,
     index: Index = "paper",
-) -> Float[Tensor, "b t h n n"]:
+) -> Float[Tensor, "h b t n n"]:
     """A~ before its scale: the sum of ``terms``.
 
     self                  Q_t,i . K_t,j
@@ -50,24 +50,29 @@ def attention_logits(
     content-to-position   Q_t,i . K^r at gamma(i, j)
     position-to-content   K_t,j . Q^r at gamma(j, i)
 
-    All backbones' keys are summed before they meet a query, so the cross term costs no product of
-    its own.
+    Self and cross together are the product with the sum of all backbones' keys, and a query meets
+    keys and positions in one product.
     """
-    length, reach = queries.shape[3], query_r.shape[1] // 2
-    gamma = relative_index(length, reach).to(queries.device)
-    met = torch.zeros_like(keys)
-    if "self" in terms:
-        met = met + keys
-    if "cross" in terms:
-        met = met + (keys.sum(1, keepdim=True) - keys)
-    logits = queries @ met.transpose(-1, -2)
+    batch, sequences, length = queries.shape[1:4]
+    reach = query_r.shape[1] // 2
+    gamma = relative_index(length, reach).to(queries.device).expand(*keys.shape[:4], length)
+    total = keys.sum(2, keepdim=True) if sequences > 1 else keys
+    if "self" in terms and "cross" in terms:
+        met = total
+    elif "cross" in terms:
+        met = total - keys
+    else:
+        met = keys if "self" in terms else 0 * keys
+    rows = queries if met.shape[2] > 1 else queries.flatten(2, 3)[:, :, None]
+    positions = key_r[:, None, None].expand(-1, batch, met.shape[2], -1, -1)
+    products = (rows @ torch.cat([met, positions], 3).mT).view(*keys.shape[:4], -1)
+    logits, by_position = products.split([length, 2 * reach], -1)
     if "content-to-position" in terms:
-        at_positions = torch.einsum("bthnc,hpc->bthnp", queries, key_r)
-        logits = logits + at_positions.gather(-1, gamma.expand(logits.shape))
+        logits = logits + by_position.gather(-1, gamma)
     if "position-to-content" in terms:
-        at_positions = torch.einsum("bthnc,hpc->bthnp", keys, query_r)
-        by_key = gamma if index == "paper" else gamma.T  # [j, i]
-        logits = logits + at_positions.gather(-1, by_key.expand(logits.shape)).transpose(-1, -2)
+        by_position = (keys.flatten(1, 3) @ query_r.mT).unflatten(1, keys.shape[1:4])
+        by_key = gamma if index == "paper" else gamma.mT  # [j, i]
+        logits = logits + by_position.gather(-1, by_key).mT
     return logits
 
 
@@ -101,23 +106,34 @@ class TemporalAggregation(nn.Module):
         self.heads, self.terms = heads, tuple(terms)
         self.index: Index = index
         bound = inputs**-0.5  # as in nn.Linear
-        self.content = nn.Parameter(
-            torch.empty(sequences, inputs, 3 * width).uniform_(-bound, bound)
-        )
-        """W_q, W_k and W_v of each backbone, side by side."""
+        content = torch.empty(sequences, inputs, 3 * width).uniform_(-bound, bound)
+        # Contiguous, since fused Adagrad goes wrong where a parameter is not.
+        parts = [part.contiguous() for part in content.split(width, dim=-1)]
+        self.query, self.key, self.value = map(nn.Parameter, parts)
+        """W_q, W_k and W_v of each backbone."""
         self.positions = nn.Parameter(torch.randn(2 * reach, inputs) * inputs**-0.5)
         self.relative = nn.Linear(inputs, 2 * width, bias=False)
         """W_qr and W_kr, side by side."""
 
     def forward(self, sequences: Float[Tensor, "b t n d"]) -> Float[Tensor, "b n w"]:
-        batch, count, length, _ = sequences.shape
-        content = sequences.transpose(0, 1).flatten(1, 2) @ self.content
-        content = content.view(count, batch, length, 3, self.heads, -1)
-        queries, keys, values = content.permute(3, 1, 0, 4, 2, 5)
+        count = sequences.shape[1]
+        queries, keys, values = (
+            self._by_head(sequences, weight) for weight in (self.query, self.key, self.value)
+        )
         relative = self.relative(self.positions).view(len(self.positions), 2, self.heads, -1)
         query_r, key_r = relative.permute(1, 2, 0, 3)
         logits = attention_logits(queries, keys, query_r, key_r, terms=self.terms, index=self.index)
         products = max(1, term_count(self.terms, count))
         weights = torch.softmax(logits / (products * queries.shape[-1]) ** 0.5, dim=-1)
-        each = weights @ values
-        return each.mean(1).transpose(1, 2).flatten(2)
+        # One product sums over segments and backbones.
+        summed = weights.transpose(2, 3).flatten(3) @ values.flatten(2, 3)
+        return (summed / count).permute(1, 2, 0, 3).flatten(2)
+
+    def _by_head(
+        self, sequences: Float[Tensor, "b t n d"], weight: Float[Tensor, "t d w"]
+    ) -> Float[Tensor, "h b t n c"]:
+        """Each backbone's segments times its weights; heads first, as products want them."""
+        batch, count, length, _ = sequences.shape
+        content = sequences.transpose(0, 1).flatten(1, 2) @ weight
+        by_head = content.view(count, batch, length, self.heads, -1).permute(3, 1, 0, 2, 4)
+        return by_head.contiguous()

@@ -22,8 +22,8 @@ Rows = list[Row]
 
 Array = Float32[np.ndarray, "_ _"]
 
-TOGETHER = 64
-"""Windows that go through the network at once, where all are known."""
+TOGETHER = 32
+"""Windows that go through the network at once, where all are known: as many as caches hold."""
 
 
 class ClipScorer:
@@ -72,10 +72,7 @@ class ClipScorer:
             return self._scores([a[None] for a in arrays])[0]
         # One row a window, that of the clips from its number on.
         slid = [sliding_window_view(a, min(length, clips), axis=0) for a in arrays]
-        parts = np.array_split(np.arange(len(slid[0])), -(-len(slid[0]) // TOGETHER))
-        scores = np.concatenate(
-            [self._scores([w[rows].transpose(0, 2, 1) for w in slid]) for rows in parts]
-        )
+        scores = self._scores([w.transpose(0, 2, 1) for w in slid])
         if self.mode == "live":
             early = [self._scores([a[None, :n] for a in arrays])[0, -1] for n in range(1, length)]
             return np.concatenate([early[: clips - 1], scores[:, -1]])[:clips].astype(np.float32)
@@ -92,10 +89,14 @@ class ClipScorer:
         self, windows: Sequence[Float32[np.ndarray, "w n _"]]
     ) -> Float32[np.ndarray, "w n"]:
         """Scores of the clips of several windows, given by backbone."""
+        scores = []
         with torch.inference_mode():
-            features = [torch.from_numpy(np.ascontiguousarray(w)) for w in windows]
-            ready = [normalised(x, self.normalise).to(self.device) for x in features]
-            return self.network(ready).scores.cpu().numpy()
+            for start in range(0, len(windows[0]), TOGETHER):
+                part = [np.array(w[start : start + TOGETHER]) for w in windows]
+                ready = [normalised(torch.from_numpy(x), self.normalise) for x in part]
+                said = self.network([x.to(self.device) for x in ready])
+                scores.append(said.scores.cpu().numpy())
+        return np.concatenate(scores)
 
     def _window(self, clips: Iterable[Rows]) -> Float32[np.ndarray, " n"]:
         """Scores of the clips of one window."""
