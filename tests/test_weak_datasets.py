@@ -169,7 +169,7 @@ class TestFeatures:
         detector, train = Weak(), open_dataset(own).train
         detector.check_supervision(train)
         one = replace(train, clips=train.clips[:1])
-        with pytest.raises(DataError, match="all 1 training videos of mine are normal: expected"):
+        with pytest.raises(DataError, match="all 1 training video of mine are normal: expected"):
             detector.check_supervision(one)
         unknown = (*train.clips, replace(train.clips[0], name="e", video_label=None))
         with pytest.raises(
@@ -536,6 +536,16 @@ class TestSources:
         splits = open_dataset(tmp_path)
         assert [clip.name for clip in splits.train] == ["a", "b"]
         assert [clip.video_label for clip in splits.test] == [1]
+
+    def test_check_tells_what_weak_systems_would_refuse(self, tmp_path: Path) -> None:
+        for name, frames in (("train/a", 15), ("train/b", 16), ("test/c", 16)):
+            mp4(tmp_path / f"{name}.mp4", frames)
+        text(tmp_path / "labels.csv", "file,label", "a,0", "b,1", "c,1")
+        short = "train clip a: 15 frames, fewer than the 16 that one feature is made of"
+        assert check(tmp_path).problems == (short,)
+        text(tmp_path / "labels.csv", "file,label", "a,1", "b,1", "c,1")
+        one = f"all 2 training videos of {tmp_path.name} are abnormal"
+        assert check(tmp_path, full=True).problems == (one, short)
 
     def test_one_source_cannot_be_split(self, tmp_path: Path) -> None:
         for name in ("a", "b"):

@@ -189,15 +189,10 @@ class Detector(ABC):
                 fix="add a labels.csv (file,label)",
             )
         if self.supervision == "weak":
-            unknown = [clip.name for clip in train if clip.video_label is None]
-            found = {clip.video_label for clip in train}
-            if unknown or found != {0, 1}:
-                kinds = "abnormal" if found == {1} else "normal"
+            lacking = train.lacking_labels()
+            if lacking:
                 raise DataError(
-                    f"{len(unknown)} of {len(train)} training videos of {train.name} have no video"
-                    f" label, such as {unknown[0]}"
-                    if unknown
-                    else f"all {len(train)} training videos of {train.name} are {kinds}",
+                    lacking,
                     expected=f"a video label for each, and both normal and abnormal ones,"
                     f" which {self.name} tells apart",
                     fix="label them 0 (normal) or 1 (abnormal), and add videos of the other kind",

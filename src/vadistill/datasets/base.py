@@ -72,6 +72,17 @@ class Dataset:
                 return clip
         raise KeyError(name)
 
+    def lacking_labels(self) -> str | None:
+        """Why weak supervision cannot learn from these videos, or None where it can."""
+        unknown = [clip.name for clip in self if clip.video_label is None]
+        videos = f"{len(self)} training video{'s' * (len(self) != 1)} of {self.name}"
+        if unknown:
+            return f"{len(unknown)} of {videos} have no video label, such as {unknown[0]}"
+        found = {clip.video_label for clip in self}
+        if len(found) == 1:
+            return f"all {videos} are {'abnormal' if found == {1} else 'normal'}"
+        return None
+
 
 @dataclass(frozen=True, eq=False)
 class Splits:

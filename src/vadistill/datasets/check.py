@@ -14,7 +14,7 @@ from vadistill.datasets.base import Clip, Dataset
 from vadistill.datasets.recognise import open_dataset
 from vadistill.datasets.sources import pictures
 from vadistill.errors import VadistillError
-from vadistill.features.source import FeatureSource
+from vadistill.features.source import CLIP, FeatureSource
 from vadistill.progress import progress
 from vadistill.video import VideoSource
 
@@ -145,7 +145,8 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
     """Look at a data set; ``full`` decodes every frame and mask, else the first frame of each clip.
 
     Features are read whole either way.  What is wrong is reported, not raised: clips that cannot be
-    decoded, mixed frame sizes, features that are not finite, labels or masks that do not fit.
+    decoded, mixed frame sizes, features that are not finite, labels or masks that do not fit, and
+    what weak supervision cannot learn from.
     Raises DataError only where there is no data set at all.
     """
     splits = open_dataset(path, kind, tolerant=True)
@@ -156,6 +157,15 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
             for clip in dataset:
                 reports.append(_check_clip(clip, dataset, problems, full=full))
                 advance()
+    if splits.train.supervision == "weak":
+        lacking = splits.train.lacking_labels() if len(splits.train) else None
+        problems += [lacking] if lacking else []
+        problems += [
+            f"{report.split} clip {report.name}: {_count(report.frames, 'frame')}, fewer than the"
+            f" {CLIP} that one feature is made of"
+            for report in reports
+            if report.frames is not None and report.width and report.frames < CLIP
+        ]
     sizes = Counter(report.size for report in reports if report.width)
     # One detector watches one camera; features for weak supervision come from any.
     if len(sizes) > 1 and splits.train.supervision == "one-class":
