@@ -23,11 +23,15 @@ from vadistill.evaluation import (
     eer,
     evaluate,
     load_records,
+    load_run,
     macro_auc,
+    measure,
     micro_auc,
     pr_auc,
     run_facts,
+    save_run,
     tables,
+    take,
     write_records,
 )
 from vadistill.evaluation.alignment import Aligned, align
@@ -237,13 +241,13 @@ class TestBootstrap:
             pr_auc: bootstrap.curve_resamples(data, drawn, bootstrap.trapezoid_precision),
             eer: bootstrap.curve_resamples(data, drawn, bootstrap.equal_error),
         }
-        for measure, values in found.items():
+        for figure, values in found.items():
             for counts, value in zip(drawn, values, strict=True):
                 labels, scores = repeated(data, counts)
                 if len(np.unique(np.concatenate(labels))) < 2:
                     assert np.isnan(value)
                 else:
-                    assert value == pytest.approx(measure(labels, scores), abs=1e-12)
+                    assert value == pytest.approx(figure(labels, scores), abs=1e-12)
 
     def test_intervals_hold_the_value_and_depend_on_the_seed_alone(self):
         labels, scores = videos(step=0.25)
@@ -307,6 +311,57 @@ class TestEvaluate:
         assert json.loads(json.dumps(measured.to_json()))["figures"][0]["protocol"] == "micro/raw"
         with pytest.raises(KeyError):
             measured["ap/raw"]
+
+
+class TestVideoLabels:
+    """Test sets whose labels are of whole videos."""
+
+    def own(self) -> tuple[Dataset, dict[str, np.ndarray]]:
+        nothing = np.zeros((3, 2, 2, 3), np.uint8)
+        kinds = {"a": 0, "b": 1, "c": 0, "d": 1}
+        clips = [Clip(name, nothing, video_label=label) for name, label in kinds.items()]
+        tops = {"a": 0.2, "b": 0.9, "c": 0.5, "d": 0.4}
+        scores = {n: np.array([0.1, top, 0.0]) for n, top in tops.items()}
+        return Dataset("own", "test", tuple(clips), supervision="weak"), scores
+
+    def test_a_videos_highest_score_counts(self, tmp_path: Path):
+        dataset, scores = self.own()
+        measured = evaluate(dataset, scores, ["video/raw"], bootstrap=50)
+        assert measured["video"].value == 0.75  # one of four pairs is the wrong way round
+        assert measured["video"].low is not None and measured["video"].metric == "auc"
+        assert (measured.abnormal_videos, measured.abnormal_frames) == (2, None)
+        assert any("nothing is measured of when" in note for note in measured.notes)
+        save_run(take(dataset, scores), tmp_path / "run")
+        kept = load_run(tmp_path / "run")
+        assert kept.frames.of_videos
+        assert measure(kept, ["video/raw"], bootstrap=50).figures == measured.figures
+
+    def test_smoothing_comes_first(self):
+        dataset, scores = self.own()
+        scores = {n: np.repeat(s, 3) for n, s in scores.items()}
+        scores["d"][0] += 0.5  # a single frame
+        measured = evaluate(dataset, scores, ["video/raw", "video/average3"])
+        assert [figure.value for figure in measured.figures] == [1.0, 0.75]
+
+    def test_frames_cannot_be_measured(self):
+        dataset, scores = self.own()
+        with pytest.raises(DataError, match="micro/average3 of data set own, whose labels are of"):
+            evaluate(dataset, scores, ["video", "micro/average3"])
+        with pytest.raises(DataError, match="no scores of video a"):
+            evaluate(dataset, {"b": np.ones(3)}, ["video"])
+        mixed = replace(dataset.clips[0], frame_labels=np.zeros(3, np.uint8))
+        with pytest.raises(DataError, match="no frame labels of clip b"):
+            evaluate(replace(dataset, clips=(mixed, *dataset.clips[1:])), scores, ["video"])
+
+    def test_frame_labels_do_too(self):
+        labels, scores = videos()
+        with pytest.raises(DataError, match="all 2 videos are of one class"):
+            evaluate(data_set({n: labels[n] for n in ("v0", "v1")}), scores, ["video"])
+        labels["v0"][:] = 0
+        tops = [(bool(y.any()), scores[name].max()) for name, y in labels.items()]
+        pairs = [(a, b) for x, a in tops for y, b in tops if x and not y]
+        share = np.mean([(a > b) + 0.5 * (a == b) for a, b in pairs])
+        assert evaluate(data_set(labels), scores, ["video"])["video"].value == pytest.approx(share)
 
 
 class TestRecords:

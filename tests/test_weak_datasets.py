@@ -595,6 +595,15 @@ def test_features_are_fitted_and_evaluated_from_the_command_line(
     assert main(["evaluate", str(model), "--data", str(data), "--report", str(report)]) == 0
     assert "simulated_ucf/micro/raw" in capsys.readouterr().out
     assert "Moments" in report.read_text()
+    # Videos with labels of their own but none of their frames.
+    (data / "intervals.csv").unlink()
+    assert main(["evaluate", str(model), "--data", str(data), "--report", str(report)]) == 0
+    out = capsys.readouterr().out
+    assert "video/raw" in out and "micro" not in out and "videos abnormal" in out
+    assert "Moments" in report.read_text()
+    asked = ["--protocol", "micro/raw"]
+    assert main(["evaluate", str(model), "--data", str(data), *asked]) == 2
+    assert "whose labels are of whole videos" in capsys.readouterr().err
 
 
 def test_labels_that_contradict_each_other(tmp_path: Path) -> None:

@@ -44,14 +44,14 @@ def run(argv: list[str]) -> None:
         json: bool = False,
         device: Device = "auto",
     ) -> None:
-        """Score the test videos of a data set and compare the scores with its frame labels.
+        """Score the test videos of a data set and compare the scores with its labels.
 
         Args:
             models: Folders that 'vadistill fit' wrote.
             data: A data set with labelled test videos.
             protocol: Figures to compute, such as micro/average10; default: micro, macro, ap and
                 eer, smoothed as the model's settings say and raw, and where boxes and masks or
-                tracks are known, rbdc and tbdc.
+                tracks are known, rbdc and tbdc. With labels of whole videos only: video.
             report: Write a self-contained page with curves, timelines and pictures.
             out: Keep each model's scores, boxes and figures in a sub-folder of its name, for
                 'vadistill compare'.
@@ -63,17 +63,21 @@ def run(argv: list[str]) -> None:
         from vadistill.datasets import open_dataset
         from vadistill.detector import load
         from vadistill.evaluation import measure, run_facts, save_run
+        from vadistill.evaluation.alignment import has_video_labels_only
+        from vadistill.evaluation.measuring import check_measures
         from vadistill.evaluation.report import write_report
 
         started = time.monotonic()
         paths = model_names(models)
         test = open_dataset(data).test
         loaded = {name: load(path, device=device) for name, path in paths.items()}
-        # A typo should not cost the scoring of a whole test set.
+        # A typo, or missing labels, should not cost the scoring of a whole test set.
+        of_videos = has_video_labels_only(test)
         true = read_tracks(tracks, test)
         wanted = chosen(protocol, test) or default_protocols(
             test, loaded.values(), regions=True if true is not None else None
         )
+        check_measures(wanted, test.name, of_videos=of_videos)
         runs: dict[str, Run] = {}
         results: dict[str, Evaluation] = {}
         scores: dict[str, Mapping[str, Scores]] = {}
@@ -158,9 +162,9 @@ def default_protocols(
     labels = [clip.frame_labels for clip in test if clip.frame_labels is not None]
     # Macro AUC needs a video that has both classes; a user's own test set may have none.
     macro = ("macro",) if any(0 < y.mean() < 1 for y in labels if len(y)) else ()
-    kinds = ("micro", *macro, "ap", "eer")
+    kinds = ("micro", *macro, "ap", "eer") if labels else ("video",)
     forms = dict.fromkeys((*map(smoothing_of, models), "raw"))
-    located = all(map(is_located, test)) if regions is None else regions
+    located = bool(labels) and (all(map(is_located, test)) if regions is None else regions)
     named = [f"{kind}/{form}" for form in forms for kind in kinds]
     return chosen((*named, *(("rbdc", "tbdc") if located else ())), test)
 
@@ -212,9 +216,11 @@ def show(results: Mapping[str, Evaluation], speeds: Mapping[str, float]) -> None
     """One row a protocol, and for every model its figure and interval, in per cent."""
     first = next(iter(results.values()))
     out = console()
+    abnormal = first.abnormal_frames
+    told = f"{abnormal:,}" if abnormal is not None else f"{first.abnormal_videos} videos"
     out.print(
         f"[bold]{first.dataset}[/]: {first.videos} test videos, {first.frames:,} frames, "
-        f"{first.abnormal_frames:,} abnormal"
+        f"{told} abnormal"
     )
     figures = {name: {f.protocol: f for f in e.figures} for name, e in results.items()}
     columns = [label for name in results for label in (f"{name} %", f"95 % of {name}")]

@@ -30,6 +30,8 @@ class Aligned:
     """1 for an abnormal frame, 0 for a normal one."""
     scores: tuple[Float[np.ndarray, " _"], ...]
     """Finite; higher is more anomalous."""
+    of_videos: bool = False
+    """Whether labels are of whole videos, repeated for every frame: they do not say when."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -55,6 +57,12 @@ class Aligned:
     def map(self, change: Callable[[np.ndarray], np.ndarray]) -> Aligned:
         """The same labels with every video's scores passed through ``change``."""
         return replace(self, scores=tuple(change(s) for s in self.scores))
+
+    def by_video(self) -> Aligned:
+        """Each video that has frames as one: abnormal if any is, and their highest score."""
+        labels = tuple(y.max(keepdims=True) if len(y) else y for y in self.labels)
+        scores = tuple(s.max(keepdims=True) if len(s) else s for s in self.scores)
+        return replace(self, labels=labels, scores=scores)
 
 
 def min_max(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -94,19 +102,33 @@ def align(labels: PerVideo, scores: PerVideo) -> Aligned:
 
 
 def align_dataset(dataset: Dataset, scores: Mapping[str, Any]) -> Aligned:
-    """Frame labels of a test set beside raw scores by clip name; raises DataError.
+    """Labels of a test set beside raw scores by clip name; raises DataError.
 
     A value of ``scores`` is a Scores, of which the raw scores count, or an array.
     """
+    values = raw_scores(scores)
+    if not has_video_labels_only(dataset):
+        return align({clip.name: clip.frame_labels for clip in dataset}, values)
+    labels = {
+        clip.name: np.full(len(values.get(clip.name, ())), clip.video_label, np.uint8)
+        for clip in dataset
+    }
+    return replace(align(labels, values), of_videos=True)
+
+
+def has_video_labels_only(dataset: Dataset) -> bool:
+    """Whether a test set's labels are of whole videos; raises DataError where it has neither."""
     unlabelled = [clip.name for clip in dataset if clip.frame_labels is None]
+    if len(unlabelled) == len(dataset) and all(c.video_label is not None for c in dataset):
+        return len(dataset) > 0
     if unlabelled:
         which = "any clip" if len(unlabelled) == len(dataset) else f"clip {unlabelled[0]}"
         raise DataError(
             f"data set {dataset.name} has no frame labels of {which}",
-            expected="frame labels of every test clip",
+            expected="frame labels of every test clip, or a label of every video",
             fix="add labels (see 'vadistill data check'), or score without evaluating",
         )
-    return align({clip.name: clip.frame_labels for clip in dataset}, raw_scores(scores))
+    return False
 
 
 def raw_scores(scores: Mapping[str, Any]) -> dict[str, Any]:

@@ -111,6 +111,17 @@ def _eer(data: Aligned) -> float:
     return resampling.crossing(fpr, tpr)
 
 
+def _video_auc(data: Aligned) -> float:
+    videos = data.by_video()
+    if len(np.unique(videos.all_labels)) < 2:
+        raise DataError(
+            f"all {len(videos)} videos are of one class",
+            expected="normal and abnormal videos for the measure video",
+            fix="measure micro instead",
+        )
+    return _micro_auc(videos)
+
+
 class FrameMeasure(NamedTuple):
     """A figure of frame scores and its value in each resample of the videos."""
 
@@ -137,4 +148,8 @@ FRAME_MEASURES: dict[Measure, FrameMeasure] = {
     "ap": _curve(_average_precision, resampling.step_precision),
     "pr_auc": _curve(_pr_auc, resampling.trapezoid_precision),
     "eer": _curve(_eer, resampling.equal_error),
+    "video": FrameMeasure(
+        _video_auc,
+        lambda data, drawn: resampling.auc_resamples(data.by_video(), drawn),
+    ),
 }

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vadistill.datasets.base import Dataset
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation import bootstrap as resampling
 from vadistill.evaluation.frame_level import FRAME_MEASURES
 from vadistill.evaluation.protocol import REGION, Protocol
@@ -48,7 +48,9 @@ class Evaluation:
     figures: tuple[Figure, ...]
     videos: int
     frames: int
-    abnormal_frames: int
+    abnormal_videos: int
+    abnormal_frames: int | None
+    """None where labels are of whole videos."""
     resamples: int
     seed: int
     notes: tuple[str, ...] = ()
@@ -121,7 +123,10 @@ def measure(
             expected="0 or more resamples and at least one protocol",
             fix="correct them",
         )
+    check_measures(named, run.dataset, of_videos=run.frames.of_videos)
     videos, told = len(run.frames), list(notes)
+    if run.frames.of_videos:
+        told.append("labels are of whole videos: nothing is measured of when something happens")
     drawn = None
     if bootstrap and videos > 1:
         drawn = resampling.draws(videos, bootstrap, seed)
@@ -151,11 +156,23 @@ def measure(
         figures=tuple(figures),
         videos=videos,
         frames=len(run.frames.all_labels),
-        abnormal_frames=int(run.frames.all_labels.sum()),
+        abnormal_videos=sum(bool(labels.any()) for labels in run.frames.labels),
+        abnormal_frames=None if run.frames.of_videos else int(run.frames.all_labels.sum()),
         resamples=bootstrap if drawn is not None else 0,
         seed=seed,
         notes=tuple(told),
     )
+
+
+def check_measures(protocols: Sequence[Protocol], dataset: str, *, of_videos: bool) -> None:
+    """Raise DataError for a measure of frames where labels are of whole videos."""
+    wrong = [protocol for protocol in protocols if of_videos and protocol.measure != "video"]
+    if wrong:
+        raise DataError(
+            f"{wrong[0].name} of data set {dataset}, whose labels are of whole videos",
+            expected="frame labels of every test clip, or the measure video",
+            fix=f"measure video/{wrong[0].smoothing.name}, or add frame labels",
+        )
 
 
 def value(run: Run, protocol: Protocol) -> float:

@@ -15,7 +15,7 @@ from vadistill.evaluation.alignment import min_max
 from vadistill.scores import Smoothing
 
 Measure = Literal[
-    "micro", "macro-skip", "macro-pad", "macro-one", "ap", "pr_auc", "eer", "rbdc", "tbdc"
+    "micro", "macro-skip", "macro-pad", "macro-one", "ap", "pr_auc", "eer", "video", "rbdc", "tbdc"
 ]
 
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -31,6 +31,7 @@ TITLES: dict[Measure, str] = {
     "ap": "average precision",
     "pr_auc": "area under PR curve (trapezoidal)",
     "eer": "equal error rate (lower is better)",
+    "video": "AUC of videos by their highest score",
     "rbdc": "region-based detection criterion",
     "tbdc": "track-based detection criterion",
 }
@@ -64,7 +65,7 @@ class Protocol:
     @property
     def metric(self) -> str:
         """Kind of figure: ``auc``, ``ap``, ``pr_auc``, ``eer``, ``rbdc`` or ``tbdc``."""
-        return "auc" if self.measure.startswith("m") else self.measure
+        return "auc" if self.measure.startswith(("m", "video")) else self.measure
 
     @property
     def title(self) -> str:

@@ -189,7 +189,8 @@ def _measured(
             pooled = [p for p in named if p.measure not in REGION]
             pooled = [p for p in pooled if not p.measure.startswith("macro")] or pooled
             form = pooled[0] if pooled else Protocol("micro")
-            data[system] = align_dataset(dataset, scores).map(form.apply)
+            whole = align_dataset(dataset, scores).map(form.apply)
+            data[system] = whole.by_video() if form.measure == "video" else whole
             forms[system] = form.name.split("/", 1)[1]
     return data, forms
 

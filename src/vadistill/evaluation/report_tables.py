@@ -24,8 +24,10 @@ def operate(run: Run, dataset: Dataset, scores: Mapping[str, Scores]) -> Operati
     """What an operator of this run's model would see, on raw scores, which alarms are raised from.
 
     The calibrated level is the mean over the videos' (they differ where frame rates do).  None
-    where a frame rate is unknown or the set has no normal or no abnormal frame.
+    where a frame rate is unknown, labels are of whole videos, or one kind of frame is lacking.
     """
+    if run.frames.of_videos:
+        return None
     if set(run.fps) != set(run.frames.names) or len(set(run.frames.all_labels.tolist())) < 2:
         return None
     levels = [s.alarm_level() for s in scores.values() if s.calibration is not None]

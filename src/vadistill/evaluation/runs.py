@@ -2,7 +2,7 @@
 
 Folder of a run:
 
-run.json            name, data set, protocols, figures, facts of the run
+run.json            name, data set, protocols, figures, facts of the run, what labels are of
 frames.parquet      video, frame, score, label: raw scores and 0/1 labels, in frame order
 detections/V.txt    scored boxes of video V, and the tracks of true ones, in the published layout
 tracks/V.txt        (``region_files``): where the model finds boxes and the set has tracks or masks
@@ -149,6 +149,7 @@ def save_run(run: Run, folder: Path, evaluation: Any = None) -> None:
             "protocols": list(run.protocols),
             "fps": dict(run.fps),
             "regions": None if run.regions is None else list(run.regions.notes),
+            "labels": "videos" if run.frames.of_videos else "frames",
             "facts": dict(run.facts),
             "evaluation": None if evaluation is None else evaluation.to_json(),
         },
@@ -167,6 +168,7 @@ def load_run(folder: Path) -> Run:
             tuple(by_video),
             tuple(frames["label"][rows].astype(np.uint8) for rows in by_video.values()),
             tuple(frames["score"][rows].astype(np.float64) for rows in by_video.values()),
+            of_videos=facts.get("labels") == "videos",
         )
         regions = None
         if facts["regions"] is not None:
