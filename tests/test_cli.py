@@ -114,9 +114,26 @@ def test_typo_of_an_option_is_answered_with_the_nearest(
     argv: list[str], nearest: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(argv) == 2
-    shown = capsys.readouterr().err
-    assert "Perhaps you meant" in shown
-    assert nearest in shown
+    line = error_line(capsys)
+    assert f"; did you mean '{nearest}'?; see 'vadistill {argv[0]}" in line and argv[-2] in line
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["score"], "missing from vadistill score: MODEL A folder that 'vadistill fit' wrote"),
+        (["fit", "cafe", "x", "--out"], "missing value for argument '--out'"),
+        (["fit", "cafe", "x", "--out", "y", "--epochs", "a"], "cannot read --epochs: invalid"),
+        (["evaluate", "x", "--data", "y", "--device", "gpu"], "invalid choice 'gpu' for argument"),
+        (["reproduce", "cafe", "--data", "x", "--seeds", "a"], "cannot read --seeds: "),
+    ],
+)
+def test_wrong_options_get_one_line(
+    argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    line = error_line(capsys)
+    assert told in line and f"; see 'vadistill {argv[0]}" in line and "─" not in line
 
 
 def test_recipe_sets_the_defaults_of_fit(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
+import io
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +17,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from vadistill.cli import complain
 from vadistill.progress import show_progress
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -27,18 +32,61 @@ def parse(
 ) -> Result:
     """Turn ``function``'s signature and docstring into options, parse ``argv``, and call it.
 
-    Draws progress on stderr from here on.  Ends the process as tyro does after help and errors.
+    Draws progress on stderr from here on.  Ends the process after help, and after wrong options
+    with one line.
     """
-    show_progress(Console(stderr=True))
     summary = inspect.cleandoc(function.__doc__ or "").split("\nArgs:")[0].strip()
     commands = "\n".join(f"  {line}" for line in examples.strip().splitlines())
-    return tyro.cli(
-        function,
-        prog=prog,
-        args=list(argv),
-        description=f"{summary}\n\nexamples:\n{commands}",
-        config=CONFIG,
-    )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            call = tyro.cli(
+                function if isinstance(function, type) else _later(function),
+                prog=prog,
+                args=list(argv),
+                description=f"{summary}\n\nexamples:\n{commands}",
+                config=CONFIG,
+            )
+    except SystemExit as stop:
+        if stop.code == 2:
+            raise SystemExit(complain(one_line(said.getvalue(), prog))) from None
+        raise
+    sys.stderr.write(said.getvalue())
+    show_progress(Console(stderr=True))
+    return call if isinstance(function, type) else call()
+
+
+TOLD = {"Error parsing ": "cannot read ", "Argument helptext: ": "expected "}
+"""How parts of a box begin, and how they do in a line."""
+
+
+def one_line(box: str, prog: str) -> str:
+    """What tyro's box around a wrong option says: what was got, the nearest option, where to look.
+
+    A box has a title and parts between rules, of which the last one points to the help.
+    """
+    rows = [row.strip(" │╭╮╰╯") for row in box.splitlines()[1:]]
+    parts = re.split(r"^[─-]+$", "\n".join(rows), flags=re.MULTILINE)
+    told = []
+    for part in (" ".join(part.split()) for part in parts):
+        near = re.match(r"Perhaps you meant: (\S+)", part)
+        if near:
+            told.append(f"did you mean '{near[1]}'?")
+        elif part and not part.startswith("For full helptext"):
+            for begins, words in TOLD.items():
+                part = words + part.removeprefix(begins) if part.startswith(begins) else part
+            told.append(part[0].lower() + part[1:].rstrip("."))
+    return "; ".join([*told, f"see '{prog} --help'"])
+
+
+def _later(function: Callable[..., Result]) -> Callable[..., Callable[[], Result]]:
+    """``function`` with the same options, but giving its call: what it says is its own."""
+
+    @functools.wraps(function)
+    def bound(*arguments, **options) -> Callable[[], Result]:  # pyright: ignore[reportMissingParameterType]
+        return functools.partial(function, *arguments, **options)
+
+    return bound
 
 
 def console() -> Console:
