@@ -132,6 +132,15 @@ def test_the_aggregate_is_the_mean_over_backbones_and_order_matters_not() -> Non
     for name in ("query", "key", "value"):
         setattr(turned, name, torch.nn.Parameter(getattr(module, name)[[2, 0, 1]]))
     torch.testing.assert_close(turned(x[:, [2, 0, 1]]), module(x))
+    # Three times the same backbone, each for itself, is that backbone alone.
+    one = TemporalAggregation(1, 16, 32, heads=4, reach=5, terms=("self",)).eval()
+    same = TemporalAggregation(3, 16, 32, heads=4, reach=5, terms=("self",)).eval()
+    repeated = {
+        name: value.repeat(3, 1, 1) if name in ("query", "key", "value") else value
+        for name, value in one.state_dict().items()
+    }
+    same.load_state_dict(repeated)
+    torch.testing.assert_close(same(x[:, :1].repeat(1, 3, 1, 1)), one(x[:, :1]))
 
 
 @pytest.mark.parametrize("name", ["tam", *RIVALS])
