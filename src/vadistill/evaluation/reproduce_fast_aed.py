@@ -83,7 +83,7 @@ RECIPES: dict[str, Callable[..., fast_aed.Config]] = {
 
 
 TEACHING = {"avenue": "avenue", "shanghaitech": "shanghaitech"}
-"""The teachers' full recipe by data set; others take Ped2's."""
+"""The teachers' recipe by data set; others take Ped2's."""
 
 
 def base_config(dataset: str, networks: Networks, *, quick: bool) -> fast_aed.Config:
@@ -165,8 +165,8 @@ def reproduce(
     """Fit and score both teachers and every student (or those in ``only``), and write a table.
 
     ``motion`` and the teachers are always among the rows: with ``quick``, or for the ``compact``
-    student, in their ``quick`` recipe, else in the data set's.  How rows are kept: see
-    ``reproducing.run_rows``.  Raises DataError, ConfigError.
+    student, in the ``-quick`` form of the data set's recipe, else in its full form.  How rows are
+    kept: see ``reproducing.run_rows``.  Raises DataError, ConfigError.
     """
     splits = labelled(data)
     name = splits.train.name
@@ -179,7 +179,9 @@ def reproduce(
         row: dict(zip((f"micro/{smoothing}", f"macro-pad/{smoothing}"), marks, strict=True))
         for row, marks in MARKS.get(name, {}).items()
     }
-    recipe = "quick" if quick or "paper" not in networks else TEACHING.get(name, "ped2")
+    recipe = TEACHING.get(name, "ped2")
+    if quick or "paper" not in networks:
+        recipe = f"{recipe}-quick"
     rows: list[Row] = []
     for localiser in localisers:
         boxes = files_by_name(localiser)

@@ -81,8 +81,11 @@ class Aed(ObjectCentric):
     RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
         "quick": quick,
         "ped2": ped2,
+        "ped2-quick": lambda: ped2(quick=True),
         "avenue": avenue,
+        "avenue-quick": lambda: avenue(quick=True),
         "shanghaitech": shanghaitech,
+        "shanghaitech-quick": lambda: shanghaitech(quick=True),
     }
 
     networks: Networks

@@ -135,7 +135,7 @@ def _paper(resolutions: tuple[int, ...], recipe: str, quick: bool) -> Config:
         return config
     return replace(
         config,
-        teachers=("aed", "ssmtl"),
+        teachers=(f"aed:{recipe}-quick", f"ssmtl:{recipe}-quick"),
         frames=640,
         autoencoder_epochs=2,
         epochs=10,

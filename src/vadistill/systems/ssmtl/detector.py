@@ -99,8 +99,11 @@ class Ssmtl(ObjectCentric):
     RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
         "quick": quick,
         "ped2": ped2,
+        "ped2-quick": lambda: ped2(quick=True),
         "avenue": avenue,
+        "avenue-quick": lambda: avenue(quick=True),
         "shanghaitech": shanghaitech,
+        "shanghaitech-quick": lambda: shanghaitech(quick=True),
     }
 
     scorer: TaskScorer
