@@ -108,6 +108,7 @@ def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
 
     add("student", "Table 7", T1, T2)
     add("without-adversarial", "Tables 6 and 7", T1, T2, alpha=0.0)
+    add("int8", "ours, the row above in 8 bits", T1, T2, alpha=0.0, runtime="onnx-int8")
     add("without-autoencoder", "as Table 5, both teachers", T1, T2, autoencoder_epochs=0)
     ours = fast_aed.lite()
     if base.hurried or base.pasted:

@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vadistill.systems.fast_aed.depthwise import Depthwise
+
 Dense = Literal["pointwise", "linear"]
 """The two layers after attention: pointwise convolutions, or Table 8's fully connected layers."""
 
@@ -20,10 +22,7 @@ class ConvProjection(nn.Sequential):
     """Depthwise 3x3 convolution and batch norm: the tokens that queries, keys or values see."""
 
     def __init__(self, channels: int, stride: int) -> None:
-        super().__init__(
-            nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False),
-            nn.BatchNorm2d(channels),
-        )
+        super().__init__(Depthwise(channels, 3, stride), nn.BatchNorm2d(channels))
 
 
 class ConvAttention(nn.Module):

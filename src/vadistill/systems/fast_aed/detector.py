@@ -52,7 +52,15 @@ from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed.frames import HURRY, Size, fit_size, learn_windows, resized
 from vadistill.systems.fast_aed.maps import fitted_teacher, learn_maps
 from vadistill.systems.fast_aed.model import STEP, Student, at_place
-from vadistill.systems.fast_aed.recipes import Config, avenue, lite, network, ped2, shanghaitech
+from vadistill.systems.fast_aed.recipes import (
+    Config,
+    avenue,
+    lite,
+    network,
+    ped2,
+    shanghaitech,
+    trained_by,
+)
 from vadistill.systems.fast_aed.runtime import (
     Graphs,
     MergedRuntime,
@@ -138,7 +146,7 @@ class FastAed(Detector):
             train, work / f"frames-{frames_key}", sample=sample, offsets=offsets, size=size
         )
         taught = [facts["sha"] for facts in self.teacher_facts]
-        folder = work / f"student-{content_hash(frames_key, repr(config), *taught)}"
+        folder = work / f"student-{content_hash(frames_key, repr(trained_by(config)), *taught)}"
         if config.autoencoder_epochs:
             train_autoencoder(self.student, store, config, self.device, folder)
         distil(self.student, store, stores, config, self.device, folder)

@@ -14,25 +14,24 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vadistill.systems.fast_aed.depthwise import Depthwise
 
-def convolution(
-    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, *, groups: int = 1
-) -> list[nn.Module]:
-    """Convolution, batch norm and ReLU; the map keeps its size at stride 1."""
-    return [
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-    ]
+
+def depthwise(channels: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    """Depthwise convolution, batch norm and ReLU."""
+    return [Depthwise(channels, kernel, stride), nn.BatchNorm2d(channels), nn.ReLU()]
+
+
+def pointwise(inputs: int, outputs: int) -> list[nn.Module]:
+    """1x1 convolution, batch norm and ReLU."""
+    return [nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
 class Separable(nn.Sequential):
     """Depthwise 3x3 then pointwise convolution, each with batch norm and ReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__(
-            *convolution(inputs, inputs, 3, stride, groups=inputs), *convolution(inputs, outputs)
-        )
+        super().__init__(*depthwise(inputs, 3, stride), *pointwise(inputs, outputs))
 
 
 class Inverted(nn.Module):
@@ -41,8 +40,8 @@ class Inverted(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            *convolution(channels, 2 * channels),
-            *convolution(2 * channels, 2 * channels, 5, groups=2 * channels),
+            *pointwise(channels, 2 * channels),
+            *depthwise(2 * channels, 5),
             nn.Conv2d(2 * channels, channels, 1, bias=False),
             nn.BatchNorm2d(channels),
         )

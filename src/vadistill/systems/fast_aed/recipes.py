@@ -93,6 +93,18 @@ def network(config: Config) -> Architecture:
     )
 
 
+def trained_by(config: Config) -> Config:
+    """The settings with those that change scoring alone at their defaults: what training is of."""
+    given = Config()
+    return replace(
+        config,
+        smoothing=given.smoothing,
+        box_level=given.box_level,
+        runtime=given.runtime,
+        batch_frames=given.batch_frames,
+    )
+
+
 def lite() -> Config:
     """The default: a student for two CPU cores, taught by both teachers in their quick recipes."""
     return Config()

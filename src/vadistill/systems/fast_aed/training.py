@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pa
 from vadistill.systems.fast_aed.recipes import Config
 from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches
 
+T = TypeVar("T", nn.ModuleDict, torch.Tensor)
+
 
 def train_autoencoder(
     student: Student, store: WindowStore, config: Config, device: torch.device, work: Path
@@ -40,7 +43,7 @@ def train_autoencoder(
     epochs = config.autoencoder_epochs
     torch.manual_seed(config.seed)
     decoder = student.decoder().to(device)
-    trained = nn.ModuleDict({"student": student, "decoder": decoder})
+    trained = channels_last(nn.ModuleDict({"student": student, "decoder": decoder}))
     optimizer = _adam(trained.parameters(), config)
     checkpoint = Checkpoint(
         work / "autoencoder.safetensors", {"networks": trained}, optimizer, settings=work.name
@@ -55,7 +58,9 @@ def train_autoencoder(
             trained.train()
             batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
             for index in batches:
-                windows = torch.from_numpy(store.windows(index.sort()[0].numpy())).to(device)
+                windows = channels_last(
+                    torch.from_numpy(store.windows(index.sort()[0].numpy())).to(device)
+                )
                 frame = standardise(windows[:, middle : middle + 3].float())
                 with autocast(device, config.precision):
                     loss = reconstruction_loss(decoder(student.features(windows)), frame)
@@ -87,7 +92,7 @@ def distil(
     else:
         made = [Discriminator.of(student.architecture) for _ in teachers]
     judges = nn.ModuleList(made if config.alpha > 0 else []).to(device)
-    trained = nn.ModuleDict({"student": student, "discriminators": judges})
+    trained = channels_last(nn.ModuleDict({"student": student, "discriminators": judges}))
     optimizer = _adam(trained.parameters(), config)
     checkpoint = Checkpoint(
         work / "checkpoint.safetensors", {"networks": trained}, optimizer, settings=work.name
@@ -110,7 +115,7 @@ def distil(
                 boxes = paste_objects(pixels, config.pasted, rng)
                 maps = [hurried_targets(teacher.maps(rows), hurried) for teacher in teachers]
                 maps = [pasted_targets(m, boxes, student.size) for m in maps]
-                windows = torch.from_numpy(pixels).to(device)
+                windows = channels_last(torch.from_numpy(pixels).to(device))
                 targets = [[m.to(device) for m in own] for own in maps]
                 losses = distillation_step(
                     student, judges, optimizer, windows, targets, config, device
@@ -120,7 +125,12 @@ def distil(
                 step += 1
                 advance(1 / len(batches), note=f"epoch {epoch + 1}/{config.epochs}")
             checkpoint.save(epoch=epoch + 1, step=step)
-    student.eval()
+    student.to(memory_format=torch.contiguous_format).eval()  # pyright: ignore[reportCallIssue]
+
+
+def channels_last(what: T) -> T:
+    """Networks and windows laid out for convolutions, a third faster on CPUs."""
+    return what.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportReturnType]
 
 
 def _rate(config: Config, epoch: int, share: float) -> float:
