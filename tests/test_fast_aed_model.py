@@ -21,6 +21,7 @@ from vadistill.systems.fast_aed.heads import Head, max_pool_to, upsampling_steps
 from vadistill.systems.fast_aed.macs import count_macs, macs_per_frame, macs_per_window
 from vadistill.systems.fast_aed.model import (
     ARCHITECTURES,
+    FULL,
     Architecture,
     Student,
     at_place,
@@ -298,10 +299,11 @@ class TestResolutions:
             Student(architecture, (240, 360))
 
     def test_table3_has_the_frames_own_resolution(self) -> None:
-        architecture = replace(TINY["reference"], resolutions=(SIZE,))
-        (full,) = student(architecture)(windows(architecture))
-        assert full.shape == (2, *SIZE)
-        assert Discriminator.of(architecture)([full]).shape == (2, 1)
+        architecture = replace(TINY["reference"], resolutions=(FULL,))
+        network = student(architecture)
+        (full,) = network(windows(architecture))
+        assert full.shape == (2, *SIZE) == (2, *network.architecture.sizes[0])
+        assert Discriminator.of(network.architecture)([full]).shape == (2, 1)
 
 
 class TestStreaming:
@@ -421,7 +423,7 @@ class TestSettings:
             (lambda: Architecture(first_stride=4), "first_stride=4 for a cvt student"),
             (lambda: Architecture("lite", first_stride=4), "three widths"),
             (lambda: Architecture(resolutions=()), "at least one resolution"),
-            (lambda: Architecture(resolutions=(1, 0)), "at least 1"),
+            (lambda: Architecture(resolutions=(1, -1)), "none below 1"),
             (lambda: Architecture(blocks=0), "at least 1"),
             (lambda: Student(TINY["paper"], (16, 16)), "at least 2x2 positions"),
             (lambda: student(TINY["lite"])(windows(TINY["lite"], (72, 72))), "96x72"),

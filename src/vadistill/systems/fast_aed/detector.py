@@ -125,11 +125,12 @@ class FastAed(Detector):
     # -- training ------------------------------------------------------------------------------
 
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
-        config, sizes = self.config, self.architecture.sizes
+        config = self.config
         torch.manual_seed(config.seed)
         info = next(iter(train)).open().info
         size = fit_size(info.width, info.height, config.width)
         self.student = Student(self.architecture, size).to(self.device)
+        sizes = self.student.architecture.sizes
         sample, data = Sample.of(train, config.frames), data_key(train)
         kept = content_hash(data, str(config.frames))
         self.teacher_facts, stores = [], []

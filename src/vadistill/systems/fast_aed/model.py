@@ -24,7 +24,7 @@ is a multiple of 16, but for the last layer of each head (at most 3 in all).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -47,6 +47,9 @@ from vadistill.systems.fast_aed.lite import LiteTrunk, SharedConvolution
 STEP = 3
 """Frames between neighbours of a window (t in the paper)."""
 
+FULL = 0
+"""The resolution of a map that is as large as the frame; ``Architecture.at`` says how large."""
+
 Maps = list[Float[Tensor, "n _ _"]]
 """Anomaly maps of n windows, one tensor a resolution in the architecture's order; 0 is normal."""
 
@@ -62,7 +65,7 @@ class Architecture:
     ``shared_kv``: K and V share their depthwise convolution.
     ``dense``: pointwise convolutions, or fully connected layers (Table 8).
     ``frames``: input frames, 1, 3 or 5 (Table 4).
-    ``resolutions``: sides of square maps, or (height, width) (Table 3).
+    ``resolutions``: sides of square maps, or (height, width), or ``FULL`` (Table 3).
     ``frame_head``: what makes the 1x1 map: the paper's convolutions, or the linear layer.
     ``head_channels``: filters of a head's first convolution.
     ``upsampling``: where a map is finer than the feature map.
@@ -103,16 +106,20 @@ class Architecture:
             )
         counts = {name: getattr(self, name) for name in ("blocks", "heads", "branches")}
         sides = [side for size in self.sizes for side in size]
-        if min([*counts.values(), *sides]) < 1 or not sides:
+        if min(counts.values()) < 1 or not sides or min(sides) < 0:
             raise ConfigError(
                 f"{counts} and resolutions={self.resolutions}",
-                expected="at least 1 of each, and at least one resolution",
-                fix="raise what is below 1",
+                expected="at least 1 of each; at least one resolution, none below 1 (0: full)",
+                fix="correct what is below",
             )
+
+    def at(self, size: tuple[int, int]) -> Architecture:
+        """The architecture for frames of ``size`` (height, width), which ``FULL`` maps take."""
+        return replace(self, resolutions=tuple(size if r == FULL else r for r in self.resolutions))
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
-        """(height, width) of each map."""
+        """(height, width) of each map; known to ``at`` alone where one is ``FULL``."""
         return tuple((r, r) if isinstance(r, int) else r for r in self.resolutions)
 
     @property
@@ -181,8 +188,8 @@ class Student(nn.Module):
 
     def __init__(self, architecture: Architecture, size: tuple[int, int]) -> None:
         super().__init__()
-        self.architecture, self.size = architecture, size
-        a = architecture
+        self.architecture, self.size = architecture.at(size), size
+        a = self.architecture
         if a.encoder == "lite":
             first, second, third = a.channels
             self.meeting: Stacking | SharedConvolution = SharedConvolution(a.frames, first)

@@ -27,7 +27,8 @@ class Config:
     """The student: ``reference`` (the public configuration), ``paper`` (stride 2 in every layer) or
     ``lite`` (ours, for CPUs)."""
     resolutions: tuple[int, ...] = (1, 4, 16)
-    """Sides of the maps that the heads give (Table 3); the paper has 1, 30, 60 on Ped2."""
+    """Sides of the maps that the heads give (Table 3), 0 for the frame's size; the paper has
+    1, 30, 60 on Ped2."""
     blocks: int | None = None
     """m, transformer blocks (Table 2); None: the architecture's."""
     heads: int | None = None
