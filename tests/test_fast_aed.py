@@ -19,7 +19,8 @@ from vadistill.systems.fast_aed import maps, training
 from vadistill.systems.fast_aed.detector import FastAed
 from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.frames import HURRY, fit_size, learn_windows
-from vadistill.systems.fast_aed.model import Student
+from vadistill.systems.fast_aed.losses import reconstruction_loss
+from vadistill.systems.fast_aed.model import Student, standardise
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config, network
 from vadistill.systems.fast_aed.runtime import (
@@ -298,6 +299,31 @@ class TestDetector:
         np.testing.assert_array_equal(
             loaded.score(clip.open()).raw, detector.score(clip.open()).raw
         )
+
+    def test_table5_scores_reconstruction_without_distillation(
+        self, train: Dataset, tmp_path: Path
+    ):
+        config = dataclasses.replace(SMALL, teachers=(), autoencoder_epochs=1)
+        detector = FastAed(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+        assert detector.decoder is not None
+        windows = np.random.default_rng(0).integers(0, 255, (2, 9, *detector.student.size))
+        pixels = torch.from_numpy(windows.astype(np.uint8))
+        with torch.inference_mode():
+            rebuilt = detector.decoder(detector.student.features(pixels))
+            expected = [
+                reconstruction_loss(rebuilt[i : i + 1], standardise(pixels[i : i + 1, 3:6].float()))
+                for i in range(2)
+            ]
+        scored = score_windows(detector.runtime, pixels.numpy())
+        np.testing.assert_allclose(scored.scores, torch.stack(expected), rtol=1e-5)
+        np.testing.assert_allclose(scored.finest.mean((1, 2)), scored.scores, rtol=1e-5)
+        clip = moving(7, 5)
+        np.testing.assert_array_equal(
+            vadistill.load(tmp_path / "m.vad", device="cpu").score(clip.open()).raw,
+            detector.score(clip.open()).raw,
+        )
+        with pytest.raises(ConfigError, match="no teachers and no auto-encoder phase"):
+            FastAed(dataclasses.replace(config, autoencoder_epochs=0), device="cpu")
 
     @pytest.mark.parametrize("phase", ["autoencoder.jsonl", "losses.jsonl"])
     def test_kill_in_either_phase_and_resume_is_no_kill(

@@ -298,6 +298,11 @@ def load(path: str | Path, *, device: str = "auto") -> Detector:
 LOCALISER = "localiser/"
 
 
+def below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The tensors whose names begin with ``prefix``, without it: a part of ``state``."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
 def pack_localiser(localiser: Localiser) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What a localiser learned, as named tensors, and how to build it again."""
     import torch

@@ -54,6 +54,7 @@ MARKS: dict[str, dict[str, tuple[float, float]]] = {
         "map-full": (0.592, 0.739),
         "maps-1-4": (0.717, 0.747),
         "frames-1": (0.764, 0.760),
+        "ae": (0.726, 0.732),
         "kd": (0.795, 0.807),
         "frames-5": (0.784, 0.803),
         "ae+kd": (0.850, 0.865),
@@ -119,6 +120,7 @@ def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
     add("t2", "Table 6", T2, alpha=0.0)
     add("joint-discriminator", "Table 6", T1, T2, joint_discriminator=True)
     add("two-branches", "Table 6", T1, T2, branches=True)
+    add("ae", "Table 5")
     add("ae+kd", "Tables 5, 6 and 8, Fig. 8", T1, alpha=0.0)
     add("ae+kd+akd", "Table 5, Fig. 8", T1)
     add("ae+akd", "Table 5", T1, lambda_kd=0.0)

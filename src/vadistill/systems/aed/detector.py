@@ -49,7 +49,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vadistill.detector import pack_localiser, unpack_localiser
+from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.errors import ConfigError
 from vadistill.files import content_hash
 from vadistill.flow import build_flow
@@ -174,9 +174,7 @@ class Aed(ObjectCentric):
         detector = cls(replace(Config(), **facts["config"]), device=device)  # pyright: ignore[reportArgumentType]
         detector.localiser = unpack_localiser(tensors, facts["localiser"])
         detector.networks = fast(Networks())
-        detector.networks.load_state_dict(
-            {k.removeprefix("networks/"): v for k, v in tensors.items() if k.startswith("networks")}
-        )
+        detector.networks.load_state_dict(below(tensors, "networks/"))
         detector.networks.to(detector.device).eval()
         detector.span, detector.low, detector.half = (facts[k] for k in ("span", "low", "half"))
         return detector

@@ -42,7 +42,7 @@ import torch
 from torch import Tensor, nn
 
 from vadistill import objects
-from vadistill.detector import Detector, Merge, pack_localiser, unpack_localiser
+from vadistill.detector import Detector, Merge, below, pack_localiser, unpack_localiser
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.features.image_networks import open_teacher, pack_network, restore_network
 from vadistill.features.residual import PATCH
@@ -231,10 +231,10 @@ class Cafe(Detector):
         detector = cls(replace(Config(), **facts["config"]), device=device)  # pyright: ignore[reportArgumentType]
         detector.localiser = unpack_localiser(tensors, facts["localiser"])
         detector.teacher_facts = facts["teacher"]
-        teacher = restore_network(facts["teacher"], _below(tensors, "teacher/"), path)
+        teacher = restore_network(facts["teacher"], below(tensors, "teacher/"), path)
         detector.scorer = untrained(FrozenTeacher(teacher), detector.config).to(detector.device)
-        detector.scorer.student.load_state_dict(_below(tensors, "student/"))
-        detector.scorer.branches.load_state_dict(_below(tensors, "branches/"))
+        detector.scorer.student.load_state_dict(below(tensors, "student/"))
+        detector.scorer.branches.load_state_dict(below(tensors, "branches/"))
         detector.scorer.eval()
         detector.mean, detector.std = tensors["mean"], tensors["std"]
         detector.lowest = facts["lowest"]
@@ -242,7 +242,3 @@ class Cafe(Detector):
             detector._int8 = tensors["int8"].numpy().tobytes()
         detector._start_runtime()
         return detector
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

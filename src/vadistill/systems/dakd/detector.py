@@ -46,7 +46,7 @@ import torch
 from torch import Tensor
 
 from vadistill.datasets.sampling import data_key
-from vadistill.detector import Detector, Merge
+from vadistill.detector import Detector, Merge, below
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.features.backbones import Backbone, Merged, open_backbone
@@ -274,7 +274,7 @@ class Dakd(Detector):
             network = teacher_network(detector.config, widths)
         else:
             network = student_network(detector.config, widths[0])
-        network.load_state_dict({k.removeprefix("network/"): v for k, v in tensors.items()})
+        network.load_state_dict(below(tensors, "network/"))
         detector.network = network.to(detector.device).eval()
         return detector
 

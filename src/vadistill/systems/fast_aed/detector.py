@@ -44,11 +44,12 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from vadistill.datasets.sampling import Sample, data_key
-from vadistill.detector import Detector, Merge
+from vadistill.detector import Detector, Merge, below
 from vadistill.files import content_hash
 from vadistill.objects.map_boxes import MapBoxes
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
+from vadistill.systems.fast_aed.decoder import Decoder
 from vadistill.systems.fast_aed.frames import HURRY, Size, fit_size, learn_windows, resized
 from vadistill.systems.fast_aed.maps import fitted_teacher, learn_maps
 from vadistill.systems.fast_aed.model import STEP, Student, at_place
@@ -65,6 +66,7 @@ from vadistill.systems.fast_aed.runtime import (
     Graphs,
     MergedRuntime,
     OnnxRuntime,
+    ReconstructionRuntime,
     StudentRuntime,
     TorchRuntime,
     score_windows,
@@ -111,6 +113,7 @@ class FastAed(Detector):
         self._asked: Device = device
         self.device = pick_device(device)
         self._int8: Graphs | None = None
+        self.decoder: Decoder | None = None
 
     @property
     def reach(self) -> int:
@@ -149,10 +152,12 @@ class FastAed(Detector):
         taught = [facts["sha"] for facts in self.teacher_facts]
         folder = work / f"student-{content_hash(frames_key, repr(trained_by(config)), *taught)}"
         if config.autoencoder_epochs:
-            train_autoencoder(self.student, store, config, self.device, folder)
-        distil(self.student, store, stores, config, self.device, folder)
+            decoder = train_autoencoder(self.student, store, config, self.device, folder)
+            self.decoder = None if stores else decoder
+        if stores:
+            distil(self.student, store, stores, config, self.device, folder)
         rows = np.arange(len(store))
-        if self._runtime_name == "onnx-int8":
+        if self._runtime_name == "onnx-int8" and self.decoder is None:
             sample = rows[:: max(1, len(rows) // RANGES)]
             batches = np.array_split(sample, max(1, len(sample) // 8))
             self._int8 = to_int8(to_onnx(self.student), [store.windows(b) for b in batches])
@@ -176,7 +181,9 @@ class FastAed(Detector):
         return "torch" if self.device.type == "cuda" else "onnx"
 
     def _start_runtime(self) -> None:
-        if self._runtime_name == "torch":
+        if self.decoder is not None:
+            self.runtime = ReconstructionRuntime(self.student, self.decoder, self.device)
+        elif self._runtime_name == "torch":
             self.runtime = TorchRuntime(self.student, self.device)
         else:
             self.runtime = OnnxRuntime(self._int8 or to_onnx(self.student))
@@ -231,6 +238,8 @@ class FastAed(Detector):
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {f"student/{k}": v for k, v in self.student.state_dict().items()}
+        if self.decoder is not None:
+            tensors |= {f"decoder/{k}": v for k, v in self.decoder.state_dict().items()}
         if self._int8 is not None:
             for name, graph in self._int8._asdict().items():
                 tensors[f"int8/{name}"] = torch.frombuffer(bytearray(graph), dtype=torch.uint8)
@@ -250,8 +259,10 @@ class FastAed(Detector):
         detector = cls(replace(Config(), **{**known, **lists}), device=device)  # pyright: ignore[reportArgumentType]
         height, width = facts["size"]
         detector.student = Student(detector.architecture, (height, width)).to(detector.device)
-        own = {k.removeprefix("student/"): v for k, v in tensors.items() if "student/" in k}
-        detector.student.load_state_dict(own)
+        detector.student.load_state_dict(below(tensors, "student/"))
+        if decoder := below(tensors, "decoder/"):
+            detector.decoder = detector.student.decoder().to(detector.device)
+            detector.decoder.load_state_dict(decoder)
         detector.student.eval()
         if "int8/stem" in tensors:
             graphs = [tensors[f"int8/{name}"].numpy().tobytes() for name in Graphs._fields]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from vadistill.errors import ConfigError
 from vadistill.systems.fast_aed.attention import Dense
 from vadistill.systems.fast_aed.model import ARCHITECTURES, Architecture
 from vadistill.training import Precision
@@ -22,7 +23,7 @@ class Config:
 
     teachers: tuple[str, ...] = ("aed", "ssmtl")
     """Who teaches: systems of this package by name, which are fitted first (``aed:ped2`` with that
-    recipe), or folders of fitted ones."""
+    recipe), or folders of fitted ones; nobody: the auto-encoder's error is the score (Table 5)."""
     architecture: Named = "lite"
     """The student: ``reference`` (the public configuration), ``paper`` (stride 2 in every layer) or
     ``lite`` (ours, for CPUs)."""
@@ -82,6 +83,12 @@ class Config:
 
 def network(config: Config) -> Architecture:
     """The student's architecture with the settings that vary it; raises ConfigError."""
+    if not config.teachers and config.autoencoder_epochs < 1:
+        raise ConfigError(
+            "no teachers and no auto-encoder phase",
+            expected="one of the two",
+            fix="name teachers, or set autoencoder_epochs to 1 or more",
+        )
     base = ARCHITECTURES[config.architecture]
     return replace(
         base,
@@ -90,7 +97,7 @@ def network(config: Config) -> Architecture:
         heads=base.heads if config.heads is None else config.heads,
         dense=config.dense,
         frames=config.input_frames,
-        branches=len(config.teachers) if config.branches else 1,
+        branches=max(1, len(config.teachers)) if config.branches else 1,
     )
 
 

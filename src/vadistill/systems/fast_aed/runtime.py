@@ -7,11 +7,18 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Num, UInt8
 from torch import Tensor, nn
 
 from vadistill import onnx_graphs
-from vadistill.systems.fast_aed.model import Student, at_place, frame_score, localisation
+from vadistill.systems.fast_aed.decoder import Decoder
+from vadistill.systems.fast_aed.model import (
+    Student,
+    at_place,
+    frame_score,
+    localisation,
+    standardise,
+)
 
 
 class Scored(NamedTuple):
@@ -30,7 +37,7 @@ class StudentRuntime(Protocol):
         """What depends on one frame alone, a row a frame: see ``Student.stem``."""
         ...
 
-    def trunk(self, stems: Float32[np.ndarray, "n t *stem"]) -> Scored:
+    def trunk(self, stems: Num[np.ndarray, "n t *stem"]) -> Scored:
         """Scores of windows from the stems of their frames, each for its place."""
         ...
 
@@ -94,6 +101,28 @@ class TorchRuntime:
         return Scored(scores.float().cpu().numpy(), maps.float().cpu().numpy())
 
 
+class ReconstructionRuntime:
+    """Table 5's auto-encoder without distillation, in PyTorch.
+
+    The map is the middle frame's squared error of Eq. 2, the score its mean.
+    """
+
+    def __init__(self, student: Student, decoder: Decoder, device: torch.device) -> None:
+        self._student, self._decoder = student.eval().to(device), decoder.eval().to(device)
+        self._device = device
+
+    def stems(self, images: UInt8[np.ndarray, "n h w 3"]) -> np.ndarray:
+        return images.transpose(0, 3, 1, 2)[:, None]
+
+    @torch.inference_mode()
+    def trunk(self, stems: UInt8[np.ndarray, "n t 3 h w"]) -> Scored:
+        frames = torch.from_numpy(stems).to(self._device)
+        rebuilt = self._decoder(self._student.features(frames.flatten(1, 2)))
+        middle = standardise(frames[:, frames.shape[1] // 2].float())
+        errors = (rebuilt - middle).square().mean(1)
+        return Scored(errors.mean((1, 2)).cpu().numpy(), errors.cpu().numpy())
+
+
 class MergedRuntime:
     """A runtime whose calls are made together with other threads'."""
 
@@ -103,7 +132,7 @@ class MergedRuntime:
     def stems(self, images: UInt8[np.ndarray, "n h w 3"]) -> np.ndarray:
         return self._stems(images)
 
-    def trunk(self, stems: Float32[np.ndarray, "n t *stem"]) -> Scored:
+    def trunk(self, stems: Num[np.ndarray, "n t *stem"]) -> Scored:
         return Scored(*self._trunk(stems))
 
 

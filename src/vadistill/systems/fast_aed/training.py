@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vadistill.progress import progress
+from vadistill.systems.fast_aed.decoder import Decoder
 from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.frames import WindowStore
 from vadistill.systems.fast_aed.losses import (
@@ -35,8 +36,8 @@ T = TypeVar("T", nn.ModuleDict, torch.Tensor)
 
 def train_autoencoder(
     student: Student, store: WindowStore, config: Config, device: torch.device, work: Path
-) -> None:
-    """Minimise Eq. 2 over the encoder and a decoder, which is dropped afterwards.
+) -> Decoder:
+    """Minimise Eq. 2 over the encoder and a decoder, that distillation has no use for.
 
     A run that was interrupted goes on after its last whole epoch.
     """
@@ -72,6 +73,7 @@ def train_autoencoder(
                 step += 1
                 advance(1 / len(batches), note=f"epoch {epoch + 1}/{epochs}")
             checkpoint.save(epoch=epoch + 1, step=step)
+    return decoder
 
 
 def distil(

@@ -57,7 +57,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vadistill.detector import pack_localiser, unpack_localiser
+from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.distill import TargetCache
 from vadistill.errors import ConfigError
 from vadistill.features.image_networks import pack_network
@@ -213,15 +213,11 @@ class Ssmtl(ObjectCentric):
         detector.localiser = unpack_localiser(tensors, facts["localiser"])
         embedder, detector.embedder_facts = None, facts.get("embedder", {})
         if detector.embedder_facts:
-            embedder = restore_embedder(detector.embedder_facts, _below(tensors, "embedder/"), path)
-        own = _below(tensors, "network/")
+            embedder = restore_embedder(detector.embedder_facts, below(tensors, "embedder/"), path)
+        own = below(tensors, "network/")
         network = untrained(detector.config, len(own["mean"]))
         network.load_state_dict(own)
         detector.scorer = TaskScorer(network, embedder, detector.tasks).place(detector.device)
         detector.units = np.array(facts["units"])
         detector.low, detector.half = facts["low"], facts["half"]
         return detector
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
