@@ -4,7 +4,7 @@
 
 Prints and records, all from one run on one machine, synchronised and after a warm-up: parameters
 and multiply-accumulates of ``reference``, ``paper`` and ``lite``; of each runtime the latency of a
-frame (its stem, then the trunk of its window) and frames a second in batches; frames a second from
+window and windows a second in batches; frames a second from
 decoding to scores on VIDEO at 640x360 and 360x240; and the share of each kind of operator.  Random
 weights take the same time as trained ones.  Ratios are to ``reference`` in plain PyTorch, or to
 ``reference`` from decoding to scores.
@@ -30,14 +30,12 @@ from vadistill.objects.map_boxes import MapBoxes
 from vadistill.scores import Calibration
 from vadistill.systems.fast_aed import Config, FastAed
 from vadistill.systems.fast_aed.frames import Size, resized
-from vadistill.systems.fast_aed.macs import macs_per_frame, macs_per_window
-from vadistill.systems.fast_aed.model import Student, at_place, count_parameters, frame_score
+from vadistill.systems.fast_aed.macs import macs_per_window
+from vadistill.systems.fast_aed.model import Student, count_parameters, frame_score
 from vadistill.systems.fast_aed.recipes import network
 from vadistill.systems.fast_aed.runtime import (
     OnnxRuntime,
     TorchRuntime,
-    images_of,
-    score_windows,
     to_int8,
     to_onnx,
 )
@@ -70,41 +68,21 @@ def untrained(name: str, size: Size) -> Student:
     return Student(architecture, size).eval()
 
 
-def onnx_run(runtime: OnnxRuntime, windows: np.ndarray) -> Run:
-    """Each frame's stem once, then the trunk of as many windows."""
-    images = images_of(windows[:, 3:6])
-    stems = runtime.stems(images)
-    places = range(windows.shape[1] // 3)
-    stacked = np.stack([at_place(stems, place) for place in places], axis=1)
-
-    def run(count: int) -> None:
-        runtime.stems(images[:count])
-        runtime.trunk(stacked[:count])
-
-    return run
-
-
 def torch_run(
     student: Student, windows: torch.Tensor, *, compiled: bool = False, graph: bool = False
 ) -> Run:
-    """The same in PyTorch, in the type of the student's weights, on its device."""
-    frames = student.architecture.frames
+    """Scores of windows in PyTorch, in the type of the student's weights, on its device."""
 
-    def stem(images: torch.Tensor) -> torch.Tensor:
-        return student.stem(images)
-
-    def trunk(stems: torch.Tensor) -> torch.Tensor:
-        return frame_score(student.trunk([at_place(stems, place) for place in range(frames)]))
+    def score(windows: torch.Tensor) -> torch.Tensor:
+        return frame_score(student(windows))
 
     if compiled:
-        stem, trunk = torch.compile(stem), torch.compile(trunk)
-    images = windows[:, 3:6].contiguous()
-    cuda = images.is_cuda
+        score = torch.compile(score)
 
     @torch.inference_mode()
     def run(count: int) -> None:
-        trunk(stem(images[:count]))
-        if cuda:
+        score(windows[:count])
+        if windows.is_cuda:
             torch.cuda.synchronize()
 
     if not graph:
@@ -112,10 +90,10 @@ def torch_run(
     captured = torch.cuda.CUDAGraph()
     with torch.inference_mode():
         for _ in range(3):
-            trunk(stem(images))
+            score(windows)
         torch.cuda.synchronize()
         with torch.cuda.graph(captured):
-            trunk(stem(images))
+            score(windows)
 
     def replay(count: int) -> None:
         captured.replay()
@@ -127,15 +105,15 @@ def torch_run(
 def cpu_runs(student: Student, windows: np.ndarray) -> Iterator[tuple[str, Run, float | None]]:
     """Each runtime by name, with its highest difference to PyTorch's scores."""
     device = torch.device("cpu")
-    exact = score_windows(TorchRuntime(student, device), windows[:4]).scores
+    exact = TorchRuntime(student, device)(windows[:4]).scores
     given = torch.from_numpy(windows)
     yield "torch eager", torch_run(student, given), None
     yield "torch compiled", torch_run(student, given, compiled=True), None
-    graphs = to_onnx(student)
-    for name, made in (("onnx fp32", graphs), ("onnx int8", to_int8(graphs, [windows[:4]]))):
+    graph = to_onnx(student)
+    for name, made in (("onnx fp32", graph), ("onnx int8", to_int8(graph, [windows[:4]]))):
         runtime = OnnxRuntime(made)
-        scores = score_windows(runtime, windows[:4]).scores
-        yield name, onnx_run(runtime, windows), float(np.abs(scores - exact).max())
+        difference = float(np.abs(runtime(windows[:4]).scores - exact).max())
+        yield name, lambda count, runtime=runtime: runtime(windows[:count]), difference
 
 
 def cuda_runs(student: Student, windows: np.ndarray) -> Iterator[tuple[str, Run, float | None]]:
@@ -164,10 +142,14 @@ def detector_for(student: Student, name: str, runtime: str, seen: np.ndarray) ->
     """The student as a detector, with ranges and levels as if it had been fitted."""
     config = replace(Config(architecture=name, runtime=runtime))  # pyright: ignore[reportArgumentType]
     detector = FastAed(config, device="cpu")
-    graphs = to_onnx(student)
+    graph = to_onnx(student)
     detector.student, detector.boxes_at = student, MapBoxes(0.5)
     detector.calibration = Calibration.fit([0.0, 1.0])
-    detector.runtime = OnnxRuntime(to_int8(graphs, [seen]) if runtime == "onnx-int8" else graphs)
+    if runtime == "torch":
+        detector.runtime = TorchRuntime(student, torch.device("cpu"))
+    else:
+        int8 = runtime == "onnx-int8"
+        detector.runtime = OnnxRuntime(to_int8(graph, [seen]) if int8 else graph)
     return detector
 
 
@@ -223,8 +205,7 @@ def main() -> None:
         known = PUBLISHED if name == "reference" else {}
         record(name, "parameters", count_parameters(student), paper=known.get("parameters"))
         gmac = macs_per_window(student) / 1e9
-        record(f"{name}, a window alone", "gmac", gmac, "640x360", paper=known.get("gmac"))
-        record(f"{name}, in a stream", "gmac", macs_per_frame(student) / 1e9, "640x360")
+        record(name, "gmac", gmac, "640x360", paper=known.get("gmac"))
     for name in STUDENTS:
         student = untrained(name, SIZES[0])
         windows = rng.integers(0, 256, (arguments.batch, 9, *SIZES[0]), np.uint8)
@@ -247,6 +228,7 @@ def main() -> None:
             for size in SIZES:
                 video = resized_video(arguments.video, size, arguments.frames, Path(folder))
                 for name, runtime in (
+                    ("reference", "torch"),
                     ("reference", "onnx"),
                     ("lite", "onnx"),
                     ("lite", "onnx-int8"),

@@ -15,6 +15,7 @@ from vadistill.datasets import Clip, Dataset
 from vadistill.datasets.sampling import Sample
 from vadistill.errors import ConfigError
 from vadistill.scores import Calibration, FrameScore
+from vadistill.systems.fast_aed import detector as detector_module
 from vadistill.systems.fast_aed import maps, training
 from vadistill.systems.fast_aed.detector import FastAed
 from vadistill.systems.fast_aed.discriminator import Discriminator
@@ -26,7 +27,6 @@ from vadistill.systems.fast_aed.recipes import Config, network
 from vadistill.systems.fast_aed.runtime import (
     OnnxRuntime,
     TorchRuntime,
-    score_windows,
     to_int8,
     to_onnx,
 )
@@ -253,7 +253,7 @@ class TestDetector:
         assert {f.map.shape for f in scores if f.map is not None} == {(16, 16)}
         assert sorted(p.name for p in path.iterdir()) == ["config.json", "weights.safetensors"]
 
-    def test_streaming_shares_stems_and_equals_whole_windows(self, fitted: tuple, tmp_path: Path):
+    def test_streaming_equals_whole_windows(self, fitted: tuple, tmp_path: Path):
         detector, _ = fitted
         clip = moving(8, 4)
         streamed = detector.score(clip.open()).raw
@@ -265,29 +265,27 @@ class TestDetector:
             offsets=detector.architecture.offsets,
             size=detector.student.size,
         )
-        whole = score_windows(detector.runtime, store.windows(np.arange(20)))
+        whole = detector.runtime(store.windows(np.arange(20)))
         np.testing.assert_allclose(streamed, whole.scores, atol=1e-6)
 
-    def test_every_frame_goes_through_the_stem_once(
-        self, fitted: tuple, monkeypatch: pytest.MonkeyPatch
-    ):
-        runtime, seen = fitted[0].runtime, []
-        stems = runtime.stems
+    def test_every_frame_is_resized_once(self, fitted: tuple, monkeypatch: pytest.MonkeyPatch):
+        seen = []
+        resized = detector_module.resized
         monkeypatch.setattr(
-            runtime, "stems", lambda images: seen.append(len(images)) or stems(images)
+            detector_module, "resized", lambda image, size: seen.append(0) or resized(image, size)
         )
         fitted[0].score(moving(8, 4).open())
-        assert sum(seen) == 20
+        assert len(seen) == 20
 
     def test_runtimes_agree(self, fitted: tuple):
         student = fitted[0].student
         windows = np.random.default_rng(0).integers(0, 255, (3, 9, *student.size), np.uint8)
-        graphs = to_onnx(student)
-        exact = score_windows(TorchRuntime(student, torch.device("cpu")), windows)
-        fused = score_windows(OnnxRuntime(graphs), windows)
+        graph = to_onnx(student)
+        exact = TorchRuntime(student, torch.device("cpu"))(windows)
+        fused = OnnxRuntime(graph)(windows)
         np.testing.assert_allclose(exact.scores, fused.scores, atol=1e-4)
         np.testing.assert_allclose(exact.finest, fused.finest, atol=1e-4)
-        small = score_windows(OnnxRuntime(to_int8(graphs, [windows])), windows)
+        small = OnnxRuntime(to_int8(graph, [windows]))(windows)
         np.testing.assert_allclose(exact.scores, small.scores, atol=0.05)
         assert not np.array_equal(exact.scores, small.scores)
 
@@ -314,7 +312,7 @@ class TestDetector:
                 reconstruction_loss(rebuilt[i : i + 1], standardise(pixels[i : i + 1, 3:6].float()))
                 for i in range(2)
             ]
-        scored = score_windows(detector.runtime, pixels.numpy())
+        scored = detector.runtime(pixels.numpy())
         np.testing.assert_allclose(scored.scores, torch.stack(expected), rtol=1e-5)
         np.testing.assert_allclose(scored.finest.mean((1, 2)), scored.scores, rtol=1e-5)
         clip = moving(7, 5)

@@ -50,9 +50,9 @@ from vadistill.objects.map_boxes import MapBoxes
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed.decoder import Decoder
-from vadistill.systems.fast_aed.frames import HURRY, Size, fit_size, learn_windows, resized
+from vadistill.systems.fast_aed.frames import HURRY, fit_size, learn_windows, planes, resized
 from vadistill.systems.fast_aed.maps import fitted_teacher, learn_maps
-from vadistill.systems.fast_aed.model import STEP, Student, at_place
+from vadistill.systems.fast_aed.model import STEP, Student
 from vadistill.systems.fast_aed.recipes import (
     Config,
     avenue,
@@ -63,13 +63,11 @@ from vadistill.systems.fast_aed.recipes import (
     trained_by,
 )
 from vadistill.systems.fast_aed.runtime import (
-    Graphs,
-    MergedRuntime,
     OnnxRuntime,
     ReconstructionRuntime,
+    Scored,
     StudentRuntime,
     TorchRuntime,
-    score_windows,
     to_int8,
     to_onnx,
 )
@@ -112,7 +110,7 @@ class FastAed(Detector):
         self.architecture = network(self.config)
         self._asked: Device = device
         self.device = pick_device(device)
-        self._int8: Graphs | None = None
+        self._int8: bytes | None = None
         self.decoder: Decoder | None = None
 
     @property
@@ -165,7 +163,7 @@ class FastAed(Detector):
         scores, peaks = [], []
         with progress("calibration", len(rows)) as advance:
             for chunk in np.array_split(rows, max(1, len(rows) // 16)):
-                score, finest = score_windows(self.runtime, store.windows(chunk))
+                score, finest = self.runtime(store.windows(chunk))
                 scores += score.tolist()
                 peaks += finest.max((1, 2)).tolist()
                 advance(len(chunk))
@@ -190,37 +188,32 @@ class FastAed(Detector):
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()
-        size = self.student.size
-        stems: dict[int, np.ndarray] = {}
+        seen: dict[int, np.ndarray] = {}
         waiting: deque[Window] = deque()
         for window in windows(source, before=self.reach, after=self.reach):
             waiting.append(window)
             if len(waiting) == self.config.batch_frames:
-                yield from self._score(waiting, stems, size)
-        yield from self._score(waiting, stems, size)
+                yield from self._score(waiting, seen)
+        yield from self._score(waiting, seen)
 
-    def _score(
-        self, waiting: deque[Window], stems: dict[int, np.ndarray], size: Size
-    ) -> Iterator[FrameScore]:
-        """Scores of the waiting windows; each frame goes through the stem once."""
+    def _score(self, waiting: deque[Window], seen: dict[int, np.ndarray]) -> Iterator[FrameScore]:
+        """Scores of the waiting windows; ``seen`` holds their frames, each resized once."""
         if not waiting:
             return
-        offsets = self.architecture.offsets
-        frames = {w.at(o, "current").index: w.at(o, "current") for w in waiting for o in offsets}
-        new = [index for index in sorted(frames) if index not in stems]
-        if new:
-            images = np.stack([resized(frames[i].image, size) for i in new])
-            stems.update(zip(new, self.runtime.stems(images), strict=True))
-        places = [[w.at(o, "current").index for o in offsets] for w in waiting]
-        stacked = np.stack(
-            [np.concatenate([at_place(stems[i][None], k) for k, i in enumerate(r)]) for r in places]
-        )
-        scores, maps = self.runtime.trunk(stacked)
-        for window, score, finest in zip(waiting, scores, maps, strict=True):
+        offsets, size = self.architecture.offsets, self.student.size
+        stacked = np.empty((len(waiting), len(offsets), 3, *size), np.uint8)
+        for row, window in enumerate(waiting):
+            for place, offset in enumerate(offsets):
+                frame = window.at(offset, "current")
+                if frame.index not in seen:
+                    seen[frame.index] = planes(resized(frame.image, size))
+                stacked[row, place] = seen[frame.index]
+        scored = self.runtime(stacked.reshape(len(waiting), -1, *size))
+        for window, score, finest in zip(waiting, *scored, strict=True):
             yield self._frame_score(window, float(score), finest)
         last = waiting[-1].current.index
-        for index in [i for i in stems if i <= last - self.reach]:
-            del stems[index]
+        for index in [i for i in seen if i <= last - self.reach]:
+            del seen[index]
         waiting.clear()
 
     def _frame_score(
@@ -232,7 +225,8 @@ class FastAed(Detector):
         return FrameScore(frame.index, frame.time, score, boxes, box_scores, finest)
 
     def share(self, merge: Merge) -> None:
-        self.runtime = MergedRuntime(merge(self.runtime.stems), merge(self.runtime.trunk))
+        merged = merge(self.runtime)
+        self.runtime = lambda windows: Scored(*merged(windows))
 
     # -- saving --------------------------------------------------------------------------------
 
@@ -241,8 +235,7 @@ class FastAed(Detector):
         if self.decoder is not None:
             tensors |= {f"decoder/{k}": v for k, v in self.decoder.state_dict().items()}
         if self._int8 is not None:
-            for name, graph in self._int8._asdict().items():
-                tensors[f"int8/{name}"] = torch.frombuffer(bytearray(graph), dtype=torch.uint8)
+            tensors["int8"] = torch.frombuffer(bytearray(self._int8), dtype=torch.uint8)
         return tensors, {
             "config": asdict(self.config),
             "size": list(self.student.size),
@@ -264,9 +257,8 @@ class FastAed(Detector):
             detector.decoder = detector.student.decoder().to(detector.device)
             detector.decoder.load_state_dict(decoder)
         detector.student.eval()
-        if "int8/stem" in tensors:
-            graphs = [tensors[f"int8/{name}"].numpy().tobytes() for name in Graphs._fields]
-            detector._int8 = Graphs(*graphs)
+        if "int8" in tensors:
+            detector._int8 = tensors["int8"].numpy().tobytes()
         detector.boxes_at = MapBoxes(facts["box_level"])
         detector.teacher_facts = facts["teachers"]
         detector._start_runtime()

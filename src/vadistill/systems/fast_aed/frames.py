@@ -37,6 +37,13 @@ def resized(image: UInt8[np.ndarray, "_ _ 3"], size: Size) -> UInt8[np.ndarray, 
     return np.asarray(cv2.resize(image, size[::-1], interpolation=how), np.uint8)
 
 
+def planes(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "3 h w"]:
+    """The colours of a frame, one after the other."""
+    import cv2
+
+    return np.stack(cv2.split(image))
+
+
 HURRY = 3
 """How much faster everything moves in a hurried window: T1's gap for pseudo-abnormal motion."""
 

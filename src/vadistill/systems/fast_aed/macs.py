@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from vadistill.systems.fast_aed.model import Student, at_place
+from vadistill.systems.fast_aed.model import Student
 
 
 def count_macs(function: Callable[..., object], *inputs: object) -> int:
@@ -25,25 +25,8 @@ def count_macs(function: Callable[..., object], *inputs: object) -> int:
     return counter.get_total_flops() // 2
 
 
-def macs_per_frame(student: Student) -> int:
-    """Multiply-accumulates for each frame of a stream: one stem, and the trunk of one window."""
-    network = _weightless(student)
-    frame = torch.zeros(1, 3, *student.size, device="meta")
-    with torch.no_grad():
-        stem = network.stem(frame)
-        stems = [at_place(stem, place) for place in range(student.architecture.frames)]
-    return count_macs(network.stem, frame) + count_macs(network.trunk, stems)
-
-
 def macs_per_window(student: Student) -> int:
-    """Multiply-accumulates of a window on its own: 7.05 G for ``reference`` at 640x360."""
-    network = _weightless(student)
+    """Multiply-accumulates of a window: 7.05 G for ``reference`` at 640x360."""
+    network: nn.Module = copy.deepcopy(student).to("meta").eval()  # shapes without arithmetic
     channels = 3 * student.architecture.frames
     return count_macs(network, torch.zeros(1, channels, *student.size, device="meta"))
-
-
-def _weightless(student: Student) -> Student:
-    """A copy on the meta device, in eval mode: shapes without arithmetic."""
-    network: nn.Module = copy.deepcopy(student).to("meta").eval()
-    assert isinstance(network, Student)
-    return network

@@ -4,8 +4,8 @@ Symbols follow the paper: ``P`` (c, h, w) is the feature map, ``m`` the number o
 blocks, ``s`` of attention heads, ``d`` their width, ``t`` = 3 the step between input frames.
 
 A student takes windows of frames t-3, t, t+3, RGB, in this order, and gives one map for each
-resolution.  It is split at the frame: ``stem`` depends on one frame alone, ``trunk`` on the stems
-of a window, and ``trunk`` of the stems is what calling it on the window gives.
+resolution.  The frames meet in the first convolution, whose weights differ by a frame's place, so
+the windows that contain a frame share no arithmetic: only its decoding and resizing.
 
 Counts at 9x640x360.  ``reference`` has 4,997,747 parameters and 7.05 G multiply-accumulates; the
 published configuration is reported at 4,997,846, 99 more (0.002 %).  Paper and specification fix
@@ -23,14 +23,15 @@ is a multiple of 16, but for the last layer of each head (at most 3 in all).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal
 
-import numpy as np
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Num, UInt8
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vadistill.errors import ConfigError
 from vadistill.systems.fast_aed.attention import CvTBlock, Dense
@@ -42,7 +43,7 @@ from vadistill.systems.fast_aed.heads import (
     Upsampling,
     upsampling_steps,
 )
-from vadistill.systems.fast_aed.lite import LiteTrunk, SharedConvolution
+from vadistill.systems.fast_aed.lite import LiteEncoder
 
 STEP = 3
 """Frames between neighbours of a window (t in the paper)."""
@@ -162,22 +163,49 @@ class DownsamplingBlock(nn.Sequential):
         super().__init__(*layers)
 
 
-class Stacking(nn.Module):
-    """Frames meet as they are: nothing but their values can be shared between windows."""
-
-    def share(self, frame: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 3 h w"]:
-        return frame.unsqueeze(1)
-
-    def join(self, shares: Sequence[Float[Tensor, "n 3 h w"]]) -> Float[Tensor, "n _ h w"]:
-        return torch.cat(list(shares), 1)
-
-    def whole(self, window: Float[Tensor, "n _ h w"]) -> Float[Tensor, "n _ h w"]:
-        return window
-
-
 def standardise(frames: Num[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Pixel values in [0, 255] as the network sees them: (x - 127) / 128."""
     return (frames - 127.0).div_(128.0)  # in place: frames are large, and this is their copy
+
+
+class Standardise(nn.Module):
+    """``standardise`` in the type of the network's weights: bytes come as bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("typed", torch.zeros(0), persistent=False)
+        self.typed: Tensor
+
+    def forward(self, pixels: Num[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        return standardise(pixels.to(self.typed.dtype))
+
+
+class ByteConvolution(nn.Module):
+    """A first convolution with the standardisation in its weights, for pixel values as they come.
+
+    What surrounds the picture is 127, which standardises to 0.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        assert conv.bias is None
+        self.padding = 0 if conv.padding_mode == "reflect" else int(conv.padding[0])
+        self.conv = nn.Conv2d(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,  # pyright: ignore[reportArgumentType]
+            conv.stride,  # pyright: ignore[reportArgumentType]
+            0 if self.padding else conv.padding,  # pyright: ignore[reportArgumentType]
+            padding_mode=conv.padding_mode,
+        )
+        with torch.no_grad():
+            self.conv.weight.copy_(conv.weight / 128)
+            self.conv.bias.copy_(conv.weight.sum((1, 2, 3)) * (-127 / 128))  # pyright: ignore[reportOptionalMemberAccess]
+
+    def forward(self, pixels: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n _ y x"]:
+        if self.padding:
+            pixels = F.pad(pixels, [self.padding] * 4, value=127)
+        return self.conv(pixels.to(self.conv.weight.dtype))
 
 
 class Student(nn.Module):
@@ -190,13 +218,12 @@ class Student(nn.Module):
         super().__init__()
         self.architecture, self.size = architecture.at(size), size
         a = self.architecture
+        self.standardise: nn.Module = Standardise()
         if a.encoder == "lite":
             first, second, third = a.channels
-            self.meeting: Stacking | SharedConvolution = SharedConvolution(a.frames, first)
-            self.window_layers: nn.Module = LiteTrunk((first, second, third), a.blocks)
+            self.encoder: nn.Module = LiteEncoder(a.frames, (first, second, third), a.blocks)
         else:
-            self.meeting = Stacking()
-            self.window_layers = nn.Sequential(
+            self.encoder = nn.Sequential(
                 DownsamplingBlock(3 * a.frames, a.stages),
                 *(
                     CvTBlock(
@@ -245,18 +272,6 @@ class Student(nn.Module):
         """
         return self.heads(self.features(windows))
 
-    def stem(self, frames: Num[Tensor, "n 3 h w"]) -> Float[Tensor, "n _ _ _ _"]:
-        """What depends on one frame alone, to be shared between the windows that contain it.
-
-        The second axis is the frame's place in a window, of length 1 if that makes no difference:
-        see ``at_place``.
-        """
-        return self.meeting.share(self._standardised(frames))
-
-    def trunk(self, stems: Sequence[Float[Tensor, "n _ _ _"]]) -> Maps:
-        """The maps from the stems of frames t-3, t, t+3, each for its place."""
-        return self.heads(self.window_layers(self.meeting.join(stems)))
-
     def features(self, windows: Num[Tensor, "n _ h w"]) -> Float[Tensor, "n c y x"]:
         """E of Eq. 2: the encoder's feature map P."""
         frames = self.architecture.frames
@@ -266,17 +281,13 @@ class Student(nn.Module):
                 expected=f"{3 * frames}, RGB of {frames} frames",
                 fix="stack the frames of architecture.offsets, in this order",
             )
-        return self.window_layers(self.meeting.whole(self._standardised(windows)))
-
-    def _standardised(self, pixels: Num[Tensor, "n _ h w"]) -> Float[Tensor, "n _ h w"]:
-        if tuple(pixels.shape[-2:]) != self.size:
+        if tuple(windows.shape[-2:]) != self.size:
             raise ConfigError(
-                f"frames of {pixels.shape[-1]}x{pixels.shape[-2]} pixels",
+                f"frames of {windows.shape[-1]}x{windows.shape[-2]} pixels",
                 expected=f"the student's {self.size[1]}x{self.size[0]}",
                 fix="resize the frames",
             )
-        dtype = next(self.parameters()).dtype  # of the weights: bytes come as bytes
-        return standardise(pixels.to(dtype))
+        return self.encoder(self.standardise(windows))
 
     def heads(self, features: Float[Tensor, "n c y x"]) -> Maps:
         """The maps of a feature map; with several branches, their element-wise maximum."""
@@ -297,12 +308,13 @@ class Student(nn.Module):
         return Decoder(self.architecture.stages, self.size)
 
 
-Stems = TypeVar("Stems", Tensor, np.ndarray)
-
-
-def at_place(stems: Stems, place: int) -> Stems:
-    """The stems (n, places, c, y, x) of some frames for a place in their windows."""
-    return stems[:, min(place, stems.shape[1] - 1)]
+def for_bytes(student: Student) -> Student:
+    """A copy for windows of bytes that standardises them in its first convolution."""
+    student = copy.deepcopy(student)
+    student.standardise = nn.Identity()
+    first = student.encoder if student.architecture.encoder == "lite" else student.encoder[0]  # pyright: ignore[reportIndexIssue]
+    first[0] = ByteConvolution(first[0])  # pyright: ignore
+    return student
 
 
 def frame_score(maps: Maps) -> Float[Tensor, " n"]:
