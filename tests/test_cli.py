@@ -261,6 +261,24 @@ def test_fit_takes_settings_as_options(data: Path, tmp_path: Path) -> None:
     assert config["localiser"] == "motion"
 
 
+def test_fit_needs_nothing_but_the_videos(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "motion", "--data", str(data)]) == 0
+    assert vadistill.load(tmp_path / "motion.vad").name == "motion"
+    capsys.readouterr()
+    assert main(["fit", "motion", str(data)]) == 2, "a finished model is not replaced unasked"
+    error = capsys.readouterr().err
+    assert "a model at motion.vad already" in error
+    assert "pass --out" in error
+    assert main(["fit", "motion", "--data"]) == 2
+    assert "--data without a folder" in capsys.readouterr().err
+
+
 def test_score_writes_what_is_asked_for(
     data: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,9 +28,10 @@ vadistill fit dakd labelled_videos/ --out fights.vad
 """
 
 OVERVIEW = """\
-usage: vadistill fit SYSTEM DATA --out MODEL [--recipe NAME] [OPTIONS]
+usage: vadistill fit SYSTEM DATA [--out MODEL] [--recipe NAME] [OPTIONS]
 
-Learns from the training videos of DATA and writes a model folder.
+Learns from the training videos of DATA and writes a model folder.  The same command again goes on
+where a fit was interrupted.
 
 systems: {systems}
 
@@ -54,7 +55,7 @@ def run(argv: list[str]) -> int | None:
     default = recipe_config(system, chosen_recipe(argv[1:], system))
     arguments = parse(
         arguments_class(system, default),
-        argv[1:],
+        data_first(argv[1:]),
         prog=f"vadistill fit {argv[0]}",
         examples=EXAMPLES,
     )
@@ -77,6 +78,17 @@ def chosen_recipe(argv: Sequence[str], system: type[Detector]) -> str:
         raise ConfigError(
             "--recipe without a name", expected=f"one of {', '.join(system.RECIPES)}", fix="add one"
         ) from error
+
+
+def data_first(argv: Sequence[str]) -> list[str]:
+    """``--data DATA``, as other verbs have it, is DATA."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    early.add_argument("--data")
+    try:
+        named, rest = early.parse_known_args(list(argv))
+    except argparse.ArgumentError as error:
+        raise ConfigError("--data without a folder", expected="videos", fix="add one") from error
+    return rest if named.data is None else [named.data, *rest]
 
 
 def recipe_config(system: type[Detector], recipe: str) -> Any:
@@ -112,9 +124,12 @@ def arguments_class(system: type[Detector], default: Any) -> type:
             (
                 "out",
                 Annotated[
-                    Path,
-                    tyro.conf.arg(metavar="MODEL", help="Model folder to write, such as x.vad."),
+                    Path | None,
+                    tyro.conf.arg(
+                        metavar="MODEL", help=f"Model folder to write; {system.name}.vad if none."
+                    ),
                 ],
+                None,
             ),
             ("recipe", Annotated[str, recipes], first),
             (
@@ -133,6 +148,7 @@ def arguments_class(system: type[Detector], default: Any) -> type:
 def fit(system: type[Detector], arguments: Any) -> None:
     from vadistill.datasets import open_dataset
 
+    folder = arguments.out or unused(Path(f"{system.name}.vad"))
     splits = open_dataset(arguments.data)
     detector = system(arguments.config, device=arguments.device)
     out = console()
@@ -141,12 +157,23 @@ def fit(system: type[Detector], arguments: Any) -> None:
         f"({splits.kind})"
     )
     started = time.monotonic()
-    detector.fit(splits.train, out=arguments.out)
-    out.print(f"wrote [bold]{arguments.out}[/] after {clock(time.monotonic() - started)}")
+    detector.fit(splits.train, out=folder)
+    out.print(f"wrote [bold]{folder}[/] after {clock(time.monotonic() - started)}")
     unlabelled = [clip for clip in splits.test if clip.frame_labels is None]
     if unlabelled:
         out.print(f"{len(unlabelled)} videos without frame labels were put aside for testing")
     if len(splits.test) > len(unlabelled):
-        out.print(f"next: vadistill evaluate {arguments.out} --data {arguments.data}")
+        out.print(f"next: vadistill evaluate {folder} --data {arguments.data}")
     else:
-        out.print(f"next: vadistill score {arguments.out} VIDEO --report report.html")
+        out.print(f"next: vadistill score {folder} VIDEO --report report.html")
+
+
+def unused(folder: Path) -> Path:
+    """The folder, unless a finished model is there that nobody said to replace."""
+    if (folder / "config.json").exists():
+        raise ConfigError(
+            f"no --out, and a model at {folder} already",
+            expected="a folder to write",
+            fix=f"pass --out, or remove {folder}",
+        )
+    return folder
