@@ -249,6 +249,17 @@ class TestCounts:
         network = Student(ARCHITECTURES["lite"], (360, 640))
         assert macs_per_window(network) < 0.5e9
 
+    def test_every_cell_counts_for_the_discriminator(self) -> None:
+        torch.manual_seed(0)
+        maps = [torch.rand(2, 30, 30), torch.rand(2, 60, 60)]
+        judge = Discriminator([(30, 30), (60, 60)])
+        gradients = torch.autograd.grad(judge([m.requires_grad_() for m in maps]).sum(), maps)
+        for gradient in gradients:
+            assert (gradient != 0).float().mean() > 0.9
+        flat = [torch.full((1, 30, 30), 0.3), torch.full((1, 60, 60), 0.3)]
+        inner = judge.convolutions[0](flat[1][:, None])
+        torch.testing.assert_close(inner, inner[..., :1, :1].expand_as(inner), msg="an edge shows")
+
     def test_discriminator_is_about_a_thousand(self) -> None:
         for resolutions in ((1, 4, 16), PED2):
             architecture = Architecture(resolutions=resolutions)

@@ -120,6 +120,10 @@ class Detector(ABC):
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         """Raw scores in frame order, in constant memory on endless video; raises NotFittedError."""
 
+    def teach(self, source: VideoSource) -> Iterator[FrameScore]:
+        """What ``stream`` gives, without what is done to maps for scoring alone; for students."""
+        yield from self.stream(source)
+
     def for_camera(self: D, merge: Merge) -> D:
         """This detector for one live video among others that are streamed at the same time.
 

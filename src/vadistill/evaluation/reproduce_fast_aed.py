@@ -90,11 +90,15 @@ TEACHING = {"avenue": "avenue", "shanghaitech": "shanghaitech"}
 
 
 def base_config(dataset: str, networks: Networks, *, quick: bool) -> fast_aed.Config:
-    """The data set's recipe with the public configuration, or ``lite`` with its resolutions."""
+    """The data set's recipe with the public configuration, or ``lite`` with its resolutions.
+
+    That learns from four times as many frames as by default, in as many steps.
+    """
     recipe = RECIPES.get(dataset, fast_aed.ped2)(quick=quick)
     if networks == "paper":
         return recipe
-    return replace(fast_aed.lite(), resolutions=recipe.resolutions)
+    few = {"frames": 2560, "epochs": 8, "autoencoder_epochs": 1}
+    return replace(fast_aed.lite(), resolutions=recipe.resolutions, **few)
 
 
 def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:

@@ -132,6 +132,11 @@ class ObjectCentric(Detector):
         self.require_fitted()
         yield from self._frames(source)
 
+    def teach(self, source: VideoSource) -> Iterator[FrameScore]:
+        """Painted maps before any filter."""
+        self.require_fitted()
+        yield from self._painted(source)
+
     def share(self, merge: Merge) -> None:
         self.localiser = self.localiser.another()
         self._values = merge(self._values)  # the first detector's, so that all ask one

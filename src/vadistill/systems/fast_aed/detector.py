@@ -140,7 +140,7 @@ class FastAed(Detector):
                 name, train, work, localiser=config.localiser, device=self._asked
             )
             self.teacher_facts.append({"name": name, "system": teacher.name, "sha": sha})
-            folder = work / f"maps-{teacher.name}-{content_hash(kept, sha, repr(sizes))}"
+            folder = work / f"maps-{teacher.name}-{content_hash(kept, sha, repr(sizes), 'plain')}"
             stores.append(learn_maps(teacher, train, folder, sample=sample, sizes=sizes))
         offsets = self.architecture.offsets
         frames_key = content_hash(kept, repr((size, offsets, HURRY)))

@@ -118,7 +118,7 @@ def learn_maps(
                 source = clip.open()
                 height, width = source.info.height, source.info.width
                 parts: list[list[np.ndarray]] = [[] for _ in sizes]
-                for frame in teacher.stream(source):
+                for frame in teacher.teach(source):
                     if sample.keeps(number, frame.index):
                         painted = teacher_map(frame, calibration, height, width)
                         for part, pooled in zip(parts, pooled_map(painted, sizes), strict=True):

@@ -114,7 +114,8 @@ def _piece(donor: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -
     piece = piece.astype(np.float32)
     if rng.random() < 0.5:
         gain = float(np.exp(rng.uniform(-0.7, 0.7))) * rng.choice([1, 1, 1, -1])
-        tint = rng.uniform(-40, 40) + rng.uniform(-15, 15, 3)
+        colour = min(15.0, float(np.ptp(piece, axis=2).mean()))  # grey video stays grey
+        tint = rng.uniform(-40, 40) + rng.uniform(-1, 1, 3) * colour
         piece = np.clip((piece - piece.mean()) * gain + piece.mean() + tint, 0, 255)
     return piece
 
