@@ -24,6 +24,8 @@ Departures from the paper and readings of what it leaves open:
 - Heads end in a leaky ReLU while they learn and in a ReLU when they score (``output``): with a
   plain ReLU some heads die, since the targets are nearly all 0.
 - Boxes are where the finest map, at its own resolution, exceeds a level that training frames set.
+- The student learns teachers' maps as they are painted, before the teachers' own mean filter.
+- D_T pools by average and continues maps beyond their edges (discriminator.py).
 - ``lite`` has no adversarial loss by default: on UCSD Ped2 it taught the student to keep one corner
   cell of the finest map high, for the discriminator alone.
 - ``hurried`` and ``pasted``, ours: ``lite`` learns from pseudo-abnormal windows, too (pseudo.py).
@@ -134,7 +136,7 @@ class FastAed(Detector):
         sizes = self.student.architecture.sizes
         sample, data = Sample.of(train, config.frames), data_key(train)
         kept = content_hash(data, str(config.frames))
-        self.teacher_facts, stores = [], []
+        self.teacher_facts, stores, taught = [], [], []
         for name in config.teachers:
             teacher, sha = fitted_teacher(
                 name, train, work, localiser=config.localiser, device=self._asked
@@ -142,12 +144,12 @@ class FastAed(Detector):
             self.teacher_facts.append({"name": name, "system": teacher.name, "sha": sha})
             folder = work / f"maps-{teacher.name}-{content_hash(kept, sha, repr(sizes), 'plain')}"
             stores.append(learn_maps(teacher, train, folder, sample=sample, sizes=sizes))
+            taught.append(folder.name)
         offsets = self.architecture.offsets
         frames_key = content_hash(kept, repr((size, offsets, HURRY)))
         store = learn_windows(
             train, work / f"frames-{frames_key}", sample=sample, offsets=offsets, size=size
         )
-        taught = [facts["sha"] for facts in self.teacher_facts]
         folder = work / f"student-{content_hash(frames_key, repr(trained_by(config)), *taught)}"
         if config.autoencoder_epochs:
             decoder = train_autoencoder(self.student, store, config, self.device, folder)
