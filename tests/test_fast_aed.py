@@ -19,7 +19,7 @@ from vadistill.systems.fast_aed import detector as detector_module
 from vadistill.systems.fast_aed import maps, training
 from vadistill.systems.fast_aed.detector import FastAed
 from vadistill.systems.fast_aed.discriminator import Discriminator
-from vadistill.systems.fast_aed.frames import HURRY, fit_size, learn_windows
+from vadistill.systems.fast_aed.frames import HURRIES, fit_size, learn_windows
 from vadistill.systems.fast_aed.losses import reconstruction_loss
 from vadistill.systems.fast_aed.model import Student, standardise
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
@@ -69,15 +69,15 @@ class TestStores:
             train, tmp_path / "all", sample=Sample.of(train, None), offsets=offsets, size=size
         )
         assert len(everything) == 40
-        hurried = everything.windows(np.arange(40), np.arange(40) % 2 == 1)
+        hurried = everything.windows(np.arange(40), np.arange(40) % 3)
         for row, (clip, index) in enumerate(kept):
             own = store.windows(np.array([row]))[0].reshape(3, 3, *size)
             for place, offset in enumerate(offsets):
                 other = index + offset if 0 <= index + offset < 20 else index
                 same = everything.windows(np.array([20 * clip + other]))[0].reshape(3, 3, *size)
                 np.testing.assert_array_equal(own[place], same[1])
-                faster = index + HURRY * offset if 0 <= index + HURRY * offset < 20 else index
-                shown = faster if index % 2 else other
+                pace = (1, *HURRIES)[(20 * clip + index) % 3]
+                shown = index + pace * offset if 0 <= index + pace * offset < 20 else index
                 place_of_it = everything.windows(np.array([20 * clip + shown]))[0]
                 np.testing.assert_array_equal(
                     hurried[20 * clip + index].reshape(3, 3, *size)[place],

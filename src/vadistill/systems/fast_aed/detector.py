@@ -52,7 +52,7 @@ from vadistill.objects.map_boxes import MapBoxes
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed.decoder import Decoder
-from vadistill.systems.fast_aed.frames import HURRY, fit_size, learn_windows, planes, resized
+from vadistill.systems.fast_aed.frames import HURRIES, fit_size, learn_windows, planes, resized
 from vadistill.systems.fast_aed.maps import fitted_teacher, learn_maps
 from vadistill.systems.fast_aed.model import STEP, Student
 from vadistill.systems.fast_aed.recipes import (
@@ -146,7 +146,7 @@ class FastAed(Detector):
             stores.append(learn_maps(teacher, train, folder, sample=sample, sizes=sizes))
             taught.append(folder.name)
         offsets = self.architecture.offsets
-        frames_key = content_hash(kept, repr((size, offsets, HURRY)))
+        frames_key = content_hash(kept, repr((size, offsets, HURRIES)))
         store = learn_windows(
             train, work / f"frames-{frames_key}", sample=sample, offsets=offsets, size=size
         )

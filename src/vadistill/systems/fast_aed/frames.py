@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Int, UInt8
 
 from vadistill.datasets.sampling import ClipArrays, Sample, clip_names, length
 from vadistill.files import replacing
@@ -44,8 +44,8 @@ def planes(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "3 h w"]:
     return np.stack(cv2.split(image))
 
 
-HURRY = 3
-"""How much faster everything moves in a hurried window: T1's gap for pseudo-abnormal motion."""
+HURRIES = (2, 3)
+"""How much faster everything moves in hurried windows; 3 is T1's gap for pseudo-abnormal motion."""
 
 
 class WindowStore:
@@ -58,7 +58,7 @@ class WindowStore:
         starts = np.cumsum([0, *frames])
         self._frames = ClipArrays(stems, frames)
         moved = [p + start for p, start in zip(places, starts[:-1], strict=True)]
-        self._places: Int[np.ndarray, "n 2 t"] = np.concatenate(moved)
+        self._places: Int[np.ndarray, "n paces t"] = np.concatenate(moved)
         self.counts = [len(p) for p in places]
         """Windows of each clip."""
 
@@ -66,14 +66,13 @@ class WindowStore:
         return len(self._places)
 
     def windows(
-        self, rows: Int[np.ndarray, " n"], hurried: Bool[np.ndarray, " n"] | None = None
+        self, rows: Int[np.ndarray, " n"], paces: Int[np.ndarray, " n"] | None = None
     ) -> UInt8[np.ndarray, "n c h w"]:
         """Windows as the student takes them: RGB of every frame in turn, c = 3 a frame.
 
-        ``hurried`` says which have their frames ``HURRY`` times as far apart.
+        Of pace i, above 0, are those whose frames are ``HURRIES[i - 1]`` times as far apart.
         """
-        kinds = np.zeros(len(rows), int) if hurried is None else hurried.astype(int)
-        places = self._places[rows, kinds]
+        places = self._places[rows, 0 if paces is None else paces]
         frames = self._frames.gather("frames", places.ravel())
         stacked = frames.reshape(*places.shape, *frames.shape[1:])
         return np.ascontiguousarray(stacked.transpose(0, 1, 4, 2, 3)).reshape(
@@ -104,7 +103,7 @@ def _write_clip(
     clip: Clip, stem: Path, kept: Sequence[int], offsets: Sequence[int], size: Size
 ) -> None:
     total = length(clip)
-    reached = [*offsets, *(HURRY * o for o in offsets)]
+    reached = [pace * o for pace in (1, *HURRIES) for o in offsets]
     needed = [[t + o if 0 <= t + o < total else t for o in reached] for t in kept]
     place = {index: row for row, index in enumerate(sorted({i for row in needed for i in row}))}
     shape = (len(place), *size, 3)
@@ -116,4 +115,4 @@ def _write_clip(
         frames.flush()
     places = np.array([[place[i] for i in row] for row in needed], np.int64)
     with replacing(stem.with_name(f"{stem.name}.places.npy")) as temporary:  # last: it is complete
-        np.save(temporary, places.reshape(-1, 2, len(offsets)))
+        np.save(temporary, places.reshape(len(kept), 1 + len(HURRIES), len(offsets)))

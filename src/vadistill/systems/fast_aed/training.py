@@ -14,7 +14,7 @@ from torch import nn
 from vadistill.progress import progress
 from vadistill.systems.fast_aed.decoder import Decoder
 from vadistill.systems.fast_aed.discriminator import Discriminator
-from vadistill.systems.fast_aed.frames import WindowStore
+from vadistill.systems.fast_aed.frames import HURRIES, WindowStore
 from vadistill.systems.fast_aed.losses import (
     adversarial_loss,
     discriminator_loss,
@@ -113,7 +113,8 @@ def distil(
                     group["lr"] = _rate(config, epoch, step / (config.epochs * len(batches)))
                 rng = np.random.default_rng([config.seed, step])
                 hurried = rng.random(len(rows)) < config.hurried
-                pixels = store.windows(rows, hurried)
+                paces = np.where(hurried, rng.integers(1, 1 + len(HURRIES), len(rows)), 0)
+                pixels = store.windows(rows, paces)
                 boxes = paste_objects(pixels, config.pasted, rng)
                 maps = [hurried_targets(teacher.maps(rows), hurried) for teacher in teachers]
                 maps = [pasted_targets(m, boxes, student.size) for m in maps]
