@@ -4,10 +4,9 @@
 
 Prints and records, all from one run on one machine, synchronised and after a warm-up: parameters
 and multiply-accumulates of ``reference``, ``paper`` and ``lite``; of each runtime the latency of a
-window and windows a second in batches; frames a second from
-decoding to scores on VIDEO at 640x360 and 360x240; and the share of each kind of operator.  Random
-weights take the same time as trained ones.  Ratios are to ``reference`` in plain PyTorch, or to
-``reference`` from decoding to scores.
+window and windows a second in batches; frames a second from decoding to scores on VIDEO at 640x360
+and 360x240; and the share of each kind of operator.  Random weights take the same time as trained
+ones.  Ratios are to ``reference`` in plain PyTorch, in batches or from decoding to scores.
 """
 
 from __future__ import annotations

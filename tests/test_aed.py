@@ -14,6 +14,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from vadistill.datasets import Clip, Dataset
+from vadistill.datasets.sampling import Sample
 from vadistill.errors import ConfigError, DataError
 from vadistill.objects.events import EventStore
 from vadistill.objects.map_painting import mean_filter, paint
@@ -37,6 +38,7 @@ from vadistill.systems.aed.pseudo import (
     scrambled,
     textures,
 )
+from vadistill.systems.fast_aed.maps import learn_maps
 from vadistill.training import seeded_generator
 
 CPU = torch.device("cpu")
@@ -480,6 +482,20 @@ def test_filtered_maps_give_the_score(fitted: tuple[Aed, Path], normal: Dataset)
     expected = list(mean_filter(plain.frames, frames=3))
     np.testing.assert_array_equal(filtered.raw, [f.score for f in expected])
     np.testing.assert_array_equal(filtered.frames[4].box_scores, plain.frames[4].box_scores)
+    taught = [f.map for f in detector.teach(clip.open())]
+    np.testing.assert_array_equal(taught, [f.map for f in plain], "students see no filter")
+
+
+def test_students_learn_the_unfiltered_maps(fitted: tuple[Aed, Path], tmp_path: Path) -> None:
+    alone = Dataset("one", "train", (Clip("p", squares(12, anomaly=True)[0], fps=10),))
+    stores = []
+    for frames in (1, 3):
+        detector = Aed.load(fitted[1], device="cpu")
+        detector.config = dataclasses.replace(SMALL, filter_frames=frames)
+        folder, sample = tmp_path / str(frames), Sample.of(alone, None)
+        stores.append(learn_maps(detector, alone, folder, sample=sample, sizes=[(4, 4)]))
+    rows = np.arange(len(stores[0]))
+    np.testing.assert_array_equal(stores[0].maps(rows)[0], stores[1].maps(rows)[0])
 
 
 @pytest.mark.parametrize(

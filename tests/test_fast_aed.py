@@ -13,7 +13,7 @@ import torch
 import vadistill
 from vadistill.datasets import Clip, Dataset
 from vadistill.datasets.sampling import Sample
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, WeightsError
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed import detector as detector_module
 from vadistill.systems.fast_aed import maps, training
@@ -261,6 +261,19 @@ class TestDetector:
         np.testing.assert_array_equal(again.raw, scores.raw)
         assert {f.map.shape for f in scores if f.map is not None} == {(16, 16)}
         assert sorted(p.name for p in path.iterdir()) == ["config.json", "weights.safetensors"]
+
+    def test_weights_of_another_version_are_one_line(self, fitted: tuple, tmp_path: Path):
+        detector, _ = fitted
+        path = tmp_path / "old.vad"
+        tensors, facts = detector.state()
+        renamed = {key.replace("encoder.0.", "stem."): value for key, value in tensors.items()}
+        assert renamed.keys() != tensors.keys()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(detector, "state", lambda: (renamed, facts))
+            detector.save(path)
+        with pytest.raises(WeightsError, match="not those of this version") as caught:
+            vadistill.load(path, device="cpu")
+        assert "\n" not in str(caught.value)
 
     def test_streaming_equals_whole_windows(self, fitted: tuple, tmp_path: Path):
         detector, _ = fitted

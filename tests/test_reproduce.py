@@ -22,7 +22,7 @@ from vadistill.evaluation import (
 from vadistill.evaluation.results import load_records
 from vadistill.systems import aed, cafe, dakd, fast_aed, ssmtl
 from vadistill.systems.fast_aed.model import Student
-from vadistill.systems.fast_aed.recipes import network
+from vadistill.systems.fast_aed.recipes import network, trained_by
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,7 @@ class TestFastAed:
             **{**vars(fast_aed.avenue()), "teachers": ("aed", "ssmtl")}
         )
         assert named["without-adversarial"] == replace(named["student"], alpha=0.0)
+        assert trained_by(named["int8"]) == trained_by(named["without-adversarial"])
         assert named["kd"].teachers == ("aed",) and named["t2"].teachers == ("ssmtl",)
         steps = [named[n] for n in ("kd", "ae+kd", "ae+kd+akd")]
         assert [(c.autoencoder_epochs > 0, c.alpha) for c in steps] == [

@@ -256,7 +256,16 @@ class Detector(ABC):
                 fix="fit or copy the model again",
             )
         quantiles = tensors.pop("calibration").double().numpy()
-        detector = cls.restore(tensors, facts, device=device, path=path)
+        try:
+            detector = cls.restore(tensors, facts, device=device, path=path)
+        except RuntimeError as error:
+            if "loading state_dict" not in str(error):
+                raise
+            raise WeightsError(
+                f"the weights in {path} are not those of this version's networks",
+                expected="a model of this version",
+                fix="fit it again",
+            ) from error
         detector.calibration = Calibration(quantiles)
         return detector
 

@@ -142,7 +142,7 @@ class FastAed(Detector):
                 name, train, work, localiser=config.localiser, device=self._asked
             )
             self.teacher_facts.append({"name": name, "system": teacher.name, "sha": sha})
-            folder = work / f"maps-{teacher.name}-{content_hash(kept, sha, repr(sizes), 'plain')}"
+            folder = work / f"maps-{teacher.name}-{content_hash(kept, sha, repr(sizes))}"
             stores.append(learn_maps(teacher, train, folder, sample=sample, sizes=sizes))
             taught.append(folder.name)
         offsets = self.architecture.offsets
