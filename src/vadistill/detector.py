@@ -21,6 +21,7 @@ from vadistill.files import (
     write_json,
     write_safetensors,
 )
+from vadistill.memory import keep_freed_memory
 from vadistill.scores import Calibration, FrameScore, Scores
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Detector(ABC):
         Raises DataError for the wrong kind of supervision, WeightsError when the disk is full.
         """
         self.check_supervision(train)
+        keep_freed_memory()
         out = Path(out)
         folder = work or out / WORK
         try:

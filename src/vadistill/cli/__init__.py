@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from vadistill import __version__
 from vadistill.errors import ConfigError, VadistillError
 from vadistill.files import DISK_ERRORS
+from vadistill.memory import keep_freed_memory
 
 VERBS: dict[str, str] = {
     "demo": "render a simulated walkway, learn it, score it, write a report",
@@ -93,6 +94,8 @@ def dispatch(arguments: list[str]) -> int:
         print(f"vadistill {__version__}")
         return 0
     verb = choose(arguments[0], VERBS, prog="vadistill")
+    if verb not in LIVE:
+        keep_freed_memory()
     module = importlib.import_module(f"vadistill.cli.{verb}")
     try:
         return module.run(arguments[1:]) or 0
