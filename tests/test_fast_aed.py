@@ -179,6 +179,16 @@ class TestPastedObjects:
         assert (given[1] == 0.2).all(), "the teacher's maps stay as they are"
 
 
+def test_mirrored_windows_have_mirrored_maps():
+    windows = np.arange(2 * 9 * 2 * 3, dtype=np.uint8).reshape(2, 9, 2, 3)
+    maps = [torch.tensor([[[0.1]], [[0.2]]]), torch.arange(8.0).view(2, 2, 2)]
+    turned, ((whole, grid),) = training.mirror(windows, [maps], np.array([False, True]))
+    np.testing.assert_array_equal(turned[0], windows[0])
+    np.testing.assert_array_equal(turned[1], windows[1, :, :, ::-1])
+    assert whole.equal(maps[0])
+    assert grid.tolist() == [[[0, 1], [2, 3]], [[5, 4], [7, 6]]]
+
+
 GOLDEN = (0.65828, 0.19352, 1.38350)
 """Total losses of the first and the tenth step (CPU, fp32)."""
 

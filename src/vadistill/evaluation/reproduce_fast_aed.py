@@ -115,12 +115,15 @@ def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
     add("student", "Table 7", T1, T2)
     add("without-adversarial", "Tables 6 and 7", T1, T2, alpha=0.0)
     add("int8", "ours, the row above in 8 bits", T1, T2, alpha=0.0, runtime="onnx-int8")
-    add("without-autoencoder", "as Table 5, both teachers", T1, T2, autoencoder_epochs=0)
+    without = {"alpha": 0.0, "autoencoder_epochs": 0}
+    add("without-autoencoder", "as Table 5, both teachers", T1, T2, **without)
     ours = fast_aed.lite()
     if base.hurried or base.pasted:
-        add("without-pseudo", "ours left out", T1, T2, hurried=0.0, pasted=0.0)
+        add("without-pseudo", "ours left out", T1, T2, alpha=0.0, hurried=0.0, pasted=0.0)
+        add("without-mirrored", "ours left out", T1, T2, alpha=0.0, mirrored=0.0)
     else:
-        add("with-pseudo", "ours", T1, T2, hurried=ours.hurried, pasted=ours.pasted)
+        added = {name: getattr(ours, name) for name in ("hurried", "pasted", "mirrored")}
+        add("with-pseudo", "ours", T1, T2, alpha=0.0, **added)
     add("t2", "Table 6", T2, alpha=0.0)
     add("joint-discriminator", "Table 6", T1, T2, joint_discriminator=True)
     add("two-branches", "Table 6", T1, T2, branches=True)

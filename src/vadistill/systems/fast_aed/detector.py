@@ -28,7 +28,8 @@ Departures from the paper and readings of what it leaves open:
 - D_T pools by average and continues maps beyond their edges (discriminator.py).
 - ``lite`` has no adversarial loss by default: on UCSD Ped2 its maps are sharper with it, its scores
   no better, and training takes half as long again.
-- ``hurried`` and ``pasted``, ours: ``lite`` learns from pseudo-abnormal windows, too (pseudo.py).
+- ``hurried`` and ``pasted``, ours: ``lite`` learns from pseudo-abnormal windows, too (pseudo.py);
+  ``mirrored``, ours: half of its windows are mirrored.
 - Batch, learning rate and epochs of ``lite`` and ``quick`` are ours, for few frames on two cores.
 """
 

@@ -66,6 +66,9 @@ class Config:
     """
     pasted: float = 0.33
     """Share of training windows into which a pseudo-abnormal object is pasted; 0 in the paper."""
+    mirrored: float = 0.5
+    """Share of training windows that are mirrored, left to right, with their maps; 0 in the paper.
+    """
     joint_discriminator: bool = False
     """One discriminator for all teachers instead of one for each (Table 6)."""
     smoothing: str = "gaussian3"
@@ -150,6 +153,7 @@ def _paper(resolutions: tuple[int, ...], recipe: str, quick: bool) -> Config:
         alpha=ALPHA,
         hurried=0.0,
         pasted=0.0,
+        mirrored=0.0,
     )
     if not quick:
         return config

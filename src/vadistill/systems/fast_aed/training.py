@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Bool, UInt8
 from torch import nn
 
 from vadistill.progress import progress
@@ -118,6 +119,7 @@ def distil(
                 boxes = paste_objects(pixels, config.pasted, rng)
                 maps = [hurried_targets(teacher.maps(rows), hurried) for teacher in teachers]
                 maps = [pasted_targets(m, boxes, student.size) for m in maps]
+                pixels, maps = mirror(pixels, maps, rng.random(len(rows)) < config.mirrored)
                 windows = channels_last(torch.from_numpy(pixels).to(device))
                 targets = [[m.to(device) for m in own] for own in maps]
                 losses = distillation_step(
@@ -134,6 +136,15 @@ def distil(
 def channels_last(what: T) -> T:
     """Networks and windows laid out for convolutions, a third faster on CPUs."""
     return what.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportReturnType]
+
+
+def mirror(
+    windows: UInt8[np.ndarray, "n c h w"], targets: Sequence[Maps], which: Bool[np.ndarray, " n"]
+) -> tuple[UInt8[np.ndarray, "n c h w"], list[Maps]]:
+    """Some of the windows, and every teacher's maps of them, with left and right exchanged."""
+    windows = np.where(which[:, None, None, None], windows[..., ::-1], windows)
+    chosen = torch.from_numpy(which)[:, None, None]
+    return windows, [[torch.where(chosen, m.flip(-1), m) for m in maps] for maps in targets]
 
 
 def _rate(config: Config, epoch: int, share: float) -> float:

@@ -58,7 +58,7 @@ class Convolution(nn.Module):
         self.bn = nn.BatchNorm3d(outputs)
 
     def forward(self, x: Float[Tensor, "n i t h w"]) -> Float[Tensor, "n o t y x"]:
-        padded = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
+        padded = F.pad(x, (0, 0, 0, 0, 1, 1), mode="replicate")
         return F.relu(self.bn(self.conv(padded)))
 
 

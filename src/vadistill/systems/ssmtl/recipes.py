@@ -66,6 +66,6 @@ def _filtered(quick: bool) -> Config:
     """With the paper's 3-D mean filter, for evaluation, where nobody waits for a score."""
     config = replace(Config(), filter_frames=9, filter_cells=3)
     if quick:
-        return replace(config, frames=2560, epochs=4)
+        return replace(config, frames=2560, epochs=2)
     paper = {"architecture": "shallow-narrow", "schedule": "constant"}
     return replace(config, frames=None, epochs=30, batch=64, **paper)
