@@ -127,14 +127,19 @@ class TestFastAed:
         self, walkway: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         small = aed.Config(epochs=1, classifier_epochs=1, adversarial_after=0, frames=20)
-        monkeypatch.setitem(aed.Aed.RECIPES, "quick", lambda: small)
+        monkeypatch.setitem(aed.Aed.RECIPES, "ped2-quick", lambda: small)
         monkeypatch.setitem(
-            ssmtl.Ssmtl.RECIPES, "quick", lambda: ssmtl.Config(epochs=1, frames=10, batch=8)
+            ssmtl.Ssmtl.RECIPES, "ped2-quick", lambda: ssmtl.Config(epochs=1, frames=10, batch=8)
         )
         student = fast_aed.Config(frames=10, epochs=1, autoencoder_epochs=1, width=160)
         monkeypatch.setattr(fast_aed, "lite", lambda: student)
-        only = ("student", "t2")
-        records = reproduce_fast_aed.reproduce(walkway, quick=True, out=tmp_path, only=only)
+        asked = {
+            "quick": True,
+            "out": tmp_path,
+            "networks": ("compact", "paper"),
+            "only": ("compact student", "compact t2"),
+        }
+        records = reproduce_fast_aed.reproduce(walkway, **asked)
         assert [r.system for r in records if r.protocol == "micro/raw"] == [
             "motion",
             "aed",
@@ -149,7 +154,7 @@ class TestFastAed:
         ]
         assert not list((tmp_path / "work").glob("teacher-*"))
         kept = [(m / "weights.safetensors").stat().st_mtime_ns for m in models.values()]
-        again = reproduce_fast_aed.reproduce(walkway, quick=True, out=tmp_path, only=only)
+        again = reproduce_fast_aed.reproduce(walkway, **asked)
         assert [r.value for r in again] == [r.value for r in records]
         assert kept == [(m / "weights.safetensors").stat().st_mtime_ns for m in models.values()]
 

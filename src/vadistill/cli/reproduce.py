@@ -61,7 +61,8 @@ def run(argv: list[str]) -> None:
             backbones: The teacher's (dakd), default those whose features the data set has.
             epochs: Of DAKD's teacher and of its student, instead of the paper's or a tenth.
             seeds: One run each.
-            only: Rows to run, such as student or without-consistency; default all.
+            only: Rows to run, such as student, or 'paper student' of one network alone (fast_aed);
+                default all.
             protocols: Figures to compute, such as micro/average10; default the usual ones.
             device: auto takes the GPU where there is one.
         """

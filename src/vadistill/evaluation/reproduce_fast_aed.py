@@ -176,6 +176,7 @@ def reproduce(
 ) -> list[Record]:
     """Fit and score both teachers and every student (or those in ``only``), and write a table.
 
+    ``only`` names variants, of every network, or of one: ``paper student``.
     ``motion`` and the teachers are always among the rows: with ``quick``, or for the ``compact``
     student, in the ``-quick`` form of the data set's recipe, else in its full form.  How rows are
     kept: see ``reproducing.run_rows``.  Raises DataError, ConfigError.
@@ -184,7 +185,9 @@ def reproduce(
     name = splits.train.name
     bases = {n: base_config(name, n, quick=quick) for n in networks}
     tables = {n: variants(base) for n, base in bases.items()}
-    names = chosen([row for table in tables.values() for row in table], only, ("motion", T1, T2))
+    variant_names = [row for table in tables.values() for row in table]
+    full_names = [f"{network} {row}" for network, table in tables.items() for row in table]
+    names = chosen([*variant_names, *full_names], only, ("motion", T1, T2))
     smoothing = next(iter(bases.values())).smoothing
     protocols = protocols or usual_protocols(splits, smoothing, "macro-pad")
     published = {
@@ -224,6 +227,6 @@ def reproduce(
                 )
                 for network, table in tables.items()
                 for variant, (source, config) in table.items()
-                if variant in names
+                if {variant, f"{network} {variant}"} & names
             ]
     return run_rows(rows, data, splits, protocols, out=out, command=command, device=device)
