@@ -50,10 +50,9 @@ def attention_logits(
     content-to-position   Q_t,i . K^r at gamma(i, j)
     position-to-content   K_t,j . Q^r at gamma(j, i)
 
-    Self and cross together are the product with the sum of all backbones' keys, and a query meets
-    keys and positions in one product.
+    Self and cross together are the product with the sum of all backbones' keys.
     """
-    batch, sequences, length = queries.shape[1:4]
+    sequences, length = queries.shape[2:4]
     reach = query_r.shape[1] // 2
     gamma = relative_index(length, reach).to(queries.device).expand(*keys.shape[:4], length)
     total = keys.sum(2, keepdim=True) if sequences > 1 else keys
@@ -64,10 +63,9 @@ def attention_logits(
     else:
         met = keys if "self" in terms else 0 * keys
     rows = queries if met.shape[2] > 1 else queries.flatten(2, 3)[:, :, None]
-    positions = key_r[:, None, None].expand(-1, batch, met.shape[2], -1, -1)
-    products = (rows @ torch.cat([met, positions], 3).mT).view(*keys.shape[:4], -1)
-    logits, by_position = products.split([length, 2 * reach], -1)
+    logits = (rows @ met.mT).view(*keys.shape[:4], length)
     if "content-to-position" in terms:
+        by_position = (queries.flatten(1, 3) @ key_r.mT).unflatten(1, queries.shape[1:4])
         logits = logits + by_position.gather(-1, gamma)
     if "position-to-content" in terms:
         by_position = (keys.flatten(1, 3) @ query_r.mT).unflatten(1, keys.shape[1:4])
