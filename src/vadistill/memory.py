@@ -11,10 +11,10 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 def keep_freed_memory() -> None:
     """Have the C library keep what is freed for the next allocation.
 
-    By default glibc gives large blocks back to the system and asks for them again: every step of a
-    training on a CPU then waits for hundreds of thousands of fresh pages to be zeroed, up to half
-    of its time.  The process does not shrink afterwards, so live services do without.  Does
-    nothing where there is no glibc, or no glibc's allocator.
+    By default glibc gives large blocks back to the system and asks for them again: a training step
+    on a CPU then may wait for hundreds of thousands of fresh pages to be zeroed
+    (benchmarks/training_memory.py).  The process does not shrink afterwards, so live services do
+    without.  Does nothing where there is no glibc, or no glibc's allocator.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
