@@ -355,6 +355,17 @@ class TestDetector:
         with pytest.raises(ConfigError, match="no teachers and no auto-encoder phase"):
             FastAed(dataclasses.replace(config, autoencoder_epochs=0), device="cpu")
 
+    def test_the_share_of_mirrored_windows_is_the_setting(
+        self, train: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        seen, mirror = [], training.mirror
+        monkeypatch.setattr(
+            training, "mirror", lambda *given: (seen.append(given[2].mean()), mirror(*given))[1]
+        )
+        config = dataclasses.replace(SMALL, mirrored=1.0, epochs=1, autoencoder_epochs=0)
+        FastAed(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+        assert seen and set(seen) == {1.0}
+
     @pytest.mark.parametrize("phase", ["autoencoder.jsonl", "losses.jsonl"])
     def test_kill_in_either_phase_and_resume_is_no_kill(
         self,
