@@ -1,17 +1,20 @@
 """How fast fast_aed's students are, and where their time goes.
 
-    python benchmarks/fast_aed_speed.py --video VIDEO [--out results.json] [--device cpu|cuda]
+    python benchmarks/fast_aed_speed.py --video VIDEO [--out results.json]
+    python benchmarks/fast_aed_speed.py --device cuda --batch 64 [--out results.json]
 
 Prints and records, all from one run on one machine, synchronised and after a warm-up: parameters
 and multiply-accumulates of ``reference``, ``paper`` and ``lite``; of each runtime the latency of a
-window and windows a second in batches; frames a second from decoding to scores on VIDEO at 640x360
-and 360x240; and the share of each kind of operator.  Random weights take the same time as trained
-ones.  Ratios are to ``reference`` in plain PyTorch, in batches or from decoding to scores.
+window and windows a second in batches; on a CPU, frames a second from decoding to scores on VIDEO
+at 640x360 and 360x240, too; and the share of each kind of operator.  Random weights take the same
+time as trained ones.  Ratios are to ``reference`` in plain PyTorch, in batches or from decoding to
+scores.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import tempfile
 import time
@@ -19,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -50,7 +54,7 @@ Run = Callable[[int], object]
 """Scores so many frames, synchronised."""
 
 
-def seconds(run: Callable[[], object], at_least: float = 2.0) -> float:
+def seconds(run: Callable[[], object], at_least: float) -> float:
     """Median wall seconds of ``run`` after a warm-up: 3 times or more, ``at_least`` seconds."""
     run()
     times: list[float] = []
@@ -116,23 +120,44 @@ def cpu_runs(student: Student, windows: np.ndarray) -> Iterator[tuple[str, Run, 
 
 
 def cuda_runs(student: Student, windows: np.ndarray) -> Iterator[tuple[str, Run, float | None]]:
-    """On a GPU: fp32 (TF32 off) and half precision, eager, compiled and as a CUDA graph."""
+    """On a GPU: fp32 without and with TF32, then both half precisions.
+
+    Eager, as a CUDA graph, and in bf16 compiled, too; windows lie on the GPU, and cuDNN chooses
+    among its convolutions by trial.
+    """
     student = student.cuda().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    given = torch.from_numpy(windows).cuda()
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)):
-        cast = student.to(dtype)
-        yield f"torch eager {name}", torch_run(cast, given), None
-        yield f"torch compiled {name}", torch_run(cast, given, compiled=True), None
-        yield f"torch CUDA graph {name}", torch_run(cast, given, graph=True), None
+    given = torch.from_numpy(windows).cuda().contiguous(memory_format=torch.channels_last)
+    torch.backends.cudnn.benchmark = True
+    exact = None
+    for name in ("fp32", "tf32", "fp16", "bf16"):
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
+        dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(name, torch.float32)
+        cast = copy.deepcopy(student).to(dtype)
+        with torch.inference_mode():
+            scores = frame_score(cast(given)).float()
+        exact = scores if exact is None else exact
+        difference = float((scores - exact).abs().max())
+        yield f"torch eager {name}", torch_run(cast, given), difference
+        yield f"torch CUDA graph {name}", torch_run(cast, given, graph=True), difference
+        if name == "bf16":
+            compiled = torch_run(cast, given, compiled=True)
+            yield f"torch compiled {name}", compiled, difference
+            graph = torch_run(cast, given, compiled=True, graph=True)
+            yield f"torch compiled CUDA graph {name}", graph, difference
 
 
-def operator_shares(student: Student, windows: np.ndarray) -> list[tuple[str, float]]:
-    """The share of time of each kind of operator in PyTorch on the CPU, the largest first."""
-    run = torch_run(student, torch.from_numpy(windows))
+def operator_shares(
+    student: Student, windows: np.ndarray, device: Literal["cpu", "cuda"]
+) -> list[tuple[str, float]]:
+    """The share of time of each kind of operator in eager PyTorch, the largest first."""
+    run = torch_run(student.to(device), torch.from_numpy(windows).to(device))
     run(len(windows))
-    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+    kinds = {"cpu": ProfilerActivity.CPU, "cuda": ProfilerActivity.CUDA}
+    with profile(activities=[ProfilerActivity.CPU, kinds[device]]) as recorded:
         run(len(windows))
-    times = {e.key: e.self_cpu_time_total for e in recorded.key_averages()}
+    field = f"self_{device if device == 'cpu' else 'device'}_time_total"
+    events = [e for e in recorded.key_averages() if "aten::" in e.key]
+    times = {e.key: getattr(e, field) for e in events}
     total = sum(times.values())
     return sorted(((key, t / total) for key, t in times.items()), key=lambda kt: -kt[1])
 
@@ -166,13 +191,17 @@ def resized_video(source: Path, size: Size, frames: int, folder: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--video", type=Path, required=True, help="any video file or frame folder")
+    parser.add_argument("--video", type=Path, help="any video file or frame folder, on CPUs")
     parser.add_argument("--frames", type=int, default=300, help="of the decode-to-score runs")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    command = f"python benchmarks/fast_aed_speed.py --video VIDEO --device {arguments.device}"
+    on_cpu = arguments.device == "cpu"
+    if on_cpu and arguments.video is None:
+        parser.error("--video is needed on a CPU")
+    given = "--video VIDEO" if on_cpu else f"--device cuda --batch {arguments.batch}"
+    command = f"python benchmarks/fast_aed_speed.py {given}"
     records: list[Record] = []
     firsts: dict[str, float] = {}
 
@@ -197,6 +226,8 @@ def main() -> None:
                 facts=run_facts(device=arguments.device, command=command),
             )
         )
+        if arguments.out:
+            write_records(arguments.out, records)
 
     rng = np.random.default_rng(0)
     for name in STUDENTS:
@@ -208,20 +239,21 @@ def main() -> None:
     for name in STUDENTS:
         student = untrained(name, SIZES[0])
         windows = rng.integers(0, 256, (arguments.batch, 9, *SIZES[0]), np.uint8)
-        runs = cpu_runs if arguments.device == "cpu" else cuda_runs
+        runs = cpu_runs if on_cpu else cuda_runs
         for runtime, run, difference in runs(student, windows):
             note = "640x360"
             if difference is not None:
-                note += f", scores differ from PyTorch's by {difference:.1e} at most"
-            single = seconds(lambda run=run: run(1))
+                note += f", scores differ from PyTorch's in fp32 by {difference:.1e} at most"
+            at_least = 2.0 if on_cpu else 0.5
+            single = seconds(lambda run=run: run(1), at_least)
             record(f"{name}, {runtime}, batch 1", "latency_ms", 1e3 * single, note)
-            batched = seconds(lambda run=run: run(arguments.batch)) / arguments.batch
+            batched = seconds(lambda run=run: run(arguments.batch), at_least) / arguments.batch
             record(f"{name}, {runtime}, batch {arguments.batch}", "fps", 1 / batched, note)
-    if arguments.device == "cpu":
-        for name in ("reference", "lite"):
-            windows = rng.integers(0, 256, (8, 9, *SIZES[0]), np.uint8)
-            for key, share in operator_shares(untrained(name, SIZES[0]), windows)[:6]:
-                record(f"{name}: {key}", "share_of_time", share, "torch eager, batch 8")
+    for name in ("reference", "lite"):
+        windows = rng.integers(0, 256, (8, 9, *SIZES[0]), np.uint8)
+        for key, share in operator_shares(untrained(name, SIZES[0]), windows, arguments.device)[:6]:
+            record(f"{name}: {key}", "share_of_time", share, "torch eager, batch 8")
+    if on_cpu:
         firsts.pop("fps")
         with tempfile.TemporaryDirectory() as folder:
             for size in SIZES:
@@ -241,8 +273,6 @@ def main() -> None:
                     done = sum(1 for _ in islice(detector.stream(open_video(video)), frames))
                     fps = done / (time.perf_counter() - start)
                     record(f"{name}, {runtime}, decode to score {size[1]}x{size[0]}", "fps", fps)
-    if arguments.out:
-        write_records(arguments.out, records)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +26,12 @@ from vadistill.files import read_safetensors, write_safetensors
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+AHEAD = 4
+"""Batches that are made while a GPU is busy with those before, and threads that make them."""
 
 
 def seeded_generator(seed: int, *stream: int) -> torch.Generator:
@@ -74,6 +82,30 @@ def epoch_batches(count: int, batch: int, *, seed: int, epoch: int) -> list[Tens
     """Index batches of one epoch in the order that (seed, epoch) fixes; the last may be short."""
     order = torch.randperm(count, generator=seeded_generator(seed, epoch))
     return list(order.split(batch))
+
+
+def prepared(
+    make: Callable[[S], T], items: Iterable[S], device: torch.device
+) -> Generator[T, None, None]:
+    """``make`` of each item, in order; on a GPU threads make some of them ahead of their use.
+
+    ``make`` depends on its item alone, so what it gives is the same on either device.
+    """
+    if device.type != "cuda":
+        yield from map(make, items)
+        return
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(AHEAD) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(make, item))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 class RunLog:

@@ -53,7 +53,7 @@ def avenue(*, quick: bool = False) -> Config:
 def shanghaitech(*, quick: bool = False) -> Config:
     """20,000 frames of ShanghaiTech: the objects of all 270,000 would take over 80 GB of disk."""
     config = _filtered(quick)
-    return config if quick else replace(config, frames=20_000, epochs=30, classifier_epochs=15)
+    return config if quick else replace(config, frames=20_000)
 
 
 def _filtered(quick: bool) -> Config:
@@ -62,4 +62,4 @@ def _filtered(quick: bool) -> Config:
     if quick:
         few = {"epochs": 4, "adversarial_after": 1, "classifier_epochs": 2}
         return replace(config, frames=2560, **few)
-    return replace(config, frames=None, epochs=60, adversarial_after=10, classifier_epochs=30)
+    return replace(config, frames=None, epochs=16, adversarial_after=4, classifier_epochs=8)

@@ -30,7 +30,14 @@ from vadistill.systems.aed.model import (
 )
 from vadistill.systems.aed.pseudo import PseudoAppearance
 from vadistill.systems.aed.recipes import Config
-from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches, seeded_generator
+from vadistill.training import (
+    Checkpoint,
+    RunLog,
+    autocast,
+    epoch_batches,
+    prepared,
+    seeded_generator,
+)
 
 Losses = dict[str, Float[Tensor, ""]]
 BatchLosses = Callable[[Views, Views, int], Losses]
@@ -150,17 +157,21 @@ def train_networks(
         position = checkpoint.load() or {"epoch": 0, "step": 0}
         log = RunLog(work / f"{name}.jsonl", resume_after=position["step"] - 1)
         step = position["step"]
+
+        def batch(numbered: tuple[int, Tensor]) -> tuple[Views, Views]:
+            number, index = numbered
+            generator = seeded_generator(config.seed, number, len(name))
+            rows = np.sort(index.numpy())
+            return batch_views(store, rows, source, generator, span, device)
+
         with progress(name, epochs) as advance:
             advance(position["epoch"])
             for epoch in range(position["epoch"], epochs):
                 batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
-                for index in batches:
+                for normal, pseudo in prepared(batch, enumerate(batches, step), device):
                     share = step / (epochs * len(batches))
                     rate = config.learning_rate * (1 + math.cos(math.pi * share)) / 2
                     optimizer.param_groups[0]["lr"] = rate
-                    generator = seeded_generator(config.seed, step, len(name))
-                    rows = np.sort(index.numpy())
-                    normal, pseudo = batch_views(store, rows, source, generator, span, device)
                     with autocast(device, config.precision):
                         losses = losses_of(normal, pseudo, epoch)
                     optimizer.zero_grad(set_to_none=True)

@@ -41,8 +41,11 @@ def max_pool_to(
 ) -> Float[Tensor, "n c rows columns"]:
     """Adaptive max-pooling: ``F.adaptive_max_pool2d``, in operations that ONNX has.
 
-    Cell i of r covers positions floor(i*h/r) to ceil((i+1)*h/r) of h.
+    Cell i of r covers positions floor(i*h/r) to ceil((i+1)*h/r) of h.  On a GPU it is that very
+    function, since the index would be copied there anew each time, which no CUDA graph allows.
     """
+    if maps.is_cuda:
+        return F.adaptive_max_pool2d(maps, size)
     for dim, cells in ((-2, size[0]), (-1, size[1])):
         length = int(maps.shape[dim])  # a number: while exporting, shapes are traced
         starts = [i * length // cells for i in range(cells)]

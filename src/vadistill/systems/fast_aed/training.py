@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int, UInt8
 from torch import nn
 
 from vadistill.progress import progress
@@ -30,7 +30,7 @@ from vadistill.systems.fast_aed.maps import MapStore
 from vadistill.systems.fast_aed.model import Maps, Student, standardise
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config
-from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches
+from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches, prepared
 
 T = TypeVar("T", nn.ModuleDict, torch.Tensor)
 
@@ -54,15 +54,17 @@ def train_autoencoder(
     log = RunLog(work / "autoencoder.jsonl", resume_after=position["step"] - 1)
     step = position["step"]
     middle = 3 * (config.input_frames // 2)
+
+    def batch(index: torch.Tensor) -> torch.Tensor:
+        pixels = store.windows(index.sort()[0].numpy())
+        return channels_last(torch.from_numpy(pixels).to(device))
+
     with progress("auto-encoder", epochs) as advance:
         advance(position["epoch"])
         for epoch in range(position["epoch"], epochs):
             trained.train()
             batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
-            for index in batches:
-                windows = channels_last(
-                    torch.from_numpy(store.windows(index.sort()[0].numpy())).to(device)
-                )
+            for windows in prepared(batch, batches, device):
                 frame = standardise(windows[:, middle : middle + 3].float())
                 with autocast(device, config.precision):
                     loss = reconstruction_loss(decoder(student.features(windows)), frame)
@@ -104,25 +106,22 @@ def distil(
     position = checkpoint.load() or {"epoch": 0, "step": 0}
     log = RunLog(work / "losses.jsonl", resume_after=position["step"] - 1)
     step = position["step"]
+
+    def batch(numbered: tuple[int, torch.Tensor]) -> tuple[torch.Tensor, list[Maps]]:
+        number, index = numbered
+        pixels, maps = training_windows(store, teachers, index.sort()[0].numpy(), number, config)
+        windows = channels_last(torch.from_numpy(pixels).to(device))
+        return windows, [[m.to(device) for m in own] for own in maps]
+
     with progress("distillation", config.epochs) as advance:
         advance(position["epoch"])
         for epoch in range(position["epoch"], config.epochs):
             trained.train()
             batches = epoch_batches(len(store), config.batch, seed=config.seed + 1, epoch=epoch)
-            for index in batches:
-                rows = index.sort()[0].numpy()
+            numbered = enumerate(batches, step)
+            for windows, targets in prepared(batch, numbered, device):
                 for group in optimizer.param_groups:
                     group["lr"] = _rate(config, epoch, step / (config.epochs * len(batches)))
-                rng = np.random.default_rng([config.seed, step])
-                hurried = rng.random(len(rows)) < config.hurried
-                paces = np.where(hurried, rng.integers(1, 1 + len(HURRIES), len(rows)), 0)
-                pixels = store.windows(rows, paces)
-                boxes = paste_objects(pixels, config.pasted, rng)
-                maps = [hurried_targets(teacher.maps(rows), hurried) for teacher in teachers]
-                maps = [pasted_targets(m, boxes, student.size) for m in maps]
-                pixels, maps = mirror(pixels, maps, rng.random(len(rows)) < config.mirrored)
-                windows = channels_last(torch.from_numpy(pixels).to(device))
-                targets = [[m.to(device) for m in own] for own in maps]
                 losses = distillation_step(
                     student, judges, optimizer, windows, targets, config, device
                 )
@@ -132,6 +131,28 @@ def distil(
                 advance(1 / len(batches), note=f"epoch {epoch + 1}/{config.epochs}")
             checkpoint.save(epoch=epoch + 1, step=step)
     as_loaded(student)
+
+
+def training_windows(
+    store: WindowStore,
+    teachers: Sequence[MapStore],
+    rows: Int[np.ndarray, " n"],
+    step: int,
+    config: Config,
+) -> tuple[UInt8[np.ndarray, "n c h w"], list[Maps]]:
+    """What a step learns from: windows, some of them pseudo-abnormal or mirrored, and their maps.
+
+    All draws depend on (``config.seed``, ``step``) alone.
+    """
+    rng = np.random.default_rng([config.seed, step])
+    hurried = rng.random(len(rows)) < config.hurried
+    paces = np.where(hurried, rng.integers(1, 1 + len(HURRIES), len(rows)), 0)
+    pixels = store.windows(rows, paces)
+    boxes = paste_objects(pixels, config.pasted, rng)
+    maps = [hurried_targets(teacher.maps(rows), hurried) for teacher in teachers]
+    size = (pixels.shape[2], pixels.shape[3])
+    maps = [pasted_targets(m, boxes, size) for m in maps]
+    return mirror(pixels, maps, rng.random(len(rows)) < config.mirrored)
 
 
 def channels_last(what: T) -> T:

@@ -59,7 +59,7 @@ def avenue(*, quick: bool = False) -> Config:
 def shanghaitech(*, quick: bool = False) -> Config:
     """20,000 frames of ShanghaiTech: the objects of all 270,000 would take over 300 GB of disk."""
     config = _filtered(quick)
-    return config if quick else replace(config, frames=20_000, epochs=15)
+    return config if quick else replace(config, frames=20_000)
 
 
 def _filtered(quick: bool) -> Config:
@@ -67,5 +67,4 @@ def _filtered(quick: bool) -> Config:
     config = replace(Config(), filter_frames=9, filter_cells=3)
     if quick:
         return replace(config, frames=2560, epochs=2)
-    paper = {"architecture": "shallow-narrow", "schedule": "constant"}
-    return replace(config, frames=None, epochs=30, batch=64, **paper)
+    return replace(config, frames=None, epochs=10, batch=64, architecture="shallow-narrow")

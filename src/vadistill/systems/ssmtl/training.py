@@ -26,7 +26,14 @@ from vadistill.systems.ssmtl.losses import (
 from vadistill.systems.ssmtl.model import ARCHITECTURES, MultiTaskNetwork, to_unit
 from vadistill.systems.ssmtl.recipes import Config
 from vadistill.systems.ssmtl.tasks import Clips, compose
-from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches, seeded_generator
+from vadistill.training import (
+    Checkpoint,
+    RunLog,
+    autocast,
+    epoch_batches,
+    prepared,
+    seeded_generator,
+)
 
 
 def task_weights(config: Config) -> dict[str, float]:
@@ -88,19 +95,23 @@ def train_network(
     log = RunLog(work / "losses.jsonl", resume_after=position["step"] - 1)
     step = position["step"]
     weights = task_weights(config)
+
+    def batch(numbered: tuple[int, Tensor]) -> tuple[Clips, Tensor | None]:
+        number, index = numbered
+        rows = np.sort(index.numpy())
+        clips = compose(store.patches(rows), seeded_generator(config.seed, 1, number))
+        return clips, None if targets is None else targets[rows][0].to(device)
+
     network.train()
     with progress("proxy tasks", config.epochs) as advance:
         advance(position["epoch"])
         for epoch in range(position["epoch"], config.epochs):
             batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
-            for index in batches:
+            for clips, imitated in prepared(batch, enumerate(batches, step), device):
                 if config.schedule == "cosine":
                     share = step / (config.epochs * len(batches))
                     rate = config.learning_rate * (1 + math.cos(math.pi * share)) / 2
                     optimizer.param_groups[0]["lr"] = rate
-                rows = np.sort(index.numpy())
-                clips = compose(store.patches(rows), seeded_generator(config.seed, 1, step))
-                imitated = None if targets is None else targets[rows][0].to(device)
                 with autocast(device, config.precision):
                     losses = task_losses(network, clips, imitated, weights, device)
                 optimizer.zero_grad(set_to_none=True)
