@@ -87,7 +87,8 @@ class TestEvents:
         (event,) = store.events()
         start = times[RUSH.start]
         assert event.end is not None and not event.interrupted
-        assert start <= event.start <= start + 0.3
+        # The frame before may be above the level, too: noise comes near it.
+        assert times[RUSH.start - 1] <= event.start <= start + 0.3
         assert times[RUSH.stop - 1] - 0.3 <= event.end <= times[RUSH.stop] + 0.2
         assert event.peak == pytest.approx(float(scores.max()))
         shown = clip_times(store.media / f"{event.id}.mp4")
