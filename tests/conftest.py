@@ -17,3 +17,12 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real data at {path.name}: set VADISTILL_DATA to run this test")
     return path
+
+
+@pytest.fixture(scope="session")
+def detector_files() -> Path:
+    """Folder of the two ONNX detectors, from VADISTILL_WEIGHTS or beside the checkout; skips."""
+    path = Path(os.environ.get("VADISTILL_WEIGHTS", ROOT.parent / "shared" / "weights"))
+    if not all((path / f"{name}_coco.onnx").is_file() for name in ("fastestdet", "yolox_nano")):
+        pytest.skip(f"no detectors in {path.name}: set VADISTILL_WEIGHTS to run this test")
+    return path

@@ -347,8 +347,8 @@ class TestWeights:
 class TestDetector:
     """Feature maps of a real ONNX detector."""
 
-    def test_maps_of_a_yolox(self, shared_data: Path) -> None:
-        file = shared_data.parent / "weights" / "yolox_nano_coco.onnx"
+    def test_maps_of_a_yolox(self, detector_files: Path) -> None:
+        file = detector_files / "yolox_nano_coco.onnx"
         backbone = open_backbone(f"detector:{file}", device="cpu")
         assert backbone.dim == 3 * 64 * 3 * 2
         clips = np.stack([backbone.prepare(pixels(16, 60, 90)), backbone.prepare(pixels(16))])
@@ -358,11 +358,12 @@ class TestDetector:
         fewer = open_backbone(f"detector:{file}@*/stems.2/act/Mul*", device="cpu")
         assert fewer.dim == 384 and fewer.fingerprint != backbone.fingerprint
 
-    def test_wrong_files_and_patterns(self, shared_data: Path) -> None:
-        weights = shared_data.parent / "weights"
+    def test_wrong_files(self) -> None:
         with pytest.raises(ConfigError, match="without a file"):
             open_backbone("detector")
         with pytest.raises(WeightsError, match="no detector at"):
             open_backbone("detector:nowhere.onnx")
+
+    def test_a_pattern_that_names_no_map(self, detector_files: Path) -> None:
         with pytest.raises(ConfigError, match=r"no feature map of .* is called"):
-            open_backbone(f"detector:{weights / 'fastestdet_coco.onnx'}")
+            open_backbone(f"detector:{detector_files / 'fastestdet_coco.onnx'}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -551,12 +550,9 @@ def test_background_finds_most_published_boxes_on_ped2(shared_data: Path, ped2: 
     ],
 )
 def test_real_detectors_find_people_on_ped2(
-    shared_data: Path, ped2: Reader, spec: str, least: float
+    shared_data: Path, detector_files: Path, ped2: Reader, spec: str, least: float
 ) -> None:
-    weights = Path(os.environ.get("VADISTILL_WEIGHTS", shared_data.parent / "weights"))
-    if not (weights / spec.partition("?")[0]).is_file():
-        pytest.skip("no detector files beside the data: set VADISTILL_WEIGHTS to run this test")
-    localiser = objects.build(f"detector:{weights}/{spec}")
+    localiser = objects.build(f"detector:{detector_files}/{spec}")
     published = published_boxes(shared_data, "test")
     hits: list[np.ndarray] = []
     for clip, i in (("Test001", 10), ("Test004", 60), ("Test006", 80), ("Test012", 100)):
