@@ -12,6 +12,7 @@ from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
+from vadistill.arithmetic import flush_subnormals, without_subnormals
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
 from vadistill.files import (
     DISK_ERRORS,
@@ -100,6 +101,7 @@ class Detector(ABC):
         """
         self.check_supervision(train)
         keep_freed_memory()
+        flush_subnormals()
         out = Path(out)
         folder = work or out / WORK
         try:
@@ -223,6 +225,7 @@ class Detector(ABC):
 
         calibration = self.require_fitted()
         tensors, facts = self.state()
+        tensors = {name: without_subnormals(tensor) for name, tensor in tensors.items()}
         tensors = {**tensors, "calibration": torch.from_numpy(calibration.quantiles.copy())}
         path = Path(path)
         try:
