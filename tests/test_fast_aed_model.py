@@ -208,7 +208,7 @@ class TestGradients:
     def test_a_head_below_zero_can_recover(self) -> None:
         for leaky in (True, False):
             torch.manual_seed(0)
-            head = Head(2, 2, (4, 4), output="leaky" if leaky else "relu")
+            head = Head(2, 2, (4, 4), (8, 8), output="leaky" if leaky else "relu")
             last = head.layers[-2]
             assert isinstance(last, nn.Conv2d) and last.bias is not None
             nn.init.constant_(last.bias, -9.0)
@@ -287,7 +287,7 @@ class TestResolutions:
         self, feature: tuple[int, int], side: int
     ) -> None:
         steps = upsampling_steps(feature, (side, side), "transposed")
-        head = Head(2, 2, (side, side), steps=steps)
+        head = Head(2, 2, (side, side), (999, 999), steps=steps)
         enlarged = head.layers(torch.zeros(1, 2, *feature)).shape[-2:]
         assert enlarged == (feature[0] << steps, feature[1] << steps)
         assert min(enlarged) >= side
@@ -304,8 +304,22 @@ class TestResolutions:
     def test_copies_are_refused_without_upsampling(self) -> None:
         architecture = replace(TINY["reference"], upsampling="none")
         Student(architecture, (360, 640))
-        with pytest.raises(ConfigError, match=r"16x16 anomaly map from a 15x23 feature map"):
+        with pytest.raises(ConfigError, match=r"16x16 anomaly map from a 15x22.5 feature map"):
             Student(architecture, (240, 360))
+
+    @pytest.mark.parametrize("name", ["reference", "lite"])
+    def test_cells_cover_the_part_of_the_frame_that_a_teachers_do(self, name: str) -> None:
+        """360 pixels are 22.5 positions of the feature map: half of the 23rd is beyond them."""
+        network = student(replace(TINY[name], resolutions=PED2), (240, 360))
+        heads = network.get_submodule("branches.0").children()
+        extents = [head.extent for head in heads if isinstance(head, Head)]
+        assert extents[-2:] == [(30, 45), (60, 90)]
+        head = network.get_submodule("branches.0.2")
+        assert isinstance(head, Head)
+        head.layers = nn.Sequential(nn.Upsample(scale_factor=4))
+        features = torch.arange(23.0).expand(1, 1, 15, 23)
+        frame = F.interpolate(features, scale_factor=16)[..., :360]
+        assert torch.equal(head(features), losses.pool_targets(frame[:, 0], [(60, 60)])[0])
 
     def test_table3_has_the_frames_own_resolution(self) -> None:
         architecture = replace(TINY["reference"], resolutions=(FULL,))

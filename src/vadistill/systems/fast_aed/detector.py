@@ -23,14 +23,18 @@ Departures from the paper and readings of what it leaves open:
 - The frame score is the mean over the heads of each map's maximum.
 - Heads end in a leaky ReLU while they learn and in a ReLU when they score (``output``): with a
   plain ReLU some heads die, since the targets are nearly all 0.
+- The last layer of a head starts with a bias of 0.1, so that every map has a gradient.
 - Boxes are where the finest map, at its own resolution, exceeds a level that training frames set.
 - The student learns teachers' maps as they are painted, before the teachers' own mean filter.
-- D_T pools by average and continues maps beyond their edges (discriminator.py).
+- D_T pools by average, continues maps beyond their edges and has leaky ReLUs (discriminator.py).
+  It sees the student's maps as they score, and learns at the paper's rate whatever the student's
+  is.  Of pseudo-abnormal windows, a teacher's maps are those with 1 where they were changed.
 - ``lite`` has no adversarial loss by default: on UCSD Ped2 its maps are sharper with it, its scores
   no better, and training takes half as long again.
 - ``hurried`` and ``pasted``, ours: ``lite`` learns from pseudo-abnormal windows, too (pseudo.py);
   ``mirrored``, ours: half of its windows are mirrored.
-- Batch, learning rate and epochs of ``lite`` and ``quick`` are ours, for few frames on two cores.
+- Batch, learning rate, its cosine and epochs of ``lite`` and ``quick`` are ours, for few frames on
+  two cores.
 """
 
 from __future__ import annotations
@@ -55,7 +59,7 @@ from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed.decoder import Decoder
 from vadistill.systems.fast_aed.frames import HURRIES, fit_size, learn_windows, planes, resized
 from vadistill.systems.fast_aed.maps import fitted_teacher, learn_maps
-from vadistill.systems.fast_aed.model import STEP, Student
+from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.recipes import (
     Config,
     avenue,
@@ -92,7 +96,6 @@ class FastAed(Detector):
 
     name = "fast_aed"
     supervision = "one-class"
-    lookahead = STEP
     RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
         "lite": lite,
         "quick": lambda: ped2(quick=True),
@@ -111,6 +114,7 @@ class FastAed(Detector):
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
         self.architecture = network(self.config)
+        self.lookahead = self.reach
         self._asked: Device = device
         self.device = pick_device(device)
         self._int8: bytes | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from vadistill.datasets.sampling import ClipArrays, Sample, clip_names, length
+from vadistill.datasets.sampling import ClipArrays, Sample, clip_names
 from vadistill.files import replacing
 from vadistill.progress import progress
 
@@ -93,16 +93,17 @@ def learn_windows(
     with progress("frames", len(names)) as advance:
         for number, (clip, name) in enumerate(zip(train, names, strict=True)):
             if not (folder / f"{name}.places.npy").exists():
-                kept = [i for i in range(length(clip)) if sample.keeps(number, i)]
-                _write_clip(clip, folder / name, kept, offsets, size)
+                # Decoded, as a teacher's maps are: containers may tell another number.
+                total = sum(1 for _ in clip.open())
+                kept = [i for i in range(total) if sample.keeps(number, i)]
+                _write_clip(clip, folder / name, kept, total, offsets, size)
             advance(note=clip.name)
     return WindowStore(folder, names)
 
 
 def _write_clip(
-    clip: Clip, stem: Path, kept: Sequence[int], offsets: Sequence[int], size: Size
+    clip: Clip, stem: Path, kept: Sequence[int], total: int, offsets: Sequence[int], size: Size
 ) -> None:
-    total = length(clip)
     reached = [pace * o for pace in (1, *HURRIES) for o in offsets]
     needed = [[t + o if 0 <= t + o < total else t for o in reached] for t in kept]
     place = {index: row for row, index in enumerate(sorted({i for row in needed for i in row}))}

@@ -63,18 +63,19 @@ def max_pool_to(
 
 
 def upsampling_steps(
-    feature: tuple[int, int], resolution: tuple[int, int], upsampling: Upsampling
+    feature: tuple[float, float], resolution: tuple[int, int], upsampling: Upsampling
 ) -> int:
     """Doublings that a (height, width) feature needs so that no cell of its map is a copy.
 
-    Raises ConfigError if any is needed and ``upsampling`` is ``none``.
+    ``feature`` counts what lies in the frame, so it may have fractions.  Raises ConfigError if any
+    is needed and ``upsampling`` is ``none``.
     """
     ratio = max(r / f for r, f in zip(resolution, feature, strict=True))
     steps = max(0, math.ceil(math.log2(ratio)))
     if steps and upsampling == "none":
         got = "x".join(map(str, resolution))
         raise ConfigError(
-            f"a {got} anomaly map from a {feature[0]}x{feature[1]} feature map",
+            f"a {got} anomaly map from a {feature[0]:g}x{feature[1]:g} feature map",
             expected="a resolution within the feature map, as cells would be copies of each other",
             fix='set upsampling="transposed", a lower total stride, or a lower resolution',
         )
@@ -85,8 +86,10 @@ class Head(nn.Module):
     """One anomaly head: conv 3x3, ReLU, conv 3x3 to one channel, ReLU, max-pool to a resolution.
 
     ``steps`` transposed convolutions (4x4, stride 2, ReLU) between the two double the feature map
-    where the resolution asks for it.  Values are at least 0 when scoring, in training with
-    ``leaky`` output slightly below; targets lie in [0, 1].
+    where the resolution asks for it.  ``extent`` are the rows and columns of its map that lie in
+    the frame: what is beyond, where the frame's sides are no multiples of the stride, is cut off
+    before pooling, so that cells cover the same part of the frame as a teacher's.  Values are at
+    least 0 when scoring, in training with ``leaky`` output slightly below; targets lie in [0, 1].
     """
 
     def __init__(
@@ -94,13 +97,14 @@ class Head(nn.Module):
         inputs: int,
         channels: int,
         resolution: tuple[int, int],
+        extent: tuple[int, int],
         *,
         steps: int = 0,
         separable: bool = False,
         output: Output = "leaky",
     ) -> None:
         super().__init__()
-        self.resolution = resolution
+        self.resolution, self.extent = resolution, extent
         if separable:
             layers: list[nn.Module] = [Separable(inputs, channels)]
         else:
@@ -113,7 +117,8 @@ class Head(nn.Module):
         self.layers = nn.Sequential(*layers, last, MapActivation(output))
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n rows columns"]:
-        return max_pool_to(self.layers(x), self.resolution)[:, 0]
+        rows, columns = self.extent
+        return max_pool_to(self.layers(x)[..., :rows, :columns], self.resolution)[:, 0]
 
 
 class LinearHead(nn.Module):

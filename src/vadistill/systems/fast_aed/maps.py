@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from vadistill.datasets.sampling import ClipArrays, Sample, clip_names
+from vadistill.datasets.sampling import ClipArrays, Sample, clip_names, data_key
 from vadistill.detector import Detector, detector_class, load, read_config
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.files import content_hash, replacing
@@ -32,13 +32,14 @@ def fitted_teacher(
 ) -> tuple[Detector, str]:
     """A teacher by name, fitted to ``train`` unless it is there already, with its fingerprint.
 
-    ``name`` is ``SYSTEM``, ``SYSTEM:RECIPE``, or the folder of a fitted detector.  Raises
-    ConfigError, WeightsError.
+    The fingerprint is that of its config.json, which holds that of its weights.  ``name`` is
+    ``SYSTEM``, ``SYSTEM:RECIPE``, or the folder of a fitted detector.  Raises ConfigError,
+    WeightsError.
     """
     from dataclasses import replace
 
     if Path(name).is_dir():
-        return load(Path(name), device=device), content_hash(Path(name) / "weights.safetensors")
+        return load(Path(name), device=device), content_hash(Path(name) / "config.json")
     system, _, recipe = name.partition(":")
     if system == OWN:
         raise ConfigError(
@@ -53,13 +54,13 @@ def fitted_teacher(
     config = recipes[recipe or next(iter(recipes))]()
     if hasattr(config, "localiser"):
         config = replace(config, localiser=localiser)
-    folder = work / f"teacher-{system}-{content_hash(repr(config))}"
+    folder = work / f"teacher-{system}-{content_hash(data_key(train), repr(config))}"
     try:
         read_config(folder)
         teacher = load(folder, device=device)
     except WeightsError:
         teacher = kind(config, device=device).fit(train, out=folder, work=folder / "work")
-    return teacher, content_hash(folder / "weights.safetensors")
+    return teacher, content_hash(folder / "config.json")
 
 
 def teacher_map(

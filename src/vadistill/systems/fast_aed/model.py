@@ -24,6 +24,7 @@ is a multiple of 16, but for the last layer of each head (at most 3 in all).
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -247,17 +248,22 @@ class Student(nn.Module):
 
     def _heads(self, feature: tuple[int, int]) -> nn.ModuleList:
         a = self.architecture
+        stride = math.prod(stage.stride for stage in a.stages)
+        # Of the feature map, what lies in the frame: its last row or column may do so in part.
+        inside = min(feature[0], self.size[0] / stride), min(feature[1], self.size[1] / stride)
         heads: list[nn.Module] = []
         for size in a.sizes:
             if size == (1, 1) and a.frame_head == "linear":
                 heads.append(LinearHead(a.channels[-1]))
             else:
-                steps = upsampling_steps(feature, size, a.upsampling)
+                steps = upsampling_steps(inside, size, a.upsampling)
+                extent = math.ceil(inside[0] * 2**steps), math.ceil(inside[1] * 2**steps)
                 heads.append(
                     Head(
                         a.channels[-1],
                         a.head_channels,
                         size,
+                        extent,
                         steps=steps,
                         separable=a.encoder == "lite",
                         output=a.output,

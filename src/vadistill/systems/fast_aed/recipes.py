@@ -16,6 +16,9 @@ Named = Literal["reference", "paper", "lite"]
 ALPHA = 0.1
 """The paper's weight of the adversarial loss."""
 
+LEARNING_RATE = 1e-4
+"""The paper's, for the student and the discriminators alike."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -53,6 +56,8 @@ class Config:
     batch: int = 16
     learning_rate: float = 3e-3
     """Adam's; 1e-4 in the paper."""
+    discriminator_rate: float = LEARNING_RATE
+    """The discriminators' learning rate; at ``lite``'s own, plain distillation loses to them."""
     weight_decay: float = 1e-5
     decay_every: int = 0
     """Epochs after which the learning rate is halved, 10 for the paper's; 0: it falls to zero along
@@ -91,6 +96,12 @@ def network(config: Config) -> Architecture:
             "no teachers and no auto-encoder phase",
             expected="one of the two",
             fix="name teachers, or set autoencoder_epochs to 1 or more",
+        )
+    if config.branches and config.joint_discriminator:
+        raise ConfigError(
+            "a branch for each teacher and one discriminator for all",
+            expected="one of the two, since that discriminator judges one set of maps",
+            fix="leave out branches or joint_discriminator",
         )
     base = ARCHITECTURES[config.architecture]
     return replace(
@@ -148,7 +159,7 @@ def _paper(resolutions: tuple[int, ...], recipe: str, quick: bool) -> Config:
         autoencoder_epochs=10,
         epochs=35,
         batch=64,
-        learning_rate=1e-4,
+        learning_rate=LEARNING_RATE,
         decay_every=10,
         alpha=ALPHA,
         hurried=0.0,

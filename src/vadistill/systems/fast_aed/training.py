@@ -99,7 +99,10 @@ def distil(
         made = [Discriminator.of(student.architecture) for _ in teachers]
     judges = nn.ModuleList(made if config.alpha > 0 else []).to(device)
     trained = channels_last(nn.ModuleDict({"student": student, "discriminators": judges}))
-    optimizer = _adam(trained.parameters(), config)
+    optimizer = _adam(student.parameters(), config)
+    if len(judges):
+        optimizer.add_param_group({"params": judges.parameters(), "lr": config.discriminator_rate})
+    rates = [group["lr"] for group in optimizer.param_groups]
     checkpoint = Checkpoint(
         work / "checkpoint.safetensors", {"networks": trained}, optimizer, settings=work.name
     )
@@ -120,8 +123,9 @@ def distil(
             batches = epoch_batches(len(store), config.batch, seed=config.seed + 1, epoch=epoch)
             numbered = enumerate(batches, step)
             for windows, targets in prepared(batch, numbered, device):
-                for group in optimizer.param_groups:
-                    group["lr"] = _rate(config, epoch, step / (config.epochs * len(batches)))
+                left = _rate_left(config, epoch, step / (config.epochs * len(batches)))
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * left
                 losses = distillation_step(
                     student, judges, optimizer, windows, targets, config, device
                 )
@@ -174,11 +178,11 @@ def mirror(
     return windows, [[torch.where(chosen, m.flip(-1), m) for m in maps] for maps in targets]
 
 
-def _rate(config: Config, epoch: int, share: float) -> float:
-    """The learning rate after ``share`` of the steps."""
+def _rate_left(config: Config, epoch: int, share: float) -> float:
+    """What is left of the learning rates after ``share`` of the steps."""
     if config.decay_every:
-        return config.learning_rate * 0.5 ** (epoch // config.decay_every)
-    return config.learning_rate * (1 + math.cos(math.pi * share)) / 2
+        return 0.5 ** (epoch // config.decay_every)
+    return (1 + math.cos(math.pi * share)) / 2
 
 
 def distillation_step(
@@ -196,12 +200,14 @@ def distillation_step(
     branches = [[m.float() for m in maps] for maps in branches]
     # With a branch for each teacher, each is compared with its own teacher alone (Table 6).
     own = branches if len(branches) > 1 else branches * len(targets)
+    # Discriminators see maps as they score; below zero, fakes would give themselves away.
+    judged = [[m.clamp_min(0) for m in maps] for maps in own]
     discriminator = adversarial = torch.zeros((), device=device)
     if len(judges):
         if config.joint_discriminator:
-            discriminator = joint_discriminator_loss(judges[0], targets, own[0])
+            discriminator = joint_discriminator_loss(judges[0], targets, judged[0])
         else:
-            each = zip(judges, targets, own, strict=True)
+            each = zip(judges, targets, judged, strict=True)
             discriminator = torch.stack([discriminator_loss(d, t, s) for d, t, s in each]).sum()
         # Adam leaves out what has no gradient: this step moves the discriminators alone.
         optimizer.zero_grad(set_to_none=True)
@@ -214,9 +220,9 @@ def distillation_step(
         kd = distillation_loss(targets, branches[0])
     if len(judges):
         if config.joint_discriminator:
-            adversarial = joint_adversarial_loss(judges[0], own[0])
+            adversarial = joint_adversarial_loss(judges[0], judged[0])
         else:
-            each = zip(judges, own, strict=True)
+            each = zip(judges, judged, strict=True)
             adversarial = torch.stack([adversarial_loss([d], s) for d, s in each]).sum()
     total = total_loss(kd, adversarial, lambda_kd=config.lambda_kd, alpha=config.alpha)
     optimizer.zero_grad(set_to_none=True)
