@@ -276,6 +276,7 @@ class TestWatch:
         ("asked", "said"),
         [
             ([], "no model and no source"),
+            (["rtsp://camera/1"], "no model: "),
             (["scene.vad"], "no source"),
             (["calm.mp4", "--model", "nowhere.vad"], "no saved detector at"),
             (["a.mp4", "--settings", "none.toml"], "other options beside --settings"),

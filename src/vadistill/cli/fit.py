@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 vadistill fit cafe normal_videos/ --out entrance.vad
-vadistill fit cafe UCSDped2/ --out ped2.vad --recipe quick --localiser boxes:boxes.csv
+vadistill fit cafe UCSDped2/ --out ped2.vad --localiser boxes:boxes.csv
+vadistill fit fast_aed normal_videos/ --out fast.vad
 vadistill fit motion normal_videos/ --out baseline.vad
 vadistill fit dakd labelled_videos/ --out fights.vad
 """

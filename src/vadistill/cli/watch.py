@@ -121,15 +121,17 @@ def from_options(
         StorageSettings,
     )
 
-    if model is None and sources:
+    lone_address = len(sources) == 1 and "://" in sources[0]
+    if model is None and sources and not lone_address:
         model, sources = Path(sources[0]), sources[1:]
     if webhook[1] and not webhook[0]:
         raise ConfigError(
             "--secret without --webhook", expected="an address to sign for", fix="add --webhook URL"
         )
+    missing = [what for what, there in (("model", model), ("source", sources)) if not there]
     if model is None or not sources:
         raise ConfigError(
-            "no source" if model else "no model and no source",
+            f"no {' and no '.join(missing)}",
             expected="vadistill watch SOURCE… --model PATH",
             fix="name a camera's address and a folder that 'vadistill fit' wrote",
         )

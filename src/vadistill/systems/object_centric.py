@@ -55,7 +55,7 @@ class ObjectCentricConfig:
     smoothing: str = "gaussian3"
     """The protocol's smoothing; applied by whoever evaluates, never by ``stream``."""
     batch_frames: int = 16
-    """Frames whose objects are scored together; 1 for the lowest delay on live video."""
+    """Frames of a file whose objects are scored together; live video takes one at a time."""
     seed: int = 0
     precision: Precision = "auto"
     """Arithmetic of training; scoring is fp32."""

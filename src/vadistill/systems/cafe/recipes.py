@@ -53,7 +53,7 @@ class Config:
     runtime: Runtime = "auto"
     """How events are scored: torch, torch-bf16, onnx, onnx-int8; auto: onnx on CPUs, else torch."""
     batch_frames: int = 16
-    """Frames whose events are scored together; 1 for the lowest delay on live video."""
+    """Frames of a file whose events are scored together; live video takes one at a time."""
     seed: int = 0
     precision: Precision = "auto"
     """Arithmetic of training; scoring has ``runtime``."""

@@ -32,7 +32,8 @@ class Config:
     reach: int = 25
     """k, the largest relative distance in segments (Eq. 1, Fig. 5)."""
     skip: bool = True
-    """A way round the attention (ours): without it, scores hardly change in a video."""
+    """Whether there is a way round the attention (ours): without one, scores hardly change in a
+    video."""
     segments: int = 32
     """Segments that a training video is reduced to."""
     normalise: bool = False
@@ -55,7 +56,7 @@ class Config:
     half_width: int = 2
     """epsilon of the pseudo-labels' moving average, in segments; 0 leaves it out (Table 5)."""
     minmax: bool = True
-    """Pseudo-labels are stretched to [0, 1] in each abnormal video (Table 5)."""
+    """Whether pseudo-labels are stretched to [0, 1] in each abnormal video (Table 5)."""
     lambda_bce: float = 1.0
     """Weight of prediction-level distillation; at 0 (Table 5) the student's head learns from video
     labels by the ranking loss instead, since nothing else would reach it."""

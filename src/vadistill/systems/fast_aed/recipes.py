@@ -83,7 +83,7 @@ class Config:
     runtime: Runtime = "auto"
     """How frames are scored; auto: onnx on CPUs, torch on GPUs; onnx-int8: 8-bit convolutions."""
     batch_frames: int = 8
-    """Frames that are scored together; 1 for the lowest delay on live video."""
+    """Frames of a file that are scored together; live video takes one at a time."""
     seed: int = 0
     precision: Precision = "auto"
     """Arithmetic of training; scoring is fp32."""
