@@ -5,17 +5,22 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vadistill.arithmetic import flush_subnormals, without_subnormals
+from vadistill.arithmetic import subnormals_as_zero, without_subnormals
 
 SUBNORMAL = 1e-39
 
 
 @pytest.mark.skipif(not torch.set_flush_denormal(False), reason="no x86 or Arm processor")
-def test_subnormal_numbers_are_flushed() -> None:
-    torch.set_flush_denormal(False)
-    assert torch.tensor([SUBNORMAL]).sqrt() > 0
-    flush_subnormals()
-    assert torch.tensor([SUBNORMAL]).sqrt() == 0
+def test_subnormal_numbers_are_zero_inside_alone() -> None:
+    number = torch.tensor([SUBNORMAL])
+    assert number.sqrt() > 0
+    with pytest.raises(KeyboardInterrupt), subnormals_as_zero():
+        assert number.sqrt() == 0
+        with subnormals_as_zero():
+            pass
+        assert number.sqrt() == 0
+        raise KeyboardInterrupt
+    assert number.sqrt() > 0
 
 
 def test_weights_without_subnormals() -> None:

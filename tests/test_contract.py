@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {
     ),
     "ssmtl": ssmtl.Config(epochs=3, batch=8, frames=24, batch_frames=8),
     "fast_aed": fast_aed.Config(
-        teachers=("motion",), autoencoder_epochs=1, epochs=25, batch=8, batch_frames=8
+        teachers=("motion",), autoencoder_epochs=1, epochs=50, batch=8, batch_frames=8
     ),
     "dakd": dakd.Config(epochs=30, segments=3),
 }

@@ -1,22 +1,31 @@
-"""How this process treats numbers too small for ordinary floating point."""
+"""Numbers too small for ordinary floating point."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def flush_subnormals() -> None:
-    """Have this thread, and those that it starts from now on, take subnormal numbers as zero.
+@contextlib.contextmanager
+def subnormals_as_zero() -> Iterator[None]:
+    """Inside, this thread and those that it starts take subnormal numbers as zero.
 
     Weight decay brings unused weights below float32's smallest normal number (1.2e-38), where a
-    product takes a CPU a hundred times as long.  Does nothing on processors that cannot.
+    product takes a CPU a hundred times as long.  Outside, numbers are what IEEE 754 says: code that
+    compares may need them.  Does nothing on processors that cannot.
     """
     import torch
 
+    already = bool(torch.tensor([1e-39]).sqrt() == 0)
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(already)
 
 
 def without_subnormals(tensor: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from vadistill.arithmetic import flush_subnormals, without_subnormals
+from vadistill.arithmetic import subnormals_as_zero, without_subnormals
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
 from vadistill.files import (
     DISK_ERRORS,
@@ -101,12 +101,12 @@ class Detector(ABC):
         """
         self.check_supervision(train)
         keep_freed_memory()
-        flush_subnormals()
         out = Path(out)
         folder = work or out / WORK
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.learn(train, folder, val)
+            with subnormals_as_zero():
+                self.learn(train, folder, val)
         except OSError as error:
             if error.errno not in DISK_ERRORS:
                 raise
