@@ -13,14 +13,14 @@ SUBNORMAL = 1e-39
 @pytest.mark.skipif(not torch.set_flush_denormal(False), reason="no x86 or Arm processor")
 def test_subnormal_numbers_are_zero_inside_alone() -> None:
     number = torch.tensor([SUBNORMAL])
-    assert number.sqrt() > 0
+    assert number * 2 > 0
     with pytest.raises(KeyboardInterrupt), subnormals_as_zero():
-        assert number.sqrt() == 0
+        assert number * 2 == 0
         with subnormals_as_zero():
             pass
-        assert number.sqrt() == 0
+        assert number * 2 == 0
         raise KeyboardInterrupt
-    assert number.sqrt() > 0
+    assert number * 2 > 0
 
 
 def test_weights_without_subnormals() -> None:
