@@ -15,8 +15,9 @@ def subnormals_as_zero() -> Iterator[None]:
     """Inside, this thread and those that it starts take subnormal numbers as zero.
 
     Weight decay brings unused weights below float32's smallest normal number (1.2e-38), where a
-    product takes a CPU a hundred times as long.  Outside, numbers are what IEEE 754 says: code that
-    compares may need them.  Does nothing on processors that cannot.
+    product takes a CPU a hundred times as long.  Outside, this thread's numbers are what IEEE 754
+    says again, which code that compares may need; PyTorch's worker threads that were started inside
+    go on taking them as zero.  Does nothing on processors that cannot.
     """
     import torch
 
