@@ -33,7 +33,7 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
-	$(VENV)/bin/python -m vadistill.evaluation.tables --check README.md docs/cafe.md docs/fast_aed.md docs/dakd.md docs/live.md docs/evaluation.md
+	$(VENV)/bin/python -m vadistill.reproduce.tables --check README.md docs/cafe.md docs/fast_aed.md docs/dakd.md docs/live.md docs/evaluation.md
 
 format: $(STAMP)
 	$(VENV)/bin/ruff check --fix .

@@ -22,11 +22,11 @@ import torch
 
 import vadistill
 from vadistill import objects
+from vadistill.backbones.residual import ARCHITECTURES, PATCH, ResNet
 from vadistill.datasets import open_dataset
 from vadistill.distill import FrozenTeacher
-from vadistill.evaluation.results import Record, of_measurement, run_facts, write_records
-from vadistill.features.residual import ARCHITECTURES, PATCH, ResNet
-from vadistill.objects.events import Cut, frame_events
+from vadistill.objects.patches import Cut, frame_events
+from vadistill.reproduce.records import Record, of_measurement, run_facts, write_records
 from vadistill.systems import motion
 from vadistill.systems.cafe.scorer import (
     EventScorer,

@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from vadistill.datasets import open_dataset
-from vadistill.datasets.simulated_features import SimulatedConfig
-from vadistill.evaluation.results import of_measurement, run_facts, write_records
-from vadistill.evaluation.tables import markdown_table
+from vadistill.reproduce.records import of_measurement, run_facts, write_records
+from vadistill.reproduce.tables import markdown_table
+from vadistill.simulated.features import SimulatedConfig
 from vadistill.systems import dakd
 from vadistill.systems.dakd.scoring import ClipScorer
 

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from vadistill.backbones.base import Backbone, open_backbone
+from vadistill.backbones.extraction import Tally, clip_features
 from vadistill.datasets import Clip, open_dataset
-from vadistill.evaluation.results import Record, of_measurement, run_facts, write_records
-from vadistill.features.backbones import Backbone, open_backbone
-from vadistill.features.extraction import Tally, clip_features
-from vadistill.features.source import CLIP
+from vadistill.datasets.feature_source import CLIP
+from vadistill.reproduce.records import Record, of_measurement, run_facts, write_records
 from vadistill.video import Frame, VideoSource
 
 BACKBONES = ("compact", "flow", "i3d:random", "s3d:random", "clip:random")

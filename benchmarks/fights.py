@@ -27,16 +27,16 @@ from pathlib import Path
 
 import numpy as np
 
+from vadistill.backbones.base import open_backbone
+from vadistill.backbones.extraction import Tally, features_of
+from vadistill.backbones.store import FeatureStore
 from vadistill.datasets import Clip, Dataset, open_dataset
+from vadistill.datasets.feature_source import CLIP
 from vadistill.datasets.sampling import held_out_groups
-from vadistill.evaluation import reproduce_dakd
 from vadistill.evaluation.measuring import evaluate
-from vadistill.evaluation.results import Record, of_figure, over_seeds, run_facts, write_records
-from vadistill.evaluation.tables import markdown_table
-from vadistill.features.backbones import open_backbone
-from vadistill.features.extraction import Tally, features_of
-from vadistill.features.source import CLIP
-from vadistill.features.store import FeatureStore
+from vadistill.reproduce import dakd as reproduce_dakd
+from vadistill.reproduce.records import Record, of_figure, over_seeds, run_facts, write_records
+from vadistill.reproduce.tables import markdown_table
 from vadistill.systems.motion import Motion
 
 PARTS = 10

@@ -24,8 +24,8 @@ from pathlib import Path
 
 from live_load import Receiver, rounds
 
-from vadistill.evaluation.results import of_measurement, run_facts, write_records
-from vadistill.evaluation.tables import markdown_table
+from vadistill.reproduce.records import of_measurement, run_facts, write_records
+from vadistill.reproduce.tables import markdown_table
 from vadistill.serving.config import (
     CameraSettings,
     ModelSettings,
@@ -35,11 +35,11 @@ from vadistill.serving.config import (
     write_settings,
 )
 from vadistill.serving.demo import prepare
-from vadistill.serving.store import Store
+from vadistill.serving.storage.store import Store
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from mqtt_broker import free_port
-from rtsp_server import RtspServer, missing
+from support.mqtt_broker import free_port
+from support.rtsp_server import RtspServer, missing
 
 
 class Watch:

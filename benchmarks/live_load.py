@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from vadistill.evaluation.results import of_measurement, run_facts, write_records
-from vadistill.evaluation.tables import markdown_table
+from vadistill.reproduce.records import of_measurement, run_facts, write_records
+from vadistill.reproduce.tables import markdown_table
 from vadistill.serving.config import (
     CameraSettings,
     ModelSettings,
@@ -41,7 +41,7 @@ from vadistill.serving.demo import prepare
 from vadistill.video import VideoWriter, open_video
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from rtsp_server import RtspServer, missing
+from support.rtsp_server import RtspServer, missing
 
 
 class Receiver(ThreadingHTTPServer):

@@ -24,16 +24,16 @@ import numpy as np
 
 import vadistill
 from vadistill.datasets import Clip, open_dataset
-from vadistill.evaluation.results import of_measurement, run_facts, write_records
-from vadistill.evaluation.tables import markdown_table
+from vadistill.reproduce.records import of_measurement, run_facts, write_records
+from vadistill.reproduce.tables import markdown_table
 from vadistill.scores import FrameScore
 from vadistill.serving import hub as serving
-from vadistill.serving.camera import Camera
 from vadistill.serving.config import CameraSettings, ModelSettings, Settings, StorageSettings
+from vadistill.serving.live.camera import Camera
 from vadistill.video import VideoWriter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from rtsp_server import RtspServer, missing
+from support.rtsp_server import RtspServer, missing
 
 FPS = 10
 

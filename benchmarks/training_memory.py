@@ -23,9 +23,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vadistill.evaluation.results import of_measurement, run_facts, write_records
-from vadistill.evaluation.tables import markdown_table
 from vadistill.memory import keep_freed_memory
+from vadistill.reproduce.records import of_measurement, run_facts, write_records
+from vadistill.reproduce.tables import markdown_table
 from vadistill.systems import aed, dakd, fast_aed
 from vadistill.systems.aed import training as aed_training
 from vadistill.systems.aed.model import SIDE, VIEWS

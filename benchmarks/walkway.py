@@ -13,11 +13,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from vadistill.datasets.walkway import WalkwayConfig, render_walkway
 from vadistill.detector import Detector
 from vadistill.evaluation.measuring import evaluate
-from vadistill.evaluation.results import Record, of_figure, over_seeds, run_facts, write_records
-from vadistill.evaluation.tables import markdown_table
+from vadistill.reproduce.records import Record, of_figure, over_seeds, run_facts, write_records
+from vadistill.reproduce.tables import markdown_table
+from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems import cafe, motion
 
 

@@ -12,7 +12,7 @@ from vadistill.datasets.base import Clip, Dataset
 from vadistill.errors import ConfigError, DataError
 from vadistill.flow import build_flow
 from vadistill.objects.base import Boxes, Localiser
-from vadistill.objects.events import Cut, frame_events, learn_events
+from vadistill.objects.patches import Cut, frame_events, learn_events
 from vadistill.video import Frame, VideoInfo, open_video
 from vadistill.windows import Triplet, triplets, windows
 

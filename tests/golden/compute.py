@@ -30,9 +30,9 @@ import vadistill
 from vadistill import Calibration, Clip, Dataset, FrameScore, Scores, detector_class
 from vadistill.cli.evaluate import report_tables
 from vadistill.datasets.base import Track
+from vadistill.datasets.feature_source import FeatureSource
 from vadistill.evaluation import Protocol, Run, compare, load_run, measure, save_run, take
-from vadistill.evaluation.report import write_report
-from vadistill.features.source import FeatureSource
+from vadistill.report.report import write_report
 
 GOLDEN = Path(__file__).with_name("golden.json")
 

@@ -23,9 +23,9 @@ from vadistill.cli.evaluate import (
 from vadistill.cli.scoring import score_dataset
 from vadistill.cli.terminal import Device, clock, console, interval, link, parse, share
 from vadistill.cli.walkway import render
-from vadistill.datasets.walkway import WalkwayConfig
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.files import replacing, write_json
+from vadistill.simulated.walkway import WalkwayConfig
 from vadistill.video import open_video
 
 if TYPE_CHECKING:
@@ -66,9 +66,10 @@ def demo(
         open: Open the report in a browser at the end.
         device: auto takes the GPU where there is one.
     """
-    from vadistill.evaluation import measure, run_facts
-    from vadistill.evaluation.annotate import annotate
-    from vadistill.evaluation.report import write_report
+    from vadistill.evaluation import measure
+    from vadistill.report.annotate import annotate
+    from vadistill.report.report import write_report
+    from vadistill.reproduce.records import run_facts
 
     config = scene(quick, seed)
     settle(out, quick, seed)

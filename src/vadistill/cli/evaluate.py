@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vadistill.datasets.tracks import Tracks
     from vadistill.detector import Detector
     from vadistill.evaluation import Evaluation, Protocol, Run
-    from vadistill.evaluation.page import ReportTable
+    from vadistill.report.page import ReportTable
     from vadistill.scores import Scores
 
 EXAMPLES = """
@@ -62,10 +62,11 @@ def run(argv: list[str]) -> None:
         """
         from vadistill.datasets import open_dataset
         from vadistill.detector import load
-        from vadistill.evaluation import measure, run_facts, save_run
+        from vadistill.evaluation import measure, save_run
         from vadistill.evaluation.alignment import has_video_labels_only
         from vadistill.evaluation.measuring import check_measures
-        from vadistill.evaluation.report import write_report
+        from vadistill.report.report import write_report
+        from vadistill.reproduce.records import run_facts
 
         started = time.monotonic()
         paths = model_names(models)
@@ -198,9 +199,9 @@ def report_tables(
     protocols: Sequence[Protocol],
 ) -> list[ReportTable]:
     """Operating points, AUC by kind of anomaly and, of several runs, their paired differences."""
-    from vadistill.evaluation import report_tables as made
     from vadistill.evaluation.comparison import paired_differences
-    from vadistill.evaluation.marks import marks_table
+    from vadistill.report import tables as made
+    from vadistill.report.marks import marks_table
 
     found = {name: made.operate(run, test, scores[name]) for name, run in runs.items()}
     operating = {name: points for name, points in found.items() if points is not None}

@@ -16,9 +16,9 @@ from vadistill.errors import ConfigError, DataError, VadistillError, VideoError
 from vadistill.progress import progress
 
 if TYPE_CHECKING:
+    from vadistill.backbones.base import Backbone
+    from vadistill.backbones.extraction import Tally
     from vadistill.datasets import Clip
-    from vadistill.features.backbones import Backbone
-    from vadistill.features.extraction import Tally
 
 EXAMPLES = """
 vadistill extract my_videos/ --out features/
@@ -50,10 +50,10 @@ def extract(
         crops: Of each frame: its centre, its corners too, or these and their mirror images.
         device: auto takes the GPU where there is one.
     """
+    from vadistill.backbones.base import open_backbone
+    from vadistill.backbones.extraction import Tally, features_of
+    from vadistill.backbones.store import FeatureStore
     from vadistill.datasets import open_dataset
-    from vadistill.features.backbones import open_backbone
-    from vadistill.features.extraction import Tally, features_of
-    from vadistill.features.store import FeatureStore
 
     if not backbones:
         raise ConfigError("no backbone", expected="one or more", fix="leave --backbones out")
@@ -98,7 +98,7 @@ def readable(clips: list[Clip]) -> tuple[dict[Clip, int], list[VadistillError]]:
 
     Raises DataError where there is nothing to extract.
     """
-    from vadistill.features.source import CLIP, FeatureSource
+    from vadistill.datasets.feature_source import CLIP, FeatureSource
 
     if not clips or any(isinstance(clip.source, FeatureSource) for clip in clips):
         raise DataError(

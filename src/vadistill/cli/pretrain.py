@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from vadistill.cli.terminal import clock, console, parse
-from vadistill.systems.cafe.images import open_images
+from vadistill.systems.cafe.data import open_images
 from vadistill.systems.cafe.pretraining import PretrainConfig
 from vadistill.systems.cafe.pretraining import pretrain as train_teacher
 

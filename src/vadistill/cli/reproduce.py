@@ -66,8 +66,8 @@ def run(argv: list[str]) -> None:
             protocols: Figures to compute, such as micro/average10; default the usual ones.
             device: auto takes the GPU where there is one.
         """
-        from vadistill.evaluation import reproduce_cafe, reproduce_dakd, reproduce_fast_aed
-        from vadistill.evaluation.tables import rich_table
+        from vadistill.reproduce import cafe, dakd, fast_aed
+        from vadistill.reproduce.tables import rich_table
 
         asked: dict[str, Any] = {
             "quick": quick,
@@ -95,9 +95,9 @@ def run(argv: list[str]) -> None:
                     fix="leave it out",
                 )
         papers = {
-            "cafe": reproduce_cafe.reproduce,
-            "fast_aed": reproduce_fast_aed.reproduce,
-            "dakd": reproduce_dakd.reproduce,
+            "cafe": cafe.reproduce,
+            "fast_aed": fast_aed.reproduce,
+            "dakd": dakd.reproduce,
         }
         started = time.monotonic()
         records = papers[system](data, **asked)

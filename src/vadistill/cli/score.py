@@ -151,7 +151,7 @@ def write(
 ) -> None:
     """Write what was asked for, and say where it is."""
     from vadistill.datasets import Dataset
-    from vadistill.evaluation import run_facts
+    from vadistill.reproduce.records import run_facts
 
     told = console()
     scored = [clip for clip in clips if clip.name in scores]
@@ -159,7 +159,7 @@ def write(
         write_scores(out, list(scores.values()))
         told.print(f"table   {out}", soft_wrap=True)
     if report is not None:
-        from vadistill.evaluation.report import write_report
+        from vadistill.report.report import write_report
 
         title = scored[0].name if len(scored) == 1 else f"{len(scored)} videos"
         dataset = Dataset(title, "test", tuple(scored))
@@ -168,7 +168,7 @@ def write(
         write_report(report, None, dataset, {system: scores}, facts)
         told.print(f"report  {link(report)}", soft_wrap=True)
     if video is not None:
-        from vadistill.evaluation.annotate import annotate
+        from vadistill.report.annotate import annotate
 
         for clip in scored:
             path = video if len(clips) == 1 else video / f"{Path(clip.name).stem}.mp4"

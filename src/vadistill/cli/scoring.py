@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from vadistill.features.source import FeatureSource
+from vadistill.datasets.feature_source import FeatureSource
 from vadistill.progress import progress
 from vadistill.video import Frame, VideoSource
 

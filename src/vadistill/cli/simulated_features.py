@@ -8,9 +8,9 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from vadistill.cli.terminal import console, parse
-from vadistill.datasets.simulated_features import SimulatedConfig, simulate_features
-from vadistill.datasets.simulated_features.plan import plan_videos
 from vadistill.progress import progress
+from vadistill.simulated.features import SimulatedConfig, simulate_features
+from vadistill.simulated.features.plan import plan_videos
 
 EXAMPLES = """
 vadistill data features simulated_ucf/

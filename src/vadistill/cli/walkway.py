@@ -9,8 +9,8 @@ from tyro.conf import Positional, arg
 
 from vadistill.cli.terminal import console, parse
 from vadistill.datasets import Splits
-from vadistill.datasets.walkway import WalkwayConfig, render_walkway
 from vadistill.progress import progress
+from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 
 EXAMPLES = """
 vadistill data walkway walkway/

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.feature_source import CLIP, FeatureSource
 from vadistill.datasets.recognise import open_dataset
 from vadistill.datasets.sources import pictures
 from vadistill.errors import VadistillError
-from vadistill.features.source import CLIP, FeatureSource
 from vadistill.progress import progress
 from vadistill.video import VideoSource
 

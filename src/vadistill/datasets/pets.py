@@ -22,10 +22,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.datasets.base import Clip, Dataset, Splits
+from vadistill.datasets.feature_source import FeatureSource
 from vadistill.datasets.intervals import CLIP
+from vadistill.datasets.published import FeatureFile, wrong_widths
 from vadistill.errors import DataError
-from vadistill.features.published import FeatureFile, wrong_widths
-from vadistill.features.source import FeatureSource
 
 VIEWS = ("view1", "view2", "view3", "view4")
 

@@ -12,8 +12,8 @@ from vadistill.datasets.sources import entries
 from vadistill.errors import ConfigError, DataError
 
 DATASETS: dict[str, str] = {
-    "walkway": "vadistill.datasets.walkway:open_walkway",
-    "simulated_features": "vadistill.datasets.simulated_features:open_simulated_features",
+    "walkway": "vadistill.simulated.walkway:open_walkway",
+    "simulated_features": "vadistill.simulated.features:open_simulated_features",
     "features": "vadistill.datasets.features:open_features",
     "pets": "vadistill.datasets.pets:open_pets",
     "ucf_crime": "vadistill.datasets.ucf_crime:open_ucf_crime",

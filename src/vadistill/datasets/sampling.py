@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Int
 
 from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.feature_source import FeatureSource
 from vadistill.errors import DataError
-from vadistill.features.source import FeatureSource
 from vadistill.files import content_hash
 from vadistill.video import VideoSource, count_frames
 

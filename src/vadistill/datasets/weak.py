@@ -23,18 +23,18 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.datasets.base import Clip, Dataset, Splits
+from vadistill.datasets.feature_source import FeatureSource
 from vadistill.datasets.intervals import CLIP, Annotation, frame_labels
-from vadistill.datasets.sources import VIDEOS, folders, frame_count, is_video, named
-from vadistill.errors import DataError, VadistillError
-from vadistill.features.published import (
+from vadistill.datasets.published import (
     FORMATS,
     FeatureCrops,
     FeatureFile,
     FeatureShape,
     wrong_widths,
 )
-from vadistill.features.segments import SEGMENTS
-from vadistill.features.source import FeatureSource
+from vadistill.datasets.segments import SEGMENTS
+from vadistill.datasets.sources import VIDEOS, folders, frame_count, is_video, named
+from vadistill.errors import DataError, VadistillError
 from vadistill.progress import progress
 
 FEATURES = "features"

@@ -15,7 +15,6 @@ from vadistill.evaluation.frame_level import (
 )
 from vadistill.evaluation.measuring import Evaluation, Figure, evaluate, measure
 from vadistill.evaluation.protocol import Protocol
-from vadistill.evaluation.results import Record, load_records, run_facts, write_records
 from vadistill.evaluation.runs import Run, load_run, save_run, take
 
 __all__ = [
@@ -23,20 +22,16 @@ __all__ = [
     "Evaluation",
     "Figure",
     "Protocol",
-    "Record",
     "Run",
     "average_precision",
     "compare",
     "eer",
     "evaluate",
-    "load_records",
     "load_run",
     "macro_auc",
     "measure",
     "micro_auc",
     "pr_auc",
-    "run_facts",
     "save_run",
     "take",
-    "write_records",
 ]

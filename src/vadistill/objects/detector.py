@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from vadistill.backbones.detection import load_network
 from vadistill.errors import ConfigError
 from vadistill.objects.base import Boxes, Localiser
 from vadistill.objects.merge import clip_boxes, merge
-from vadistill.objects.networks import load_network
 
 if TYPE_CHECKING:
     from vadistill.video import VideoInfo

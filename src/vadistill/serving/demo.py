@@ -24,7 +24,7 @@ CAMERAS = ("gate", "fountain")
 def prepare(folder: Path) -> Settings:
     """Render the walkway and fit ``motion`` to it, unless that is done; settings that watch it."""
     from vadistill.cli.walkway import render
-    from vadistill.datasets.walkway import WalkwayConfig
+    from vadistill.simulated.walkway import WalkwayConfig
     from vadistill.systems.motion import Config, Motion
 
     config = WalkwayConfig(

@@ -13,11 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vadistill.errors import ConfigError, DataError, StorageError
-from vadistill.serving import footage, models
-from vadistill.serving.announcing import Announcer, Subscription
-from vadistill.serving.calibrating import begin_anew, learned_level, starting_level
-from vadistill.serving.camera import Camera
-from vadistill.serving.clips import ClipWriter, mend
 from vadistill.serving.config import (
     CameraSettings,
     ModelSettings,
@@ -25,12 +20,18 @@ from vadistill.serving.config import (
     changed,
     write_settings,
 )
-from vadistill.serving.jobs import Job, Jobs
-from vadistill.serving.reader import Reader
-from vadistill.serving.recorder import Recorder
+from vadistill.serving.jobs.queue import Job, Jobs
+from vadistill.serving.live import models
+from vadistill.serving.live.announcing import Announcer, Subscription
+from vadistill.serving.live.calibrating import begin_anew, learned_level, starting_level
+from vadistill.serving.live.camera import Camera
+from vadistill.serving.live.reader import Reader
+from vadistill.serving.live.trial import try_source
 from vadistill.serving.sinks import Dispatcher, build_sink
-from vadistill.serving.store import Event, Store, Verdict
-from vadistill.serving.trial import try_source
+from vadistill.serving.storage import footage
+from vadistill.serving.storage.clips import ClipWriter, mend
+from vadistill.serving.storage.recorder import Recorder
+from vadistill.serving.storage.store import Event, Store, Verdict
 from vadistill.video.live import is_live
 
 if TYPE_CHECKING:

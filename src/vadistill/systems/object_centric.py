@@ -16,7 +16,8 @@ from jaxtyping import Float
 from vadistill import objects
 from vadistill.detector import Detector, Merge
 from vadistill.errors import ConfigError
-from vadistill.objects.events import (
+from vadistill.objects.map_painting import mean_filter, paint
+from vadistill.objects.patches import (
     Cut,
     EventStore,
     FlowPatches,
@@ -24,7 +25,6 @@ from vadistill.objects.events import (
     Patches,
     frame_events,
 )
-from vadistill.objects.map_painting import mean_filter, paint
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
 from vadistill.training import Device, Precision, pick_device

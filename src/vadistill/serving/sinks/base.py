@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from vadistill.serving.config import SinkKind
-from vadistill.serving.records import Message
+from vadistill.serving.storage.records import Message
 
 
 class DeliveryError(Exception):

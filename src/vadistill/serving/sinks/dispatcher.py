@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from vadistill.errors import StorageError
-from vadistill.serving.outbox import Outbox
-from vadistill.serving.records import Message
 from vadistill.serving.sinks.base import DeliveryError, Refused, Sink
+from vadistill.serving.storage.outbox import Outbox
+from vadistill.serving.storage.records import Message
 
 log = logging.getLogger("vadistill.serving")
 

@@ -21,8 +21,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from vadistill import __version__
 from vadistill.errors import ConfigError
 from vadistill.serving.config import SinkKind, SinkSettings
-from vadistill.serving.records import Message
 from vadistill.serving.sinks.base import DeliveryError, Refused
+from vadistill.serving.storage.records import Message
 from vadistill.video.live import redacted
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vadistill.serving.config import SinkKind, SinkSettings
-from vadistill.serving.records import Message
 from vadistill.serving.sinks.base import DeliveryError
+from vadistill.serving.storage.records import Message
 
 
 class Stdout:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
-from vadistill.serving.models import systems
+from vadistill.serving.live.models import systems
 from vadistill.serving.web.api_cameras import JPEG
 from vadistill.serving.web.bodies import NewModel
 from vadistill.serving.web.errors import missing, reply, responses

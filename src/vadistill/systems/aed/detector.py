@@ -53,7 +53,7 @@ from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.errors import ConfigError
 from vadistill.files import content_hash
 from vadistill.flow import build_flow
-from vadistill.objects.events import Cut, FlowPatches, Patches, learn_events
+from vadistill.objects.patches import Cut, FlowPatches, Patches, learn_events
 from vadistill.systems.aed.losses import abnormality
 from vadistill.systems.aed.model import SIDE, Networks
 from vadistill.systems.aed.pseudo import PseudoAppearance, open_pictures

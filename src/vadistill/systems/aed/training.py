@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vadistill.objects.events import EventStore
+from vadistill.objects.patches import EventStore
 from vadistill.progress import progress
 from vadistill.systems.aed.losses import (
     adversarial_loss,

@@ -42,16 +42,15 @@ import torch
 from torch import Tensor, nn
 
 from vadistill import objects
+from vadistill.backbones.image_networks import open_teacher, pack_network, restore_network
+from vadistill.backbones.residual import PATCH
 from vadistill.detector import Detector, Merge, below, pack_localiser, unpack_localiser
 from vadistill.distill import FrozenTeacher, TargetCache
-from vadistill.features.image_networks import open_teacher, pack_network, restore_network
-from vadistill.features.residual import PATCH
 from vadistill.files import content_hash
 from vadistill.flow import build_flow
-from vadistill.objects.events import Cut, EventStore, FrameEvents, frame_events, learn_events
+from vadistill.objects.patches import Cut, EventStore, FrameEvents, frame_events, learn_events
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
-from vadistill.systems.cafe.distillation import teacher_targets, train_student, untrained
 from vadistill.systems.cafe.losses import overall_score
 from vadistill.systems.cafe.recipes import Config, avenue, compact, demo, ped2, shanghaitech
 from vadistill.systems.cafe.scorer import (
@@ -63,6 +62,7 @@ from vadistill.systems.cafe.scorer import (
     to_int8,
     to_onnx,
 )
+from vadistill.systems.cafe.training import teacher_targets, train_student, untrained
 from vadistill.training import Device, pick_device, pick_precision
 
 if TYPE_CHECKING:

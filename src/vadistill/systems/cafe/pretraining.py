@@ -16,12 +16,12 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from vadistill.backbones.image_networks import Teacher
+from vadistill.backbones.residual import ARCHITECTURES, Classifier, ResNet
 from vadistill.errors import ConfigError
-from vadistill.features.image_networks import Teacher
-from vadistill.features.residual import ARCHITECTURES, Classifier, ResNet
 from vadistill.files import content_hash
 from vadistill.progress import progress
-from vadistill.systems.cafe.images import Images
+from vadistill.systems.cafe.data import Images
 from vadistill.training import (
     Checkpoint,
     Device,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vadistill import onnx_graphs
 from vadistill.errors import ConfigError
-from vadistill.objects.events import FlowPatches, Patches
+from vadistill.objects.patches import FlowPatches, Patches
 from vadistill.systems.cafe.losses import (
     Reduction,
     consistency_score,

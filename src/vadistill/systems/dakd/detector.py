@@ -45,19 +45,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vadistill.backbones.base import Backbone, Merged, open_backbone
+from vadistill.backbones.extraction import features_of, stream_features
+from vadistill.backbones.store import FeatureStore
+from vadistill.datasets.feature_source import CLIP, FeatureSource
 from vadistill.datasets.sampling import data_key
 from vadistill.detector import Detector, Merge, below
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError, DataError, WeightsError
-from vadistill.features.backbones import Backbone, Merged, open_backbone
-from vadistill.features.extraction import features_of, stream_features
-from vadistill.features.source import CLIP, FeatureSource
-from vadistill.features.store import FeatureStore
 from vadistill.files import content_hash
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore, Smoothing
 from vadistill.systems.dakd.attention import TERMS, Index
-from vadistill.systems.dakd.bags import Bags, Read, gather_bags
+from vadistill.systems.dakd.data import Bags, Read, gather_bags
 from vadistill.systems.dakd.model import Baseline, Network
 from vadistill.systems.dakd.recipes import Config, Scorer, Scoring, default, paper, pets
 from vadistill.systems.dakd.scoring import ClipScorer, Rows

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float32
 from numpy.lib.stride_tricks import sliding_window_view
 
-from vadistill.features.segments import SEGMENTS, segment_means, segment_of_clips
-from vadistill.systems.dakd.bags import normalised
+from vadistill.datasets.segments import SEGMENTS, segment_means, segment_of_clips
+from vadistill.systems.dakd.data import normalised
 from vadistill.systems.dakd.model import Baseline, Network
 from vadistill.systems.dakd.recipes import Scoring
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import DataError
 from vadistill.progress import progress
-from vadistill.systems.dakd.bags import Bags, balanced_batches
+from vadistill.systems.dakd.data import Bags, balanced_batches
 from vadistill.systems.dakd.losses import (
     distillation_loss,
     feature_loss,

@@ -57,12 +57,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from vadistill.backbones.image_networks import pack_network
 from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.distill import TargetCache
 from vadistill.errors import ConfigError
-from vadistill.features.image_networks import pack_network
 from vadistill.files import content_hash
-from vadistill.objects.events import Cut, EventStore, FlowPatches, Patches, learn_events
+from vadistill.objects.patches import Cut, EventStore, FlowPatches, Patches, learn_events
 from vadistill.systems.object_centric import ObjectCentric, in_chunks
 from vadistill.systems.ssmtl.losses import error_unit, object_score
 from vadistill.systems.ssmtl.model import SIDE, TaskScorer

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vadistill.backbones.image_networks import open_teacher, restore_network
 from vadistill.distill import FrozenTeacher
-from vadistill.features.image_networks import open_teacher, restore_network
 
 SPAN = 3
 """Frames of a clip on either side of the middle one."""

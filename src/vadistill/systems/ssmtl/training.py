@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vadistill.distill import TargetCache
 from vadistill.errors import ConfigError
-from vadistill.objects.events import EventStore
+from vadistill.objects.patches import EventStore
 from vadistill.progress import progress
 from vadistill.systems.ssmtl.losses import (
     TASKS,

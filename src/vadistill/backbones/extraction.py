@@ -1,0 +1,213 @@
+"""From videos to clip features: whole videos at once, endless ones as they come, or from disk."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Float32
+
+from vadistill.backbones.base import Backbone
+from vadistill.backbones.store import FeatureStore, content_key
+from vadistill.datasets.base import Clip
+from vadistill.datasets.feature_source import CLIP, FeatureSource
+from vadistill.errors import VideoError
+from vadistill.progress import progress
+from vadistill.video import Frame, VideoSource
+
+T = TypeVar("T")
+
+AHEAD = 8
+"""Clips that are decoded and prepared while the networks are busy."""
+
+
+@dataclass
+class Tally:
+    """What an extraction went through, and the seconds of each step.
+
+    Decoding and preparing overlap with the networks, so the seconds add up to more than passed.
+    """
+
+    frames: int = 0
+    clips: int = 0
+    decode: float = 0.0
+    prepare: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """By backbone."""
+    network: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """By backbone."""
+    extracted: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Clips that each backbone worked on."""
+
+    def rate(self, backbone: str) -> float:
+        """Clips a second of a backbone's own work, decoding aside; NaN where it had none."""
+        spent = self.prepare[backbone] + self.network[backbone]
+        return self.extracted[backbone] / spent if spent else float("nan")
+
+
+def clip_features(
+    source: VideoSource,
+    backbones: Sequence[Backbone],
+    *,
+    batch: int = 8,
+    label: str = "",
+    advance: Callable[..., None] | None = None,
+    tally: Tally | None = None,
+) -> dict[str, Float32[np.ndarray, "n d"]]:
+    """One row a clip of 16 frames, by backbone; what is left behind the last whole clip is dropped.
+
+    The video is decoded once, in a thread.  ``batch`` clips go through a network together.  With a
+    ``label``, progress is shown; ``advance`` is told of each clip.  ``tally`` is added to.
+    Raises VideoError, also for a video shorter than one clip.
+    """
+    tally = Tally() if tally is None else tally
+    rows: dict[str, list[np.ndarray]] = {backbone.name: [] for backbone in backbones}
+    held: list[list[np.ndarray]] = []
+
+    def flush() -> None:
+        for i, backbone in enumerate(backbones):
+            with _timed(tally.network, backbone.name):
+                rows[backbone.name].append(backbone(np.stack([clip[i] for clip in held])))
+            tally.extracted[backbone.name] += len(held)
+        held.clear()
+
+    first, total = tally.frames, (source.info.frames or 0) // CLIP or None
+    with progress(label, total) if label else nullcontext(advance) as step:
+        for prepared in _ahead(_prepared(source, backbones, tally), AHEAD):
+            held.append(prepared)
+            tally.clips += 1
+            if len(held) == batch:
+                flush()
+            if step is not None:
+                step()
+        if held:
+            flush()
+    if tally.frames - first < CLIP:
+        raise too_short(source, tally.frames - first)
+    return {name: np.concatenate(parts) for name, parts in rows.items()}
+
+
+def stream_features(
+    source: VideoSource, backbones: Sequence[Backbone]
+) -> Iterator[tuple[list[tuple[int, float]], list[Float32[np.ndarray, " _"]] | None]]:
+    """Clip after clip of an endless video: index and time of each frame, and a row by backbone.
+
+    The rows are those of ``clip_features``; only one clip is held in memory.  The frames behind the
+    last whole clip come at the end, without rows.  Raises VideoError, also at the end of a video
+    that is shorter than one clip.
+    """
+    for number, frames in enumerate(_clips(source)):
+        times = [(frame.index, frame.time) for frame in frames]
+        if len(frames) == CLIP:
+            pixels = np.stack([frame.image for frame in frames])
+            yield times, [backbone(backbone.prepare(pixels)[None])[0] for backbone in backbones]
+        elif number == 0:
+            raise too_short(source, len(frames))
+        else:
+            yield times, None
+
+
+def features_of(
+    clip: Clip,
+    names: Sequence[str],
+    store: FeatureStore,
+    open: Callable[[str], Backbone],
+    *,
+    batch: int = 8,
+    label: str = "",
+    advance: Callable[..., None] | None = None,
+    tally: Tally | None = None,
+) -> dict[str, Float32[np.ndarray, "n d"]]:
+    """A data set's clip as rows by backbone: its published features, the store's, or new ones.
+
+    ``open`` is called where the clip has pixels; let it remember what it opened, as
+    ``functools.cache(open_backbone)`` does.  New rows go into the store.  Raises DataError for
+    published features without one of ``names``, VideoError, and what ``open`` raises.
+    """
+    if isinstance(clip.source, FeatureSource):
+        return {name: clip.source.features(name) for name in names}
+    backbones = {name: open(name) for name in names}
+    video = content_key(clip)
+    found = {name: store.get(video, backbone.fingerprint) for name, backbone in backbones.items()}
+    missing = [backbones[name] for name, rows in found.items() if rows is None]
+    if missing:
+        tally = Tally() if tally is None else tally
+        first, source = tally.frames, clip.open()
+        made = clip_features(
+            source, missing, batch=batch, label=label, advance=advance, tally=tally
+        )
+        for backbone in missing:
+            store.put(
+                video,
+                backbone.fingerprint,
+                made[backbone.name],
+                name=clip.name,
+                backbone=backbone.name,
+                frames=tally.frames - first,
+            )
+        found.update(made)
+    return {name: rows for name in names if (rows := found[name]) is not None}
+
+
+def too_short(source: VideoSource, frames: int) -> VideoError:
+    """The error for a video of which no clip can be made."""
+    return VideoError(
+        f"{source.info.name} has {frames} frame{'' if frames == 1 else 's'}",
+        expected=f"at least {CLIP}, one clip",
+        fix="leave it out, or give a longer video",
+    )
+
+
+def _clips(source: Iterable[Frame]) -> Iterator[list[Frame]]:
+    """Runs of 16 frames; the last one may be shorter."""
+    held: list[Frame] = []
+    for frame in source:
+        held.append(frame)
+        if len(held) == CLIP:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def _prepared(
+    source: VideoSource, backbones: Sequence[Backbone], tally: Tally
+) -> Iterator[list[np.ndarray]]:
+    """Each whole clip as every backbone wants it."""
+    start = time.perf_counter()
+    for frames in _clips(source):
+        tally.decode += time.perf_counter() - start
+        tally.frames += len(frames)
+        if len(frames) == CLIP:
+            pixels = np.stack([frame.image for frame in frames])
+            made = []
+            for backbone in backbones:
+                with _timed(tally.prepare, backbone.name):
+                    made.append(backbone.prepare(pixels))
+            yield made
+        start = time.perf_counter()
+
+
+def _ahead(items: Iterator[T], count: int) -> Iterator[T]:
+    """``items`` as a thread makes them, at most ``count`` ahead of who takes them."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="decode")
+    end = object()
+    try:
+        coming = deque(pool.submit(next, items, end) for _ in range(count))
+        while (item := coming.popleft().result()) is not end:
+            coming.append(pool.submit(next, items, end))
+            yield item  # pyright: ignore[reportReturnType]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _timed(spent: defaultdict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    spent[name] += time.perf_counter() - start

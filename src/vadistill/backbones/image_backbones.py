@@ -1,0 +1,183 @@
+"""Backbones that see some frames of a clip one by one: the shipped teacher, CLIP, timm's models."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vadistill.backbones.base import model_and_weights
+from vadistill.backbones.image_networks import open_teacher
+from vadistill.backbones.network_backbone import NetworkBackbone
+from vadistill.backbones.residual import ResNet
+from vadistill.backbones.torchvision_backbones import SAMPLED
+from vadistill.backbones.view import View, evenly
+from vadistill.backbones.weights import RANDOM, downloading, drawn, load_weights, read_state
+from vadistill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vadistill.training import Device
+
+COMPACT_SIZE = (64, 96)
+"""Height and width of a frame for ``compact``: three times what its network was trained on."""
+
+CLIP_MODEL = "ViT-B-16-quickgelu"
+"""open_clip's name of the architecture that OpenAI's weights fit, with their activation."""
+
+CLIP_HOME = "open_clip_model.safetensors from huggingface.co/timm/vit_base_patch16_clip_224.openai"
+
+
+class PooledGroups(nn.Module):
+    """Mean and standard deviation over space of a residual network's last two layer groups."""
+
+    def __init__(self, network: ResNet) -> None:
+        super().__init__()
+        self.network = network
+        self.dim = 2 * sum(network.architecture.channels[-2:])
+
+    def forward(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """Of RGB pictures in [0, 1], of any size."""
+        net = self.network
+        x = F.relu(net.bn(net.conv((pictures - net.mean) / net.std)))
+        pooled = []
+        for stage in net.stages:
+            x = stage(x)
+            deviation, mean = torch.std_mean(x, (2, 3), correction=0)
+            pooled += [mean, deviation]
+        return torch.cat(pooled[-4:], 1)
+
+
+def open_compact(name: str, rest: str | None, *, device: Device, crops: int) -> NetworkBackbone:
+    """The shipped teacher on whole frames; raises ConfigError for a weight file."""
+    if rest is not None:
+        raise ConfigError(f"backbone '{name}'", expected="compact", fix="its weights are shipped")
+    network, _ = open_teacher("compact")
+    assert isinstance(network, ResNet)
+    pooled = PooledGroups(network)
+    return NetworkBackbone(
+        name,
+        pooled,
+        View.whole(tuple(evenly(SAMPLED).tolist()), COMPACT_SIZE),
+        architecture="compact",
+        over="frames",
+        dim=pooled.dim,
+        mean=(0.0, 0.0, 0.0),  # the network standardises by itself
+        std=(1.0, 1.0, 1.0),
+        device=device,
+    )
+
+
+def open_clip(name: str, rest: str | None, *, device: Device, crops: int) -> NetworkBackbone:
+    """CLIP's image encoder with its projection, before normalisation.
+
+    Radford et al. 2021, "Learning transferable visual models from natural language supervision".
+    A file may hold all of CLIP as open_clip saves it, or the image encoder alone.
+    Raises ConfigError without the extra, WeightsError.
+    """
+    library = _extra("open_clip", "clip")
+
+    def build(weights: str | None) -> Any:
+        return library.create_model(CLIP_MODEL, pretrained=weights).visual
+
+    network: Any
+    if rest is None:
+        with downloading("clip", address=CLIP_HOME, local="clip:FILE"):
+            network = build("openai")
+    else:
+        network = drawn(lambda: build(None))
+        if rest != RANDOM:
+            path = Path(rest)
+            state = read_state(path)
+            visual = {k[7:]: v for k, v in state.items() if k.startswith("visual.")}
+            load_weights(network, visual or state, path, of=f"CLIP's {CLIP_MODEL} image encoder")
+    facts: dict[str, Any] = network.preprocess_cfg
+    size = facts["size"]
+    return NetworkBackbone(
+        name,
+        network,
+        View(tuple(evenly(SAMPLED).tolist()), size, min(size), crops, "cubic"),
+        architecture=f"open_clip {CLIP_MODEL}",
+        over="frames",
+        dim=network.output_dim,
+        mean=facts["mean"],
+        std=facts["std"],
+        device=device,
+    )
+
+
+def open_timm(name: str, rest: str | None, *, device: Device, crops: int) -> NetworkBackbone:
+    """``timm:MODEL`` or ``timm:MODEL@FILE`` before its classifier.
+
+    A file may have the classifier's weights or not.  Raises ConfigError, WeightsError.
+    """
+    library = _extra("timm", "timm")
+    model, weights = model_and_weights(name, rest)
+    known = library.list_models()
+    if model.partition(".")[0] not in known:
+        near = difflib.get_close_matches(model, known, 2, cutoff=0.4)
+        raise ConfigError(
+            f"timm model '{model}'",
+            expected="a model of timm.list_models()",
+            fix=f"did you mean {' or '.join(near)}?" if near else "choose one of them",
+        )
+
+    def build(pretrained: bool = False) -> Any:
+        return library.create_model(model, pretrained=pretrained, num_classes=0)
+
+    network: Any
+    if weights is None:
+        home = library.get_pretrained_cfg(model)
+        address = f"huggingface.co/{home.hf_hub_id}" if home and home.hf_hub_id else "its weights"
+        with downloading(model, address=address, local=f"timm:{model}@FILE"):
+            network = build(pretrained=True)
+    else:
+        network = drawn(build)
+        if weights != RANDOM:
+            path = Path(weights)
+            heads = network.pretrained_cfg.get("classifier") or ()
+            heads = (heads,) if isinstance(heads, str) else tuple(heads)
+            dropped = tuple(f"{head}." for head in heads)
+            state = {k: v for k, v in read_state(path).items() if not k.startswith(dropped)}
+            load_weights(network, state, path, of=model)
+    facts = importlib.import_module("timm.data").resolve_model_data_config(network)
+    size: tuple[int, int] = tuple(facts["input_size"][1:])
+    view = View(
+        tuple(evenly(SAMPLED).tolist()),
+        size,
+        int(min(size) / facts["crop_pct"]),
+        crops,
+        "cubic" if facts["interpolation"] == "bicubic" else "linear",
+    )
+    return NetworkBackbone(
+        name,
+        network,
+        view,
+        architecture=f"timm {model}",
+        over="frames",
+        dim=getattr(network, "head_hidden_size", network.num_features),
+        mean=facts["mean"],
+        std=facts["std"],
+        device=device,
+    )
+
+
+def _extra(module: str, extra: str) -> ModuleType:
+    """An optional library; raises ConfigError with the command that installs it."""
+    from vadistill.torchvision_cpu import import_torchvision
+
+    import_torchvision()  # before a library does so, where its compiled operators do not load
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"backbone '{extra}' needs {module}, which is not installed",
+            expected=f"the extra '{extra}'",
+            fix=f"pip install 'vadistill[{extra}]'",
+        ) from error

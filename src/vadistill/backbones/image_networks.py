@@ -1,0 +1,185 @@
+"""Pre-trained image networks: shipped with the package, torchvision's ImageNet, or a file.
+
+CAFE's teachers are such networks, and so is what one of ``ssmtl``'s tasks imitates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vadistill.backbones.residual import ARCHITECTURES, Architecture, ResNet
+from vadistill.errors import ConfigError, WeightsError
+from vadistill.files import content_hash, read_safetensors, write_safetensors
+
+SHIPPED: dict[str, str] = {"compact": "compact.safetensors"}
+"""Teachers inside the package, by name."""
+
+
+class UpsampledImageNet(nn.Module):
+    """torchvision's ImageNet ResNet-34 on patches enlarged four times.
+
+    At 128x128 its stages have the shapes of the 32x32 networks' (64x32x32 … 512x4x4), so
+    the same students and losses apply.
+    """
+
+    GROUPS = 4
+    architecture = ARCHITECTURES["resnet34"]
+
+    def __init__(self, weights: str | None = "IMAGENET1K_V1") -> None:
+        super().__init__()
+        from vadistill.torchvision_cpu import import_torchvision
+
+        import_torchvision()
+        from torchvision.models import resnet34
+
+        try:
+            self.network = resnet34(weights=weights)
+        except OSError as error:
+            raise WeightsError(
+                f"torchvision cannot fetch its ImageNet ResNet-34 ({error})",
+                expected="network access or weights in torch's hub cache",
+                fix="use the shipped teacher ('compact') or pre-train one",
+            ) from error
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+        self.mean: Tensor
+        self.std: Tensor
+
+    def forward(
+        self, patches: Float[Tensor, "n 3 32 32"], last: int = 4
+    ) -> list[Float[Tensor, "n _ _ _"]]:
+        """Outputs of the last 1 to 4 stages for RGB patches in [0, 1]."""
+        net = self.network
+        x = F.interpolate(patches, scale_factor=4, mode="bilinear", align_corners=False)
+        x = net.maxpool(net.relu(net.bn1(net.conv1((x - self.mean) / self.std))))
+        groups = []
+        for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+            x = stage(x)
+            groups.append(x)
+        return groups[self.GROUPS - last :]
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A pre-trained feature extractor with what is known of its origin."""
+
+    network: ResNet
+    architecture: str
+    source: str
+    accuracy: float
+    """Top-1 accuracy on the pre-training set's test images; NaN where it is not known."""
+    config: dict[str, object] = field(default_factory=dict)
+    sha: str = ""
+
+    def save(self, path: Path) -> None:
+        """Write the weights as fp16 safetensors with their card; raises WeightsError."""
+        tensors = {
+            key: value.half() if value.is_floating_point() else value
+            for key, value in self.network.state_dict().items()
+        }
+        card = {
+            "architecture": self.architecture,
+            "source": self.source,
+            "accuracy": self.accuracy,
+            "config": self.config,
+        }
+        write_safetensors(path, tensors, {"vadistill": json.dumps({"teacher": card})})
+
+    @classmethod
+    def load(cls, path: Path) -> Teacher:
+        """Read what ``save`` wrote; raises WeightsError."""
+        tensors, metadata = read_safetensors(path)
+        try:
+            card = json.loads(metadata["vadistill"])["teacher"]
+            network = ResNet(ARCHITECTURES[card["architecture"]])
+            network.load_state_dict(
+                {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+            )
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"{path} is not a pre-trained image network",
+                expected="a file that 'vadistill pretrain' wrote",
+                fix="pre-train one, or leave the setting out to use the shipped teacher",
+            ) from error
+        return cls(network.eval(), **card, sha=content_hash(path))
+
+
+def open_teacher(name: str) -> tuple[nn.Module, dict[str, str]]:
+    """A teacher and what identifies it: ``name``, ``source``, ``sha``.
+
+    ``name`` is ``compact`` (shipped), ``imagenet`` (torchvision's ResNet-34) or the path of a file
+    that ``vadistill pretrain`` wrote.  Raises ConfigError, WeightsError.
+    """
+    if name in SHIPPED:
+        folder = resources.files("vadistill.backbones") / "weights"
+        with resources.as_file(folder / SHIPPED[name]) as path:
+            teacher = Teacher.load(path)
+        return teacher.network, {"name": name, "source": teacher.source, "sha": teacher.sha}
+    if name == "imagenet":
+        network = UpsampledImageNet().eval()
+        sha = content_hash(*(v.numpy().tobytes() for v in network.state_dict().values()))
+        return network, {"name": name, "source": "torchvision ResNet-34 IMAGENET1K_V1", "sha": sha}
+    if not Path(name).is_file():
+        raise ConfigError(
+            f"teacher '{name}'",
+            expected=f"{', '.join(SHIPPED)}, imagenet, or a file",
+            fix="pre-train one with 'vadistill pretrain cafe'",
+        )
+    teacher = Teacher.load(Path(name))
+    return teacher.network, {"name": "file", "source": teacher.source, "sha": teacher.sha}
+
+
+def pack_network(
+    network: nn.Module, facts: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What a saved detector keeps of a network that ``open_teacher`` gave with ``facts``.
+
+    Nothing but its name and hash where it ships with the package, else its weights too.
+    """
+    if facts["name"] in SHIPPED:
+        return {}, dict(facts)
+    assert isinstance(network, ResNet | UpsampledImageNet)
+    tensors = {key: _compressed(value) for key, value in network.state_dict().items()}
+    return tensors, {**facts, "architecture": asdict(network.architecture)}
+
+
+def _compressed(tensor: Tensor) -> Tensor:
+    """fp16 where that loses nothing, as with weights that were stored so."""
+    if tensor.dtype != torch.float32 or not torch.equal(tensor.half().float(), tensor):
+        return tensor
+    return tensor.half()
+
+
+def restore_network(
+    facts: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
+) -> nn.Module:
+    """The inverse of ``pack_network`` for a detector saved at ``path``; raises WeightsError."""
+    if facts["name"] in SHIPPED:
+        network, shipped = open_teacher(facts["name"])
+        if shipped["sha"] != facts["sha"]:
+            raise WeightsError(
+                f"{path} was fitted with {facts['name']} {facts['sha']}, "
+                f"this package ships {shipped['sha']}",
+                expected="the same teacher weights",
+                fix="fit again, or install the vadistill version that fitted it",
+            )
+        return network
+    if facts["name"] == "imagenet":
+        network = UpsampledImageNet(weights=None)
+    else:
+        architecture = facts["architecture"]
+        network = ResNet(Architecture(tuple(architecture["blocks"]), architecture["width"]))
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    )
+    return network.eval()

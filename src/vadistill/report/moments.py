@@ -1,0 +1,189 @@
+"""The frames that tell most about a system, as pictures: false alarms, misses, catches."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Literal
+
+import numpy as np
+
+from vadistill.datasets.base import Clip, Dataset
+from vadistill.drawing import Scale, draw_frame, mask_at, share_of_normal
+from vadistill.report.page import small
+from vadistill.report.timelines import BySystem, clock
+from vadistill.scores import Scores
+from vadistill.video import Frame
+
+Kind = Literal["catch", "false alarm", "miss", "top"]
+
+KINDS: dict[Kind, str] = {
+    "false alarm": "Worst false alarms: normal frames with the highest scores",
+    "miss": "Worst misses: abnormal frames with the lowest scores",
+    "catch": "Best catches: abnormal frames with the highest scores",
+    "top": "Top moments: the highest scores",
+}
+
+COUNT = 10
+"""Pictures of each kind and system, but for catches."""
+
+CATCHES = 4
+"""Pictures of frames that were caught: fewer, since there is less to learn from them."""
+
+APART = 2.0
+"""Seconds that two moments of one video are apart at least."""
+
+WIDTH = 480
+"""Widest picture in pixels."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One frame worth looking at."""
+
+    system: str
+    kind: Kind
+    video: str
+    frame: int
+    time: float
+    """Seconds."""
+    score: float
+    """The value as given, after its smoothing."""
+    calibrated: float | None
+    """Share of normal training frames that score lower than ``score``."""
+    picture: str = ""
+    """data: URL of a JPEG, empty when the frame could not be decoded."""
+
+
+def choose(
+    system: str, dataset: Dataset, scores: Mapping[str, Scores], count: int = COUNT
+) -> list[Moment]:
+    """Up to ``count`` false alarms and misses, and CATCHES catches; top moments without labels."""
+    scored = [clip for clip in dataset if clip.name in scores]
+    labelled = [clip for clip in scored if clip.frame_labels is not None]
+    if not labelled:
+        return _pick(system, "top", scored, scores, None, count)
+    found = []
+    kinds: tuple[tuple[Kind, int, int], ...] = (
+        ("false alarm", 0, count),
+        ("miss", 1, count),
+        ("catch", 1, min(count, CATCHES)),
+    )
+    for kind, label, most in kinds:
+        found += _pick(system, kind, labelled, scores, label, most)
+    return found
+
+
+def _pick(
+    system: str,
+    kind: Kind,
+    clips: Sequence[Clip],
+    scores: Mapping[str, Scores],
+    label: int | None,
+    count: int,
+) -> list[Moment]:
+    """The most extreme frames of ``label``, no two of a video within APART seconds."""
+    sign = 1 if kind == "miss" else -1
+    candidates: list[tuple[float, str, int, float]] = []
+    for clip in clips:
+        given = scores[clip.name]
+        values, times = sign * given.values, given.times
+        if label is not None and clip.frame_labels is not None:
+            values = np.where(clip.frame_labels == label, values, np.inf)
+        for _ in range(count):
+            if not len(values) or not np.isfinite(values.min()):
+                break
+            best = int(values.argmin())
+            candidates.append((float(values[best]), clip.name, best, float(times[best])))
+            values = np.where(np.abs(times - times[best]) < APART, np.inf, values)
+    made = []
+    for value, video, frame, time in sorted(candidates)[:count]:
+        given = scores[video]
+        share = None if given.calibration is None else float(given.calibrated[frame])
+        made.append(Moment(system, kind, video, frame, time, sign * value, share))
+    return made
+
+
+def frames_of(moments: Sequence[Moment]) -> dict[str, set[int]]:
+    """The frames of each video that are moments."""
+    found: dict[str, set[int]] = {}
+    for moment in moments:
+        found.setdefault(moment.video, set()).add(moment.frame)
+    return found
+
+
+class Pictures:
+    """Draws moments while their videos are decoded; ``see`` takes the frames as they come."""
+
+    def __init__(
+        self, moments: Sequence[Moment], scores_by_system: BySystem, scales: Mapping[str, Scale]
+    ) -> None:
+        self.moments, self.scores, self.scales = moments, scores_by_system, scales
+        self._drawn: dict[tuple[str, str, int], str] = {}
+
+    def see(self, clip: Clip, frame: Frame) -> None:
+        """Draw the frame for every system that has a moment there."""
+        video, index = clip.name, frame.index
+        for system in {m.system for m in self.moments if (m.video, m.frame) == (video, index)}:
+            known = self.scores[system][video].frames[index]
+            mask = mask_at(clip.mask, index)
+            drawn = draw_frame(frame.image, known, self.scales[system], mask=mask)
+            self._drawn[system, video, index] = _jpeg(drawn)
+
+    def finished(self) -> list[Moment]:
+        """The moments with their pictures."""
+        return [
+            replace(m, picture=self._drawn.get((m.system, m.video, m.frame), ""))
+            for m in self.moments
+        ]
+
+
+def gallery(moments: Sequence[Moment], systems: Sequence[str], clips: Sequence[Clip]) -> list[str]:
+    """HTML of the pictures, by system and kind; one that is clicked opens the player there."""
+    if not moments:
+        return []
+    numbers = {clip.name: number for number, clip in enumerate(clips)}
+    parts = [
+        small(
+            "Boxes, of systems that have them, run from blue (calm) over yellow to red; the "
+            "highest carries its score. Ground truth, where it has pixels, is outlined in pink. "
+            f"Moments are {APART:g} s apart at least."
+        )
+    ]
+    for system in systems:
+        for kind, title in KINDS.items():
+            shown = [m for m in moments if (m.system, m.kind) == (system, kind)]
+            if shown:
+                heading = f"{system}: {title[0].lower()}{title[1:]}"
+                place = systems.index(system)
+                drawn = "\n".join(_figure(m, numbers[m.video], place) for m in shown)
+                parts.append(f'<h3>{escape(heading)}</h3><div class="moments">{drawn}</div>')
+    return parts
+
+
+def _figure(moment: Moment, clip: int, system: int) -> str:
+    words = f"{moment.video}, {clock(moment.time)} (frame {moment.frame}), score {moment.score:.3g}"
+    if moment.calibrated is not None:
+        words += f", above {share_of_normal(moment.calibrated)} training frames"
+    alt = escape(f"{moment.kind} in {moment.video} at frame {moment.frame}")
+    shown = '<div class="lost">the video could not be read again</div>'
+    if moment.picture:
+        shown = (
+            f'<button data-open="{clip}" data-frame="{moment.frame}" data-system="{system}">'
+            f'<img alt="{alt}" src="{escape(moment.picture)}"></button>'
+        )
+    return f"<figure>{shown}<figcaption>{escape(words)}</figcaption></figure>"
+
+
+def _jpeg(rgb: np.ndarray) -> str:
+    import cv2
+
+    height, width = rgb.shape[:2]
+    if width > WIDTH:
+        size = (WIDTH, max(1, round(height * WIDTH / width)))
+        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 78])
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

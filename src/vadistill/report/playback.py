@@ -1,0 +1,222 @@
+"""What a report needs to show any frame of its videos: films, and what is drawn over them.
+
+Bytes, frames and pixels are budgets of the whole page: long videos keep every k-th frame and
+those of its moments, and the page says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from vadistill.datasets.base import Clip
+from vadistill.drawing import Scale, contours, mask_at
+from vadistill.errors import VideoError
+from vadistill.progress import progress
+from vadistill.report.charts import packed
+from vadistill.report.film import Film, film_size
+from vadistill.report.timelines import BySystem, scores_of
+from vadistill.scores import FrameScore, Scores
+from vadistill.video import Frame, VideoInfo
+
+BYTES = 4_500_000
+"""Bytes of all films of a page; a third more as text."""
+
+BYTES_A_PIXEL = 0.01
+"""Fewest bytes that a picture is worth showing with."""
+
+FRAMES = 20_000
+"""Most frames of all films together, but for those of moments."""
+
+MAP_BYTES = 1_200_000
+"""Bytes of all anomaly maps of a page."""
+
+MAP_WIDTHS = (8, 48)
+"""Fewest and most columns of an anomaly map."""
+
+BOXES = 40
+"""Most boxes of a frame and system, the highest ones."""
+
+STEPS = 16
+"""Boxes are kept in this part of a film's pixel."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is kept of one clip."""
+
+    width: int
+    height: int
+    """Of the film, in pixels."""
+    shrunk: tuple[float, float]
+    """The film's width and height as parts of the video's."""
+    rate: Fraction
+    """Frames of the film a second."""
+    kept: Int[np.ndarray, " _"]
+    """Frames of the video that are in the film, in order."""
+    size: int
+    """Bytes of the film."""
+
+
+def plan(
+    clips: Sequence[Clip],
+    scores_by_system: BySystem,
+    wanted: Mapping[str, Collection[int]],
+    budget: int = BYTES,
+) -> tuple[int, dict[str, Plan]]:
+    """Every how many frames one is kept, and the plan of each clip that can be opened.
+
+    ``wanted`` are frames of each clip to keep whatever the budget says.
+    """
+    found: dict[str, tuple[VideoInfo, int, int, int]] = {}
+    for clip in clips:
+        try:
+            info = clip.open().info
+        except VideoError:
+            continue
+        if not info.width:  # features without pictures
+            continue
+        length = len(next(scores_of(clip, scores_by_system))[1])
+        found[clip.name] = (info, *film_size(info.width, info.height), length)
+    pixels = sum(width * height * length for _, width, height, length in found.values())
+    frames = sum(length for *_, length in found.values())
+    stride = max(1, math.ceil(pixels * BYTES_A_PIXEL / budget), math.ceil(frames / FRAMES))
+    kept = {
+        name: np.unique([*range(0, length, stride), *wanted.get(name, ())]).astype(int)
+        for name, (*_, length) in found.items()
+    }
+    total = sum(found[name][1] * found[name][2] * len(k) for name, k in kept.items())
+    plans = {}
+    for name, (info, width, height, _) in found.items():
+        rate = Fraction(min(60.0, max(4.0, info.fps / stride))).limit_denominator(1001)
+        size = int(budget * width * height * len(kept[name]) / max(1, total))
+        shrunk = (width / info.width, height / info.height)
+        plans[name] = Plan(width, height, shrunk, rate, kept[name], size)
+    return stride, plans
+
+
+def record(
+    clips: Sequence[Clip],
+    plans: Mapping[str, Plan],
+    scores_by_system: BySystem,
+    scales: Sequence[Scale],
+    see: Callable[[Clip, Frame], None] = lambda clip, frame: None,
+) -> list[dict[str, Any] | None]:
+    """For every clip its film, boxes, maps and true outlines as the page's script takes them.
+
+    Each video is decoded once, and ``see`` is shown its kept frames.  None for a clip of which no
+    frame can be read again: its scores were paid for, and a page without a film is better than
+    none.
+    """
+    mapped = [
+        any(f.map is not None for s in scores.values() for f in s)
+        for scores in scores_by_system.values()
+    ]
+    cells = MAP_BYTES / max(1, sum(mapped) * sum(len(p.kept) for p in plans.values()))
+    found: list[dict[str, Any] | None] = []
+    with progress("films", sum(len(p.kept) for p in plans.values())) as advance:
+        for clip in clips:
+            made = None
+            if clip.name in plans and len(plans[clip.name].kept):
+                one = plans[clip.name]
+
+                def saw(frame: Frame, clip: Clip = clip) -> None:
+                    see(clip, frame)
+                    advance(note=clip.name)
+
+                kept, film = _film(clip, one, saw)
+                if film:
+                    made = {
+                        "film": base64.b64encode(film).decode(),
+                        "width": one.width,
+                        "height": one.height,
+                        "rate": float(one.rate),
+                        "kept": packed(kept, "i4"),
+                        "truth": _truth(clip, kept, one),
+                        "systems": {
+                            str(number): _overlay(given, kept, one, scales[number], cells)
+                            for number, given in scores_of(clip, scores_by_system)
+                        },
+                    }
+            found.append(made)
+    return found
+
+
+def _film(clip: Clip, one: Plan, saw: Callable[[Frame], None]) -> tuple[np.ndarray, bytes]:
+    """The frames of the video that could be read, and their film; no bytes if there is none."""
+    film, read = Film(one.width, one.height, one.rate, len(one.kept), one.size), []
+    wanted = set(one.kept.tolist())
+    try:
+        for frame in clip.open():
+            if frame.index in wanted:
+                film.write(frame.image)
+                saw(frame)
+                read.append(frame.index)
+            if len(read) == len(wanted):
+                break
+    except VideoError:
+        pass  # what came before the damage is shown
+    return np.array(read, int), film.close() if read else b""
+
+
+def _truth(clip: Clip, kept: np.ndarray, one: Plan) -> dict[str, list[list[int]]]:
+    """Outlines x, y, x, y, … in the film's pixels, by the film's frames that have any."""
+    import cv2
+
+    found = {}
+    for j, index in enumerate(kept.tolist()):
+        abnormal = clip.frame_labels is None or clip.frame_labels[index]
+        mask = mask_at(clip.mask, index) if abnormal else None
+        if mask is not None and mask.any():
+            outlines = contours(mask, one.width, one.height)
+            short = (cv2.approxPolyDP(outline, 0.7, True) for outline in outlines)
+            found[str(j)] = [points.ravel().tolist() for points in short]
+    return found
+
+
+def _overlay(
+    given: Scores, kept: np.ndarray, one: Plan, scale: Scale, cells: float
+) -> dict[str, Any]:
+    """Scores, boxes and maps of one system at the film's frames."""
+    frames = [given.frames[index] for index in kept.tolist()]
+    factor = STEPS * np.array(one.shrunk * 2)
+    top = [np.sort(np.argsort(-f.box_scores, kind="stable")[:BOXES]) for f in frames]
+    boxes = [f.boxes[order] for f, order in zip(frames, top, strict=True)]
+    values = [f.box_scores[order] for f, order in zip(frames, top, strict=True)]
+    known = given.calibration
+    raw = given.raw[kept]
+    made: dict[str, Any] = {
+        "time": packed(given.times[kept], "f4"),
+        "value": packed(given.values[kept], "f4"),
+        "raw": packed(raw, "f4"),
+        "share": None if known is None else packed(known(raw), "f4"),
+        "counts": packed(np.array([len(b) for b in boxes]), "u1"),
+        "left_out": int(sum(len(f.boxes) for f in frames) - sum(map(len, boxes))),
+        "boxes": packed(np.round(np.concatenate(boxes) * factor).clip(-32768, 32767), "i2"),
+        "scores": packed(np.concatenate(values), "f4"),
+    }
+    if any(f.map is not None for f in frames):
+        width = int(np.clip(math.sqrt(cells * one.width / one.height), *MAP_WIDTHS))
+        height = max(1, round(width * one.height / one.width))
+        maps = [_small_map(f, scale, width, height) for f in frames]
+        made["map"] = {"width": width, "height": height, "levels": packed(np.stack(maps), "u1")}
+    return made
+
+
+def _small_map(frame: FrameScore, scale: Scale, width: int, height: int) -> np.ndarray:
+    """Levels of a map on the colour scale, 0 to 255; zeros where there is none."""
+    import cv2
+
+    if frame.map is None:
+        return np.zeros((height, width))
+    small = cv2.resize(
+        np.asarray(frame.map, np.float32), (width, height), interpolation=cv2.INTER_AREA
+    )
+    return np.round(255 * scale.level(small))

@@ -1,0 +1,262 @@
+"""A report to open: one HTML file with figures, curves, timelines, pictures and facts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vadistill.datasets.base import Dataset
+from vadistill.drawing import HIGH, LOW, MAP_WEIGHT, MIDDLE, TRUTH, scale_of
+from vadistill.errors import ConfigError, DataError
+from vadistill.evaluation.alignment import Aligned, align_dataset, check_lengths
+from vadistill.evaluation.measuring import Evaluation
+from vadistill.evaluation.protocol import REGION, Protocol
+from vadistill.files import replacing
+from vadistill.report.charts import roc_and_pr
+from vadistill.report.figures import figures
+from vadistill.report.moments import Moment, Pictures, choose, frames_of, gallery
+from vadistill.report.page import ReportTable, page, section, small, table
+from vadistill.report.playback import STEPS, plan, record
+from vadistill.report.timelines import (
+    BySystem,
+    chosen,
+    count,
+    key,
+    lines,
+    scored,
+    scores_of,
+    spans,
+    timelines,
+)
+from vadistill.scores import Scores
+
+__all__ = ["ReportTable", "write_report"]
+
+
+def write_report(
+    path: Path,
+    evaluation: Evaluation | Mapping[str, Evaluation] | None,
+    dataset: Dataset,
+    scores_by_system: BySystem,
+    facts: Mapping[str, Any] | None = None,
+    *,
+    tables: Sequence[ReportTable] = (),
+) -> Path:
+    """Write a self-contained HTML report, and its numbers as JSON; returns the JSON's path.
+
+    The page holds small films of its videos: a click on a timeline shows that frame with boxes,
+    map and true outline.  Its size hardly grows with the videos: long ones keep every k-th frame.
+
+    Args:
+        path: of the page; ``report.html`` has ``report.json`` beside it, another ``NAME.html`` has
+            ``NAME.report.json``.
+        evaluation: of the first system, of every system by name, or None for unlabelled video.
+        dataset: clips whose frames are shown; labels and masks are drawn where they exist.
+        scores_by_system: scores by clip name, by system; shown with the smoothing that they carry.
+        facts: of the run (commit, seeds, device, wall time, …), shown as they are.
+        tables: further tables, such as an operator's figures, each in a section of its own.
+
+    Raises DataError when a scored video is not in the data set or has another number of labels,
+    ConfigError for a table whose rows do not fit its header, WeightsError when a file cannot be
+    written.
+    """
+    path, facts = Path(path), dict(facts or {})
+    _check(dataset, scores_by_system)
+    _check_tables(tables)
+    evaluations = _named(evaluation, scores_by_system)
+    systems = list(scores_by_system)
+    scales = [scale_of(list(scores.values())) for scores in scores_by_system.values()]
+    moments = [m for s, v in scores_by_system.items() for m in choose(s, dataset, v)]
+    marks = frames_of(moments)
+    clips = chosen(dataset, scores_by_system, set(marks))
+    pictures = Pictures(moments, scores_by_system, dict(zip(systems, scales, strict=True)))
+    stride, plans = plan(clips, scores_by_system, marks)
+    films = record(clips, plans, scores_by_system, scales, pictures.see)
+    moments = pictures.finished()
+    measured, forms = _measured(evaluations, dataset, scores_by_system)
+    data = {
+        "systems": [
+            {
+                "name": n,
+                "smoothing": _smoothing(scores_by_system[n]),
+                "scale": s[:3],
+                "words": s.names,
+            }
+            for n, s in zip(systems, scales, strict=True)
+        ],
+        "spans": spans(scores_by_system),
+        "colours": {"levels": [LOW, MIDDLE, HIGH], "truth": TRUTH, "map": MAP_WEIGHT},
+        "curves": roc_and_pr(measured),
+        "curve_systems": [systems.index(name) for name in measured],
+        "clips": lines(clips, scores_by_system, marks),
+        "films": films,
+        "steps": STEPS,
+        "stride": stride,
+    }
+    title = f"{', '.join(scores_by_system)} on {dataset.name}"
+    total = len(scored(dataset, scores_by_system))
+    body = "\n".join(
+        [
+            f"<header><p class=soft>vadistill report</p><h1>{escape(title)}</h1>",
+            f"<p>{escape(_summary(dataset, scores_by_system))}</p>",
+            '<button id="theme">light or dark</button></header>',
+            "<noscript><p>The charts and films of this page need JavaScript.</p></noscript>",
+            section("Figures", *figures(evaluations)),
+            *(section(t.title, table(t.header, t.rows), small(t.note)) for t in tables),
+            section("Curves", *_curves(systems, forms)),
+            section("Scores over time", *timelines(clips, scores_by_system, total)),
+            section("Moments", *gallery(moments, systems, clips)),
+            section("Run", _facts(facts)),
+        ]
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(page(title, body, data), encoding="utf-8")
+    beside = path.with_name("report.json" if path.stem == "report" else f"{path.stem}.report.json")
+    machine = _machine_readable(evaluations, dataset, scores_by_system, moments, facts, tables)
+    with replacing(beside) as temporary:
+        temporary.write_text(json.dumps(machine, indent=1, default=str) + "\n", encoding="utf-8")
+    return beside
+
+
+def _smoothing(scores: Mapping[str, Scores]) -> str:
+    return ", ".join(sorted({s.smoothing.name for s in scores.values()}))
+
+
+def _check_tables(tables: Sequence[ReportTable]) -> None:
+    for given in tables:
+        for number, row in enumerate(given.rows):
+            if len(row) != len(given.header):
+                raise ConfigError(
+                    f"row {number} of table '{given.title}' has {len(row)} cells",
+                    expected=f"{len(given.header)}, as its header has",
+                    fix="fill it up with None",
+                )
+
+
+def _check(dataset: Dataset, scores_by_system: BySystem) -> None:
+    clips = {clip.name: clip for clip in dataset}
+    if not any(scores_by_system.values()):
+        raise DataError("no scores", expected="scores of at least one video", fix="score a video")
+    for scores in scores_by_system.values():
+        for video, given in scores.items():
+            if video not in clips:
+                raise DataError(
+                    f"scores of a video {video}",
+                    expected=f"videos of data set {dataset.name}",
+                    fix="pass the data set that was scored",
+                )
+            labels = clips[video].frame_labels
+            if labels is not None:
+                check_lengths(video, len(given), len(labels))
+
+
+def _named(
+    evaluation: Evaluation | Mapping[str, Evaluation] | None, scores_by_system: BySystem
+) -> Mapping[str, Evaluation]:
+    if isinstance(evaluation, Evaluation):
+        return {next(iter(scores_by_system)): evaluation}
+    return evaluation or {}
+
+
+def _summary(dataset: Dataset, scores_by_system: BySystem) -> str:
+    clips = scored(dataset, scores_by_system)
+    frames = sum(len(next(scores_of(clip, scores_by_system))[1]) for clip in clips)
+    words = f"{count(len(clips), 'video')}, {count(frames, 'frame')}"
+    labels = [c.frame_labels for c in clips if c.frame_labels is not None]
+    if not labels:
+        return f"{words}, without labels"
+    abnormal = sum(int(np.count_nonzero(y)) for y in labels)
+    return f"{words}, {abnormal:,} of them abnormal"
+
+
+# -- curves --------------------------------------------------------------------------------------
+
+
+def _measured(
+    evaluations: Mapping[str, Evaluation], dataset: Dataset, scores_by_system: BySystem
+) -> tuple[dict[str, Aligned], dict[str, str]]:
+    """Labels and scores of the evaluated systems in the form that was measured, and its name."""
+    data: dict[str, Aligned] = {}
+    forms: dict[str, str] = {}
+    for system, scores in scores_by_system.items():
+        if system in evaluations:
+            named = [Protocol.parse(f.protocol) for f in evaluations[system].figures]
+            pooled = [p for p in named if p.measure not in REGION]
+            pooled = [p for p in pooled if not p.measure.startswith("macro")] or pooled
+            form = pooled[0] if pooled else Protocol("micro")
+            whole = align_dataset(dataset, scores).map(form.apply)
+            data[system] = whole.by_video() if form.measure == "video" else whole
+            forms[system] = form.name.split("/", 1)[1]
+    return data, forms
+
+
+def _curves(systems: Sequence[str], forms: Mapping[str, str]) -> list[str]:
+    if not forms:
+        return []
+    words = ", ".join(f"{form} ({system})" for system, form in forms.items())
+    return [
+        key(systems),
+        small(f"All frames together; scores: {words}."),
+        '<div class="curves"><div class="curve" data-curve="roc"></div>'
+        '<div class="curve" data-curve="pr"></div></div>',
+    ]
+
+
+# -- facts and numbers ---------------------------------------------------------------------------
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    items = []
+    for name, value in facts.items():
+        words = value if isinstance(value, str) else json.dumps(value, default=str)
+        items.append(f"<dt>{escape(str(name))}</dt><dd>{escape(words)}</dd>")
+    return f"<dl>{''.join(items)}</dl>" if items else ""
+
+
+def _machine_readable(
+    evaluations: Mapping[str, Evaluation],
+    dataset: Dataset,
+    scores_by_system: BySystem,
+    moments: Sequence[Moment],
+    facts: Mapping[str, Any],
+    tables: Sequence[ReportTable],
+) -> dict[str, Any]:
+    def of_moment(m: Moment) -> dict[str, Any]:
+        return {
+            "kind": m.kind,
+            "video": m.video,
+            "frame": m.frame,
+            "time": m.time,
+            "score": m.score,
+            "calibrated": m.calibrated,
+        }
+
+    systems = {
+        system: {
+            "evaluation": evaluations[system].to_json() if system in evaluations else None,
+            "moments": [of_moment(m) for m in moments if m.system == system],
+            "videos": {
+                video: {
+                    "frames": len(given),
+                    "fps": given.fps,
+                    "smoothing": given.smoothing.name,
+                    "peak": float(given.values.max()) if len(given) else None,
+                    "mean": float(given.values.mean()) if len(given) else None,
+                }
+                for video, given in scores.items()
+            },
+        }
+        for system, scores in scores_by_system.items()
+    }
+    return {
+        "dataset": dataset.name,
+        "split": dataset.split,
+        "facts": facts,
+        "tables": [given.to_json() for given in tables],
+        "systems": systems,
+    }

@@ -1,0 +1,1 @@
+"""The papers' tables re-run, and every committed figure as a record."""

@@ -1,0 +1,232 @@
+"""fast_aed's Tables 2 to 8 and Fig. 8 on any data set with frame labels, beside the paper.
+
+The supplement's ablations start from a truncated student (one input frame, one 4x4 map, one
+teacher, no auto-encoder phase, no adversarial loss) and add one thing after the other; Table 7 is
+the whole method.  Every row says where it belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from vadistill.reproduce.records import Record
+from vadistill.reproduce.rows import (
+    Row,
+    chosen,
+    files_by_name,
+    labelled,
+    run_rows,
+    usual_protocols,
+)
+from vadistill.systems import aed, fast_aed, motion, ssmtl
+from vadistill.systems.fast_aed.model import FULL
+from vadistill.systems.fast_aed.recipes import ALPHA
+
+Networks = Literal["compact", "paper"]
+
+T1, T2 = "aed", "ssmtl"
+
+MARKS: dict[str, dict[str, tuple[float, float]]] = {
+    "ucsd_ped2": {
+        T1: (0.987, 0.997),
+        T2: (0.975, 0.998),
+        "without-adversarial": (0.917, 0.965),
+        "student": (0.936, 0.970),
+    },
+    "avenue": {
+        T1: (0.923, 0.904),
+        T2: (0.915, 0.928),
+        "blocks-3": (0.679, 0.722),
+        "blocks-4": (0.721, 0.767),
+        "truncated": (0.754, 0.755),
+        "blocks-6": (0.686, 0.774),
+        "blocks-7": (0.726, 0.719),
+        "heads-3": (0.706, 0.733),
+        "heads-4": (0.743, 0.729),
+        "heads-6": (0.685, 0.706),
+        "heads-7": (0.725, 0.746),
+        "map-1": (0.682, 0.743),
+        "map-16": (0.657, 0.740),
+        "map-64": (0.623, 0.658),
+        "map-full": (0.592, 0.739),
+        "maps-1-4": (0.717, 0.747),
+        "frames-1": (0.764, 0.760),
+        "ae": (0.726, 0.732),
+        "kd": (0.795, 0.807),
+        "frames-5": (0.784, 0.803),
+        "ae+kd": (0.850, 0.865),
+        "akd": (0.637, 0.698),
+        "ae+akd": (0.691, 0.806),
+        "kd+akd": (0.824, 0.829),
+        "ae+kd+akd": (0.862, 0.867),
+        "t2": (0.821, 0.855),
+        "joint-discriminator": (0.854, 0.857),
+        "two-branches": (0.857, 0.856),
+        "fully-connected": (0.718, 0.771),
+        "without-adversarial": (0.882, 0.877),
+        "student": (0.880, 0.873),
+    },
+    "shanghaitech": {
+        T1: (0.827, 0.893),
+        T2: (0.824, 0.902),
+        "without-adversarial": (0.778, 0.846),
+        "student": (0.779, 0.860),
+    },
+}
+"""The paper's micro and macro AUC by data set and row (Fig. 8 is drawn there, not tabulated)."""
+
+RECIPES: dict[str, Callable[..., fast_aed.Config]] = {
+    "avenue": fast_aed.avenue,
+    "shanghaitech": fast_aed.shanghaitech,
+}
+"""By data set; others take Ped2's."""
+
+
+TEACHING = {"avenue": "avenue", "shanghaitech": "shanghaitech"}
+"""The teachers' recipe by data set; others take Ped2's."""
+
+
+def base_config(dataset: str, networks: Networks, *, quick: bool) -> fast_aed.Config:
+    """The data set's recipe with the public configuration, or ``lite`` with its resolutions.
+
+    That learns from four times as many frames as by default, in as many steps.
+    """
+    recipe = RECIPES.get(dataset, fast_aed.ped2)(quick=quick)
+    if networks == "paper":
+        return recipe
+    few = {"frames": 2560, "epochs": 8, "autoencoder_epochs": 1}
+    return replace(fast_aed.lite(), resolutions=recipe.resolutions, **few)
+
+
+def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
+    """Every student by name, with the table or figure that it belongs to.
+
+    Rows that only CvT blocks have are left out for ``lite``.
+    """
+    base = replace(base, alpha=ALPHA)
+    rows: dict[str, tuple[str, fast_aed.Config]] = {}
+
+    def add(name: str, source: str, *teachers: str, **changes: Any) -> None:
+        rows[name] = source, replace(base, teachers=teachers, **changes)
+
+    add("student", "Table 7", T1, T2)
+    add("without-adversarial", "Tables 6 and 7", T1, T2, alpha=0.0)
+    add("int8", "ours, the row above in 8 bits", T1, T2, alpha=0.0, runtime="onnx-int8")
+    without = {"alpha": 0.0, "autoencoder_epochs": 0}
+    add("without-autoencoder", "as Table 5, both teachers", T1, T2, **without)
+    ours = fast_aed.lite()
+    if base.hurried or base.pasted:
+        add("without-pseudo", "ours left out", T1, T2, alpha=0.0, hurried=0.0, pasted=0.0)
+        add("without-mirrored", "ours left out", T1, T2, alpha=0.0, mirrored=0.0)
+    else:
+        added = {name: getattr(ours, name) for name in ("hurried", "pasted", "mirrored")}
+        add("with-pseudo", "ours", T1, T2, alpha=0.0, **added)
+    add("t2", "Table 6", T2, alpha=0.0)
+    add("joint-discriminator", "Table 6", T1, T2, joint_discriminator=True)
+    add("two-branches", "Table 6", T1, T2, branches=True)
+    add("ae", "Table 5")
+    add("ae+kd", "Tables 5, 6 and 8, Fig. 8", T1, alpha=0.0)
+    add("ae+kd+akd", "Table 5, Fig. 8", T1)
+    add("ae+akd", "Table 5", T1, lambda_kd=0.0)
+    first: dict[str, Any] = {"autoencoder_epochs": 0}
+    add("kd+akd", "Table 5", T1, **first)
+    add("akd", "Table 5", T1, lambda_kd=0.0, **first)
+    plain = {**first, "alpha": 0.0}
+    add("kd", "Tables 4 and 5", T1, **plain)
+    for alpha in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
+        add(f"alpha-{alpha}", "Fig. 8", T1, alpha=alpha)
+    add("frames-1", "Tables 3 and 4", T1, input_frames=1, **plain)
+    add("frames-5", "Table 4", T1, input_frames=5, **plain)
+    plain["input_frames"] = 1
+    coarse, middle = base.resolutions[0], base.resolutions[1]
+    add("truncated", "Tables 2 and 3", T1, resolutions=(middle,), **plain)
+    for name, resolutions in (
+        ("map-1", (1,)),
+        ("map-16", (16,)),
+        ("map-64", (64,)),
+        ("map-full", (FULL,)),
+        ("maps-1-4", (coarse, middle)),
+    ):
+        add(name, "Table 3", T1, resolutions=resolutions, **plain)
+    plain["resolutions"] = (middle,)
+    for blocks in (3, 4, 6, 7):
+        add(f"blocks-{blocks}", "Table 2", T1, blocks=blocks, **plain)
+    if base.architecture != "lite":
+        for heads in (3, 4, 6, 7):
+            add(f"heads-{heads}", "Table 2", T1, heads=heads, **plain)
+        add("fully-connected", "Table 8", T1, dense="linear", alpha=0.0)
+    return rows
+
+
+def reproduce(
+    data: Path,
+    *,
+    quick: bool,
+    out: Path,
+    networks: Sequence[Networks] = ("compact",),
+    localisers: Sequence[str] = ("background",),
+    seeds: Sequence[int] = (0,),
+    only: Sequence[str] = (),
+    protocols: Sequence[str] = (),
+    command: str = "",
+    device: str = "auto",
+) -> list[Record]:
+    """Fit and score both teachers and every student (or those in ``only``), and write a table.
+
+    ``only`` names variants, of every network, or of one: ``paper student``.
+    ``motion`` and the teachers are always among the rows: with ``quick``, or for the ``compact``
+    student, in the ``-quick`` form of the data set's recipe, else in its full form.  How rows are
+    kept: see ``reproducing.run_rows``.  Raises DataError, ConfigError.
+    """
+    splits = labelled(data)
+    name = splits.train.name
+    bases = {n: base_config(name, n, quick=quick) for n in networks}
+    tables = {n: variants(base) for n, base in bases.items()}
+    variant_names = [row for table in tables.values() for row in table]
+    full_names = [f"{network} {row}" for network, table in tables.items() for row in table]
+    names = chosen([*variant_names, *full_names], only, ("motion", T1, T2))
+    smoothing = next(iter(bases.values())).smoothing
+    protocols = protocols or usual_protocols(splits, smoothing, "macro-pad")
+    published = {
+        row: dict(zip((f"micro/{smoothing}", f"macro-pad/{smoothing}"), marks, strict=True))
+        for row, marks in MARKS.get(name, {}).items()
+    }
+    recipe = TEACHING.get(name, "ped2")
+    if quick or "paper" not in networks:
+        recipe = f"{recipe}-quick"
+    rows: list[Row] = []
+    for localiser in localisers:
+        boxes = files_by_name(localiser)
+        baseline = motion.Config(localiser=localiser)
+        rows.append(Row("motion", f"motion, {boxes}", "baseline", baseline))
+        for seed in seeds:
+            taught = {
+                system: Row(
+                    system,
+                    f"{system}, {boxes}",
+                    "teacher",
+                    replace(kind.RECIPES[recipe](), localiser=localiser, seed=seed),
+                    seed,
+                    published.get(system, {}),
+                )
+                for system, kind in ((T1, aed.Aed), (T2, ssmtl.Ssmtl))
+            }
+            rows += taught.values()
+            rows += [
+                Row(
+                    "fast_aed",
+                    f"{network} {variant}, {boxes}",
+                    source,
+                    replace(config, localiser=localiser, seed=seed),
+                    seed,
+                    published.get(variant, {}),
+                    tuple(taught[teacher] for teacher in config.teachers),
+                )
+                for network, table in tables.items()
+                for variant, (source, config) in table.items()
+                if {variant, f"{network} {variant}"} & names
+            ]
+    return run_rows(rows, data, splits, protocols, out=out, command=command, device=device)

@@ -1,0 +1,195 @@
+"""What every paper's reproduction shares: rows are fitted, scored, measured and kept."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vadistill.datasets import Splits, open_dataset
+from vadistill.detector import Detector, detector_class
+from vadistill.errors import ConfigError, DataError
+from vadistill.evaluation.measuring import measure
+from vadistill.evaluation.runs import Run, is_located, load_run, save_run, take
+from vadistill.files import content_hash, replacing, write_json
+from vadistill.progress import progress
+from vadistill.reproduce.records import (
+    Record,
+    RunFacts,
+    of_figure,
+    of_measurement,
+    over_seeds,
+    run_facts,
+    write_records,
+)
+from vadistill.reproduce.tables import markdown_table
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant to fit and score."""
+
+    system: str
+    label: str
+    """As in the table; rows are told apart by it."""
+    source: str
+    """Table or figure of the paper, or ``baseline``."""
+    config: Any
+    seed: int = 0
+    published: Mapping[str, float] = field(default_factory=dict)
+    """The paper's figures in [0, 1] by protocol."""
+    teachers: tuple[Row, ...] = ()
+    """Rows whose models teach this one: they take the place of ``config.teachers``."""
+
+    def key(self, data: Path) -> str:
+        """Fingerprint of everything that the row's model is made of."""
+        taught = [teacher.key(data) for teacher in self.teachers]
+        return content_hash(self.label, repr(self.config), str(data), *_files(self.config), *taught)
+
+    def folder(self, data: Path, out: Path) -> Path:
+        """Where the row's model and run are kept."""
+        slug = re.sub("[^a-z0-9]+", "-", self.label.lower())
+        return out / "runs" / f"{slug}-{self.key(data)[:8]}"
+
+    def make(self, data: Path, out: Path, device: str) -> Detector:
+        """The untrained detector."""
+        config = self.config
+        if self.teachers:
+            folders = tuple(str(teacher.folder(data, out)) for teacher in self.teachers)
+            config = replace(config, teachers=folders)
+        return detector_class(self.system)(config, device=device)  # pyright: ignore
+
+
+def labelled(data: Path) -> Splits:
+    """A data set whose test videos have frame labels; raises DataError."""
+    splits = open_dataset(data)
+    if not any(clip.frame_labels is not None for clip in splits.test):
+        raise DataError(
+            f"{data} has no frame labels",
+            expected="a data set with labelled test videos",
+            fix="see 'vadistill data check'",
+        )
+    return splits
+
+
+def usual_protocols(splits: Splits, smoothing: str, macro: str) -> tuple[str, ...]:
+    """Frame-level figures under the paper's smoothing, and region figures where there are masks."""
+    protocols = (f"micro/{smoothing}", "micro/gaussian3", "micro/raw")
+    protocols += tuple(f"{m}/{smoothing}" for m in (macro, "ap", "pr_auc", "eer"))
+    if all(map(is_located, splits.test)):
+        protocols += ("rbdc/raw", "tbdc/raw")
+    return tuple(dict.fromkeys(protocols))
+
+
+def chosen(rows: Sequence[str], only: Sequence[str], always: Sequence[str]) -> set[str]:
+    """The variants of ``rows`` to run; raises ConfigError for an unknown one."""
+    unknown = sorted(set(only) - {*rows, *always})
+    if unknown:
+        raise ConfigError(
+            f"variant '{unknown[0]}'",
+            expected=f"some of {', '.join([*always, *rows])}",
+            fix="correct --only",
+        )
+    return set(only) or set(rows)
+
+
+def files_by_name(localiser: str) -> str:
+    """A localiser for a label: files by name, without their folders."""
+    return re.sub(r"[^,:+?=]*/", "", localiser)
+
+
+def run_rows(
+    rows: Sequence[Row],
+    data: Path,
+    splits: Splits,
+    protocols: Sequence[str],
+    *,
+    out: Path,
+    command: str,
+    device: str,
+) -> list[Record]:
+    """Fit, score and measure every row, a row's teachers before it.
+
+    Work files are shared between rows, and a row that is finished is not done again, so a run that
+    was stopped goes on.  ``out`` gets ``results.json``, ``results.md``, and in ``runs`` the models
+    and what they said, which ``vadistill compare`` reads.  Raises DataError, ConfigError.
+    """
+    records: list[Record] = []
+    with progress("variants", len(rows)) as advance:
+        for row in rows:
+            advance(0, note=row.label)
+            facts = run_facts(device=device, command=command)
+            folder = row.folder(data, out)
+            detector = row.make(data, out, device)
+            run, timing = _fit_and_score(row, detector, splits, folder, out / "work", facts)
+            evaluation = measure(run, protocols, paper=row.published)
+            save_run(replace(run, protocols=tuple(protocols)), folder, evaluation)
+            records += [
+                of_figure(
+                    figure,
+                    system=row.system,
+                    variant=row.label,
+                    dataset=splits.train.name,
+                    seed=row.seed,
+                    seconds=timing["fit"],
+                    facts=timing["facts"],
+                    note=row.source,
+                )
+                for figure in evaluation.figures
+            ]
+            records.append(
+                of_measurement(
+                    "fps",
+                    timing["fps"],
+                    system=row.system,
+                    variant=row.label,
+                    dataset=splits.train.name,
+                    seeds=(row.seed,),
+                    seconds=timing["fit"],
+                    note=f"{row.source}; decoding to scores, all test videos",
+                    facts=timing["facts"],
+                )
+            )
+            write_records(out / "results.json", records)
+            advance()
+    with replacing(out / "results.md") as temporary:
+        temporary.write_text(markdown_table(over_seeds(records)))
+    return records
+
+
+def _files(config: Any) -> list[str]:
+    """Hashes of the files that a config names, so that a new teacher or new boxes are a new run."""
+    values = [v if isinstance(v, tuple) else (v,) for v in vars(config).values()]
+    words = [word for value in values for word in value if isinstance(word, str)]
+    paths = [Path(part) for word in words for part in re.split(r"[,+?@]|(?<=\w):", word) if part]
+    return [content_hash(path) for path in paths if path.is_file()]
+
+
+def _fit_and_score(
+    row: Row, detector: Detector, splits: Splits, folder: Path, work: Path, facts: RunFacts
+) -> tuple[Run, dict[str, Any]]:
+    """The run of one variant, with seconds of fitting and frames a second of scoring.
+
+    Both are kept in ``folder``, beside the model, and read from there the next time.
+    """
+    timing_file = folder / "timing.json"
+    if timing_file.exists():
+        return load_run(folder), json.loads(timing_file.read_text())
+    start = time.monotonic()
+    detector.fit(splits.train, out=folder, work=work)
+    fitted = time.monotonic()
+    scores = {}
+    with progress("scoring", len(splits.test)) as advance:
+        for clip in splits.test:
+            scores[clip.name] = detector.score(clip.open())
+            advance(note=clip.name)
+    fps = sum(map(len, scores.values())) / (time.monotonic() - fitted)
+    run = replace(take(splits.test, scores, name=row.label), facts={**facts, "seed": row.seed})
+    save_run(run, folder)
+    timing = {"fit": fitted - start, "fps": fps, "facts": facts}
+    write_json(timing_file, timing)
+    return run, timing

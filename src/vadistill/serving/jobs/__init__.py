@@ -1,0 +1,1 @@
+"""Work on uploaded files in processes of their own."""

@@ -1,0 +1,1 @@
+"""One camera from its frames to its events: reading, scoring, levels, tracking."""

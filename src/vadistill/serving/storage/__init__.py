@@ -1,0 +1,1 @@
+"""What is kept on disk: events, clips, recorded footage, messages that wait."""

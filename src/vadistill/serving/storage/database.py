@@ -1,0 +1,172 @@
+"""One SQLite file that several threads of one process share, and what can go wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from vadistill.errors import StorageError
+from vadistill.serving.storage.migrations import check, migrate
+
+WAL_BYTES = 16 << 20
+"""What the write-ahead log shrinks to after it was larger."""
+
+
+class Database:
+    """A connection and its lock; raises StorageError, after which it can be used again.
+
+    The file is in WAL mode: what was committed survives the process being killed.  A commit with
+    ``durable`` is on the disk as well and survives a power failure; others may lose the last
+    half minute to one, never more than whole transactions.  A second process is turned away.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._claim = _claimed(path.with_suffix(".lock"))
+        try:
+            self._connection = self._opened()
+        except BaseException:
+            self._claim.close()
+            raise
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = None
+        try:
+            connection = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False, timeout=10
+            )
+            connection.row_factory = sqlite3.Row
+            if check(connection, self.path):
+                # Once the file has a page it would take a VACUUM.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            migrate(connection)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise failure(self.path, error) from error
+            raise
+        return connection
+
+    @contextlib.contextmanager
+    def writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """A transaction: committed when the block ends well, else as if it had not begun."""
+        with self._lock:
+            try:
+                if durable:
+                    self._connection.execute("PRAGMA synchronous = FULL")
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise failure(self.path, error) from error
+            finally:
+                with contextlib.suppress(sqlite3.Error):
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    if durable:
+                        self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
+        """All rows of a query; none for values that no row can hold (2**70, half a character)."""
+        with self._lock:
+            try:
+                return self._connection.execute(sql, values).fetchall()
+            except (OverflowError, UnicodeEncodeError):
+                return []
+            except sqlite3.Error as error:
+                raise failure(self.path, error) from error
+
+    def close(self) -> None:
+        """Fold the log into the file and let go of it; a second time does nothing."""
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+        self._claim.close()
+
+
+def _claimed(path: Path) -> IO[str]:
+    """The open lock file, held until it is closed or the process ends, however it does."""
+    try:
+        file = path.open("a+")
+    except OSError as error:
+        raise unusable(path.parent, error) from error
+    with contextlib.suppress(ImportError):
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            holder = file.read().strip()
+            file.close()
+            raise StorageError(
+                f"{path.parent} is in use by another vadistill (process {holder or 'unknown'})",
+                expected="one at a time",
+                fix="stop that one, or choose another storage folder",
+            ) from error
+    with contextlib.suppress(OSError):
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+    return file
+
+
+def unusable(folder: Path, error: OSError) -> StorageError:
+    """The one line for a storage folder that cannot be made or written."""
+    return StorageError(
+        f"cannot use {folder} ({error.strerror or error})",
+        expected="a writable folder",
+        fix="check its permissions, or choose another storage folder",
+    )
+
+
+def failure(path: Path, error: sqlite3.Error) -> StorageError:
+    """The one line for what SQLite says: a full disk, a damaged file, no permission, …"""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if isinstance(code, int) else None
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # A file beyond a quota or limit is an input/output error to SQLite.
+    if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return StorageError(
+            f"cannot write {path} ({said})",
+            expected="free space and a working disk",
+            fix="free some space, or lower keep_days and keep_gb; what was stored before is whole",
+        )
+    if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return StorageError(
+            f"cannot open {path} for writing ({said})",
+            expected="a writable file in a writable folder",
+            fix="check their permissions, or choose another storage folder",
+        )
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageError(
+            f"{path} is locked ({said})",
+            expected="no other program that writes to it",
+            fix="close the other program",
+        )
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or (
+        isinstance(error, sqlite3.DatabaseError)
+        and primary is None
+        and code is None
+        and not isinstance(error, sqlite3.ProgrammingError)
+    ):
+        return StorageError(
+            f"{path} is damaged ({said})",
+            expected="a whole SQLite database",
+            fix=f"move it away to begin anew, or restore a copy; 'sqlite3 {path.name} .recover' "
+            "saves what can be read",
+        )
+    return StorageError(
+        f"{path}: {said}",
+        expected="a store that is open and whole",
+        fix="start the server again",
+    )

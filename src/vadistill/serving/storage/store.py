@@ -1,0 +1,274 @@
+"""Events, scores and messages to sinks, in SQLite; clips and pictures beside it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from vadistill.errors import StorageError
+from vadistill.serving.storage import records, retention
+from vadistill.serving.storage.database import Database, unusable
+from vadistill.serving.storage.outbox import Outbox
+from vadistill.serving.storage.records import Event, Message, Pruned, Verdict
+
+__all__ = ["Event", "Message", "Pruned", "Store", "Verdict"]
+
+log = logging.getLogger("vadistill.serving")
+
+
+class Store(Outbox):
+    """``FOLDER/events.db`` and ``FOLDER/media``; one process at a time, any number of threads.
+
+    What a method has written survives ``kill -9`` once it returns; openings and closings of
+    events, verdicts and values also survive a power failure.  Every method raises StorageError
+    when the disk is full or the file is damaged, and works again once that is mended; a damaged
+    file is never deleted.
+    """
+
+    def __init__(self, folder: Path, *, sinks: Sequence[str] = ()) -> None:
+        self.folder, self.media = Path(folder), Path(folder) / "media"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.media.mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise unusable(self.folder, error) from error
+        super().__init__(Database(self.folder / "events.db"), sinks)
+
+    def open_event(
+        self, camera: str, start: float, *, peak: float, level: float, frames: int = 1
+    ) -> Event:
+        """Begin an event, and queue an "opened" message for every sink with it."""
+        with self._database.writing(durable=True) as connection:
+            id = connection.execute(
+                "INSERT INTO events (camera, start, last, peak, level, frames) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (camera, float(start), float(start), float(peak), float(level), frames),
+            ).lastrowid
+            event = _event(connection, id)
+            self._queue(connection, "opened", event)
+        self._tell()
+        return event
+
+    def update_event(
+        self, id: int, *, last: float, peak: float, frames: int, thumbnail: str | None = None
+    ) -> None:
+        """Note how far an open event has come; without ``thumbnail`` the one it has stays."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE events SET last = ?, peak = ?, frames = ?, "
+                'thumbnail = coalesce(?, thumbnail) WHERE id = ? AND "end" IS NULL',
+                (float(last), float(peak), frames, _plain(thumbnail), id),
+            )
+
+    def close_event(
+        self, id: int, *, end: float, peak: float, frames: int, clip: str | None
+    ) -> Event:
+        """End an event, and queue a "closed" message with it; one that is closed stays as it is."""
+        with self._database.writing(durable=True) as connection:
+            changed = connection.execute(
+                'UPDATE events SET "end" = ?, last = ?, peak = ?, frames = ?, clip = ? '
+                'WHERE id = ? AND "end" IS NULL',
+                (float(end), float(end), float(peak), frames, _plain(clip), id),
+            ).rowcount
+            event = _event(connection, id)
+            if changed:
+                self._queue(connection, "closed", event)
+        self._tell()
+        return event
+
+    def recover(self, now: float | None = None) -> list[Event]:
+        """Close the events that a dead process left open, at their ``last``; call it at the start.
+
+        A ``ID.part.mp4`` that is there becomes such an event's clip.  Other files that belong to
+        no event are removed, and so are names of files that are gone.
+        """
+        ids = [row["id"] for row in self._database.rows(OPEN)]
+        whole = retention.adopt(self.media, ids)
+        with self._database.writing(durable=True) as connection:
+            events = []
+            for id in ids:
+                clip, thumbnail = (n if n in whole else None for n in (f"{id}.mp4", f"{id}.jpg"))
+                connection.execute(
+                    'UPDATE events SET "end" = last, interrupted = 1, clip = ?, '
+                    "thumbnail = coalesce(thumbnail, ?) WHERE id = ?",
+                    (clip, thumbnail, id),
+                )
+                events.append(_event(connection, id))
+                self._queue(connection, "closed", events[-1], now)
+        retention.sweep(self._database, self.media)
+        for event in events:
+            log.warning(
+                "event %d of camera %s was open when the process ended: closed after %.1f s",
+                event.id,
+                event.camera,
+                event.last - event.start,
+            )
+        self._tell()
+        return events
+
+    def event(self, id: int) -> Event | None:
+        """The event with this number, if there is one."""
+        found = self._database.rows("SELECT * FROM events WHERE id = ?", (id,))
+        return records.event(found[0]) if found else None
+
+    def events(
+        self,
+        *,
+        camera: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        verdict: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[Event]:
+        """Events, newest first, at most ``limit``; ``before`` is the number of the last one seen.
+
+        ``since`` and ``until`` keep those that overlap the time between them; ``verdict`` is
+        "real", "false", or "none" for those that nobody has judged.
+        """
+        where, values = _filters(camera, since, until, verdict, before)
+        found = self._database.rows(
+            f"SELECT * FROM events WHERE {where} ORDER BY id DESC LIMIT ?",
+            (*values, min(max(limit, 0), MOST)),
+        )
+        return [records.event(row) for row in found]
+
+    def count_events(
+        self,
+        *,
+        camera: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        verdict: str | None = None,
+        before: int | None = None,
+    ) -> int:
+        """How many events the same filters let through."""
+        where, values = _filters(camera, since, until, verdict, before)
+        found = self._database.rows(f"SELECT count(*) FROM events WHERE {where}", values)
+        return found[0][0] if found else 0
+
+    def set_verdict(self, id: int, verdict: Verdict | None) -> Event | None:
+        """What a person says of an event, or None to take it back; None: no such event."""
+        if self.event(id) is None:
+            return None
+        with self._database.writing(durable=True) as connection:
+            connection.execute("UPDATE events SET verdict = ? WHERE id = ?", (verdict, id))
+        return self.event(id)
+
+    def add_scores(
+        self,
+        camera: str,
+        times: Float64[np.ndarray, "n"],
+        scores: Float32[np.ndarray, "n"],
+    ) -> None:
+        """Keep a camera's scores at rising Unix times; a chunk a minute is a good size."""
+        if not len(times):
+            return
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT INTO scores (camera, first, last, times, scores) VALUES (?, ?, ?, ?, ?)",
+                (
+                    camera,
+                    float(times.min()),
+                    float(times.max()),
+                    times.astype("<f8").tobytes(),
+                    scores.astype("<f4").tobytes(),
+                ),
+            )
+
+    def scores(
+        self, camera: str, since: float, until: float
+    ) -> tuple[Float64[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
+        """Times and scores of a camera from ``since`` to ``until`` (both included), in order."""
+        chunks = self._database.rows(
+            "SELECT times, scores FROM scores WHERE camera = ? AND last >= ? AND first <= ? "
+            "ORDER BY first",
+            (camera, float(since), float(until)),
+        )
+        times = np.frombuffer(b"".join(chunk["times"] for chunk in chunks), "<f8")
+        scores = np.frombuffer(b"".join(chunk["scores"] for chunk in chunks), "<f4")
+        # A clock that was set back makes chunks overlap.
+        order = np.argsort(times, kind="stable")
+        order = order[(times[order] >= since) & (times[order] <= until)]
+        return times[order].astype(np.float64), scores[order].astype(np.float32)
+
+    def save_value(self, key: str, value: Any) -> None:
+        """Keep a small JSON value, such as a camera's threshold."""
+        with self._database.writing(durable=True) as connection:
+            connection.execute(
+                "INSERT INTO state VALUES (?, ?) "
+                "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (key, json.dumps(value)),
+            )
+
+    def value(self, key: str, default: Any = None) -> Any:
+        """The value that was last saved under ``key``."""
+        found = self._database.rows("SELECT value FROM state WHERE key = ?", (key,))
+        return json.loads(found[0]["value"]) if found else default
+
+    def prune(
+        self, now: float, *, keep_days: float, keep_bytes: int, score_days: float = 7
+    ) -> Pruned:
+        """Remove what is too old, then clips and pictures until at most ``keep_bytes`` are left.
+
+        The oldest go first.  Events that lose their files to ``keep_bytes`` stay until they are
+        ``keep_days`` old.  Open events and messages that wait stay in any case.
+        """
+        done = retention.prune(self._database, self.media, now, keep_days, keep_bytes, score_days)
+        if done != Pruned(0, 0, 0):
+            log.info(
+                "pruned %d events and %d files (%.1f MB)", done.events, done.files, done.bytes / 1e6
+            )
+        return done
+
+    def close(self) -> None:
+        """Let go of the folder; a second time does nothing."""
+        self._database.close()
+
+
+MOST = 2**62
+"""Near enough to all of them."""
+
+OPEN = 'SELECT id FROM events WHERE "end" IS NULL ORDER BY id'
+
+
+def _event(connection: sqlite3.Connection, id: int | None) -> Event:
+    row = connection.execute("SELECT * FROM events WHERE id = ?", (id,)).fetchone()
+    if row is None:
+        raise StorageError(
+            f"no event {id}", expected="one that was opened", fix="it was removed meanwhile"
+        )
+    return records.event(row)
+
+
+def _filters(
+    camera: str | None,
+    since: float | None,
+    until: float | None,
+    verdict: str | None,
+    before: int | None,
+) -> tuple[str, tuple[Any, ...]]:
+    """The condition that events must meet, and its values."""
+    given = {
+        "camera = ?": camera,
+        'coalesce("end", last) >= ?': since,
+        "start <= ?": until,
+        "id < ?": before,
+        "verdict = ?": None if verdict == "none" else verdict,
+    }
+    kept = {condition: value for condition, value in given.items() if value is not None}
+    unjudged = ["verdict IS NULL"] if verdict == "none" else []
+    return " AND ".join(["1", *kept, *unjudged]), tuple(kept.values())
+
+
+def _plain(name: str | None) -> str | None:
+    """A file's name inside ``media``; never a path."""
+    assert name is None or name == Path(name).name, name
+    return name

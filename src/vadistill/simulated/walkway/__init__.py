@@ -1,0 +1,298 @@
+"""A simulated campus path: pedestrians in real MP4s, abnormal events with exact truth.
+
+    walkway.json                  the settings, and of each clip its events, labels and tracks
+    train/01.mp4 …  test/01.mp4 …
+    test_masks/01/0007.png …      pixels of abnormal actors; only for abnormal frames
+    boxes.csv                     video,frame,x1,y1,x2,y2: what a good object detector would find
+
+A frame is abnormal if and only if at least ``MIN_VISIBLE`` (20) pixels of an abnormal actor show,
+after all that stands before it.  The same holds for its mask and tracks; their boxes are tight.
+boxes.csv has everyone, normal or not, of whom two fifths show: detectors miss slivers.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from vadistill.datasets.base import Clip, Dataset, Splits, Track
+from vadistill.errors import DataError
+from vadistill.files import replacing, unwritable, write_json
+from vadistill.simulated.walkway.config import ANOMALIES, WalkwayConfig
+
+if TYPE_CHECKING:
+    from vadistill.simulated.walkway.render import Rendered
+    from vadistill.simulated.walkway.scene import Scene
+
+__all__ = ["ANOMALIES", "WalkwayConfig", "is_walkway", "open_walkway", "render_walkway"]
+
+FORMAT, VERSION = "vadistill walkway", 1
+"""VERSION grows when equal settings no longer give equal pixels."""
+
+DETECTABLE = 0.4
+"""Share of an actor that must show for a box in boxes.csv."""
+
+_INDEX, _BOXES, _UNFINISHED = "walkway.json", "boxes.csv", ".unfinished"
+_FOLDERS = ("train", "test", "test_masks")
+
+
+def is_walkway(path: Path) -> bool:
+    """Whether ``path`` is a folder that ``render_walkway`` finished."""
+    return (path / _INDEX).is_file()
+
+
+def open_walkway(path: Path) -> Splits:
+    """Both splits of a rendered walkway; raises DataError.
+
+    Clips are named ``train_01`` …, ``test_01`` …; test clips have frame labels, masks and a track
+    of every abnormal actor.  Missing videos are listed as problems.
+    """
+    facts = _read_index(path)
+    try:
+        height, width = facts["config"]["height"], facts["config"]["width"]
+        clips = {
+            split: tuple(
+                _clip(path, clip, (height, width)) for clip in facts["clips"]
+                if clip["split"] == split
+            )
+            for split in ("train", "test")
+        }  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__} {error}") from error
+    problems = tuple(
+        f"{split} clip {clip.name}: no video at {clip.source}"
+        for split, found in clips.items()
+        for clip in found
+        if not Path(str(clip.source)).is_file()
+    )
+    return Splits(
+        Dataset("walkway", "train", clips["train"], root=path),
+        Dataset("walkway", "test", clips["test"], root=path),
+        "walkway",
+        problems,
+    )
+
+
+def render_walkway(
+    path: Path,
+    config: WalkwayConfig = WalkwayConfig(),  # noqa: B008
+    *,
+    on_frame: Callable[[int, int], object] | None = None,
+) -> Splits:
+    """Render a walkway into the folder ``path`` and open it; what is there already is kept.
+
+    ``on_frame`` is called after each frame with the frames done and the total.  The index is
+    written last: a folder whose rendering was interrupted is no walkway and is rendered again.
+    Raises DataError for a folder with other contents or another walkway, and WeightsError or
+    VideoError when it cannot be written.
+    """
+    wanted = _plain(config)
+    if is_walkway(path):
+        there = _read_index(path)
+        if (there.get("config"), there.get("version")) == (wanted, VERSION):
+            return open_walkway(path)
+        raise DataError(
+            f"{path} holds a walkway of other settings ({_difference(there, wanted)})",
+            expected="the same settings or an empty folder",
+            fix="choose another folder",
+        )
+    _claim(path)
+    clips = list(_render_clips(path, config, on_frame))
+    with replacing(path / _BOXES) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("video", "frame", "x1", "y1", "x2", "y2"))
+        for clip in clips:
+            writer.writerows((clip["name"], *row) for row in clip.pop("boxes"))
+    write_json(
+        path / _INDEX, {"format": FORMAT, "version": VERSION, "config": wanted, "clips": clips}
+    )
+    (path / _UNFINISHED).unlink()
+    return open_walkway(path)
+
+
+def _claim(path: Path) -> None:
+    """Make ``path`` an empty folder marked as ours; only what we left there may be deleted."""
+    try:
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            if not (path / _UNFINISHED).is_file():
+                raise DataError(
+                    f"{path} is {'a file' if path.is_file() else 'not empty'}",
+                    expected="an empty or new folder for the walkway",
+                    fix="choose another folder",
+                )
+            for folder in _FOLDERS:
+                shutil.rmtree(path / folder, ignore_errors=True)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / _UNFINISHED).touch()
+        for folder in _FOLDERS:
+            (path / folder).mkdir()
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _render_clips(
+    path: Path, config: WalkwayConfig, on_frame: Callable[[int, int], object] | None
+) -> Iterator[dict[str, Any]]:
+    from vadistill.simulated.walkway.painting import build_scene
+
+    scene = build_scene(config.width, config.height, config.seed)
+    counts = {"train": config.train_clips, "test": config.test_clips}
+    total, done = sum(counts.values()) * config.frames, 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        if on_frame is not None:
+            on_frame(done, total)
+
+    for split, count in counts.items():
+        for number in range(count):
+            yield _render_clip(path, config, scene, split, number, advance)
+
+
+def _render_clip(
+    path: Path,
+    config: WalkwayConfig,
+    scene: Scene,
+    split: str,
+    number: int,
+    advance: Callable[[], None],
+) -> dict[str, Any]:
+    """Write one clip's video and masks; return its facts, with ``boxes`` as (frame, box) rows."""
+    from vadistill.simulated.walkway.render import clip_frames
+    from vadistill.video import VideoWriter
+
+    labels: list[int] = []
+    boxes: list[tuple[int, ...]] = []
+    tracks: dict[int, dict[str, Any]] = {}
+    video = f"{split}/{number + 1:02d}.mp4"
+    with VideoWriter(path / video, config.width, config.height, config.fps) as writer:
+        for index, frame in enumerate(clip_frames(config, scene, split, number)):
+            writer.write(frame.image)
+            labels.append(int(frame.abnormal))
+            boxes += [(index, *s.box) for s in frame.seen if s.share >= DETECTABLE]
+            for seen in frame.seen:
+                if seen.abnormal:
+                    new = {"id": seen.actor, "kind": seen.kind, "frames": [], "boxes": []}
+                    track = tracks.setdefault(seen.actor, new)
+                    track["frames"].append(index)
+                    track["boxes"].append(list(seen.box))
+            if frame.abnormal:
+                _write_mask(path / "test_masks" / f"{number + 1:02d}" / f"{index:04d}.png", frame)
+            advance()
+    return {
+        "name": f"{split}_{number + 1:02d}",
+        "split": split,
+        "video": video,
+        "frames": config.frames,
+        "events": list(config.events(number)) if split == "test" else [],
+        "boxes_per_frame": round(len(boxes) / config.frames, 2),
+        "abnormal": _stretches(labels),
+        "tracks": list(tracks.values()),
+        "boxes": boxes,
+    }
+
+
+def _write_mask(path: Path, frame: Rendered) -> None:
+    import cv2
+
+    _, data = cv2.imencode(".png", frame.mask.astype(np.uint8) * 255)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _stretches(labels: list[int]) -> list[list[int]]:
+    """First and last frames (inclusive) of the stretches of ones."""
+    edges = np.flatnonzero(np.diff([0, *labels, 0])).tolist()
+    return [[a, b - 1] for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _clip(path: Path, facts: dict[str, Any], size: tuple[int, int]) -> Clip:
+    name, source = facts["name"], path / facts["video"]
+    if facts["split"] == "train":
+        return Clip(name, source, video_label=0)
+    labels = np.zeros(facts["frames"], np.uint8)
+    for first, last in facts["abnormal"]:
+        labels[first : last + 1] = 1
+    masks = path / "test_masks" / Path(facts["video"]).stem
+    tracks = tuple(
+        Track(
+            track["id"],
+            track["kind"],
+            np.array(track["frames"], np.int64),
+            np.array(track["boxes"], np.float32).reshape(-1, 4),
+        )
+        for track in facts["tracks"]
+    )
+    mask = partial(_mask, masks, labels, size)
+    return Clip(name, source, labels, mask, int(labels.any()), tracks)
+
+
+def _mask(
+    folder: Path, labels: UInt8[np.ndarray, " t"], size: tuple[int, int], index: int
+) -> Bool[np.ndarray, "h w"]:
+    """The abnormal pixels of frame ``index``; raises IndexError past the clip's end, DataError."""
+    if not 0 <= index < len(labels):
+        raise IndexError(f"frame {index} of a clip with {len(labels)}")
+    if not labels[index]:
+        return np.zeros(size, bool)
+    import cv2
+
+    file = folder / f"{index:04d}.png"
+    picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if file.is_file() else None
+    if picture is None or picture.shape != size:
+        raise DataError(
+            f"cannot read the mask {file}",
+            expected=f"a whole PNG of {size[1]}x{size[0]} pixels",
+            fix="render the walkway into another folder",
+        )
+    return picture > 0
+
+
+def _plain(config: WalkwayConfig) -> dict[str, Any]:
+    """The settings as JSON gives them back: lists for tuples."""
+    return json.loads(json.dumps(asdict(config)))
+
+
+def _difference(there: dict[str, Any], wanted: dict[str, Any]) -> str:
+    old = there.get("config") or {}
+    for name, value in wanted.items():
+        if name not in old or old[name] != value:
+            return f"{name} {old.get(name, 'unknown')}, asked for {value}"
+    return f"version {there.get('version')}, this is {VERSION}"
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads((path / _INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"no {_INDEX} in {path}",
+            expected="a folder that 'vadistill data walkway' finished",
+            fix="render it again",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise _damaged(path, "another format")
+    return facts
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"{path / _INDEX} cannot be used ({reason})",
+        expected=f"an index of '{FORMAT}', version {VERSION}",
+        fix="render the walkway into another folder",
+    )

@@ -1,0 +1,187 @@
+"""CAFE's training (Sec. 3.5): the student imitates the frozen teacher on normal events."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from vadistill.backbones.image_networks import UpsampledImageNet
+from vadistill.backbones.residual import ARCHITECTURES, ResNet
+from vadistill.distill import FrozenTeacher, TargetCache
+from vadistill.errors import ConfigError
+from vadistill.objects.patches import EventStore
+from vadistill.progress import progress
+from vadistill.systems.cafe.losses import (
+    consistency_loss,
+    distillation_loss,
+    low_level_loss,
+    total_loss,
+)
+from vadistill.systems.cafe.model import LowLevelBranch
+from vadistill.systems.cafe.recipes import Config, LowLevel
+from vadistill.systems.cafe.scorer import EventScorer, to_unit
+from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches
+
+BRANCHES: dict[LowLevel, tuple[str, ...]] = {
+    "none": (),
+    "flow": ("motion",),
+    "image": ("appearance",),
+    "both": ("motion", "appearance"),
+}
+"""The low-level branches of each setting (Eqs. 6 and 7)."""
+
+OUTPUTS = {"motion": 2, "appearance": 3}
+"""Channels that a branch rebuilds: flow in x and y, or RGB."""
+
+
+def untrained(teacher: nn.Module, config: Config) -> EventScorer:
+    """The scorer with an untrained student and branches; raises ConfigError."""
+    if config.student not in ARCHITECTURES:
+        raise ConfigError(
+            f"student '{config.student}'",
+            expected=f"one of {', '.join(ARCHITECTURES)}",
+            fix="choose one of them",
+        )
+    inner = teacher.network if isinstance(teacher, FrozenTeacher) else teacher
+    assert isinstance(inner, ResNet | UpsampledImageNet)
+    architecture = ARCHITECTURES[config.student]
+    if inner.architecture.width != architecture.width:
+        raise ConfigError(
+            f"a teacher of width {inner.architecture.width} with student '{config.student}' "
+            f"of width {architecture.width}",
+            expected="feature shapes that agree",
+            fix="choose a student of the teacher's width",
+        )
+    if not 1 <= config.layers <= inner.GROUPS:
+        raise ConfigError(
+            f"{config.layers} layer groups",
+            expected=f"1 to {inner.GROUPS} for this teacher",
+            fix="change --layers",
+        )
+    torch.manual_seed(config.seed)
+    mean, std = inner.mean.flatten().tolist(), inner.std.flatten().tolist()
+    student = ResNet(architecture, mean, std)
+    top = architecture.channels[-1]
+    branches = {name: LowLevelBranch(top, OUTPUTS[name]) for name in BRANCHES[config.low_level]}
+    return EventScorer(
+        teacher,
+        student,
+        nn.ModuleDict(branches),
+        layers=config.layers,
+        reduction=config.reduction,
+    )
+
+
+def train_student(
+    scorer: EventScorer,
+    store: EventStore,
+    targets: TargetCache,
+    config: Config,
+    device: torch.device,
+    work: Path,
+) -> None:
+    """Minimise Eq. 8 over the student and the branches; L_ca enters late.
+
+    A run that was interrupted goes on after its last whole epoch, from the checkpoint in ``work``.
+    """
+    student, branches = scorer.student, scorer.branches
+    student.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    trained = nn.ModuleDict({"student": student, "branches": branches})
+    optimizer = torch.optim.Adam(trained.parameters(), config.learning_rate)
+    checkpoint = Checkpoint(
+        work / "checkpoint.safetensors", {"networks": trained}, optimizer, settings=work.name
+    )
+    position = checkpoint.load() or {"epoch": 0, "step": 0}
+    log = RunLog(work / "losses.jsonl", resume_after=position["step"] - 1)
+    step = position["step"]
+    # Time left should count the dearer epochs with consistency as what they cost.
+    cost = [3 if is_consistent(config, e) else 1 for e in range(config.epochs)]
+    with progress("student", sum(cost)) as advance:
+        advance(sum(cost[: position["epoch"]]))
+        for epoch in range(position["epoch"], config.epochs):
+            trained.train()
+            batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
+            batches = [index for index in batches if len(index) > 1]  # batch norm needs two
+            for index in batches:
+                if config.schedule == "cosine":
+                    share = step / (config.epochs * len(batches))
+                    rate = config.learning_rate * (1 + math.cos(math.pi * share)) / 2
+                    optimizer.param_groups[0]["lr"] = rate
+                losses = batch_losses(
+                    scorer, store, targets, np.sort(index.numpy()), epoch, config, device
+                )
+                optimizer.zero_grad(set_to_none=True)
+                losses["total"].backward()
+                optimizer.step()
+                if step % 10 == 0:
+                    log.write(step, **{name: value.item() for name, value in losses.items()})
+                step += 1
+                advance(cost[epoch] / len(batches), note=f"epoch {epoch + 1}/{config.epochs}")
+            checkpoint.save(epoch=epoch + 1, step=step)
+    trained.eval()
+
+
+def is_consistent(config: Config, epoch: int) -> bool:
+    """Whether L_ca takes part in this epoch."""
+    return config.lambda_ca > 0 and epoch >= config.consistency_after
+
+
+def batch_losses(
+    scorer: EventScorer,
+    store: EventStore,
+    targets: TargetCache,
+    rows: Int[np.ndarray, " n"],
+    epoch: int,
+    config: Config,
+    device: torch.device,
+) -> dict[str, Float[Tensor, ""]]:
+    """Every loss of one batch of events by name, with the ``total`` of Eq. 8."""
+    n, consistent = len(rows), is_consistent(config, epoch)
+    patches = torch.from_numpy(store.patches(rows)).to(device)
+    event = to_unit(patches[:, 1])
+    inputs = [event]
+    if consistent:
+        inputs += [to_unit(patches[:, 0]), to_unit(patches[:, 2])]
+    with autocast(device, config.precision):
+        features = scorer.student(torch.cat(inputs), config.layers)
+        outputs = {name: branch(features[-1][:n]) for name, branch in scorer.branches.items()}
+    own = [f[:n] for f in features]
+    zero = torch.zeros((), device=device)
+    teacher = (
+        [t.to(device).permute(0, 3, 1, 2) for t in targets[rows]] if config.lambda_kd > 0 else []
+    )
+    kd = distillation_loss(own, teacher, config.reduction) if teacher else zero
+    ca = zero
+    if consistent:
+        before, after = [f[n : 2 * n] for f in features], [f[2 * n :] for f in features]
+        ca = consistency_loss(before, own, after, config.reduction)
+    lo = zero
+    if outputs:
+        goals: dict[str, Tensor] = {"appearance": event}
+        if "motion" in outputs:
+            goals["motion"] = torch.from_numpy(store.flow(rows)[:, 0]).float().to(device)
+        lo = low_level_loss(outputs, goals, config.reduction)
+    total = total_loss(
+        kd,
+        ca,
+        lo,
+        lambda_kd=config.lambda_kd,
+        lambda_ca=config.lambda_ca,
+        lambda_lo=config.lambda_lo,
+    )
+    return {"total": total, "kd": kd, "ca": ca, "lo": lo}
+
+
+def teacher_targets(
+    teacher: nn.Module, store: EventStore, rows: np.ndarray, config: Config, device: torch.device
+) -> list[Float[Tensor, "n h w c"]]:
+    """T(E, j) of some events, channels last as the student's features lie in memory."""
+    event = to_unit(torch.from_numpy(store.patches(rows)[:, 1]).to(device))
+    with autocast(device, config.precision):
+        features = teacher(event, config.layers)
+    return [f.permute(0, 2, 3, 1) for f in features]

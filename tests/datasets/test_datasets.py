@@ -1,0 +1,546 @@
+"""Readers of data sets: layouts built on the fly, and the real ones where they are at hand."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from support.dataset_files import problem, text
+from vadistill.datasets import DATASETS, open_dataset
+from vadistill.datasets.check import COLUMNS, check, mask_disagreements
+from vadistill.datasets.recognise import recognise
+from vadistill.datasets.sources import frame_times
+from vadistill.errors import ConfigError, DataError
+from vadistill.video import VideoWriter, count_frames
+
+WIDTH, HEIGHT = 48, 32
+
+
+def picture(index: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    image = np.full((height, width, 3), 90, np.uint8)
+    image[8:16, index % (width - 8) : index % (width - 8) + 8] = 220
+    return image
+
+
+def mask(abnormal: bool) -> np.ndarray:
+    image = np.zeros((HEIGHT, WIDTH), np.uint8)
+    image[4:9, 6:12] = 255 * abnormal
+    return image
+
+
+def write(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image)
+
+
+def frames(folder: Path, count: int, suffix: str = ".png") -> Path:
+    for index in range(count):
+        write(folder / f"{index + 1:03d}{suffix}", picture(index))
+    return folder
+
+
+def masks(folder: Path, labels: list[int], name: str = "{:03d}.png") -> None:
+    for index, label in enumerate(labels):
+        write(folder / name.format(index + 1), mask(bool(label)))
+
+
+def mp4(path: Path, count: int, fps: float = 25) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(path, WIDTH, HEIGHT, fps) as writer:
+        for index in range(count):
+            writer.write(picture(index))
+    return path
+
+
+def avi(path: Path, count: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (WIDTH, HEIGHT))
+    for index in range(count):
+        writer.write(picture(index))
+    writer.release()
+    return path
+
+
+# -- the layouts -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ped1(tmp_path: Path) -> Path:
+    """Ped1 in small: tif frames, masks for two of three clips, both namings, two intervals."""
+    root = tmp_path / "UCSDped1"
+    frames(root / "Train/Train001", 3, ".tif")
+    frames(root / "Train/Train002", 2, ".tif")
+    for number, count in ((1, 8), (2, 5), (3, 4)):
+        frames(root / f"Test/Test{number:03d}", count, ".tif")
+    (root / "Test/Test001/.DS_Store").write_bytes(b"junk")
+    masks(root / "Test/Test001_gt", [0, 1, 1, 0, 0, 1, 0, 0], "frame{:03d}.bmp")
+    masks(root / "Test/Test003_gt", [1, 1, 1, 1], "{:03d}.bmp")
+    text(
+        root / "Test/UCSDped1.m",
+        "TestVideoFile = {};  % gt_frame = [1:99] in a comment counts for nothing",
+        "TestVideoFile{end+1}.gt_frame = [2:3, 6];",
+        "TestVideoFile{end+1}.gt_frame = [];",
+        "TestVideoFile{end+1}.gt_frame = [1:4];",
+    )
+    return root
+
+
+@pytest.fixture
+def avenue(tmp_path: Path) -> Path:
+    from scipy.io import savemat
+
+    root = tmp_path / "Avenue"
+    avi(root / "training_videos/01.avi", 4)
+    avi(root / "testing_videos/01.avi", 5)
+    avi(root / "testing_videos/10.avi", 3)
+    for number, labels in ((1, [0, 1, 1, 0, 0]), (10, [0, 0, 1])):
+        cell = np.empty((1, len(labels)), object)
+        for index, label in enumerate(labels):
+            cell[0, index] = mask(bool(label)) // 255
+        file = root / f"ground_truth_demo/testing_label_mask/{number}_label.mat"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        savemat(file, {"volLabel": cell})
+    # The features that are published beside the videos are no labels.
+    (root / "testing_vol").mkdir()
+    savemat(root / "testing_vol/vol01.mat", {"vol": np.zeros((4, 4, 3), np.uint8)})
+    return root
+
+
+@pytest.fixture
+def campus(tmp_path: Path) -> Path:
+    root = tmp_path / "shanghaitech"
+    avi(root / "training/videos/01_001.avi", 3)
+    for name, labels in (("01_0014", [0, 1, 1, 0]), ("01_0015", [0, 0, 0])):
+        frames(root / "testing/frames" / name, len(labels), ".jpg")
+        for kind in ("frame", "pixel"):
+            (root / f"testing/test_{kind}_mask").mkdir(exist_ok=True)
+        np.save(root / f"testing/test_frame_mask/{name}.npy", np.array(labels, np.int8))
+        volume = np.stack([mask(bool(label)) > 0 for label in labels])
+        np.save(root / f"testing/test_pixel_mask/{name}.npy", volume)
+    return root
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    root = tmp_path / "entrance"
+    mp4(root / "train/monday.mp4", 4)
+    mp4(root / "test/tuesday.mp4", 10)
+    frames(root / "test/wednesday", 6)
+    return root
+
+
+class TestLayouts:
+    """What every reader has in common."""
+
+    LAYOUTS = (
+        ("ped1", "ucsd"),
+        ("avenue", "avenue"),
+        ("campus", "shanghaitech"),
+        ("own", "folder"),
+    )
+
+    @pytest.fixture(params=LAYOUTS, ids=[kind for _, kind in LAYOUTS])
+    def layout(self, request: pytest.FixtureRequest) -> tuple[Path, str]:
+        fixture, kind = request.param
+        return request.getfixturevalue(fixture), kind
+
+    def test_recognised_and_sound(self, layout: tuple[Path, str]) -> None:
+        path, kind = layout
+        assert recognise(path) == kind
+        splits = open_dataset(str(path))
+        assert splits.kind == kind and not splits.problems
+        assert (splits.train.split, splits.test.split) == ("train", "test")
+        assert splits.train.root == path and len(splits.train) and len(splits.test)
+        report = check(path, full=True)
+        assert report.sound, report.problems
+        assert all(len(row) == len(COLUMNS) for row in report.rows())
+
+    def test_labels_and_masks_fit_the_video(self, layout: tuple[Path, str]) -> None:
+        for clip in open_dataset(layout[0]).test:
+            shown = list(clip.open())
+            assert clip.open().info.name == clip.name
+            if clip.frame_labels is not None:
+                assert len(clip.frame_labels) == len(shown)
+                assert clip.video_label == clip.frame_labels.max()
+            if clip.mask is not None:
+                assert clip.mask(0).shape == shown[0].image.shape[:2]
+                assert mask_disagreements(clip) == []
+
+    def test_training_clips_are_unlabelled(self, layout: tuple[Path, str]) -> None:
+        for clip in open_dataset(layout[0]).train:
+            assert clip.frame_labels is None and clip.mask is None
+
+    def test_clips_travel_to_other_processes(self, layout: tuple[Path, str]) -> None:
+        clip = open_dataset(layout[0]).test.clips[0]
+        copy = pickle.loads(pickle.dumps(clip))
+        assert copy.name == clip.name
+        if clip.mask is not None:
+            assert (copy.mask(1) == clip.mask(1)).all()
+
+    def test_damaged_clip_is_reported(self, layout: tuple[Path, str]) -> None:
+        clip = open_dataset(layout[0]).train.clips[0]
+        assert isinstance(clip.source, Path)
+        files = sorted(clip.source.iterdir()) if clip.source.is_dir() else [clip.source]
+        files[0].write_text("not a video\n")
+        assert any(clip.name in line for line in check(layout[0]).problems)
+
+
+# -- one by one --------------------------------------------------------------------------------
+
+
+class TestUcsd:
+    def test_ground_truth_is_one_based_and_inclusive(self, ped1: Path) -> None:
+        splits = open_dataset(ped1)
+        labels = [clip.frame_labels for clip in splits.test]
+        assert [x.tolist() for x in labels if x is not None] == [
+            [0, 1, 1, 0, 0, 1, 0, 0],
+            [0] * 5,
+            [1] * 4,
+        ]
+        assert [clip.mask is not None for clip in splits.test] == [True, False, True]
+        assert splits.test.name == "ucsd_ped1"
+        assert {clip.open().info.fps for clip in splits.train} == {10}
+
+    def test_parent_of_one(self, ped1: Path) -> None:
+        assert open_dataset(ped1.parent).train.name == "ucsd_ped1"
+
+    def test_parent_of_two(self, ped1: Path) -> None:
+        frames(ped1.parent / "UCSDped2/Train/Train001", 1)
+        with pytest.raises(DataError, match=r"2 UCSD data sets.*UCSDped1, UCSDped2"):
+            open_dataset(ped1.parent)
+
+    def test_missing_test_clip_shifts_nothing(self, ped1: Path) -> None:
+        (ped1 / "Test/Test002").rename(ped1.parent / "elsewhere")
+        assert problem(ped1) == "Test002 missing: 2 clips of 3 are there"
+        last = open_dataset(ped1, tolerant=True).test["Test003"]
+        assert last.frame_labels is not None and last.frame_labels.tolist() == [1] * 4
+
+    def test_missing_training_clip(self, ped1: Path) -> None:
+        (ped1 / "Train/Train001").rename(ped1.parent / "elsewhere")
+        assert "Train001 missing" in problem(ped1)
+
+    def test_too_few_entries(self, ped1: Path) -> None:
+        frames(ped1 / "Test/Test004", 2)
+        assert "UCSDped1.m has 3 entries for test clips up to Test004" in problem(ped1)
+
+    def test_labels_longer_than_the_clip(self, ped1: Path) -> None:
+        (ped1 / "Test/Test003/004.tif").unlink()
+        (ped1 / "Test/Test003_gt/004.bmp").unlink()
+        assert problem(ped1) == "Test003: labels reach 4 frames but the video has 3"
+
+    def test_mask_count(self, ped1: Path) -> None:
+        (ped1 / "Test/Test003_gt/004.bmp").unlink()
+        assert problem(ped1) == "Test003: 3 masks for 4 frames"
+
+    def test_masks_without_clip(self, ped1: Path) -> None:
+        masks(ped1 / "Test/Test009_gt", [1])
+        assert problem(ped1) == "Test009_gt has no clip Test009"
+
+    def test_masks_alone_label_frames(self, ped1: Path) -> None:
+        (ped1 / "Test/UCSDped1.m").unlink()
+        labels = open_dataset(ped1).test["Test001"].frame_labels
+        assert labels is not None and labels.tolist() == [0, 1, 1, 0, 0, 1, 0, 0]
+
+    def test_check_finds_disagreement_and_sizes(self, ped1: Path) -> None:
+        write(ped1 / "Test/Test001_gt/frame004.bmp", mask(True))
+        write(ped1 / "Train/Train002/002.tif", picture(1, WIDTH + 2))
+        lines = check(ped1, full=True).problems
+        assert any("disagree on 1 frames, first on 3" in line for line in lines)
+        assert any("Train002: pictures of 2 sizes: 48x32" in line for line in check(ped1).problems)
+
+    def test_real_ped2(self, shared_data: Path) -> None:
+        report = check(shared_data / "ucsd")
+        assert report.sound, report.problems
+        count = {s: [c.frames for c in report.clips if c.split == s] for s in ("train", "test")}
+        assert [(len(x), sum(filter(None, x))) for x in count.values()] == [(16, 2550), (12, 2010)]
+        assert {clip.size for clip in report.clips} == {"360x240"}
+        test = open_dataset(shared_data / "ucsd/UCSDped2").test
+        assert test.name == "ucsd_ped2"
+        assert [mask_disagreements(clip) for clip in test] == [[]] * 12
+
+
+class TestAvenue:
+    def test_labels_from_masks(self, avenue: Path) -> None:
+        test = open_dataset(avenue).test
+        assert [clip.name for clip in test] == ["01", "10"]
+        labels = [clip.frame_labels for clip in test]
+        assert [x.tolist() for x in labels if x is not None] == [[0, 1, 1, 0, 0], [0, 0, 1]]
+        first = test["01"].mask
+        assert first is not None and (first(1) == (mask(True) > 0)).all()
+
+    def test_masks_of_another_length(self, avenue: Path) -> None:
+        avi(avenue / "testing_videos/10.avi", 4)
+        assert problem(avenue) == "test video 10: 3 masks for 4 frames"
+
+    def test_missing_video(self, avenue: Path) -> None:
+        (avenue / "testing_videos/10.avi").unlink()
+        assert problem(avenue) == "labels 10_label.mat have no video in testing_videos"
+
+    def test_missing_labels(self, avenue: Path) -> None:
+        (avenue / "ground_truth_demo/testing_label_mask/10_label.mat").unlink()
+        assert "no 10_label.mat" in problem(avenue)
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(600), "v7.3"),
+            (b"hello", "cannot read"),
+            (b"", "cannot read"),
+        ],
+    )
+    def test_unreadable_labels(self, avenue: Path, content: bytes, reason: str) -> None:
+        file = avenue / "ground_truth_demo/testing_label_mask/10_label.mat"
+        file.write_bytes(content)
+        assert reason in problem(avenue)
+
+    def test_real_sample(self, shared_data: Path) -> None:
+        splits = open_dataset(shared_data / "avenue_sample")
+        assert [(c.name, count_frames(c.open())) for c in splits.train] == [("12", 145)]
+        lengths = {}
+        for clip in splits.test:
+            assert clip.frame_labels is not None and clip.mask is not None
+            lengths[clip.name] = (len(clip.frame_labels), sum(1 for _ in clip.open()))
+            assert clip.mask(len(clip.frame_labels) - 1).shape == (360, 640)
+            assert mask_disagreements(clip) == []
+        assert lengths == {"08": (36, 36), "21": (76, 76)}
+
+
+class TestShanghaiTech:
+    def test_labels_and_extracted_training_frames(self, campus: Path) -> None:
+        (campus / "training/videos/01_001.avi").unlink()
+        frames(campus / "training/frames/01_002", 2, ".jpg")
+        splits = open_dataset(campus)
+        assert [clip.name for clip in splits.train] == ["01_002"]
+        labels = splits.test["01_0014"].frame_labels
+        assert labels is not None and labels.tolist() == [0, 1, 1, 0]
+        assert splits.test["01_0014"].open().info.fps == 24
+
+    def test_pixel_masks_alone(self, campus: Path) -> None:
+        (campus / "testing/test_frame_mask").rename(campus / "unused")
+        labels = open_dataset(campus).test["01_0014"].frame_labels
+        assert labels is not None and labels.tolist() == [0, 1, 1, 0]
+
+    def test_missing_clip(self, campus: Path) -> None:
+        (campus / "testing/frames/01_0015").rename(campus / "unused")
+        (campus / "testing/test_pixel_mask/01_0015.npy").unlink()
+        assert problem(campus) == "test_frame_mask/01_0015.npy has no clip testing/frames/01_0015"
+
+    def test_labels_longer_than_the_clip(self, campus: Path) -> None:
+        np.save(campus / "testing/test_frame_mask/01_0015.npy", np.zeros(7))
+        assert problem(campus) == "test clip 01_0015: 7 labels for 3 frames"
+
+    def test_damaged_array(self, campus: Path) -> None:
+        (campus / "testing/test_frame_mask/01_0015.npy").write_bytes(b"\x93NUMPY")
+        assert "cannot read" in problem(campus)
+
+
+class TestFolder:
+    def test_videos_alone_are_normal_training(self, tmp_path: Path) -> None:
+        mp4(tmp_path / "cam10.MP4".lower(), 3)
+        mp4(tmp_path / "cam9.mp4", 3)
+        mp4(tmp_path / "gate/monday.mp4", 3)
+        frames(tmp_path / "still", 2)
+        splits = open_dataset(tmp_path)
+        assert [clip.name for clip in splits.train] == ["cam9", "cam10", "gate_monday", "still"]
+        assert not len(splits.test) and splits.train.supervision == "one-class"
+        assert splits.train.name == tmp_path.name
+
+    def test_one_video_or_one_frame_folder(self, tmp_path: Path) -> None:
+        for path in (mp4(tmp_path / "a.mp4", 2), frames(tmp_path / "b", 2)):
+            (clip,) = open_dataset(path).train
+            assert (clip.name, clip.source) == (path.stem, path)
+
+    def test_same_stem_twice(self, tmp_path: Path) -> None:
+        mp4(tmp_path / "a.mp4", 2)
+        avi(tmp_path / "a.avi", 2)
+        assert {clip.name for clip in open_dataset(tmp_path).train} == {"a.avi", "a.mp4"}
+
+    def test_no_labels(self, own: Path) -> None:
+        assert all(clip.frame_labels is None for clip in open_dataset(own).test)
+
+    @pytest.mark.parametrize(
+        "called", ["tuesday.mp4", "tuesday", "./test/tuesday.mp4", r"test\tuesday"]
+    )
+    @pytest.mark.parametrize("separator", [",", ";"])
+    def test_intervals_in_frames(self, own: Path, called: str, separator: str) -> None:
+        rows = ("\ufefffile,start,end,kind", f"{called},2,4,runner", "", f"{called},8,10,cyclist")
+        text(own / "labels.csv", *(row.replace(",", separator) for row in rows))
+        test = open_dataset(own).test
+        labels = {clip.name: clip.frame_labels for clip in test}
+        assert labels["tuesday"] is not None and labels["wednesday"] is not None
+        assert labels["tuesday"].tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 1, 1]
+        # No row: all normal.
+        assert labels["wednesday"].tolist() == [0] * 6
+        assert (test["tuesday"].video_label, test["wednesday"].video_label) == (1, 0)
+
+    @pytest.mark.parametrize(
+        ("start", "end"), [("0.08", "0.2"), ("00:00.08", "0:0.2"), ("0:00:00.08", "00:00:00.20")]
+    )
+    def test_intervals_in_time(self, own: Path, start: str, end: str) -> None:
+        text(own / "test/times.csv", "file,start_time,end_time", f"tuesday.mp4,{start},{end}")
+        labels = open_dataset(own).test["tuesday"].frame_labels
+        assert labels is not None and np.flatnonzero(labels).tolist() == [2, 3, 4]
+
+    def test_times_follow_a_variable_rate(self, own: Path) -> None:
+        import av
+
+        ticks = [0, 1, 2, 10, 20, 21]
+        with av.open(str(own / "test/odd.mkv"), "w") as container:
+            stream = container.add_stream("libx264", rate=10)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 10)
+            for index, tick in enumerate(ticks):
+                frame = av.VideoFrame.from_ndarray(picture(index), "rgb24")
+                frame.pts, frame.time_base = tick, Fraction(1, 10)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        text(own / "labels.csv", "file,start_time,end_time", "odd.mkv,0.9,2.05")
+        clip = open_dataset(own).test["odd"]
+        shown = [frame.time for frame in clip.open()]
+        assert frame_times(own / "test/odd.mkv") == pytest.approx(shown, abs=2e-3)
+        assert clip.frame_labels is not None
+        assert clip.frame_labels.tolist() == [0, 0, 0, 1, 1, 0]
+
+    def test_labelled_clips_of_a_flat_folder_are_the_test_split(self, tmp_path: Path) -> None:
+        for name in ("a", "b", "c"):
+            mp4(tmp_path / f"{name}.mp4", 4)
+        text(tmp_path / "incidents.csv", "file,start,end", "b.mp4,1,2", "c.mp4,,")
+        splits = open_dataset(tmp_path)
+        assert [clip.name for clip in splits.train] == ["a"]
+        assert [clip.video_label for clip in splits.test] == [1, 0]
+
+    def test_mask_folders(self, own: Path) -> None:
+        masks(own / "test_masks/wednesday", [0, 0, 1, 1, 0, 0])
+        test = open_dataset(own).test
+        labels = test["wednesday"].frame_labels
+        assert labels is not None and labels.tolist() == [0, 0, 1, 1, 0, 0]
+        assert test["tuesday"].mask is None
+
+    def test_masks_and_intervals_that_disagree(self, own: Path) -> None:
+        masks(own / "test_masks/wednesday", [0, 0, 1, 1, 0, 0])
+        text(own / "labels.csv", "file,start,end", "wednesday,3,5")
+        (line,) = check(own, full=True).problems
+        assert line.endswith("disagree on 2 frames, first on 2")
+
+    def test_video_labels_are_weak_supervision(self, tmp_path: Path) -> None:
+        mp4(tmp_path / "a.mp4", 2)
+        mp4(tmp_path / "b.mp4", 2)
+        text(tmp_path / "labels.csv", "file,label", "a.mp4,1", "b.mp4,normal")
+        train = open_dataset(tmp_path).train
+        assert train.supervision == "weak"
+        assert [clip.video_label for clip in train] == [1, 0]
+
+    def test_other_tables_are_passed_over(self, own: Path) -> None:
+        text(own / "scores.csv", "frame,score", "0,0.5")
+        assert open_dataset(own).test["tuesday"].frame_labels is None
+
+    @pytest.mark.parametrize(
+        ("rows", "expected"),
+        [
+            (("video,fight", "tuesday.mp4,1"), "begins with 'video,fight'"),
+            (("file,fight", "tuesday.mp4,2"), "begins with 'file,fight'"),
+            (("file,start,end", "tuesday.mp4,3,12"), "reach 12 frames but the video has 10"),
+            (("file,start,end", "tuesday.mp4,4,4"), "line 2: interval 4 to 4"),
+            (("file,start,end", "tuesday.mp4,00:01,00:02"), "'00:01' is no frame number"),
+            (("file,start,end", "tuesday.mp4,1"), "line 2 has 2 columns"),
+            (("file,start,end", "sunday.mp4,1,2"), "labels.csv line 2: no clip called sunday.mp4"),
+            (("file,start,end", "monday.mp4,1,2"), "training clip monday has abnormal intervals"),
+            (("file,start_time,end_time", "tuesday.mp4,1,1:00"), "reach 60 s but the video is 0.4"),
+            (("file,start_time,end_time", "wednesday,0,1"), "a frame folder has no times"),
+            (("file,start_time,end_time", "tuesday,-1,1"), "'-1' is no time"),
+            (("file,label", "tuesday.mp4,perhaps"), "label 'perhaps'"),
+        ],
+    )
+    def test_labels_that_do_not_fit(self, own: Path, rows: tuple[str], expected: str) -> None:
+        text(own / "labels.csv", *rows)
+        assert expected in problem(own)
+
+    def test_weak_label_missing(self, tmp_path: Path) -> None:
+        mp4(tmp_path / "a.mp4", 2)
+        mp4(tmp_path / "b.mp4", 2)
+        text(tmp_path / "labels.csv", "file,label", "a.mp4,1")
+        assert "training clip b has no label" in problem(tmp_path)
+
+    def test_two_interval_files(self, own: Path) -> None:
+        for name in ("one.csv", "two.csv"):
+            text(own / name, "file,start,end", "tuesday,1,2")
+        assert "keep one" in problem(own)
+
+    def test_ambiguous_name(self, own: Path) -> None:
+        avi(own / "test/tuesday.avi", 10)
+        text(own / "labels.csv", "file,start,end", "tuesday,1,2")
+        assert "may be any of tuesday.avi, tuesday.mp4" in problem(own)
+
+    def test_same_name_in_both_splits(self, own: Path) -> None:
+        mp4(own / "train/tuesday.mp4", 3)
+        text(own / "labels.csv", "file,start,end", "tuesday.mp4,5,9")
+        labels = open_dataset(own).test["tuesday"].frame_labels
+        assert labels is not None and labels.sum() == 4
+        text(own / "labels.csv", "file,start,end", "train/tuesday.mp4,1,2")
+        assert "training clip tuesday has abnormal intervals" in problem(own)
+
+    def test_masks_that_do_not_fit(self, own: Path) -> None:
+        masks(own / "test_masks/wednesday", [0, 1])
+        assert problem(own) == "test clip wednesday: 2 masks for 6 frames"
+        (own / "test_masks/wednesday").rename(own / "test_masks/sunday")
+        assert problem(own) == "test_masks/sunday: no clip called sunday"
+
+    def test_masks_of_another_size(self, own: Path) -> None:
+        for index in range(6):
+            write(own / f"test_masks/wednesday/{index}.png", np.zeros((8, 8), np.uint8))
+        assert any("masks are 8x8, frames 48x32" in line for line in check(own).problems)
+
+    def test_empty_split(self, own: Path) -> None:
+        (own / "train/monday.mp4").unlink()
+        assert problem(own) == "train/ holds neither videos nor frame folders"
+
+
+# -- what is not there -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("opened", [open_dataset, check, recognise])
+def test_missing_path(opened: Callable[[Path], object], own: Path) -> None:
+    with pytest.raises(DataError, match=r"no data set at .*entranse.* did you mean .*entrance\?"):
+        opened(own.with_name("entranse"))
+
+
+@pytest.mark.parametrize("opened", [open_dataset, check, recognise])
+def test_nothing_recognised(opened: Callable[[Path], object], tmp_path: Path) -> None:
+    text(tmp_path / "notes.txt", "hello")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"found 1 \.txt file and the folders empty.*Train/"):
+        opened(tmp_path)
+    with pytest.raises(DataError, match=r"it is a \.txt file"):
+        opened(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DATASETS if kind != "walkway"])
+def test_wrong_kind(kind: str, tmp_path: Path) -> None:
+    text(tmp_path / "notes.txt", "hello")
+    with pytest.raises(DataError, match="expected"):
+        open_dataset(tmp_path, kind)
+
+
+def test_unknown_kind(own: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'avenue'"):
+        open_dataset(own, "avenu")
+
+
+def test_report_reads_well(own: Path) -> None:
+    text(own / "labels.csv", "file,start,end", "tuesday,1,3")
+    report = check(own)
+    assert report.lines()[1:] == [
+        "train: 1 clip, 4 frames, 48x32, 25 fps",
+        "test: 2 clips, 16 frames, 48x32, 25 fps, 2 abnormal frames in 2 labelled clips",
+        "nothing wrong (the first frame of each clip decoded)",
+    ]
+    assert report.rows()[1] == ("test", "tuesday", "10", "48x32", "25", "2", "-")
+    own.joinpath("test/tuesday.mp4").write_bytes(b"")
+    assert "1 problem (every frame decoded):" not in check(own).lines()
+    assert any("tuesday.mp4 is empty" in line for line in check(own).lines())

@@ -1,0 +1,130 @@
+"""Feature files as data sets publish them, whole and damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from support.dataset_files import text
+from support.feature_files import rows, save
+from vadistill.datasets.feature_source import FeatureArray
+from vadistill.datasets.published import FeatureCrops, FeatureFile, wrong_widths
+from vadistill.errors import DataError
+
+
+class TestFiles:
+    @pytest.mark.parametrize("ending", [".npy", ".npz", ".txt", ".mat"])
+    def test_rows(self, ending: str, tmp_path: Path) -> None:
+        file = FeatureFile(save(tmp_path / f"a{ending}", rows(7)))
+        assert isinstance(file, FeatureArray)
+        assert file.shape() == (7, 1, 4) and file.clips == 7
+        read = file.read()
+        assert read.dtype == np.float32 and read == pytest.approx(rows(7), rel=1e-6)
+
+    @pytest.mark.parametrize("ending", [".npy", ".npz", ".mat"])
+    @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+    def test_crops_are_averaged(self, ending: str, kind: Any, tmp_path: Path) -> None:
+        crops = rows(60, 3).reshape(6, 10, 3).astype(kind)
+        file = FeatureFile(save(tmp_path / f"a{ending}", crops))
+        assert file.shape() == (6, 10, 3)
+        assert file.read() == pytest.approx(crops.astype(np.float64).mean(1), abs=1e-6)
+
+    def test_a_text_of_one_row(self, tmp_path: Path) -> None:
+        file = FeatureFile(text(tmp_path / "a.txt", "1 2 3", ""))
+        assert file.shape() == (1, 1, 3) and file.read().tolist() == [[1, 2, 3]]
+
+    def test_a_member_of_several(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "a.npz", x=rows(2), y=rows(3))
+        savemat(tmp_path / "a.mat", {"x": rows(2), "y": rows(3)})
+        for ending in ("npz", "mat"):
+            assert FeatureFile(tmp_path / f"a.{ending}", "y").shape() == (3, 1, 4)
+            assert len(FeatureFile(tmp_path / f"a.{ending}", "x").read()) == 2
+            with pytest.raises(DataError, match=r"2 arrays of numbers \(x, y\)"):
+                FeatureFile(tmp_path / f"a.{ending}").shape()
+            with pytest.raises(DataError, match="no array 'z'"):
+                FeatureFile(tmp_path / f"a.{ending}", "z").read()
+
+    def test_identity_tells_content_apart(self, tmp_path: Path) -> None:
+        one = FeatureFile(save(tmp_path / "a.npy", rows(2))).identity
+        assert FeatureFile(save(tmp_path / "a.npy", rows(3))).identity != one
+        assert (
+            FeatureFile(tmp_path / "a.npy", "x").identity
+            != FeatureFile(tmp_path / "a.npy").identity
+        )
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (np.zeros(8), "1 dimension"),
+            (np.zeros((2, 2, 2, 2)), "4 dimensions"),
+            (np.zeros((0, 4)), "no rows"),
+            (np.zeros((4, 0)), "no rows"),
+            (np.zeros((10, 31, 4)), "31 crops a clip"),
+            (np.array([["a", "b"]]), "values"),
+            (np.zeros((2, 2), complex), "complex128 values"),
+            (np.array([[1, "a"]], object), "objects"),
+            (b"\x93NUMPY", "cannot read"),
+            (b"", "cannot read"),
+            (b"hello", "cannot read"),
+        ],
+    )
+    @pytest.mark.parametrize("ending", ["npy", "npz"])
+    def test_what_cannot_be_features(
+        self, content: Any, message: str, ending: str, tmp_path: Path
+    ) -> None:
+        path = tmp_path / f"a.{ending}"
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif ending == "npz":
+            np.savez(path, content)
+        else:
+            np.save(path, content)
+        for attempt in (FeatureFile(path).shape, FeatureFile(path).read):
+            with pytest.raises(DataError) as caught:
+                attempt()
+            assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+        with pytest.raises(DataError, match=message):
+            FeatureFile(path).shape()
+
+    @pytest.mark.parametrize("keep", [200, 128, 40])
+    def test_cut_off(self, keep: int, tmp_path: Path) -> None:
+        path = save(tmp_path / "a.npy", rows(20))
+        path.write_bytes(path.read_bytes()[:keep])
+        with pytest.raises(DataError, match="cannot read"):
+            FeatureFile(path).shape()
+
+    def test_other_unreadable_files(self, tmp_path: Path) -> None:
+        ragged = text(tmp_path / "a.txt", "1 2 3", "4 5")
+        words = text(tmp_path / "b.txt", "1 2 x")
+        newer = tmp_path / "c.mat"
+        newer.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(600))
+        for path in (ragged, words, tmp_path / "absent.npy", text(tmp_path / "d.mat", "hello")):
+            with pytest.raises(DataError, match=f"cannot read {path}"):
+                FeatureFile(path).read()
+        with pytest.raises(DataError, match=r"v7\.3"):
+            FeatureFile(newer).shape()
+        with pytest.raises(DataError, match="no rows"):
+            FeatureFile(text(tmp_path / "e.txt", "")).read()
+        with pytest.raises(DataError, match="no feature file"):
+            FeatureFile(tmp_path / "a.csv").shape()
+
+    def test_crop_files(self, tmp_path: Path) -> None:
+        files = [FeatureFile(save(tmp_path / f"a__{i}.npy", rows(5, seed=i))) for i in range(3)]
+        crops = FeatureCrops(tuple(files))
+        assert isinstance(crops, FeatureArray) and crops.shape() == (5, 3, 4)
+        assert crops.read() == pytest.approx(np.mean([rows(5, seed=i) for i in range(3)], 0))
+        save(tmp_path / "a__1.npy", rows(6))
+        with pytest.raises(DataError, match="6 clips of width 4: expected 5 of width 4, as a__0"):
+            crops.read()
+
+    def test_wrong_widths(self) -> None:
+        lines = wrong_widths([("a", 4), ("b", 4), ("c", 5)], backbone="i3d")
+        assert lines == ["features of 'i3d' in c have the width 5, expected 4"]
+        assert wrong_widths([("a", 4)], backbone="i3d", width=5)[0].endswith("4, expected 5")
+        many = wrong_widths([*((f"a{i}", 4) for i in range(9)), *(("b", i) for i in range(5))],
+                            backbone="clip")  # fmt: skip
+        assert len(many) == 4 and many[-1] == "1 more files of 'clip' have another width"

@@ -1,0 +1,406 @@
+"""The console in a real browser, over a real server: what people see, press and type."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from support.browser import Browser
+from support.mjpeg_server import MjpegServer, part
+from support.serving_scene import FPS, film, fitted, scene_settings, until
+from vadistill.serving.config import (
+    CameraSettings,
+    FootageSettings,
+    ServerSettings,
+    SinkSettings,
+    StorageSettings,
+)
+from vadistill.serving.hub import Hub
+from vadistill.serving.web.auth import hash_password
+from vadistill.serving.web.server import WebServer
+from vadistill.video import open_video
+
+FRAMES, RUSH = 80, range(20, 45)
+LOST = "rtsp://guard:hunter2@127.0.0.1:9/stream"
+PASSWORD = "an open sesame"
+ROUTES = ("#/", "#/cameras/door", "#/add", "#/events", "#/upload", "#/models", "#/status")
+EVENT = "document.querySelector('li.event:not(.open)')"
+READY = "document.querySelector('#main h1') && !document.querySelector('.problem')"
+
+
+@dataclass
+class Site:
+    """A console, and what is behind it."""
+
+    folder: Path
+    hub: Hub
+    url: str
+
+
+@contextmanager
+def served(hub: Hub, port: int = 0) -> Iterator[WebServer]:
+    server = WebServer(hub, "127.0.0.1", port)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A camera with events every few seconds, one that is away, and a sink that is down."""
+    folder = tmp_path_factory.mktemp("console")
+    fitted(folder)
+    film(folder / "rush.mp4", 10, frames=FRAMES, rush=RUSH)
+    (folder / "normal").mkdir()
+    (folder / "normal" / "one.mp4").symlink_to(folder / "normal0.mp4")
+    door = CameraSettings("door", "rush.mp4", "scene", loop=True, seconds_to_close=0.5)
+    away = CameraSettings("away", LOST, "scene")
+    sinks = (SinkSettings("bell", "webhook", "http://127.0.0.1:9/ring?key=hunter2"),)
+    footage = (FootageSettings("normal", "normal"),)
+    hub = Hub(
+        scene_settings(folder, door, away, sinks=sinks, footage=footage),
+        path=folder / "vadistill.toml",
+    )
+    hub.start()
+    try:
+        with served(hub) as server:
+            yield Site(folder, hub, server.url)
+    finally:
+        hub.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with Browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chromium: Browser, site: Site) -> Iterator[Browser]:
+    """A browser whose page must neither complain nor ask anybody else for anything."""
+    yield chromium
+    assert all(url.startswith(site.url) for url in chromium.requests())
+    # The picture of an open event may be replaced while it is read; the page asks again.
+    assert [p for p in chromium.problems() if "thumbnail.jpg" not in p] == []
+
+
+def show(browser: Browser, site: Site, route: str, width: int = 1280, height: int = 800) -> None:
+    browser.open(site.url + route, width, height, touch=width < 500)
+    browser.until(READY)
+
+
+def press(browser: Browser, words: str, inside: str = "#main") -> None:
+    """Click the button that says ``words``, once it is there."""
+    button = (
+        f"[...document.querySelectorAll('{inside} button')].find(b => b.textContent==='{words}')"
+    )
+    browser.until(f"{button}?.disabled === false")
+    browser.run(f"{button}.click()")
+
+
+def close_dialog(browser: Browser) -> None:
+    """Close the open dialog; it leaves the page only a task later, as its focus handling does."""
+    browser.run("document.querySelector('dialog[open]').close()")
+    browser.until("!document.querySelector('dialog')")
+
+
+def write(browser: Browser, label: str, value: str) -> None:
+    """Fill in a field by its label, once it is there."""
+    browser.until(f"[...document.querySelectorAll('label')].some(l => l.textContent === {label!r})")
+    browser.run(
+        f"""(() => {{ const label = [...document.querySelectorAll('label')].find(
+        l => l.textContent === {label!r}); document.getElementById(label.htmlFor).value = {value!r};
+        }})()"""
+    )
+
+
+def first_event(site: Site) -> int:
+    """A closed event with its clip; waits for one."""
+    found: list[int] = []
+    until(lambda: found.extend(e.id for e in site.hub.store.events() if e.clip) or found)
+    return found[0]
+
+
+class TestCameras:
+    def test_tiles_show_picture_curve_and_state(self, browser: Browser, site: Site):
+        show(browser, site, "#/")
+        door, away = (f"document.querySelector('[data-camera={n}]')" for n in ("door", "away"))
+        browser.until(f"{away} && {door}?.querySelector('.picture canvas.has')")
+        assert browser.run(f"{door}.querySelector('.picture canvas').width") >= 144
+        middle = f"""Array.from({door}.querySelector('.picture canvas').getContext('2d')
+            .getImageData(4, 4, 1, 1).data)"""
+        assert 60 < browser.run(middle)[0] < 140  # the scene's floor
+        browser.until(f"{door}.querySelector('.curve').curve.series.length > 20")
+        browser.until(f"Number({door}.querySelector('.numbers b').textContent) > 0")
+        assert "events open at" in browser.run(f"{door}.textContent")
+        browser.until(f"{away}.querySelector('.badge').textContent === 'lost, trying again'")
+        browser.until(f"{away}.textContent.includes('next try in')")
+        assert "hunter2" not in browser.run("document.documentElement.outerHTML")
+        # An event is plain to see, and counted beside the page's name.
+        browser.until(f"{door}.matches('.open')")
+        browser.until("document.querySelector('#nav .count').textContent === '1'")
+
+    def test_a_curve_forgets_what_is_old(self, browser: Browser, site: Site):
+        show(browser, site, "#/")
+        browser.until("document.querySelector('.curve')?.curve")
+        series = browser.run(
+            """(() => { const { curve } = document.querySelector('.curve');
+            for (let t = 1; t <= 50000; t++) curve.add([[4e9 + t, 1], [4e9 + t + 0.5, null]]);
+            return [curve.series.times.length, curve.series.length]; })()"""
+        )
+        assert series[0] < 20_000 and 0 < series[1] <= series[0]
+
+    def test_its_own_page_streams_and_keeps_settings(self, browser: Browser, site: Site):
+        show(browser, site, "#/cameras/door")
+        browser.until("document.querySelector('.picture img.has')?.naturalWidth >= 144")
+        browser.until("document.querySelector('.curve.tall').curve.series.length > 20")
+        press(browser, "map")
+        browser.until("document.querySelector('.picture img').src.endsWith('map=1')")
+        press(browser, "map")
+        write(browser, "Wanted false alarms a day", "2")
+        press(browser, "Save changes")
+        until(lambda: site.hub.settings.cameras[0].false_alarms_per_day == 2)
+        browser.until("document.querySelector('#toasts').textContent.includes('door is saved')")
+        assert "hunter2" in (site.folder / "vadistill.toml").read_text()
+        # The stream ends with the page, or the six connections of a browser would be used up.
+        for _ in range(7):
+            browser.run("location.hash = '#/status'")
+            browser.until("document.querySelector('h1').textContent === 'Status'")
+            browser.run("location.hash = '#/cameras/door'")
+            browser.until("document.querySelector('.picture img.has')")
+
+    def test_a_camera_is_tested_added_and_removed(self, browser: Browser, site: Site):
+        frames = [part(frame.image) for frame in open_video(site.folder / "rush.mp4")]
+        with MjpegServer(lambda: frames * 50, pause=1 / FPS) as camera:
+            show(browser, site, "#/add")
+            write(browser, "Name", "porch")
+            write(browser, "Address", LOST.replace("hunter2", "swordfish"))
+            press(browser, "Test")
+            browser.until("document.querySelector('.problem .remedy')?.textContent.length > 10")
+            assert "swordfish" not in browser.run("document.querySelector('.problem').textContent")
+            assert len(browser.problems()) == 1 and "422" in browser.problems()[0]
+            browser.events.clear()
+            write(browser, "Address", camera.address("me:swordfish@"))
+            press(browser, "Test")
+            browser.until("document.querySelector('.test img')?.naturalWidth === 144")
+            assert "144 × 96" in browser.run("document.querySelector('.test').textContent")
+            press(browser, "Save the camera")
+            browser.until("location.hash === '#/cameras/porch'")
+            browser.until("document.querySelector('.picture img.has')")
+            assert "swordfish" not in browser.run("document.documentElement.outerHTML")
+            press(browser, "Remove the camera")
+            press(browser, "Remove", "dialog")
+            browser.until("location.hash === '#/'")
+            browser.until("!document.querySelector('[data-camera=porch]')")
+            assert site.hub.camera("porch") is None
+
+
+class TestEvents:
+    def test_new_ones_come_by_themselves(self, browser: Browser, site: Site):
+        show(browser, site, "#/events")
+        known = browser.run("document.querySelectorAll('li.event').length")
+        browser.until(f"document.querySelectorAll('li.event').length > {known}")
+        browser.until("document.querySelector('li.event.open')")
+        # Its picture comes a moment later.
+        browser.until("document.querySelector('li.event img')?.naturalWidth > 0")
+        browser.until("!document.querySelector('li.event.open')")
+
+    def test_clips_play_and_marks_are_kept(self, browser: Browser, site: Site):
+        number = first_event(site)
+        show(browser, site, f"#/events?event={number}")
+        browser.until("document.querySelector('dialog video')?.readyState >= 2")
+        assert browser.run("document.querySelector('dialog video').videoWidth") >= 144
+        browser.key("f")
+        until(lambda: getattr(site.hub.store.event(number), "verdict", 0) == "false")
+        close_dialog(browser)
+        browser.until("!document.querySelector('.offer').hidden")
+        assert "1 false alarm marked on door" in browser.run(
+            "document.querySelector('.offer').textContent"
+        )
+        browser.until(f"document.activeElement.dataset.event === '{number}'")
+        press(browser, "Calibrate", ".offer")
+        browser.until("document.querySelector('dialog input')")
+        close_dialog(browser)
+        browser.until(f"document.activeElement.dataset.event === '{number}'")
+        browser.key("u")
+        until(lambda: getattr(site.hub.store.event(number), "verdict", 0) is None)
+        browser.until("document.querySelector('.offer').hidden")
+
+    def test_keys_walk_through_the_list(self, browser: Browser, site: Site):
+        until(lambda: site.hub.store.count_events() > 1)
+        show(browser, site, "#/events")
+        browser.until("document.querySelectorAll('li.event').length > 1")
+        browser.key("j")
+        first = browser.run("document.activeElement.dataset.event")
+        browser.key("j")
+        assert int(browser.run("document.activeElement.dataset.event")) < int(first)
+        browser.key("k")
+        assert browser.run("document.activeElement.dataset.event") == first
+        browser.key("r")
+        until(lambda: getattr(site.hub.store.event(int(first)), "verdict", 0) == "real")
+        browser.key("Enter")
+        browser.until("document.querySelector('dialog[open]')")
+        close_dialog(browser)
+
+    def test_filters_stand_in_the_address(self, browser: Browser, site: Site):
+        first_event(site)
+        show(browser, site, "#/events")
+        browser.until(EVENT)
+        browser.run(
+            """(() => { const camera = document.querySelector('.filters select');
+            camera.value = 'away'; camera.dispatchEvent(new Event('change')); })()"""
+        )
+        browser.until("document.querySelector('.empty')?.textContent.includes('No events match')")
+        assert browser.run("location.hash") == "#/events?camera=away"
+        press(browser, "Show all events")
+        browser.until(EVENT)
+        browser.until("document.querySelectorAll('.strip .bar').length > 0")
+
+
+class TestJobs:
+    def test_an_upload_is_watched_being_scored(self, browser: Browser, site: Site):
+        show(browser, site, "#/upload")
+        browser.until("document.querySelector('#video')")
+        browser.choose_files("#video", site.folder / "rush.mp4")
+        browser.until("document.querySelector('.drop').textContent.includes('rush.mp4')")
+        press(browser, "Score it")
+        browser.until("location.hash.startsWith('#/jobs/')")
+        browser.until("document.querySelector('.picture canvas.has')")
+        browser.until("document.querySelector('.job .badge')?.textContent === 'done'")
+        browser.until("document.querySelector('table')")
+        assert f"1 event in {FRAMES} frames" in browser.run(
+            "document.querySelector('#main').textContent"
+        )
+        assert browser.run("document.querySelector('.curve').curve.series.length") == FRAMES
+        press(browser, "remove")
+        browser.until("location.hash === '#/upload'")
+
+    def test_what_is_no_video_is_refused_with_a_remedy(self, browser: Browser, site: Site):
+        (site.folder / "notes.mp4").write_text("no video at all " * 100)
+        show(browser, site, "#/upload")
+        browser.until("document.querySelector('#video')")
+        browser.choose_files("#video", site.folder / "notes.mp4")
+        press(browser, "Score it")
+        browser.until("document.querySelector('.problem .remedy')")
+        assert len(browser.problems()) == 1 and "415" in browser.problems()[0]
+        browser.events.clear()
+
+    def test_a_fit_is_followed_and_stopped(self, browser: Browser, site: Site):
+        show(browser, site, "#/models")
+        browser.until("document.querySelector('[data-model=scene]')")
+        write(browser, "Name of the new model", "second")
+        press(browser, "Fit the model")
+        browser.until("document.querySelector('.job')?.textContent.includes('second')")
+        press(browser, "stop", ".job")
+        press(browser, "Stop", "dialog")
+        browser.until("document.querySelector('.job .badge').textContent === 'cancelled'")
+        press(browser, "remove", ".job")
+        browser.until("!document.querySelector('.job')")
+
+
+class TestFrame:
+    def test_status_tells_what_waits_for_a_sink(self, browser: Browser, site: Site):
+        first_event(site)
+        show(browser, site, "#/status")
+        browser.until("document.querySelector('table')?.textContent.includes('bell')")
+        words = browser.run("document.querySelector('table').textContent")
+        assert "http://127.0.0.1:9/" in words and "hunter2" not in words
+
+    def test_every_page_fits_a_phone_and_names_its_controls(self, browser: Browser, site: Site):
+        for route in ROUTES:
+            show(browser, site, route, 360)
+            assert browser.settled("document.documentElement.scrollWidth") <= 360, route
+            unnamed = browser.run(
+                """[...document.querySelectorAll('button, a, input, select, canvas, img')]
+                .filter(e => !e.textContent.trim() && !e.ariaLabel && !e.labels?.length)
+                .filter(e => e.alt === undefined).map(e => e.outerHTML)"""
+            )
+            assert unnamed == [], route
+
+    def test_themes(self, browser: Browser, site: Site):
+        browser.prefer(color_scheme="dark")
+        show(browser, site, "#/status")
+        ground = "getComputedStyle(document.body).backgroundColor"
+        assert browser.run(ground) == "rgb(21, 23, 26)"
+        browser.run("theme.click()")
+        assert browser.run(ground) == "rgb(251, 251, 250)"
+        browser.run("localStorage.clear()")
+        browser.prefer(color_scheme="light")
+
+    def test_nothing_of_a_page_stays_behind(self, browser: Browser, site: Site):
+        show(browser, site, "#/")
+
+        def left() -> tuple[int, int]:
+            for route in (*ROUTES[1:], ROUTES[0]):
+                browser.run(f"location.hash = '{route}'")
+                browser.until(READY)
+            browser.until("document.querySelector('.tile')")
+            browser.call("HeapProfiler.collectGarbage")
+            found = browser.call("Memory.getDOMCounters")
+            return found["nodes"], found["jsEventListeners"]
+
+        left()
+        before = left()
+        after = [left() for _ in range(4)][-1]
+        assert after[0] < before[0] + 400 and after[1] < before[1] + 40
+
+    def test_an_unknown_page(self, browser: Browser, site: Site):
+        show(browser, site, "#/nowhere/<b>")
+        assert browser.run("document.querySelector('h1').textContent") == "Not found"
+
+
+def test_signing_in_and_out(chromium: Browser, site: Site, tmp_path: Path):
+    server = ServerSettings(password=hash_password(PASSWORD))
+    hub = Hub(
+        replace(scene_settings(site.folder), server=server, storage=StorageSettings(str(tmp_path)))
+    )
+    hub.start()
+    try:
+        with served(hub) as console:
+            chromium.open(console.url + "#/models")
+            chromium.until("document.querySelector('input[type=password]')")
+            assert chromium.run("getComputedStyle(nav).display") == "none"
+            write(chromium, "Password", "guess")
+            press(chromium, "Sign in")
+            chromium.until("document.querySelector('.problem')?.textContent.includes('wrong')")
+            write(chromium, "Password", PASSWORD)
+            press(chromium, "Sign in")
+            chromium.until("document.querySelector('[data-model=scene]')")
+            press(chromium, "sign out", "#tools")
+            chromium.until("document.querySelector('input[type=password]')")
+    finally:
+        hub.stop()
+
+
+def test_empty_pages_say_what_to_do_and_a_lost_connection_is_told(
+    chromium: Browser, tmp_path: Path
+):
+    hub = Hub(replace(scene_settings(tmp_path), models=()))
+    hub.start()
+    try:
+        with served(hub) as console:
+            port = console.port
+            for route, words in (
+                ("#/", "No cameras yet"),
+                ("#/add", "A camera needs a model"),
+                ("#/events", "No events yet"),
+                ("#/upload", "needs a model"),
+                ("#/models", "no footage to fit"),
+                ("#/status", "sent nowhere yet"),
+            ):
+                chromium.open(console.url + route)
+                chromium.until(f"document.querySelector('#main').textContent.includes('{words}')")
+        chromium.until("!document.querySelector('#banner').hidden")
+        with served(hub, port):
+            chromium.until("document.querySelector('#banner').hidden")
+    finally:
+        hub.stop()

@@ -1,0 +1,406 @@
+"""Cameras end to end: decoded, scored, events kept with clips, levels learned, settings written."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+import vadistill
+from support.serving_scene import FPS, film, fitted, scene_settings, until
+from vadistill.cli import main
+from vadistill.datasets import Clip, Dataset
+from vadistill.errors import ConfigError, WeightsError
+from vadistill.serving.config import (
+    CameraSettings,
+    FootageSettings,
+    ModelSettings,
+    SinkSettings,
+    read_settings,
+    write_settings,
+)
+from vadistill.serving.hub import Hub
+from vadistill.serving.storage.store import Store
+from vadistill.systems.motion import Config, Motion
+
+RUSH = range(60, 100)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model ``scene.vad``, ``rush.mp4`` and ``calm.mp4``."""
+    folder = tmp_path_factory.mktemp("scene")
+    fitted(folder)
+    film(folder / "rush.mp4", 10, frames=200, rush=RUSH)
+    film(folder / "calm.mp4", 11)
+    return folder
+
+
+@pytest.fixture
+def home(scene: Path, tmp_path: Path) -> Path:
+    """A folder of its own with those files."""
+    for file in scene.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    return tmp_path
+
+
+def camera(source: str, name: str = "door", **options: object) -> CameraSettings:
+    return CameraSettings(name, source, "scene", **options)  # pyright: ignore[reportArgumentType]
+
+
+def played(hub: Hub) -> None:
+    """Run a hub whose cameras are files until they have ended and all is kept."""
+    hub.start()
+    try:
+        until(lambda: all(c.ended.is_set() for c in hub.running()), 60)
+    finally:
+        hub.stop()
+
+
+def clip_times(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        return [float(f.time or 0.0) for f in container.decode(video=0)]
+
+
+class TestEvents:
+    def test_a_file_played_live_gets_its_offline_scores_and_one_event_with_a_clip(self, home: Path):
+        offline = vadistill.load(home / "scene.vad").score(vadistill.open_video(home / "rush.mp4"))
+        hub = Hub(scene_settings(home, camera("rush.mp4", pre_roll=0.5)))
+        played(hub)
+        store = Store(home / "data")
+        times, scores = store.scores("door", 0, time.time())
+        np.testing.assert_array_equal(scores, offline.raw.astype(np.float32))
+        np.testing.assert_allclose(np.diff(times).mean(), 1 / FPS, rtol=0.05)
+        (event,) = store.events()
+        start = times[RUSH.start]
+        assert event.end is not None and not event.interrupted
+        # The frame before may be above the level, too: noise comes near it.
+        assert times[RUSH.start - 1] <= event.start <= start + 0.3
+        assert times[RUSH.stop - 1] - 0.3 <= event.end <= times[RUSH.stop] + 0.2
+        assert event.peak == pytest.approx(float(scores.max()))
+        shown = clip_times(store.media / f"{event.id}.mp4")
+        # Half a second before, the event, and what follows until it counts as over.
+        length = 0.5 + (event.end - event.start) + 2.0
+        assert shown[0] == 0 and abs(shown[-1] - length) < 0.4
+        assert all(b > a for a, b in pairwise(shown))
+        picture = Image.open(store.media / f"{event.id}.jpg")
+        assert picture.size == (288, 192)  # small pictures are drawn at twice their size
+        assert not list(store.media.glob("*.part.*"))
+        store.close()
+
+    def test_calm_video_has_no_event(self, home: Path):
+        played(hub := Hub(scene_settings(home, camera("calm.mp4", fast=True))))
+        assert hub.running()[0].as_json()["status"]["state"] == "ended"
+        store = Store(home / "data")
+        assert store.events() == [] and len(store.scores("door", 0, time.time())[0]) == 120
+        store.close()
+
+    def test_a_lost_stream_closes_its_event(self, home: Path):
+        film(home / "cut.mp4", 12, frames=80, rush=range(40, 80))
+        played(Hub(scene_settings(home, camera("cut.mp4"))))
+        store = Store(home / "data")
+        (event,) = store.events()
+        assert event.end is not None and event.clip and not event.interrupted
+        store.close()
+
+    def test_events_open_late_when_the_disk_was_full_at_first(self, home: Path):
+        film(home / "long.mp4", 13, frames=160, rush=range(20, 140))
+        hub = Hub(scene_settings(home, camera("long.mp4")))
+        connection = hub.store._database._connection
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        hub.start()
+        until(lambda: hub.running()[0].scored > 60)
+        connection.execute("PRAGMA max_page_count = 1000000")
+        until(lambda: hub.running()[0].ended.is_set(), 30)
+        hub.stop()
+        store = Store(home / "data")
+        (event,) = store.events()
+        assert event.clip is not None
+        assert len(store.scores("door", 0, time.time())[0]) == 160
+        store.close()
+
+    def test_a_detector_that_fails_is_told_and_ends_no_other_camera(
+        self, home: Path, caplog: pytest.LogCaptureFixture
+    ):
+        # Boxes from a file know other videos only: an error when the stream begins.
+        (home / "boxes.csv").write_text("video,frame,x1,y1,x2,y2\nnormal0,0,1,1,9,9\n")
+        clips = (Clip("normal0", home / "normal0.mp4"),)
+        boxes = Config(localiser=f"boxes:{home / 'boxes.csv'}")
+        Motion(boxes).fit(Dataset("scene", "train", clips), out=home / "boxes.vad")
+        settings = scene_settings(home, camera("calm.mp4", "good"))
+        bad = replace(camera("calm.mp4", "bad", loop=True), model="boxes")
+        models = (*settings.models, ModelSettings("boxes", "boxes.vad"))
+        hub = Hub(replace(settings, models=models, cameras=(*settings.cameras, bad)))
+        hub.start()
+        try:
+            good, failed = hub.running()
+            until(lambda: good.ended.is_set(), 30)
+            status = failed.as_json()["status"]
+            assert good.scored == 120 and failed.scored == 0
+            assert status["state"] == "failed" and "no boxes for video" in status["detail"]
+            assert "no boxes for video" in caplog.text
+        finally:
+            hub.stop()
+
+
+class TestHub:
+    @pytest.fixture
+    def hub(self, home: Path) -> Iterator[Hub]:
+        path = home / "vadistill.toml"
+        path.write_text("# mine\n[storage]\nfolder = 'data'\n")
+        settings = scene_settings(
+            home,
+            camera("rush.mp4", loop=True),
+            footage=(FootageSettings("normal", "."),),
+        )
+        write_settings(settings, path)
+        made = Hub(read_settings(path), path=path)
+        made.start()
+        yield made
+        made.stop()
+
+    def test_cameras_come_and_go_and_the_file_says_so(self, hub: Hub, home: Path):
+        hub.add_camera(camera("calm.mp4", "yard", loop=True, fps=5.0))
+        until(lambda: (hub.camera("yard") or {})["status"]["scored"] > 5)
+        assert hub.change_camera("yard", fps=None, skip_idle=True)
+        assert not hub.change_camera("nobody", fps=1.0)
+        kept = read_settings(home / "vadistill.toml")
+        assert [c.name for c in kept.cameras] == ["door", "yard"]
+        assert kept.cameras[1].skip_idle and kept.cameras[1].fps is None
+        assert (home / "vadistill.toml").read_text().startswith("# mine")
+        assert (home / "vadistill.toml").stat().st_mode & 0o777 == 0o600
+        assert hub.remove_camera("yard") and not hub.remove_camera("yard")
+        assert [c["name"] for c in hub.cameras()] == ["door"]
+        with pytest.raises(ConfigError, match="names model 'nothing'"):
+            hub.add_camera(CameraSettings("new", "calm.mp4", "nothing"))
+        with pytest.raises(ConfigError, match="two cameras named 'door'"):
+            hub.add_camera(camera("calm.mp4"))
+        with pytest.raises(ConfigError, match="fps = -1"):
+            hub.change_camera("door", fps=-1.0)
+        assert [c.name for c in read_settings(home / "vadistill.toml").cameras] == ["door"]
+
+    def test_pictures_scores_and_news(self, hub: Hub):
+        with hub.subscribe() as news:
+            until(lambda: hub.picture("door"))
+            picture = Image.open(io.BytesIO(hub.picture("door") or b""))
+            assert picture.size == (288, 192) and hub.picture("nobody") is None
+            kinds: dict[str, dict] = {}
+            until(lambda: ((m := news.get(0.2)) and kinds.update([m])) or len(kinds) == 3)
+        assert set(kinds) == {"cameras", "scores", "event"}
+        assert kinds["event"]["camera"] == "door"
+        (shown,) = kinds["cameras"]["cameras"]
+        assert shown["status"]["latency_ms"]["median"] < 1000
+        recent = hub.recent_scores("door", 60)
+        assert len(recent["scores"]) == len(recent["times"]) > 60
+        assert recent["level"]["source"] == "training"
+        shots = hub.pictures("door")
+        assert next(filter(None, shots)) != next(filter(None, shots))
+
+    def test_false_alarms_move_the_level(self, hub: Hub):
+        until(lambda: hub.store.events())
+        (event,) = hub.store.events()[-1:]
+        until(lambda: (e := hub.store.event(event.id)) and e.end, 30)
+        now = time.time()
+        # Ten minutes of calm before, as if it had run so long.
+        hub.store.add_scores(
+            "door",
+            now - 900 + np.arange(6000) / 10,
+            np.random.default_rng(0).normal(1.5, 0.2, 6000).astype(np.float32),
+        )
+        assert hub.set_verdict(event.id, "real") is not None
+        strict = hub.calibrate("door", 1.0)
+        assert strict and strict["source"] == "camera" and strict["on"] < event.peak
+        assert hub.set_verdict(event.id, "false") is not None
+        loose = hub.calibrate("door", 1.0, 0.5)
+        assert loose and loose["on"] > strict["on"]
+        assert hub.camera("door")["level"] == loose  # pyright: ignore
+        assert hub.calibrate("nobody") is None and hub.set_verdict(10**6, "real") is None
+
+    def test_a_model_is_fitted_and_used(self, hub: Hub, home: Path):
+        with pytest.raises(ConfigError, match="second model 'scene'"):
+            hub.fit_model("scene", "motion", {"folder": "normal"})
+        with pytest.raises(ConfigError, match="folder 'other'"):
+            hub.fit_model("new", "motion", {"folder": "other"})
+        job = hub.fit_model("new", "motion", {"folder": "normal"})
+        until(lambda: (j := hub.jobs.get(job.id)) and j.finished, 90)
+        done = hub.jobs.get(job.id)
+        assert done and done.state == "done", done
+        until(lambda: [m["name"] for m in hub.models()] == ["scene", "new"])
+        assert hub.change_camera("door", model="new")
+        assert read_settings(home / "vadistill.toml").cameras[0].model == "new"
+
+    def test_a_source_is_tried(self, hub: Hub, home: Path):
+        found = hub.test_source(str(home / "calm.mp4"))
+        assert (found["width"], found["height"], found["fps"]) == (144, 96, FPS)
+        assert found["picture"].startswith("data:image/jpeg;base64,")
+
+
+def test_broken_models_are_one_line(home: Path):
+    settings = scene_settings(home, camera("calm.mp4"))
+    (home / "scene.vad").unlink()
+    with pytest.raises(WeightsError, match="no saved detector"):
+        Hub(settings)
+    assert not (home / "data").exists()
+
+
+class TestWatch:
+    def test_events_are_lines_of_json(self, home: Path, capfd: pytest.CaptureFixture[str]):
+        asked = [str(home / "rush.mp4"), "--model", str(home / "scene.vad"), "--fast"]
+        assert main(["watch", *asked, "--folder", str(home / "data")]) == 0
+        out, err = capfd.readouterr()
+        told = [json.loads(line) for line in out.splitlines()]
+        assert [t["kind"] for t in told] == ["opened", "closed"]
+        assert told[1]["event"]["clip"] and told[0]["camera"] == "rush"
+        assert "rush: 200 of 200 frames scored, 0 dropped" in err
+
+    def test_the_model_may_come_first(self, home: Path, capfd: pytest.CaptureFixture[str]):
+        asked = [str(home / "scene.vad"), str(home / "calm.mp4"), "--fast"]
+        assert main(["watch", *asked, "--folder", str(home / "data")]) == 0
+        assert capfd.readouterr().out == ""
+
+    @pytest.mark.parametrize(
+        ("asked", "said"),
+        [
+            ([], "no model and no source"),
+            (["rtsp://camera/1"], "no model: "),
+            (["scene.vad"], "no source"),
+            (["calm.mp4", "--model", "nowhere.vad"], "no saved detector at"),
+            (["a.mp4", "--settings", "none.toml"], "other options beside --settings"),
+            (["--settings", "none.toml", "--fps", "3"], "other options beside --settings"),
+            (["scene.vad", "none.mp4"], "cannot find"),
+            (["scene.vad", "rtmp://x/y"], "source 'rtmp://x/y'"),
+            (["scene.vad", "webcam:abc"], "source 'webcam:abc'"),
+            (["scene.vad", "calm.mp4", "--on", "nan"], "camera 'calm': on = nan"),
+            (["scene.vad", "calm.mp4", "--secret", "x"], "--secret without --webhook"),
+            (["--settings", "none.toml"], "cannot read none.toml"),
+            (["scene.vad", "calm.mp4", "--fps", "-3"], "fps = -3"),
+            (["scene.vad", "calm.mp4", "--mqtt", "http://x"], "address of sink 'mqtt'"),
+        ],
+    )
+    def test_what_cannot_be_is_one_line(
+        self,
+        home: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+        asked: list[str],
+        said: str,
+    ):
+        monkeypatch.chdir(home)
+        assert main(["watch", *asked]) == 2
+        error = capfd.readouterr().err
+        (line,) = error.splitlines()
+        assert said in line and line.startswith("vadistill: error: ")
+        assert not (home / "vadistill-data").exists()
+
+    def test_ctrl_c_closes_and_a_kill_is_mended(self, home: Path):
+        settings = scene_settings(
+            home,
+            camera("rush.mp4", loop=True),
+            sinks=(SinkSettings("stdout", "stdout"),),
+        )
+        write_settings(settings, home / "v.toml")
+        command = [sys.executable, "-m", "vadistill", "watch", "--settings", "v.toml"]
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        for end in (signal.SIGKILL, signal.SIGINT):
+            process = subprocess.Popen(
+                command,
+                cwd=home,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            assert process.stdout is not None
+            kinds = []
+            while "opened" not in kinds:  # the second run first tells how the first event ended
+                kinds.append(json.loads(process.stdout.readline())["kind"])
+            time.sleep(1.2)
+            process.send_signal(end)
+            out, err = process.communicate(timeout=20)
+            if end == signal.SIGINT:
+                assert process.returncode == 0, err
+                assert "event 1 of camera door was open when the process ended" in err
+                assert kinds[0] == "closed" and json.loads(out.splitlines()[-1])["kind"] == "closed"
+        store = Store(home / "data")
+        first, second = sorted(store.events(), key=lambda e: e.id)[:2]
+        assert first.interrupted and first.clip and first.end and first.end > first.start
+        assert clip_times(store.media / first.clip)
+        assert not second.interrupted and second.end and second.clip
+        store.close()
+
+
+class TestSettings:
+    def test_round_trip_keeps_comments(self, tmp_path: Path):
+        path = tmp_path / "v.toml"
+        path.write_text(
+            "# cameras of the hall\n[[model]]\nname = 'm'  # fitted in May\npath = 'm.vad'\n"
+            "[[camera]]\nname = 'hall'\nsource = 'rtsp://a:b@c/1'\nmodel = 'm'\nfps = 6\n"
+        )
+        settings = read_settings(path)
+        assert settings.cameras[0].fps == 6.0 and settings.base == tmp_path
+        write_settings(settings, path)
+        assert "# fitted in May" in path.read_text() and read_settings(path) == settings
+
+    @pytest.mark.parametrize(
+        "models",
+        [
+            "[model]\nname = 'm'\npath = 'm.vad'\n",
+            "model = [{name = 'm', path = 'm.vad'}]\n",
+            "[[model]]\nname = 'm'\npath = 'm.vad'\n",
+        ],
+    )
+    def test_every_way_of_writing_a_list_can_be_changed(self, tmp_path: Path, models: str):
+        path = tmp_path / "v.toml"
+        path.write_text(models + "[server]\nport = 8765  # open in the firewall\n")
+        settings = read_settings(path)
+        added = camera("rtsp://a:b@c/1", "hall")
+        changed = replace(settings, cameras=(replace(added, model="m"),))
+        write_settings(changed, path)
+        assert read_settings(path) == changed
+        assert "port = 8765  # open in the firewall" in path.read_text()
+        write_settings(settings, path)
+        assert read_settings(path) == settings
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("x = 1", r"\[x\]"),
+            ("[[camera]]\nname = 'a'", "lacks 'source'"),
+            ("[[model]]\nname = 'a'\npath = 'x'\nbad = 1", "has 'bad'"),
+            ("[[model]]\nname = 'A b'\npath = 'x'", "model name 'A b'"),
+            ("[[model]]\nname = 'a'\npath = 3", "path of .* is 3"),
+            ("[[sink]]\nname = 'a'\nkind = 'fax'", "kind of .* is 'fax'"),
+            ("[[sink]]\nname = 'a'\nkind = 'mqtt'\nurl = 'x'", "begins with mqtt"),
+            ("[server]\nport = true", "port of .* is True"),
+            ("[storage]\nkeep_days = 0", "keep_days = 0"),
+            ("model = 3", r"\[\[model\]\] 1 in .* is 3"),
+            ("=", "cannot read"),
+            ("[storage]\nkeep_gb = inf", "keep_gb = inf"),
+            ("[server]\npassword = 12345", "password of .* is int"),
+        ],
+    )
+    def test_what_cannot_be_is_named(self, tmp_path: Path, text: str, said: str):
+        path = tmp_path / "v.toml"
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=said):
+            read_settings(path)
+
+    def test_secrets_are_not_in_errors(self, tmp_path: Path):
+        with pytest.raises(ConfigError) as caught:
+            scene_settings(tmp_path, sinks=(SinkSettings("w", "webhook", "ftp://me:hidden@host/"),))
+        assert "hidden" not in str(caught.value)
+        assert ModelSettings("m", "p").device == "auto"

@@ -1,0 +1,412 @@
+"""Sinks get every message at least once and in order, whatever goes down in between."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.mqtt_broker import Broker, Listener, free_port
+from vadistill.errors import ConfigError
+from vadistill.serving.config import SinkSettings
+from vadistill.serving.sinks import DeliveryError, Dispatcher, Refused, build_sink
+from vadistill.serving.sinks.webhook import sign, verify
+from vadistill.serving.storage.store import Message, Store
+
+SECRET = "k3y with ünicode"
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """What ``condition`` returns once that is true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"not within {seconds:g} s")
+
+
+class Receiver:
+    """A webhook's receiver that answers with ``status(body)``; keeps what came."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.status: Callable[[dict[str, Any]], int] = lambda body: 204
+        self.got: list[tuple[dict[str, str], bytes, int]] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = receiver.status(json.loads(body))
+                receiver.got.append((dict(self.headers), body, status))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                if 300 <= status < 400:
+                    self.send_header("Location", "/elsewhere")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook/{'s' * 8}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def keys(self, status: int = 204) -> list[str]:
+        return [headers["Idempotency-Key"] for headers, _, s in self.got if s == status]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "data", sinks=["hook"])
+    yield store
+    store.close()
+
+
+def event(store: Store, camera: str = "door", start: float = 100.0) -> list[str]:
+    """An event that opens and closes; the endings of its messages' keys."""
+    opened = store.open_event(camera, start, peak=1.0, level=0.5)
+    store.close_event(opened.id, end=start + 2, peak=3.0, frames=9, clip=None)
+    return [f"-{opened.id}-opened", f"-{opened.id}-closed"]
+
+
+def endings(keys: list[str]) -> list[str]:
+    return [key[key.index("-") :] for key in keys]
+
+
+def message(kind: str = "opened", camera: str = "door") -> Message:
+    body = {"key": f"k-1-{kind}", "kind": kind, "camera": camera, "event": {"id": 1}}
+    return Message(1, "sink", f"k-1-{kind}", kind, body, 0, 0.0)  # pyright: ignore[reportArgumentType]
+
+
+def webhook(url: str, secret: str = "", name: str = "hook") -> Any:
+    return build_sink(SinkSettings(name, "webhook", url=url, secret=secret))
+
+
+def test_a_webhook_gets_signed_messages_in_order(store: Store, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(store, [webhook(receiver.url, SECRET)])
+    dispatcher.start()
+    expected = [ending for n in range(5) for ending in event(store, start=100.0 + 10 * n)]
+    until(lambda: len(receiver.got) == 10)
+    until(lambda: store.pending() == {"hook": 0})
+    assert dispatcher.status()[0] | {"describe": ""} == {
+        "name": "hook",
+        "kind": "webhook",
+        "describe": "",
+        "state": "ok",
+        "pending": 0,
+        "delivered": 10,
+        "failures": 0,
+        "last_error": None,
+    }
+    dispatcher.stop()
+    assert dispatcher.status()[0]["state"] == "stopped"
+    assert endings(receiver.keys()) == expected
+    for headers, body, _ in receiver.got:
+        assert verify(SECRET, headers["X-Vadistill-Signature"], body, time.time())
+        told = json.loads(body)
+        assert headers["X-Vadistill-Event"] == told["kind"] and told["camera"] == "door"
+        assert headers["Idempotency-Key"] == told["key"]
+        assert headers["Content-Type"] == "application/json"
+    assert told["event"]["state"] == "closed" and told["event"]["duration"] == 2.0
+
+
+def test_a_message_leaves_at_once(store: Store, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(store, [webhook(receiver.url)])
+    dispatcher.start()
+    event(store)
+    until(lambda: len(receiver.got) == 2)
+    begun = time.monotonic()
+    store.open_event("door", 200.0, peak=1.0, level=0.5)
+    until(lambda: len(receiver.got) == 3)
+    assert time.monotonic() - begun < 1.0
+    dispatcher.stop()
+
+
+def test_a_receiver_that_fails_for_a_while_loses_nothing(
+    store: Store, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vadistill.serving")
+    answers = iter([500, 503, 429])
+    receiver.status = lambda body: next(answers, 204)
+    dispatcher = Dispatcher(store, [webhook(receiver.url)], backoff=(0.02, 0.1))
+    dispatcher.start()
+    expected = event(store) + event(store)
+    until(lambda: store.pending() == {"hook": 0})
+    dispatcher.stop()
+    assert endings(receiver.keys()) == expected
+    first = {headers["Idempotency-Key"] for headers, _, status in receiver.got if status != 204}
+    assert len(first) == 1 and endings(list(first)) == expected[:1]
+    assert dispatcher.status()[0]["failures"] == 3
+    assert "delivers again after 3 failures" in caplog.text and "answered 503" in caplog.text
+    assert "ssssssss" not in caplog.text
+
+
+def test_a_receiver_that_is_not_there_gets_everything_once_it_is(store: Store) -> None:
+    port = free_port()
+    url = f"http://user:hidden@127.0.0.1:{port}/hook"
+    dispatcher = Dispatcher(store, [webhook(url)], backoff=(0.02, 0.1))
+    dispatcher.start()
+    expected = [ending for _ in range(20) for ending in event(store)]
+    status = until(lambda: dispatcher.status()[0]["failures"] > 2 and dispatcher.status()[0])
+    assert status["state"] == "failing" and status["pending"] == 40
+    assert status["last_error"].startswith(f"http://127.0.0.1:{port}")
+    assert "hidden" not in str(status)
+    receiver = Receiver(port)
+    until(lambda: store.pending() == {"hook": 0})
+    dispatcher.stop()
+    receiver.close()
+    assert endings(receiver.keys()) == expected
+
+
+def test_what_a_stopped_server_had_not_sent_is_sent_by_the_next(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    store = Store(tmp_path / "data", sinks=["hook"])
+    down = Dispatcher(store, [webhook(f"http://127.0.0.1:{free_port()}/")], backoff=(60, 60))
+    down.start()
+    expected = event(store)
+    until(lambda: down.status()[0]["failures"] == 1)
+    begun = time.monotonic()
+    down.stop()
+    store.close()
+    assert time.monotonic() - begun < 1.0
+    store = Store(tmp_path / "data", sinks=["hook"])
+    up = Dispatcher(store, [webhook(receiver.url)])
+    up.start()
+    until(lambda: store.pending() == {"hook": 0})
+    up.stop()
+    store.close()
+    assert endings(receiver.keys()) == expected
+
+
+def test_a_refused_message_waits_while_others_go_on(store: Store, receiver: Receiver) -> None:
+    receiver.status = lambda body: 422 if body["camera"] == "bad" else 204
+    dispatcher = Dispatcher(store, [webhook(receiver.url)], slow=(0.3, 0.3))
+    dispatcher.start()
+    refused, expected = event(store, "bad"), event(store)
+    until(lambda: len(receiver.keys()) == 2)
+    assert endings(receiver.keys()) == expected
+    # Its "closed" never goes ahead of its "opened".
+    assert set(endings(receiver.keys(422))) == set(refused[:1])
+    receiver.status = lambda body: 204
+    until(lambda: store.pending() == {"hook": 0})
+    assert endings(receiver.keys()) == expected + refused
+    dispatcher.stop()
+
+
+def test_a_sink_that_hangs_holds_up_no_other(tmp_path: Path, receiver: Receiver) -> None:
+    store = Store(tmp_path / "data", sinks=["hook", "stuck"])
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        stuck = webhook(f"http://127.0.0.1:{silent.getsockname()[1]}/", name="stuck")
+        dispatcher = Dispatcher(store, [stuck, webhook(receiver.url)])
+        dispatcher.start()
+        event(store)
+        until(lambda: len(receiver.got) == 2)
+        until(lambda: store.pending() == {"hook": 0, "stuck": 2})
+        begun = time.monotonic()
+        dispatcher.stop(0.5)
+        assert time.monotonic() - begun < 1.5
+    store.close()
+
+
+def test_answers_tell_whether_a_message_or_the_sink_is_at_fault(receiver: Receiver) -> None:
+    sink = webhook(receiver.url)
+    for status in (200, 201, 299):
+        receiver.status = lambda body, status=status: status
+        sink.deliver(message())
+    for status, kind in (
+        (500, DeliveryError),
+        (408, DeliveryError),
+        (404, Refused),
+        (302, Refused),
+    ):
+        receiver.status = lambda body, status=status: status
+        with pytest.raises(DeliveryError, match=f"127.0.0.1:.*/… answered {status}") as raised:
+            sink.deliver(message())
+        assert type(raised.value) is kind
+    assert len(receiver.got) == 7
+    sink.close()
+
+
+def test_signatures_of_another_body_key_or_time_are_not_taken() -> None:
+    header = sign(SECRET, b'{"a":1}', 1000.5)
+    assert header.startswith("t=1000,v1=")
+    assert verify(SECRET, header, b'{"a":1}', 1299)
+    assert not verify(SECRET, header, b'{"a":2}', 1299)
+    assert not verify("other", header, b'{"a":1}', 1299)
+    assert not verify(SECRET, header, b'{"a":1}', 1301)
+    assert not verify(SECRET, header, b'{"a":1}', 699)
+    for broken in (
+        "",
+        "t=1000",
+        "t=x,v1=" + "0" * 64,
+        header + "0",
+        header.replace("1000", "1001"),
+    ):
+        assert not verify(SECRET, broken, b'{"a":1}', 1000)
+
+
+def test_standard_output_gets_a_line_a_message(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.sinks = ("log",)
+    dispatcher = Dispatcher(store, [build_sink(SinkSettings("log", "stdout"))])
+    dispatcher.start()
+    event(store)
+    until(lambda: store.pending() == {"log": 0})
+    dispatcher.stop()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["kind"] for line in lines] == ["opened", "closed"]
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr("sys.stdout", closed)
+    with pytest.raises(DeliveryError, match="closed or full"):
+        build_sink(SinkSettings("log", "stdout")).deliver(message())
+
+
+@pytest.mark.parametrize("bad", ["https://", "http://[::1", "https:///path"])
+def test_an_address_without_a_host_is_an_error(bad: str) -> None:
+    with pytest.raises(ConfigError, match="address of sink 'hook'"):
+        webhook(bad)
+
+
+def mqtt(broker: Broker, login: str = "", **more: str) -> Any:
+    url = broker.url.replace("//", f"//{login}")
+    return build_sink(SinkSettings("hook", "mqtt", url=url, **more))
+
+
+def test_home_assistant_finds_cameras_and_their_events(store: Store) -> None:
+    with Broker() as broker, Listener(broker.port) as home:
+        dispatcher = Dispatcher(store, [mqtt(broker)])
+        dispatcher.start()
+        dispatcher.announce(["door", "yard"])
+        event(store)
+        until(lambda: store.pending() == {"hook": 0})
+        until(lambda: len(home.topic("vadistill/door/event")) == 2)
+        until(lambda: home.topic("vadistill/door/state")[-3:] == ["OFF", "ON", "OFF"])
+        until(lambda: home.topic("vadistill/yard/state") == ["OFF"])
+        sensor = json.loads(home.topic("homeassistant/binary_sensor/vadistill_yard/config")[-1])
+        assert sensor["state_topic"] == "vadistill/yard/state"
+        assert home.topic(sensor["availability_topic"]) == ["online"]
+        assert sensor["device"]["identifiers"] == ["vadistill_yard"]
+        kinds = [json.loads(text)["kind"] for text in home.topic("vadistill/door/event")]
+        assert kinds == ["opened", "closed"]
+        # One who comes later is told the same: everything is retained.
+        with Listener(broker.port) as later:
+            until(lambda: len(later.heard) == 6)
+        dispatcher.announce(["door"])
+        until(lambda: home.topic("homeassistant/binary_sensor/vadistill_yard/config")[-1] == "")
+        dispatcher.stop()
+        until(lambda: home.topic("vadistill/status") == ["online", "offline"])
+
+
+def test_a_broker_that_is_killed_and_comes_back_loses_nothing(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vadistill.serving")
+    with Broker() as broker:
+        # The dispatcher would wait for minutes: the sink tells it of the broker's return.
+        dispatcher = Dispatcher(store, [mqtt(broker)], backoff=(60, 60))
+        dispatcher.announce(["door"])
+        dispatcher.start()
+        opened = store.open_event("door", 100.0, peak=1.0, level=0.5)
+        until(lambda: store.pending() == {"hook": 0})
+        broker.kill()
+        store.close_event(opened.id, end=102.0, peak=3.0, frames=9, clip=None)
+        expected = [f"-{opened.id}-closed", *event(store, start=200.0), *event(store, start=300.0)]
+        until(lambda: dispatcher.status()[0]["failures"] > 0)
+        assert store.pending() == {"hook": 5}
+        broker.start()
+        with Listener(broker.port) as home:
+            until(lambda: store.pending() == {"hook": 0})
+            until(lambda: len(home.topic("vadistill/door/event")) >= 5)
+            keys = [json.loads(text)["key"] for text in home.topic("vadistill/door/event")]
+            until(lambda: home.topic("vadistill/door/state")[-1] == "OFF")
+            assert home.topic("vadistill/status")[-1] == "online"
+        assert endings(keys)[-5:] == expected
+        assert "delivers again" in caplog.text and caplog.text.count("connected to mqtt:") == 2
+        dispatcher.stop()
+
+
+def test_a_broker_tells_that_the_process_died(store: Store) -> None:
+    with Broker() as broker, Listener(broker.port) as home:
+        sink = mqtt(broker)
+        sink.start()
+        until(lambda: home.topic("vadistill/status") == ["online"])
+        sink._client.socket().shutdown(socket.SHUT_RDWR)
+        until(lambda: home.topic("vadistill/status")[:3] == ["online", "offline", "online"])
+        sink.close()
+
+
+def test_what_a_broker_does_not_allow_is_not_taken_as_delivered() -> None:
+    rules = ["user cam", "topic write vadistill/status", "topic write vadistill/door/#"]
+    rules += ["topic write homeassistant/#"]
+    with Broker(users=[("cam", "p@ss/#")], rules=rules) as broker:
+        sink = mqtt(broker, "cam:p%40ss%2F%23@")
+        sink.start()
+        sink.deliver(message())
+        with pytest.raises(Refused, match="the broker refuses it: Not authorized"):
+            sink.deliver(message(camera="yard"))
+        sink.close()
+        wrong = mqtt(broker, "cam:wrong@")
+        wrong.start()
+        with pytest.raises(DeliveryError, match="the broker refuses") as raised:
+            wrong.deliver(message())
+        assert "wrong" not in str(raised.value) and "wrong" not in wrong.describe()
+        wrong.close()
+
+
+def test_an_older_broker_is_spoken_to_in_its_version() -> None:
+    versions: list[int] = []
+
+    def serve(server: socket.socket) -> None:
+        while len(versions) < 2:
+            connection, _ = server.accept()
+            hello = connection.recv(1000)
+            versions.append(hello[8 if hello[1] < 128 else 9])
+            # 3.1.1's "unacceptable protocol version", then "accepted".
+            connection.sendall(bytes([0x20, 2, 0, 1 if versions[-1] == 5 else 0]))
+        while connection.recv(1000):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        port = server.getsockname()[1]
+        sink: Any = build_sink(SinkSettings("old", "mqtt", url=f"mqtt://127.0.0.1:{port}"))
+        sink.start()
+        until(lambda: versions == [5, 4])
+        until(sink._ready.is_set)
+        sink.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "prefix"),
+    [("mqtt://", "v"), ("mqtt://h:x", "v"), ("mqtt://h", "a/#"), ("mqtt://h", "/")],
+)
+def test_an_mqtt_address_or_prefix_that_cannot_be_is_an_error(url: str, prefix: str) -> None:
+    with pytest.raises(ConfigError, match="of sink 'bus'"):
+        build_sink(SinkSettings("bus", "mqtt", url=url, prefix=prefix))

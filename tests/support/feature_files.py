@@ -1,0 +1,38 @@
+"""Small feature files for tests, and what clips made of them hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.io import savemat
+
+from vadistill.datasets.base import Clip
+from vadistill.datasets.feature_source import FeatureSource
+
+
+def rows(clips: int, width: int = 4, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(clips, width)).astype(np.float32)
+
+
+def save(path: Path, array: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npy":
+        np.save(path, array)
+    elif path.suffix == ".npz":
+        np.savez(path, features=array)
+    elif path.suffix == ".mat":
+        savemat(path, {"features": array, "fps": 25.0, "name": "video"})
+    else:
+        np.savetxt(path, array, fmt="%.8e")
+    return path
+
+
+def features(clip: Clip, backbone: str = "i3d") -> np.ndarray:
+    assert isinstance(clip.source, FeatureSource)
+    return clip.source.features(backbone)
+
+
+def labels(clip: Clip) -> list[int]:
+    assert clip.frame_labels is not None
+    return clip.frame_labels.tolist()

@@ -1,0 +1,259 @@
+"""CAFE's equations by hand-computed values, its networks' shapes, and its training and runtimes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vadistill.backbones.image_networks import Teacher
+from vadistill.backbones.residual import ARCHITECTURES, Classifier, ResNet
+from vadistill.distill import FrozenTeacher, TargetCache
+from vadistill.errors import ConfigError, WeightsError
+from vadistill.objects.patches import crop
+from vadistill.systems.cafe import losses
+from vadistill.systems.cafe.data import Images
+from vadistill.systems.cafe.model import LowLevelBranch
+from vadistill.systems.cafe.pretraining import (
+    PretrainConfig,
+    augment,
+    learning_rate,
+    pretrain,
+)
+from vadistill.systems.cafe.scorer import EventScorer, OnnxRuntime, TorchRuntime, to_int8, to_onnx
+from vadistill.training import seeded_generator
+
+
+def features(*values: float) -> list[torch.Tensor]:
+    """One event, one layer of 1x2x2 and one of 2x1x1, filled with the two values."""
+    return [torch.full((1, 1, 2, 2), values[0]), torch.full((1, 2, 1, 1), values[1])]
+
+
+class TestEquations:
+    S, T = features(1.0, 5.0), features(3.0, 4.0)  # differences 2 (4 cells) and 1 (2 cells)
+    BEFORE, AFTER = features(1.5, 5.0), features(1.0, 3.0)  # 0.5, 0 and 0, 2 from S
+
+    def test_eq2_distillation(self) -> None:
+        assert losses.distillation_loss(self.S, self.T) == pytest.approx(4 + 1)
+        assert losses.distillation_loss(self.S, self.T, "sum") == pytest.approx(16 + 2)
+
+    def test_eq4_consistency(self) -> None:
+        assert losses.consistency_loss(self.BEFORE, self.S, self.AFTER) == pytest.approx(
+            0.5 * (0.25 + 4)
+        )
+        assert losses.consistency_loss(self.BEFORE, self.S, self.AFTER, "sum") == pytest.approx(
+            0.5 * (1 + 8)
+        )
+
+    def test_eq6_and_eq7_low_level(self) -> None:
+        outputs = {"appearance": torch.zeros(1, 3, 2, 2), "motion": torch.ones(1, 2, 2, 2)}
+        targets = {"appearance": torch.full((1, 3, 2, 2), 0.5), "motion": torch.zeros(1, 2, 2, 2)}
+        one = {"appearance": outputs["appearance"]}
+        assert losses.low_level_loss(one, targets) == pytest.approx(0.25)
+        assert losses.low_level_loss(outputs, targets) == pytest.approx(1.25)
+
+    def test_eq8_total(self) -> None:
+        terms = [torch.tensor(v) for v in (5.0, 2.0, 3.0)]
+        assert losses.total_loss(*terms) == pytest.approx(5 + 0.2 + 3)
+        assert losses.total_loss(*terms, lambda_kd=0.0, lambda_ca=0.0, lambda_lo=2.0) == 6
+
+    def test_eq9_to_eq11_scores(self) -> None:
+        assert losses.distillation_score(self.S, self.T).item() == pytest.approx(5)
+        # Eq. 10 has no half: Con is the plain sum of both similarities.
+        assert losses.consistency_score(self.BEFORE, self.S, self.AFTER).item() == pytest.approx(
+            4.25
+        )
+        assert losses.low_level_score(torch.zeros(1, 2, 2, 2), torch.full((1, 2, 2, 2), 3.0)) == 9
+
+    def test_eq12_overall(self) -> None:
+        score = losses.overall_score(
+            torch.tensor([[4.0, 1.0, 9.0]]),
+            torch.tensor([2.0, 3.0, 9.0]),
+            torch.tensor([2.0, 4.0, 1.0]),
+            torch.tensor([0.5, 1.0, 0.1]),
+        )
+        assert score.item() == pytest.approx(0.5 * 1 + 1.0 * -0.5 + 0)
+
+
+class TestNetworks:
+    @pytest.mark.parametrize(
+        ("name", "parameters"), [("resnet34", 21.28), ("resnet17", 11.17), ("resnet9", 4.90)]
+    )
+    def test_parameter_counts_of_the_paper(self, name: str, parameters: float) -> None:
+        network = ResNet(ARCHITECTURES[name])
+        assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(
+            parameters, abs=0.005
+        )
+
+    def test_feature_shapes_agree_between_teacher_and_student(self) -> None:
+        patches = torch.rand(2, 3, 32, 32)
+        shapes = [(16, 32, 32), (32, 16, 16), (64, 8, 8), (128, 4, 4)]
+        for name in ("narrow34", "narrow9"):
+            groups = ResNet(ARCHITECTURES[name]).eval()(patches, 6)
+            assert [tuple(g.shape[1:]) for g in groups] == [(16, 32, 32)] * 2 + shapes
+            assert len(ResNet(ARCHITECTURES[name]).eval()(patches, 1)) == 1
+
+    def test_branch_doubles_the_resolution_three_times(self) -> None:
+        branch = LowLevelBranch(128, 2)
+        assert branch(torch.rand(2, 128, 4, 4)).shape == (2, 2, 32, 32)
+        convolutions = [m for m in branch.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
+        assert [c.out_channels for c in convolutions] == [64, 32, 16]
+
+
+def test_crop_takes_whole_pixels_and_keeps_the_picture() -> None:
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[10:20, 30:40] = 255
+    inside, edge = crop(image, np.array([[30, 10, 40, 20], [-3, -3, 2.2, 2.2]], np.float32), 32)
+    assert inside.shape == (32, 32, 3) and (inside == 255).all()
+    assert edge.shape == (32, 32, 3) and (edge == 0).all()
+
+
+def test_teacher_cannot_train() -> None:
+    teacher = FrozenTeacher(ResNet(ARCHITECTURES["narrow9"]))
+    before = teacher.fingerprint
+    parent = torch.nn.ModuleDict({"teacher": teacher}).train()
+    out = parent["teacher"](torch.rand(4, 3, 32, 32))
+    assert not teacher.network.training and not out[0].requires_grad
+    assert teacher.fingerprint == before
+
+
+def test_target_cache_resumes_and_reads_back(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(10, 3, 2)).astype(np.float32)
+    calls: list[int] = []
+
+    def outputs(rows: np.ndarray) -> list[torch.Tensor]:
+        calls.append(len(rows))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return [torch.from_numpy(values[rows]), torch.from_numpy(values[rows, 0])]
+
+    with pytest.raises(KeyboardInterrupt):
+        TargetCache(tmp_path, key="a", count=10).fill(outputs, batch=4)
+    cache = TargetCache(tmp_path, key="a", count=10).fill(outputs, batch=4)
+    first, second = cache[np.array([9, 0])]
+    np.testing.assert_allclose(first.numpy(), values[[9, 0]], atol=2e-3)
+    np.testing.assert_allclose(second.numpy(), values[[9, 0], 0], atol=2e-3)
+    done = len(calls)
+    TargetCache(tmp_path, key="a", count=10).fill(outputs, batch=4)
+    assert len(calls) == done, "a full cache is not computed again"
+    TargetCache(tmp_path, key="b", count=10).fill(outputs, batch=4)
+    assert len(calls) == done + 3, "another key is"
+
+
+@pytest.fixture(scope="module")
+def scorer() -> EventScorer:
+    torch.manual_seed(0)
+    branches = {"motion": LowLevelBranch(128, 2), "appearance": LowLevelBranch(128, 3)}
+    return EventScorer(
+        FrozenTeacher(ResNet(ARCHITECTURES["narrow34"])),
+        ResNet(ARCHITECTURES["narrow9"]),
+        torch.nn.ModuleDict(branches),
+        layers=4,
+        reduction="mean",
+    ).eval()
+
+
+def test_runtimes_agree(scorer: EventScorer) -> None:
+    rng = np.random.default_rng(0)
+    patches = rng.integers(0, 256, (5, 3, 32, 32, 3), dtype=np.uint8)
+    flow = rng.normal(size=(5, 1, 2, 32, 32)).astype(np.float16)
+    expected = TorchRuntime(scorer, torch.device("cpu"))(patches, flow)
+    assert expected.shape == (5, 3) and (expected > 0).all()
+    model = to_onnx(scorer)
+    np.testing.assert_allclose(OnnxRuntime(model, batch=2)(patches, flow), expected, rtol=1e-3)
+    eight_bit = OnnxRuntime(to_int8(model, patches, flow))(patches, flow)
+    np.testing.assert_allclose(eight_bit, expected, rtol=0.5)
+
+
+def test_scorer_gives_the_equations(scorer: EventScorer) -> None:
+    patches = torch.randint(0, 256, (2, 3, 32, 32, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        kd, ca, _ = scorer(patches, torch.zeros(2, 2, 32, 32)).unbind(1)
+        c0, e, c1 = (patches[:, i].permute(0, 3, 1, 2) / 255 for i in range(3))
+        s = scorer.student
+        assert torch.allclose(kd, losses.distillation_score(s(e), scorer.teacher(e)), rtol=1e-4)
+        assert torch.allclose(ca, losses.consistency_score(s(c0), s(e), s(c1)), rtol=1e-4)
+
+
+class TestPretraining:
+    @pytest.fixture
+    def images(self) -> Images:
+        """Two classes that differ in colour."""
+        rng = np.random.default_rng(0)
+        labels = np.arange(96) % 2
+        pixels = rng.integers(0, 100, (96, 32, 32, 3), dtype=np.uint8)
+        pixels[..., 0] += (labels * 120).astype(np.uint8)[:, None, None]
+        return Images("two", ("a", "b"), pixels[:64], labels[:64], pixels[64:], labels[64:])
+
+    CONFIG = PretrainConfig("narrow9", epochs=3, batch=16, learning_rate=0.02, warm_up=0.5)
+
+    def test_learns_saves_and_loads(self, images: Images, tmp_path: Path) -> None:
+        teacher = pretrain(images, self.CONFIG, tmp_path / "t.safetensors")
+        assert teacher.accuracy > 0.9
+        loaded = Teacher.load(tmp_path / "t.safetensors")
+        assert (loaded.architecture, loaded.source) == ("narrow9", "two, 3 epochs")
+        x = torch.rand(2, 3, 32, 32)
+        for a, b in zip(loaded.network(x), teacher.network(x), strict=True):
+            assert torch.allclose(a, b, atol=0.05)
+
+    def test_kill_and_resume_is_no_kill(self, images: Images, tmp_path: Path) -> None:
+        unbroken = pretrain(images, self.CONFIG, tmp_path / "a.safetensors")
+
+        def killed(epoch: int) -> bool:
+            if epoch == 2:
+                raise KeyboardInterrupt
+            return False
+
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(images, self.CONFIG, tmp_path / "b.safetensors", stop_after=killed)
+        assert not (tmp_path / "b.safetensors").exists()
+        resumed = pretrain(images, self.CONFIG, tmp_path / "b.safetensors")
+        for a, b in zip(
+            unbroken.network.state_dict().values(),
+            resumed.network.state_dict().values(),
+            strict=True,
+        ):
+            assert torch.equal(a, b)
+        steps = [json.loads(x)["step"] for x in (tmp_path / "b.log.jsonl").read_text().splitlines()]
+        assert steps == sorted(steps)
+
+    def test_learning_rate_follows_the_public_recipe(self) -> None:
+        config = PretrainConfig()
+        rates = [learning_rate(config, e * 10 + 5, 10) for e in (0, 1, 59, 60, 120, 160)]
+        assert rates == pytest.approx([0.06, 0.1, 0.1, 0.02, 0.004, 0.0008])
+
+    def test_augmentation_without_change_is_identity(self) -> None:
+        x = torch.rand(64, 3, 32, 32)
+        y = augment(x, seeded_generator(0), rotation=0.0, grey=1.0)
+        assert torch.allclose(y[:, 0], y[:, 1]) and not torch.allclose(x[:, 0], x[:, 1])
+        # Without rotation every output is a shifted, perhaps mirrored copy: no new values appear.
+        z = augment(x[:8], seeded_generator(1), rotation=0.0, grey=0.0)
+        assert z.max() <= x.max() + 1e-4
+        kept = [
+            min(
+                (z[i, :, 4:-4, 4:-4] - c).abs().max().item()
+                for dx in range(9)
+                for dy in range(9)
+                for s in (x[i], x[i].flip(-1))
+                for c in [
+                    torch.nn.functional.pad(s, (4,) * 4)[:, dy + 4 : dy + 28, dx + 4 : dx + 28]
+                ]
+            )
+            for i in range(8)
+        ]
+        assert max(kept) < 1e-3
+
+    def test_bad_settings_and_files(self, images: Images, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="resnet99"):
+            pretrain(images, PretrainConfig("resnet99"), tmp_path / "t.safetensors")
+        (tmp_path / "x.safetensors").write_bytes(b"no weights")
+        with pytest.raises(WeightsError, match=r"x\.safetensors"):
+            Teacher.load(tmp_path / "x.safetensors")
+
+
+def test_classifier_shape() -> None:
+    model = Classifier(ResNet(ARCHITECTURES["narrow9"]), 7).eval()
+    assert model(torch.rand(2, 3, 32, 32)).shape == (2, 7)

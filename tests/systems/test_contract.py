@@ -1,0 +1,347 @@
+"""What every detector in DETECTORS promises, checked by fitting each on a small planted video."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+import vadistill
+from vadistill.datasets import Clip, Dataset
+from vadistill.detector import DETECTORS, Detector, detector_class
+from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
+from vadistill.files import read_safetensors, write_safetensors
+from vadistill.serving.live.batching import Batching
+from vadistill.systems import aed, cafe, dakd, fast_aed, motion, ssmtl
+
+SMALL: dict[str, Any] = {
+    "motion": motion.Config(),
+    "cafe": cafe.Config(epochs=8, consistency_after=6, batch=32, batch_frames=8),
+    "aed": aed.Config(
+        epochs=3, classifier_epochs=3, adversarial_after=1, frames=60, batch=16, batch_frames=8
+    ),
+    "ssmtl": ssmtl.Config(epochs=3, batch=8, frames=24, batch_frames=8),
+    "fast_aed": fast_aed.Config(
+        teachers=("motion",), autoencoder_epochs=1, epochs=50, batch=8, batch_frames=8
+    ),
+    "dakd": dakd.Config(epochs=30, segments=3),
+}
+"""A config of each system that fits in seconds."""
+
+READS_BEFORE_THE_KILL = {"motion": 8, "cafe": 11, "aed": 11, "ssmtl": 11, "fast_aed": 15, "dakd": 2}
+"""How often clips are opened before a kill in the middle of the second pass over three clips."""
+
+FRAMES, HEIGHT, WIDTH = 48, 96, 144
+
+
+def planted_video(seed: int, *, anomaly: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Grey discs drift to the right; in the middle third a striped square may rush to the left."""
+    rng = np.random.default_rng(seed)
+    floor = np.random.default_rng(0).integers(90, 110, (HEIGHT, WIDTH, 1))
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    starts, rows = rng.uniform(0, WIDTH, 3), (20, 48, 76)
+    video = np.empty((FRAMES, HEIGHT, WIDTH, 3), np.uint8)
+    labels = np.zeros(FRAMES, np.uint8)
+    for t in range(FRAMES):
+        frame = np.repeat(floor, 3, axis=2) + rng.integers(-3, 4, (HEIGHT, WIDTH, 3))
+        for start, row in zip(starts, rows, strict=True):
+            disc = ((x - (start + 1.5 * t) % WIDTH) ** 2 + (y - row) ** 2) < 9**2
+            frame[disc] = (190, 190, 190)
+        if anomaly and FRAMES // 3 <= t < 2 * FRAMES // 3:
+            labels[t] = 1
+            left = WIDTH - 30 - 5 * (t - FRAMES // 3)
+            square = (abs(x - left) < 12) & (abs(y - 48) < 12)
+            frame[square & ((x + y) // 3 % 2 == 0)] = (250, 30, 30)
+            frame[square & ((x + y) // 3 % 2 == 1)] = (10, 10, 10)
+        video[t] = frame.clip(0, 255)
+    return video, labels
+
+
+def training(supervision: str) -> Dataset:
+    """Three normal clips; for weak supervision three abnormal ones, too."""
+    kinds = (False,) * 3 + (True,) * 3 * (supervision == "weak")
+    clips = [
+        Clip(
+            f"{'planted' if anomaly else 'normal'}{i}",
+            planted_video(i, anomaly=anomaly)[0],
+            video_label=int(anomaly) if supervision == "weak" else None,
+            fps=10,
+        )
+        for i, anomaly in enumerate(kinds)
+    ]
+    return Dataset("planted", "train", tuple(clips), supervision)  # pyright: ignore
+
+
+@pytest.fixture(scope="module")
+def train() -> Dataset:
+    return training("one-class")
+
+
+@pytest.fixture(scope="module")
+def test() -> Dataset:
+    clips = []
+    for i in (10, 11):
+        video, labels = planted_video(i, anomaly=True)
+        clips.append(Clip(f"planted{i}", video, frame_labels=labels, fps=10))
+    return Dataset("planted", "test", tuple(clips))
+
+
+@dataclasses.dataclass
+class Fitted:
+    detector: Detector
+    train: Dataset
+    path: Path
+
+
+@pytest.fixture(scope="module", params=list(DETECTORS))
+def fitted(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Fitted:
+    path = tmp_path_factory.mktemp(request.param) / "model.vad"
+    detector = detector_class(request.param)(SMALL[request.param], device="cpu")  # pyright: ignore
+    train = training(detector.supervision)
+    return Fitted(detector.fit(train, out=path), train, path)
+
+
+def test_every_detector_is_here() -> None:
+    assert set(SMALL) == set(DETECTORS)
+
+
+def test_score_is_the_collected_stream(fitted: Fitted, test: Dataset) -> None:
+    clip = test.clips[0]
+    scores = fitted.detector.score(clip.open())
+    streamed = list(fitted.detector.stream(clip.open()))
+    assert [f.score for f in streamed] == scores.raw.tolist()
+    assert [f.index for f in streamed] == list(range(FRAMES))
+    assert scores.video == clip.name and scores.fps == 10
+
+
+def test_one_finite_score_per_frame_with_times_and_boxes(fitted: Fitted, test: Dataset) -> None:
+    scores = fitted.detector.score(test.clips[0].open())
+    assert len(scores) == FRAMES and np.isfinite(scores.raw).all()
+    np.testing.assert_allclose(scores.times, np.arange(FRAMES) / 10)
+    assert ((scores.calibrated >= 0) & (scores.calibrated <= 1)).all()
+    boxes = np.concatenate([f.boxes for f in scores.frames])
+    # A frame-level detector has boxes where its map stands out, others around every object; one
+    # that scores clips of a video has none.
+    fewest = {"fast_aed": 1, "dakd": 0}.get(fitted.detector.name, FRAMES + 1)
+    assert len(boxes) >= fewest
+    assert (
+        (boxes[:, :2] >= 0).all() and (boxes[:, 2] <= WIDTH).all() and (boxes[:, 3] <= HEIGHT).all()
+    )
+    for frame in scores:
+        assert len(frame.boxes) == len(frame.box_scores)
+        if len(frame.boxes):
+            highest = frame.score if frame.map is None else frame.map.max()
+            assert frame.box_scores.max() == pytest.approx(float(highest))
+
+
+def test_cameras_that_share_a_model_get_the_scores_of_a_file(fitted: Fitted, test: Dataset) -> None:
+    clips = (*test.clips, test.clips[0])
+    wanted = [fitted.detector.score(clip.open()).raw for clip in clips]
+    batching = Batching()
+    cameras = [fitted.detector.for_camera(batching.merge) for _ in clips]
+    with ThreadPoolExecutor(len(clips)) as pool:
+        streams = [
+            pool.submit(lambda c=camera, v=clip: [f.score for f in c.stream(v.open())])
+            for camera, clip in zip(cameras, clips, strict=True)
+        ]
+        found = [stream.result(60) for stream in streams]
+    batching.close()
+    for scores, same in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(scores, same, rtol=1e-3, atol=1e-4)
+    assert batching.calls <= batching.requests
+
+
+def test_planted_anomalies_score_above_chance(fitted: Fitted, test: Dataset) -> None:
+    labels = np.concatenate([c.frame_labels for c in test if c.frame_labels is not None])
+    scores = np.concatenate([fitted.detector.score(c.open()).raw for c in test])
+    assert roc_auc_score(labels, scores) > 0.8
+
+
+def test_normal_frames_calibrate_to_the_middle(fitted: Fitted) -> None:
+    calibrated = fitted.detector.score(fitted.train.clips[0].open()).calibrated
+    assert 0.2 < calibrated.mean() < 0.8
+
+
+def test_save_and_load_give_identical_scores(fitted: Fitted, test: Dataset, tmp_path: Path) -> None:
+    before = fitted.detector.score(test.clips[0].open())
+    for path in (fitted.path, tmp_path / "copy.vad"):
+        if path != fitted.path:
+            fitted.detector.save(path)
+        loaded = vadistill.load(path, device="cpu")
+        after = loaded.score(test.clips[0].open())
+        np.testing.assert_array_equal(after.raw, before.raw)
+        np.testing.assert_array_equal(after.calibrated, before.calibrated)
+        assert type(loaded) is type(fitted.detector) and loaded.config == fitted.detector.config
+        assert sorted(p.name for p in path.iterdir()) == ["config.json", "weights.safetensors"]
+
+
+def test_another_systems_folder_is_refused(fitted: Fitted) -> None:
+    for name in DETECTORS:
+        if name != fitted.detector.name:
+            with pytest.raises(WeightsError, match=f"holds a '{fitted.detector.name}' detector"):
+                detector_class(name).load(fitted.path)
+
+
+def test_files_of_two_saves_are_refused(fitted: Fitted, tmp_path: Path) -> None:
+    shutil.copytree(fitted.path, tmp_path / "m.vad")
+    weights = tmp_path / "m.vad" / "weights.safetensors"
+    tensors, metadata = read_safetensors(weights)
+    write_safetensors(
+        weights,
+        {k: v.clone() for k, v in tensors.items()} | {"more": tensors["calibration"]},
+        metadata,
+    )
+    with pytest.raises(WeightsError, match="do not belong together"):
+        vadistill.load(tmp_path / "m.vad")
+
+
+def test_kill_while_reading_and_resume_is_no_kill(
+    test: Dataset, fitted: Fitted, tmp_path: Path
+) -> None:
+    name, train = fitted.detector.name, fitted.train
+    opened = 0
+
+    class KilledClip(Clip):
+        def open(self):
+            nonlocal opened
+            opened += 1
+            if opened == READS_BEFORE_THE_KILL[name]:
+                raise KeyboardInterrupt
+            return super().open()
+
+    clips = tuple(KilledClip(c.name, c.source, video_label=c.video_label, fps=c.fps) for c in train)
+    path = tmp_path / "model.vad"
+    detector = detector_class(name)(SMALL[name], device="cpu")  # pyright: ignore
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(dataclasses.replace(train, clips=clips), out=path)
+    assert not (path / "config.json").exists()
+    kept = {p: p.stat().st_mtime_ns for p in path.glob(".fit/*/*.npy")}
+    assert bool(kept) == (name != "motion"), "the first clip's events or maps are done"
+    resumed = detector_class(name)(SMALL[name], device="cpu").fit(train, out=path)  # pyright: ignore
+    np.testing.assert_array_equal(
+        resumed.score(test.clips[0].open()).raw, fitted.detector.score(test.clips[0].open()).raw
+    )
+
+
+def test_wrong_supervision_is_a_clear_error(fitted: Fitted, tmp_path: Path) -> None:
+    train = fitted.train
+    other = "weak" if fitted.detector.supervision == "one-class" else "one-class"
+    with pytest.raises(DataError, match=r"expected .*normal"):
+        fitted.detector.fit(dataclasses.replace(train, supervision=other), out=tmp_path)
+    with pytest.raises(DataError, match="no training video"):
+        fitted.detector.fit(dataclasses.replace(train, clips=()), out=tmp_path)
+
+
+@pytest.mark.parametrize("name", list(DETECTORS))
+def test_unfitted_detectors_say_so(name: str, test: Dataset, tmp_path: Path) -> None:
+    detector = detector_class(name)()
+    with pytest.raises(NotFittedError):
+        detector.score(test.clips[0].open())
+    with pytest.raises(NotFittedError):
+        detector.save(tmp_path / "model.vad")
+
+
+@pytest.fixture(scope="module")
+def fitted_cafe(train: Dataset, tmp_path_factory: Any) -> Fitted:
+    path = tmp_path_factory.mktemp("cafe") / "model.vad"
+    return Fitted(cafe.Cafe(SMALL["cafe"], device="cpu").fit(train, out=path), train, path)
+
+
+class TestCafe:
+    """Promises of teacher and student."""
+
+    def test_teacher_is_unchanged_and_referred_to_by_hash(self, fitted_cafe: Fitted) -> None:
+        from safetensors import safe_open
+
+        from vadistill.backbones.image_networks import open_teacher
+
+        detector = fitted_cafe.detector
+        assert isinstance(detector, cafe.Cafe)
+        shipped, facts = open_teacher("compact")
+        network = detector.scorer.teacher.network
+        assert isinstance(network, nn.Module)
+        state = network.state_dict()
+        assert all((v == state[k]).all() for k, v in shipped.state_dict().items())
+        assert detector.teacher_facts["sha"] == facts["sha"]
+        with safe_open(fitted_cafe.path / "weights.safetensors", "pt") as file:
+            assert not [k for k in file.keys() if k.startswith("teacher/")]  # noqa: SIM118
+
+    def test_a_foreign_teacher_is_saved_with_the_model(
+        self, train: Dataset, test: Dataset, tmp_path: Path
+    ) -> None:
+        from vadistill.backbones.image_networks import Teacher
+        from vadistill.backbones.residual import ARCHITECTURES, ResNet
+
+        file = tmp_path / "teacher.safetensors"
+        Teacher(ResNet(ARCHITECTURES["narrow34"]).eval(), "narrow34", "random", float("nan")).save(
+            file
+        )
+        config = dataclasses.replace(SMALL["cafe"], teacher=str(file), epochs=1)
+        detector = cafe.Cafe(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+        file.unlink()
+        loaded = vadistill.load(tmp_path / "m.vad", device="cpu")
+        np.testing.assert_array_equal(
+            loaded.score(test.clips[0].open()).raw, detector.score(test.clips[0].open()).raw
+        )
+
+    def test_kill_in_the_middle_of_training_and_resume_is_no_kill(
+        self,
+        fitted_cafe: Fitted,
+        train: Dataset,
+        test: Dataset,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        from vadistill.training import RunLog
+
+        path, write = tmp_path / "m.vad", RunLog.write
+
+        def killed(log: RunLog, step: int, **values: float) -> None:
+            write(log, step, **values)
+            if step >= 40:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(RunLog, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cafe.Cafe(SMALL["cafe"], device="cpu").fit(train, out=path)
+        assert list(path.glob(".fit/student-*/checkpoint.safetensors"))
+        monkeypatch.undo()
+        resumed = cafe.Cafe(SMALL["cafe"], device="cpu").fit(train, out=path)
+        np.testing.assert_array_equal(
+            resumed.score(test.clips[0].open()).raw,
+            fitted_cafe.detector.score(test.clips[0].open()).raw,
+        )
+
+    @pytest.mark.parametrize("runtime", ["torch", "onnx-int8"])
+    def test_variants_fit_save_and_load(
+        self, runtime: str, train: Dataset, test: Dataset, tmp_path: Path
+    ) -> None:
+        config = dataclasses.replace(
+            SMALL["cafe"],
+            low_level="both",
+            runtime=runtime,
+            epochs=2,
+            consistency_after=1,
+            frames=40,
+        )
+        detector = cafe.Cafe(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+        loaded = vadistill.load(tmp_path / "m.vad", device="cpu")
+        clip = test.clips[0]
+        np.testing.assert_array_equal(
+            loaded.score(clip.open()).raw, detector.score(clip.open()).raw
+        )
+
+    def test_networks_that_do_not_fit_each_other(self, train: Dataset, tmp_path: Path) -> None:
+        config = dataclasses.replace(SMALL["cafe"], student="resnet9")
+        with pytest.raises(ConfigError, match="width"):
+            cafe.Cafe(config, device="cpu").fit(train, out=tmp_path)
+        with pytest.raises(ConfigError, match="teacher 'nowhere'"):
+            config = dataclasses.replace(SMALL["cafe"], teacher="nowhere")
+            cafe.Cafe(config, device="cpu").fit(train, out=tmp_path)

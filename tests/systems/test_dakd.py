@@ -1,0 +1,478 @@
+"""DAKD end to end on features: bags, both stages, the ways of scoring, its reproduction."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+import vadistill
+from vadistill.datasets import Clip, Dataset
+from vadistill.datasets.feature_source import FeatureSource
+from vadistill.datasets.segments import edges, segment_means, segment_of_clips
+from vadistill.distill import FrozenTeacher
+from vadistill.errors import ConfigError, DataError, VideoError, WeightsError
+from vadistill.systems import dakd
+from vadistill.systems.dakd import losses
+from vadistill.systems.dakd.data import Bags, gather_bags
+from vadistill.systems.dakd.model import Network, Scored
+from vadistill.systems.dakd.scoring import ClipScorer
+from vadistill.systems.dakd.training import distil, losses_of, teacher_targets, train_teacher
+
+CPU = torch.device("cpu")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Features in memory."""
+
+    rows: np.ndarray
+
+    @property
+    def identity(self) -> str:
+        return str(float(self.rows.sum()))
+
+    def read(self) -> np.ndarray:
+        return self.rows
+
+
+def source(name: str, seed: int, *, anomaly: bool, clips: int = 40) -> tuple[FeatureSource, Any]:
+    """Noise in two backbones; an event is a shift of some numbers, in clips 10 to 17."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros(clips * 16 + 5, np.uint8)
+    arrays = {}
+    for number, (backbone, width) in enumerate((("wide", 12), ("narrow", 6))):
+        rows = rng.normal(size=(clips, width)).astype(np.float32)
+        if anomaly:
+            rows[10:18, number : number + 4] += 3
+            labels[160 : 18 * 16] = 1
+        arrays[backbone] = Rows(rows)
+    return FeatureSource(name, arrays, clips=clips, frames=len(labels)), labels
+
+
+def dataset(split: Any, seeds: range) -> Dataset:
+    clips = []
+    for seed in seeds:
+        video, labels = source(f"video{seed}", seed, anomaly=seed % 2 == 1)
+        clips.append(Clip(video.info.name, video, labels, video_label=seed % 2))
+    return Dataset("made_up", split, tuple(clips), "weak")
+
+
+@pytest.fixture(scope="module")
+def train() -> Dataset:
+    return dataset("train", range(16))
+
+
+@pytest.fixture(scope="module")
+def test() -> Dataset:
+    return dataset("test", range(100, 106))
+
+
+SMALL = dakd.Config(teacher=("wide", "narrow"), student="narrow", epochs=15, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def fitted(train: Dataset, tmp_path_factory: Any) -> tuple[dakd.Dakd, Path]:
+    work = tmp_path_factory.mktemp("dakd")
+    config = dataclasses.replace(SMALL, scoring="segments")
+    return dakd.Dakd(config, device="cpu").fit(train, out=work / "m.vad", work=work / "w"), work
+
+
+def pooled(detector: dakd.Dakd, test: Dataset) -> float:
+    labels = np.concatenate([c.frame_labels for c in test if c.frame_labels is not None])
+    return float(
+        roc_auc_score(labels, np.concatenate([detector.score(c.open()).raw for c in test]))
+    )
+
+
+class TestSegments:
+    """A video of any length as 32 segments, and back."""
+
+    @pytest.mark.parametrize("clips", [1, 2, 31, 32, 33, 100, 1001])
+    def test_every_clip_is_in_the_one_segment_that_holds_it(self, clips: int) -> None:
+        edge, where = edges(clips), segment_of_clips(clips)
+        assert len(edge) == 33 and edge[0] == 0 and edge[-1] == clips
+        assert all(edge[s] <= clip < edge[s + 1] for clip, s in enumerate(where))
+
+    def test_means_and_empty_segments_by_hand(self) -> None:
+        rows = np.arange(5.0)[:, None]
+        np.testing.assert_array_equal(segment_means(rows, 2)[:, 0], [0.5, 3])
+        # linspace(0, 3, 5) as integers: 0 0 1 2 3, so the first segment is empty.
+        np.testing.assert_array_equal(segment_means(rows[:3], 4)[:, 0], [0, 0, 1, 2])
+        np.testing.assert_array_equal(segment_means(rows[:1], 3)[:, 0], [0, 0, 0])
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(0)
+    return Network([6, 4]).eval()
+
+
+class TestScoring:
+    """dense, live and segments against what their words say."""
+
+    def rows(self, clips: int) -> list[list[np.ndarray]]:
+        rng = np.random.default_rng(clips)
+        return [
+            [rng.normal(size=6).astype(np.float32), rng.normal(size=4).astype(np.float32)]
+            for _ in range(clips)
+        ]
+
+    def window(self, network: Network, rows: list[list[np.ndarray]]) -> np.ndarray:
+        features = [torch.from_numpy(np.stack(each))[None] for each in zip(*rows, strict=True)]
+        with torch.no_grad():
+            return network(features).scores[0].numpy()
+
+    @pytest.mark.parametrize("clips", [1, 5, 8, 9, 20])
+    def test_live_sees_the_last_clips_only(self, network: Network, clips: int) -> None:
+        rows = self.rows(clips)
+        scores = list(ClipScorer(network, "live", device=CPU, length=8)(rows))
+        wanted = [self.window(network, rows[max(0, c - 7) : c + 1])[-1] for c in range(clips)]
+        np.testing.assert_allclose(scores, wanted, atol=1e-6)
+        self.agrees(network, "live", rows, scores)
+
+    @pytest.mark.parametrize("clips", [1, 5, 8, 9, 12, 20, 90])
+    def test_dense_has_a_clip_in_the_middle_of_its_window(
+        self, network: Network, clips: int
+    ) -> None:
+        rows = self.rows(clips)
+        scores = list(ClipScorer(network, "dense", device=CPU, length=8)(rows))
+        wanted = []
+        for c in range(clips):
+            start = min(max(0, c - 4), max(0, clips - 8))
+            wanted.append(self.window(network, rows[start : start + 8])[c - start])
+        np.testing.assert_allclose(scores, wanted, atol=1e-6)
+        self.agrees(network, "dense", rows, scores)
+
+    def agrees(self, network: Network, mode: Any, rows: Any, scores: list[float]) -> None:
+        """Of a video that is known as a whole, the same."""
+        arrays = [np.stack(each) for each in zip(*rows, strict=True)]
+        known = ClipScorer(network, mode, device=CPU, length=8).whole(arrays)
+        np.testing.assert_allclose(known, scores, atol=1e-6)
+
+    def test_dense_waits_for_the_window_and_no_longer(self, network: Network) -> None:
+        given = 0
+
+        def clips() -> Any:
+            nonlocal given
+            for row in self.rows(30):
+                given += 1
+                yield row
+
+        scorer = ClipScorer(network, "dense", device=CPU, length=8)
+        seen = [given for _ in scorer(clips())]
+        assert max(n - c for c, n in enumerate(seen)) - 1 == scorer.lookahead
+        assert seen[10] - 10 == 4, "in the midst of a video, half a window"
+
+    @pytest.mark.parametrize("clips", [3, 8, 20])
+    def test_segments_are_the_papers(self, network: Network, clips: int) -> None:
+        rows = self.rows(clips)
+        scores = list(ClipScorer(network, "segments", device=CPU, length=8)(rows))
+        means = [segment_means(np.stack(each), 8) for each in zip(*rows, strict=True)]
+        by_segment = self.window(network, [list(pair) for pair in zip(*means, strict=True)])
+        np.testing.assert_allclose(scores, by_segment[segment_of_clips(clips, 8)], atol=1e-6)
+
+    def test_an_empty_video_has_no_scores(self, network: Network) -> None:
+        for mode in ("dense", "live", "segments"):
+            assert list(ClipScorer(network, mode, device=CPU)([])) == []
+
+
+class TestTraining:
+    """Both stages."""
+
+    def test_the_student_finds_the_events(self, fitted: Any, test: Dataset) -> None:
+        assert pooled(fitted[0], test) > 0.9
+
+    @pytest.mark.parametrize("scoring", ["dense", "live"])
+    def test_other_ways_of_scoring_find_them_too(
+        self, scoring: Any, train: Dataset, test: Dataset, fitted: Any, tmp_path: Path
+    ) -> None:
+        config = dataclasses.replace(SMALL, scoring=scoring)
+        detector = dakd.Dakd(config, device="cpu").fit(train, out=tmp_path, work=fitted[1] / "w")
+        assert pooled(detector, test) > 0.85
+        assert detector.latency == detector.lookahead == (15 if scoring == "live" else 511)
+
+    def test_the_log_has_every_loss_and_both_gradients(self, fitted: Any) -> None:
+        (log,) = (fitted[1] / "w").glob("student-*/log.jsonl")
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        assert len(lines) == SMALL.epochs
+        assert {"bce", "nce", "bce_gradient", "nce_gradient"} <= set(lines[0])
+        assert lines[-1]["bce"] < lines[0]["bce"] and lines[0]["nce_gradient"] > 0
+
+    def test_ten_golden_steps(self, train: Dataset, tmp_path: Path) -> None:
+        names = ("wide", "narrow")
+        config = dataclasses.replace(SMALL, epochs=10)
+
+        def read(clip: Clip) -> dict[str, np.ndarray]:
+            video = clip.open()
+            assert isinstance(video, FeatureSource)
+            return {name: video.features(name) for name in names}
+
+        bags = gather_bags(train, names, read, tmp_path / "bags", segments=32, normalise=False)
+        torch.manual_seed(0)
+        teacher = Network(bags.widths(names))
+        train_teacher(teacher, names, bags, config, CPU, tmp_path / "teacher")
+        before = FrozenTeacher(teacher).fingerprint
+        targets = teacher_targets(
+            FrozenTeacher(teacher), names, bags, CPU, tmp_path / "targets", key="k"
+        )
+        torch.manual_seed(0)
+        student = Network(bags.widths(["narrow"]))
+        distil(student, "narrow", targets, bags, config, CPU, tmp_path / "student")
+        assert FrozenTeacher(teacher).fingerprint == before, "the teacher does not learn"
+        logs = {
+            stage: [json.loads(x) for x in (tmp_path / stage / "log.jsonl").open()]
+            for stage in ("teacher", "student")
+        }
+        hinge = [line["hinge"] for line in logs["teacher"]]
+        bce = [line["bce"] for line in logs["student"]]
+        np.testing.assert_allclose(hinge, GOLDEN_HINGE, atol=2e-3)
+        np.testing.assert_allclose(bce, GOLDEN_BCE, atol=2e-3)
+
+    def test_the_teachers_features_are_data(self) -> None:
+        ours, theirs = torch.randn(2, 4, 8, requires_grad=True), torch.randn(2, 4, 8)
+        said = Scored(torch.zeros(2, 4, 3), torch.zeros(2, 4, requires_grad=True))
+        labels = torch.tensor([[0, 0.95, 1, 0.5], [0, 0, 0, 0]])
+        parts = losses_of(said, labels, ours, theirs, 1, SMALL)
+        assert set(parts) == {"bce", "nce"}
+        nce = losses.feature_loss(
+            theirs.flatten(0, 1), ours.flatten(0, 1), (labels > 0.9).flatten(), SMALL.tau
+        )
+        torch.testing.assert_close(parts["nce"], SMALL.alpha * SMALL.tau**2 * nce)
+
+    def test_without_bce_the_head_learns_from_video_labels(self) -> None:
+        said = Scored(torch.zeros(2, 4, 3), torch.tensor([[2.0, 0, 0, 0], [-1.0, -1, -1, -1]]))
+        config = dataclasses.replace(SMALL, lambda_bce=0.0, alpha=0.0, smoothness=0.5, sparsity=2.0)
+        parts = losses_of(said, torch.zeros(2, 4), None, None, 1, config)
+        scores = said.scores
+        wanted = losses.ranking_loss(scores[:1], scores[1:], smoothness=0.5, sparsity=2.0)
+        assert parts == wanted and float(parts["hinge"]) < 1
+
+    def test_corrected_labels_are_learnt_anew(
+        self, train: Dataset, test: Dataset, tmp_path: Path
+    ) -> None:
+        config = dataclasses.replace(SMALL, teacher=("narrow",), scorer="teacher")
+        wrong = tuple(dataclasses.replace(c, video_label=1 - (c.video_label or 0)) for c in train)
+        for clips, good in ((wrong, False), (train.clips, True)):
+            data = dataclasses.replace(train, clips=clips)
+            detector = dakd.Dakd(config, device="cpu").fit(data, out=tmp_path / "m", work=tmp_path)
+            assert (pooled(detector, test) > 0.8) == good
+
+    def test_reach_index_and_unit_length_count(
+        self, train: Dataset, test: Dataset, tmp_path: Path
+    ) -> None:
+        config = dataclasses.replace(SMALL, teacher=("narrow",), scorer="teacher", epochs=1)
+        seen = []
+        for changes in ({}, {"reach": 3}, {"index": "deberta"}, {"normalise": True}):
+            changed = dataclasses.replace(config, **changes)
+            detector = dakd.Dakd(changed, device="cpu").fit(
+                train, out=tmp_path / "m", work=tmp_path
+            )
+            seen.append(detector.score(test.clips[1].open()).raw)
+        assert all(np.abs(a - seen[0]).max() > 1e-7 for a in seen[1:])
+        video, _ = source("longer", 1, anomaly=True)
+        longer = {"narrow": Rows(3 * video.features("narrow"))}
+        scaled = FeatureSource("longer", longer, clips=40, frames=video.info.frames)
+        np.testing.assert_allclose(detector.score(scaled).raw, detector.score(video).raw, atol=1e-5)
+
+    def test_calibration_is_of_normal_videos(self, fitted: Any, train: Dataset) -> None:
+        normal = np.concatenate([fitted[0].score(c.open()).raw for c in train if not c.video_label])
+        quantiles = fitted[0].require_fitted().quantiles
+        assert quantiles[0] == pytest.approx(normal.min()) and quantiles[-1] == pytest.approx(
+            normal.max()
+        )
+
+    def test_bags_go_on_where_they_stopped(self, train: Dataset, tmp_path: Path) -> None:
+        asked: list[str] = []
+
+        def read(clip: Clip) -> dict[str, np.ndarray]:
+            asked.append(clip.name)
+            if len(asked) == 61:
+                raise KeyboardInterrupt
+            video = clip.open()
+            assert isinstance(video, FeatureSource)
+            return {"narrow": video.features("narrow")}
+
+        clips = [dataclasses.replace(c, name=f"{c.name}-{i}") for i in range(5) for c in train][:72]
+        longer = dataclasses.replace(train, clips=tuple(clips))
+        arguments: dict[str, Any] = {"segments": 32, "normalise": True}
+        with pytest.raises(KeyboardInterrupt):
+            gather_bags(longer, ["narrow"], read, tmp_path, **arguments)
+        again = gather_bags(longer, ["narrow"], read, tmp_path, **arguments)
+        assert len(asked) == 61 + 22, "the first fifty were kept"
+        whole = gather_bags(longer, ["narrow"], read, tmp_path / "new", **arguments)
+        rows = np.arange(len(longer))
+        ours, theirs = (b.batch(["narrow"], rows, CPU)[0] for b in (again, whole))
+        torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(ours.norm(dim=-1), torch.ones(72, 32))
+
+    def test_kill_in_a_stage_and_resume_is_no_kill(
+        self,
+        train: Dataset,
+        test: Dataset,
+        fitted: Any,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        from vadistill.systems.dakd import training
+        from vadistill.training import RunLog
+
+        config, write = fitted[0].config, RunLog.write
+        monkeypatch.setattr(training, "SAVED_EVERY", 0.0)
+        epochs: list[int] = []
+        stop = 0
+
+        def killed(log: RunLog, step: int, **values: float) -> None:
+            write(log, step, **values)
+            epochs.append(step)
+            if len(epochs) == stop:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(RunLog, "write", killed)
+        for stop in (6, SMALL.epochs + 7):
+            epochs.clear()
+            out = tmp_path / f"{stop}.vad"
+            with pytest.raises(KeyboardInterrupt):
+                dakd.Dakd(config, device="cpu").fit(train, out=out)
+            epochs[:] = [-1] * 1000  # no more kills
+            resumed = dakd.Dakd(config, device="cpu").fit(train, out=out)
+            assert len(epochs) - 1000 == 2 * SMALL.epochs - stop + 1, "and the one cut off"
+            clip = test.clips[1]
+            np.testing.assert_array_equal(
+                resumed.score(clip.open()).raw, fitted[0].score(clip.open()).raw
+            )
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"scorer": "teacher"},
+            {"scorer": "teacher", "temporal": "baseline", "teacher": ("wide",)},
+            {"temporal": "gru", "alpha": 0.0},
+            {"lambda_bce": 0.0, "tau": 0.5},
+            {"terms": ("cross",), "index": "deberta", "skip": False},
+            {"half_width": 0, "minmax": False, "normalise": True},
+        ],
+    )
+    def test_variants_fit_save_and_load(
+        self, changes: dict[str, Any], train: Dataset, test: Dataset, tmp_path: Path
+    ) -> None:
+        config = dataclasses.replace(SMALL, epochs=2, **changes)
+        detector = dakd.Dakd(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+        loaded = vadistill.load(tmp_path / "m.vad", device="cpu")
+        clip = test.clips[0]
+        assert loaded.config == config
+        scores = loaded.score(clip.open()).raw
+        np.testing.assert_array_equal(scores, detector.score(clip.open()).raw)
+        assert len(scores) == 40 * 16 + 5 and (scores[-5:] == scores[-6]).all()
+
+
+class TestErrors:
+    """One line each."""
+
+    def test_a_baseline_has_no_student(self) -> None:
+        with pytest.raises(ConfigError, match="scorer teacher"):
+            dakd.Dakd(dataclasses.replace(SMALL, temporal="baseline"))
+
+    @pytest.mark.parametrize(
+        ("setting", "value", "message"),
+        [
+            ("temporal", "foo", "temporal module 'foo'"),
+            ("scoring", "segment", "one of dense, segments, live"),
+            ("terms", ("content",), "terms content"),
+            ("reach", 0, "k = 0"),
+            ("tau", 0.0, "tau 0.0: expected 0.001 or more"),
+            ("tau", float("nan"), "tau nan"),
+            ("batch", 1, "batch 1: expected 2 or more"),
+            ("segments", 0, "segments 0"),
+            ("epochs", 0, "epochs 0"),
+            ("half_width", -1, "half_width -1"),
+            ("teacher", (), "no backbone"),
+            ("precision", "fp16", "one of auto, fp32, bf16"),
+        ],
+    )
+    def test_settings_that_cannot_be(self, setting: str, value: Any, message: str) -> None:
+        config = dataclasses.replace(SMALL)
+        object.__setattr__(config, setting, value)
+        with pytest.raises(ConfigError, match=message):
+            dakd.Dakd(config)
+
+    def test_a_loss_that_is_no_number(self, train: Dataset, tmp_path: Path) -> None:
+        config = dataclasses.replace(SMALL, learning_rate=1e30, temporal_learning_rate=1e30)
+        with pytest.raises(DataError, match="loss is nan in epoch"):
+            dakd.Dakd(config, device="cpu").fit(train, out=tmp_path)
+
+    def test_other_weights_than_in_training(self, train: Dataset, tmp_path: Path) -> None:
+        pixels = np.random.default_rng(0).integers(0, 255, (20, 48, 64, 3), np.uint8)
+        clips = tuple(Clip(f"v{i}", pixels, video_label=i % 2) for i in range(2))
+        videos = dataclasses.replace(train, clips=clips)
+        config = dakd.Config(epochs=1, teacher=("compact",))
+        work = tmp_path / "w"
+        dakd.Dakd(config, device="cpu").fit(videos, out=tmp_path / "m.vad", work=work)
+        # Also where nothing was extracted in this fit.
+        detector = dakd.Dakd(config, device="cpu").fit(videos, out=tmp_path / "m.vad", work=work)
+        assert set(detector.fingerprints) == {"compact"}
+        detector.fingerprints["compact"] = "0" * 16
+        with pytest.raises(WeightsError, match="expected 0000000000000000, 384 wide"):
+            detector.score(clips[0].open())
+
+    def test_an_absent_backbone(self, train: Dataset, tmp_path: Path) -> None:
+        config = dataclasses.replace(SMALL, teacher=("wide", "clip"))
+        with pytest.raises(DataError, match="no features of 'clip': expected one of narrow, wide"):
+            dakd.Dakd(config, device="cpu").fit(train, out=tmp_path)
+
+    def test_features_of_another_width(self, fitted: Any, train: Dataset, tmp_path: Path) -> None:
+        other = FeatureSource("other", {"narrow": Rows(np.ones((40, 7), np.float32))}, clips=40)
+        with pytest.raises(DataError, match="'narrow' for other are 7 wide: expected 6"):
+            fitted[0].score(other)
+        mixed = (*train.clips, Clip("other", other, video_label=0))
+        config = dataclasses.replace(SMALL, teacher=("narrow",))
+        with pytest.raises(DataError, match="7 wide: expected 6, as of the videos before"):
+            dakd.Dakd(config, device="cpu").fit(
+                dataclasses.replace(train, clips=mixed), out=tmp_path
+            )
+
+    def test_features_that_are_not_numbers(self, fitted: Any) -> None:
+        rows = np.ones((40, 6), np.float32)
+        rows[7, 2] = np.nan
+        with pytest.raises(DataError, match=r"not finite in 1 of 40 clips \(first: 7\)"):
+            fitted[0].score(FeatureSource("bad", {"narrow": Rows(rows)}, clips=40))
+
+    def test_one_class_only(self, train: Dataset, tmp_path: Path) -> None:
+        normal = tuple(clip for clip in train if not clip.video_label)
+        with pytest.raises(DataError, match="normal and abnormal"):
+            dakd.Dakd(SMALL).fit(dataclasses.replace(train, clips=normal), out=tmp_path)
+
+    def test_a_video_shorter_than_a_clip(self, tmp_path: Path) -> None:
+        pixels = np.random.default_rng(0).integers(0, 255, (40, 48, 64, 3), np.uint8)
+        clips = [Clip(f"v{i}", pixels, video_label=i % 2) for i in range(4)]
+        train = Dataset("made_up", "train", tuple(clips), "weak")
+        config = dakd.Config(epochs=1)
+        detector = dakd.Dakd(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+        with pytest.raises(VideoError, match="short has 9 frames: expected at least 16"):
+            detector.score(Clip("short", pixels[:9]).open())
+        short = (*clips, Clip("short", pixels[:9], video_label=0))
+        with pytest.raises(VideoError, match="short has 9 frames: expected at least 16"):
+            dakd.Dakd(config, device="cpu").fit(
+                dataclasses.replace(train, clips=short), out=tmp_path / "n.vad"
+            )
+
+
+def test_a_source_has_at_least_one_clip() -> None:
+    with pytest.raises(DataError, match="at least one"):
+        FeatureSource("none", {"narrow": Rows(np.ones((0, 6), np.float32))}, clips=0)
+
+
+def test_bags_hold_no_more_than_asked(train: Dataset) -> None:
+    bags = Bags({"a": np.zeros((4, 32, 3), np.float32)}, np.array([0, 1, 0, 1], bool), False)
+    assert len(bags) == 4 and bags.widths(["a"]) == [3]
+    assert bags.batch(["a"], np.array([2, 0]), CPU)[0].shape == (2, 32, 3)
+
+
+GOLDEN_HINGE = [0.9987, 0.9387, 0.7934, 0.6426, 0.5148, 0.4265, 0.3997, 0.3515, 0.2601, 0.1916]
+GOLDEN_BCE = [0.7140, 0.6250, 0.5139, 0.4410, 0.3433, 0.2860, 0.2515, 0.2311, 0.2173, 0.2081]
