@@ -25,12 +25,12 @@ from vadistill import objects
 from vadistill.backbones.residual import ARCHITECTURES, PATCH, ResNet
 from vadistill.datasets import open_dataset
 from vadistill.distill import FrozenTeacher
-from vadistill.objects.patches import Cut, frame_events
+from vadistill.objects.patches import Cut, frame_patches
 from vadistill.reproduce.records import Record, of_measurement, run_facts, write_records
 from vadistill.systems import motion
 from vadistill.systems.cafe.scorer import (
-    EventScorer,
     OnnxRuntime,
+    PatchScorer,
     TorchRuntime,
     to_int8,
     to_onnx,
@@ -48,7 +48,7 @@ def seconds(run: Callable[[], object], repeats: int = 3) -> float:
     return statistics.median(times)
 
 
-def unfused(scorer: EventScorer, patches: np.ndarray) -> Callable[[], object]:
+def unfused(scorer: PatchScorer, patches: np.ndarray) -> Callable[[], object]:
     """The obvious implementation: PyTorch, default memory format, one event after the other."""
     flow = torch.zeros(1, 2, 32, 32)
 
@@ -64,7 +64,7 @@ def network_rates(patches: np.ndarray, pair: tuple[str, str]) -> dict[str, float
     """Events a second by runtime; random weights take the same time as trained ones."""
     torch.manual_seed(0)
     teacher, student = (ResNet(ARCHITECTURES[name]) for name in pair)
-    scorer = EventScorer(
+    scorer = PatchScorer(
         FrozenTeacher(teacher), student, torch.nn.ModuleDict(), layers=4, reduction="mean"
     ).eval()
     few, device = patches[:32], torch.device("cpu")
@@ -93,7 +93,7 @@ def main() -> None:
     arguments = parser.parse_args()
     command = "python benchmarks/cafe_speed.py --data " + arguments.data.name
     splits = open_dataset(arguments.data)
-    clip = splits.test.clips[0]
+    clip = splits.test.videos[0]
     records: list[Record] = []
 
     def record(variant: str, metric: str, value: float, note: str = "", ratio: str = "") -> None:
@@ -115,7 +115,7 @@ def main() -> None:
     localiser = objects.build("background")
     localiser.fit(splits.train)
     start = time.perf_counter()
-    frames = list(islice(frame_events(clip.open(), localiser, Cut(PATCH, (-1, 0, 1))), 64))
+    frames = list(islice(frame_patches(clip.open(), localiser, Cut(PATCH, (-1, 0, 1))), 64))
     events_seconds = (time.perf_counter() - start) / len(frames)
     patches = np.concatenate([f.patches for f in frames])[:256]
     record("decode, localise, crop", "ms_per_frame", 1e3 * events_seconds)

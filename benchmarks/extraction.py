@@ -21,7 +21,7 @@ import numpy as np
 
 from vadistill.backbones.base import Backbone, open_backbone
 from vadistill.backbones.extraction import Tally, clip_features
-from vadistill.datasets import Clip, open_dataset
+from vadistill.datasets import Video, open_dataset
 from vadistill.datasets.feature_source import CLIP
 from vadistill.reproduce.records import Record, of_measurement, run_facts, write_records
 from vadistill.video import Frame, VideoSource
@@ -32,7 +32,7 @@ BACKBONES = ("compact", "flow", "i3d:random", "s3d:random", "clip:random")
 class FirstClips(VideoSource):
     """So many whole clips of some videos, from the first one again where they do not suffice."""
 
-    def __init__(self, videos: list[Clip], clips: int) -> None:
+    def __init__(self, videos: list[Video], clips: int) -> None:
         self.videos, self.clips = videos, clips
         self.info = videos[0].open().info
 

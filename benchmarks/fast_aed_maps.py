@@ -17,13 +17,13 @@ import cv2
 import numpy as np
 
 import vadistill
-from vadistill.datasets import Clip, open_dataset
+from vadistill.datasets import Video, open_dataset
 from vadistill.objects.map_painting import paint
 
 FRAMES = 5
 
 
-def chosen_frames(clips: list[Clip]) -> list[tuple[Clip, int]]:
+def chosen_frames(clips: list[Video]) -> list[tuple[Video, int]]:
     """The middle abnormal frame of some clips."""
     labelled = [c for c in clips if c.frame_labels is not None and c.frame_labels.any()]
     picks = np.unique(np.linspace(0, len(labelled) - 1, FRAMES).round().astype(int))
@@ -35,7 +35,7 @@ def chosen_frames(clips: list[Clip]) -> list[tuple[Clip, int]]:
     return chosen
 
 
-def map_of(model: vadistill.Detector, clip: Clip, index: int) -> np.ndarray:
+def map_of(model: vadistill.Detector, clip: Video, index: int) -> np.ndarray:
     """The map of one frame; boxes without a map are painted, above the lowest of them."""
     source = clip.open()
     frame = next(islice(model.stream(source), index, None))

@@ -30,7 +30,7 @@ import numpy as np
 from vadistill.backbones.base import open_backbone
 from vadistill.backbones.extraction import Tally, features_of
 from vadistill.backbones.store import FeatureStore
-from vadistill.datasets import Clip, Dataset, open_dataset
+from vadistill.datasets import Dataset, Video, open_dataset
 from vadistill.datasets.feature_source import CLIP
 from vadistill.datasets.sampling import held_out_groups
 from vadistill.evaluation.measuring import evaluate
@@ -49,7 +49,7 @@ VIDEOS = {"train": 60, "test": 40}
 class Part:
     """A clip with its label, its source and its features by backbone."""
 
-    clip: Clip
+    clip: Video
     fight: int
     source: str
     rows: Mapping[str, np.ndarray]
@@ -106,7 +106,7 @@ def extract(data: Path, backbones: Mapping[str, str], store: FeatureStore) -> li
     tally, parts = Tally(), []
     with (data / "labels.csv").open() as file:
         for row in csv.DictReader(file):
-            clip = Clip(Path(row["file"]).stem, data / row["file"])
+            clip = Video(Path(row["file"]).stem, data / row["file"])
             rows = features_of(clip, list(backbones.values()), store, opened, tally=tally)
             named = {name: rows[full] for name, full in backbones.items()}
             parts.append(Part(clip, int(row["fight"]), row["source"], named))

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import vadistill
-from vadistill.datasets import Clip, open_dataset
+from vadistill.datasets import Video, open_dataset
 from vadistill.reproduce.records import of_measurement, run_facts, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.scores import FrameScore
@@ -111,7 +111,7 @@ def told() -> list[str]:
     return [Path(a).name if "/" in a else a for a in kept]
 
 
-def encoded(clip: Clip, path: Path) -> Path:
+def encoded(clip: Video, path: Path) -> Path:
     """The clip as an MP4, all its frames."""
     source = clip.open()
     with VideoWriter(path, source.info.width, source.info.height, FPS) as writer:
@@ -171,7 +171,7 @@ def watch(
 
 
 def compare(
-    clips: dict[str, Clip], offline: dict[str, np.ndarray], watched: dict[str, Watched]
+    clips: dict[str, Video], offline: dict[str, np.ndarray], watched: dict[str, Watched]
 ) -> dict[str, float]:
     """The figures; frames are told by their time in the stream, of its first showing only."""
     scored = dropped = true = found = false = 0

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.base import Dataset, Video
 from vadistill.errors import ConfigError, DataError
 from vadistill.flow import build_flow
 from vadistill.objects.base import Boxes, Localiser
-from vadistill.objects.patches import Cut, frame_events, learn_events
+from vadistill.objects.patches import Cut, frame_patches, learn_patches
 from vadistill.video import Frame, VideoInfo, open_video
 from vadistill.windows import Triplet, triplets, windows
 
@@ -78,11 +78,11 @@ class Everywhere(Localiser):
         return np.array([[4, 4, 12, 20]] * self.found, np.float32).reshape(-1, 4)
 
 
-def clip(name: str = "a", count: int = 6) -> Clip:
+def clip(name: str = "a", count: int = 6) -> Video:
     rng = np.random.default_rng(0)
     background = rng.integers(0, 255, (40, 64, 3), np.uint8)
     shifted = np.stack([np.roll(background, 2 * i, axis=1) for i in range(count)])
-    return Clip(name, shifted, fps=10.0)
+    return Video(name, shifted, fps=10.0)
 
 
 class TestEvents:
@@ -90,12 +90,12 @@ class TestEvents:
         cut = Cut(16, offsets=(-2, 0, 1), flows=((0, 1), (0, -1)))
         source = clip()
         pixels = [f.image for f in source.open()]
-        found = list(frame_events(source.open(), Everywhere(), cut))
+        found = list(frame_patches(source.open(), Everywhere(), cut))
         assert [e.index for e in found] == list(range(6))
         for event in found:
             assert event.patches.shape == (1, 3, 16, 16, 3)
             assert event.flow.shape == (1, 2, 2, 16, 16)
-        same = list(frame_events(source.open(), Everywhere(), Cut(16, offsets=(0,))))
+        same = list(frame_patches(source.open(), Everywhere(), Cut(16, offsets=(0,))))
         for t, event in enumerate(found):
             for place, offset in enumerate(cut.offsets):
                 other = same[min(max(t + offset, 0), 5)].patches[0, 0]
@@ -110,23 +110,23 @@ class TestEvents:
     def test_learned_events_are_kept_and_found_again(self, tmp_path: Path):
         train = Dataset("own", "train", (clip("a"), clip("b", 4)))
         cut = Cut(8, flows=((0, 1),))
-        store = learn_events(train, tmp_path, localiser=Everywhere(), cut=cut, frames=None)
+        store = learn_patches(train, tmp_path, localiser=Everywhere(), cut=cut, frames=None)
         assert len(store) == 10 and store.counts.tolist() == [1] * 10
-        direct = [e for c in train for e in frame_events(c.open(), Everywhere(), cut)]
+        direct = [e for c in train for e in frame_patches(c.open(), Everywhere(), cut)]
         rows = np.array([7, 0, 3, 9])
         for row, patch, flow in zip(rows, store.patches(rows), store.flow(rows), strict=True):
             np.testing.assert_array_equal(patch, direct[row].patches[0])
             np.testing.assert_array_equal(flow, direct[row].flow[0])
         stamps = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npy")}
-        again = learn_events(train, tmp_path, localiser=Everywhere(), cut=cut, frames=None)
+        again = learn_patches(train, tmp_path, localiser=Everywhere(), cut=cut, frames=None)
         assert again.key == store.key
         assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npy")} == stamps
-        half = learn_events(train, tmp_path, localiser=Everywhere(), cut=cut, frames=5)
+        half = learn_patches(train, tmp_path, localiser=Everywhere(), cut=cut, frames=5)
         assert len(half) == 5 and half.key != store.key
 
     def test_frame_maxima_fill_frames_without_events(self, tmp_path: Path):
         train = Dataset("own", "train", (clip("a", 4),))
-        store = learn_events(train, tmp_path, localiser=Everywhere(), cut=Cut(8), frames=None)
+        store = learn_patches(train, tmp_path, localiser=Everywhere(), cut=Cut(8), frames=None)
         store.counts[:] = [2, 0, 1, 1]
         maxima = store.frame_maxima(np.array([1, 3, 2, -5], np.float32), -9.0)
         assert maxima.tolist() == [3, -9, 2, -5]
@@ -134,12 +134,12 @@ class TestEvents:
     def test_nothing_that_moves_is_one_line(self, tmp_path: Path):
         train = Dataset("own", "train", (clip(),))
         with pytest.raises(DataError, match="the localiser found 0 moving objects in own"):
-            learn_events(train, tmp_path, localiser=Everywhere(False), cut=Cut(8), frames=None)
+            learn_patches(train, tmp_path, localiser=Everywhere(False), cut=Cut(8), frames=None)
 
     def test_an_unknown_flow_is_one_line(self):
         with pytest.raises(ConfigError, match="optical flow 'diss'"):
             list(
-                frame_events(
+                frame_patches(
                     open_video(np.zeros((3, 8, 8, 3), np.uint8)),
                     Everywhere(),
                     Cut(8, flows=((0, 1),), flow="diss"),

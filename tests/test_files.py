@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from vadistill.datasets import Clip, Dataset
+from vadistill.datasets import Dataset, Video
 from vadistill.detector import load
 from vadistill.errors import VadistillError, WeightsError
 from vadistill.files import (
@@ -38,7 +38,7 @@ def train() -> Dataset:
     video = np.full((30, 96, 128, 3), 60, np.uint8)
     for t in range(30):
         video[t, 40:64, 2 + 3 * t : 26 + 3 * t] = 200
-    return Dataset("square", "train", (Clip("a", video, fps=10), Clip("b", video[::-1], fps=10)))
+    return Dataset("square", "train", (Video("a", video, fps=10), Video("b", video[::-1], fps=10)))
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_full_disk_while_fitting_is_one_line_and_the_fit_goes_on_later(
     assert not (tmp_path / "m.vad" / "config.json").exists()
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     cafe.Cafe(config, device="cpu").fit(train, out=tmp_path / "m.vad")
-    assert load(tmp_path / "m.vad", device="cpu").score(train.clips[0].open()).raw.shape == (30,)
+    assert load(tmp_path / "m.vad", device="cpu").score(train.videos[0].open()).raw.shape == (30,)
 
 
 def test_full_disk_while_a_model_is_replaced_keeps_the_old_one(

@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Clip, Dataset, Splits, open_dataset
+    from vadistill.datasets import Dataset, Splits, Video, open_dataset
     from vadistill.detector import DETECTORS, Detector, detector_class, load
     from vadistill.errors import (
         ConfigError,
@@ -34,7 +34,6 @@ __version__ = "0.1.0"
 __all__ = [
     "DETECTORS",
     "Calibration",
-    "Clip",
     "ConfigError",
     "DataError",
     "Dataset",
@@ -47,6 +46,7 @@ __all__ = [
     "Smoothing",
     "Splits",
     "VadistillError",
+    "Video",
     "VideoError",
     "VideoInfo",
     "VideoSource",
@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "vadistill.datasets": ("Clip", "Dataset", "Splits", "open_dataset"),
+    "vadistill.datasets": ("Video", "Dataset", "Splits", "open_dataset"),
     "vadistill.detector": ("DETECTORS", "Detector", "detector_class", "load"),
     "vadistill.errors": (
         "ConfigError",

@@ -144,11 +144,11 @@ class Detector(ABC):
         twin = copy.copy(self)
         if is_dataclass(self.config) and hasattr(self.config, "batch_frames"):
             twin.config = replace(self.config, batch_frames=1)  # pyright: ignore[reportArgumentType, reportCallIssue]
-        twin.share(merge)
+        twin.attach_batching(merge)
         return twin
 
     @abstractmethod
-    def share(self, merge: Merge) -> None:
+    def attach_batching(self, merge: Merge) -> None:
         """Take state of its own where streams change it, and networks through ``merge``.
 
         ``for_camera`` calls it on a shallow copy.

@@ -20,7 +20,7 @@ from vadistill.backbones.extraction import (
 )
 from vadistill.backbones.store import FeatureStore, content_key
 from vadistill.cli import main
-from vadistill.datasets import Clip
+from vadistill.datasets import Video
 from vadistill.datasets.feature_source import FeatureSource
 from vadistill.errors import ConfigError, DataError, VideoError
 from vadistill.video import Frame, VideoInfo, VideoSource, VideoWriter, open_video
@@ -92,15 +92,15 @@ class TestStore:
         data = np.random.default_rng(0).bytes(40_000)
         big.write_bytes(data)
         copy.write_bytes(data)
-        assert content_key(Clip("a", big)) == content_key(Clip("b", copy))
+        assert content_key(Video("a", big)) == content_key(Video("b", copy))
         for edge, whole in ((True, 10_000), (False, 64 << 20)):
             monkeypatch.setattr("vadistill.backbones.store.WHOLE", whole)
             monkeypatch.setattr("vadistill.backbones.store.BLOCK", 1000)
-            key = content_key(Clip("a", big))
+            key = content_key(Video("a", big))
             copy.write_bytes(data[:-1] + b"?" if edge else data[:1500] + b"?" + data[1501:])
-            assert content_key(Clip("a", copy)) != key
+            assert content_key(Video("a", copy)) != key
             copy.write_bytes(data + b"?")
-            assert content_key(Clip("a", copy)) != key
+            assert content_key(Video("a", copy)) != key
 
     def test_content_key_of_folders_pixels_and_streams(self, tmp_path: Path) -> None:
         frames = pixels(3)
@@ -108,17 +108,17 @@ class TestStore:
         folder.mkdir()
         for i, frame in enumerate(frames):
             assert cv2.imwrite(str(folder / f"{i}.png"), frame)
-        key = content_key(Clip("a", folder))
-        assert content_key(Clip("b", folder, fps=10)) == key
+        key = content_key(Video("a", folder))
+        assert content_key(Video("b", folder, fps=10)) == key
         (folder / "2.png").rename(folder / "3.png")
-        assert content_key(Clip("a", folder)) != key
-        assert content_key(Clip("a", frames)) == content_key(Clip("b", frames.copy()))
-        assert content_key(Clip("a", frames)) != content_key(Clip("a", frames[:2]))
-        assert content_key(Clip("a", open_video(frames))) == content_key(
-            Clip("a", open_video(frames))
+        assert content_key(Video("a", folder)) != key
+        assert content_key(Video("a", frames)) == content_key(Video("b", frames.copy()))
+        assert content_key(Video("a", frames)) != content_key(Video("a", frames[:2]))
+        assert content_key(Video("a", open_video(frames))) == content_key(
+            Video("a", open_video(frames))
         )
         with pytest.raises(DataError, match="Breaking"):
-            content_key(Clip("a", Breaking(20)))
+            content_key(Video("a", Breaking(20)))
 
 
 class Breaking(VideoSource):
@@ -183,7 +183,7 @@ class TestExtraction:
             clip_features(Breaking(40), [Means()])
 
     def test_features_of_goes_on_where_it_was(self, tmp_path: Path) -> None:
-        clip, store = Clip("a", pixels(40)), FeatureStore(tmp_path)
+        clip, store = Video("a", pixels(40)), FeatureStore(tmp_path)
         made = {"a": Means("a"), "b": Means("b", "1" * 16)}
         first = features_of(clip, ["a"], store, made.__getitem__)
         both = features_of(clip, ["a", "b"], store, made.__getitem__)
@@ -202,7 +202,7 @@ class TestExtraction:
         def refuse(name: str) -> Backbone:
             raise AssertionError(name)
 
-        clip = Clip("a", FeatureSource("a", {"i3d": Rows()}, clips=2))
+        clip = Video("a", FeatureSource("a", {"i3d": Rows()}, clips=2))
         rows = features_of(clip, ["i3d"], FeatureStore(tmp_path), refuse)
         assert rows["i3d"].shape == (2, 5)
         with pytest.raises(DataError, match="no features of 'clip'"):
@@ -210,7 +210,7 @@ class TestExtraction:
         assert not list(tmp_path.iterdir())
 
     def test_real_video(self, shared_data: Path, tmp_path: Path) -> None:
-        clip = Clip("fi013", shared_data / "surveillance_fights" / "fi013.mp4")
+        clip = Video("fi013", shared_data / "surveillance_fights" / "fi013.mp4")
         names, store = ["compact", "flow"], FeatureStore(tmp_path)
         rows = features_of(clip, names, store, opened)
         assert rows["compact"].shape == (3, 384) and rows["flow"].shape == (3, 192)

@@ -177,14 +177,14 @@ class TestLayouts:
             assert clip.frame_labels is None and clip.mask is None
 
     def test_clips_travel_to_other_processes(self, layout: tuple[Path, str]) -> None:
-        clip = open_dataset(layout[0]).test.clips[0]
+        clip = open_dataset(layout[0]).test.videos[0]
         copy = pickle.loads(pickle.dumps(clip))
         assert copy.name == clip.name
         if clip.mask is not None:
             assert (copy.mask(1) == clip.mask(1)).all()
 
     def test_damaged_clip_is_reported(self, layout: tuple[Path, str]) -> None:
-        clip = open_dataset(layout[0]).train.clips[0]
+        clip = open_dataset(layout[0]).train.videos[0]
         assert isinstance(clip.source, Path)
         files = sorted(clip.source.iterdir()) if clip.source.is_dir() else [clip.source]
         files[0].write_text("not a video\n")

@@ -168,10 +168,10 @@ class TestFeatures:
 
         detector, train = Weak(), open_dataset(own).train
         detector.check_supervision(train)
-        one = replace(train, clips=train.clips[:1])
+        one = replace(train, clips=train.videos[:1])
         with pytest.raises(DataError, match="all 1 training video of mine are normal: expected"):
             detector.check_supervision(one)
-        unknown = (*train.clips, replace(train.clips[0], name="e", video_label=None))
+        unknown = (*train.videos, replace(train.videos[0], name="e", video_label=None))
         with pytest.raises(
             DataError, match="1 of 3 training videos of mine have no video label, s"
         ):

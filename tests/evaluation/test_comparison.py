@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vadistill.cli import main
-from vadistill.datasets.base import Clip, Dataset, Track
+from vadistill.datasets.base import Dataset, Track, Video
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation import Protocol, Run, compare, evaluate, load_run, measure, save_run, take
 from vadistill.evaluation.protocol import differences
@@ -18,13 +18,13 @@ from vadistill.scores import FrameScore, Scores
 FRAMES = 40
 
 
-def clip(index: int) -> Clip:
+def clip(index: int) -> Video:
     """Abnormal in its second half, where one object stands still."""
     labels = (np.arange(FRAMES) >= FRAMES // 2).astype(np.uint8)
     frames = np.flatnonzero(labels)
     boxes = np.tile(np.array([10, 10, 30, 30], np.float32), (len(frames), 1))
     pixels = np.zeros((FRAMES, 48, 64, 3), np.uint8)
-    return Clip(f"v{index}", pixels, labels, tracks=(Track(0, "cart", frames, boxes),), fps=10.0)
+    return Video(f"v{index}", pixels, labels, tracks=(Track(0, "cart", frames, boxes),), fps=10.0)
 
 
 def data_set(count: int = 6) -> Dataset:

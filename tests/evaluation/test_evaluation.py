@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.base import Dataset, Video
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation import (
     Protocol,
@@ -75,7 +75,7 @@ def videos(count: int = 12, seed: int = 0, step: float = 0.0) -> tuple[dict, dic
 
 
 def data_set(labels: dict) -> Dataset:
-    clips = tuple(Clip(n, np.zeros((len(y), 2, 2, 3), np.uint8), y) for n, y in labels.items())
+    clips = tuple(Video(n, np.zeros((len(y), 2, 2, 3), np.uint8), y) for n, y in labels.items())
     return Dataset("planted", "test", clips)
 
 
@@ -165,7 +165,7 @@ class TestWrongInput:
         with pytest.raises(DataError, match="no frame labels of any clip"):
             evaluate(Dataset("own", "test", bare), scores)
         with pytest.raises(DataError, match="no frame labels of clip v0"):
-            evaluate(Dataset("own", "test", (bare[0], *dataset.clips[1:])), scores)
+            evaluate(Dataset("own", "test", (bare[0], *dataset.videos[1:])), scores)
 
     def test_messages_are_one_line(self):
         with pytest.raises(DataError) as caught:
@@ -322,7 +322,7 @@ class TestVideoLabels:
     def own(self) -> tuple[Dataset, dict[str, np.ndarray]]:
         nothing = np.zeros((3, 2, 2, 3), np.uint8)
         kinds = {"a": 0, "b": 1, "c": 0, "d": 1}
-        clips = [Clip(name, nothing, video_label=label) for name, label in kinds.items()]
+        clips = [Video(name, nothing, video_label=label) for name, label in kinds.items()]
         tops = {"a": 0.2, "b": 0.9, "c": 0.5, "d": 0.4}
         scores = {n: np.array([0.1, top, 0.0]) for n, top in tops.items()}
         return Dataset("own", "test", tuple(clips), supervision="weak"), scores
@@ -352,9 +352,9 @@ class TestVideoLabels:
             evaluate(dataset, scores, ["video", "micro/average3"])
         with pytest.raises(DataError, match="no scores of video a"):
             evaluate(dataset, {"b": np.ones(3)}, ["video"])
-        mixed = replace(dataset.clips[0], frame_labels=np.zeros(3, np.uint8))
+        mixed = replace(dataset.videos[0], frame_labels=np.zeros(3, np.uint8))
         with pytest.raises(DataError, match="no frame labels of clip b"):
-            evaluate(replace(dataset, clips=(mixed, *dataset.clips[1:])), scores, ["video"])
+            evaluate(replace(dataset, videos=(mixed, *dataset.videos[1:])), scores, ["video"])
 
     def test_frame_labels_do_too(self):
         labels, scores = videos()

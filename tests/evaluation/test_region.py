@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vadistill.datasets import open_dataset
-from vadistill.datasets.base import Clip, Dataset, Track
+from vadistill.datasets.base import Dataset, Track, Video
 from vadistill.datasets.tracks import SPECK, Tracks, derive_tracks, tracks_of
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation import bootstrap, micro_auc
@@ -434,9 +434,9 @@ class TestDatasets:
             "planted",
             "test",
             (
-                Clip("masked", pixels, some, mask),
-                Clip("published", pixels, some[::-1] ^ 1, None, tracks=tracks),
-                Clip("normal", pixels, normal),
+                Video("masked", pixels, some, mask),
+                Video("published", pixels, some[::-1] ^ 1, None, tracks=tracks),
+                Video("normal", pixels, normal),
             ),
         )
 

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 import vadistill
-from vadistill import Calibration, Clip, Dataset, FrameScore, Scores, detector_class
+from vadistill import Calibration, Dataset, FrameScore, Scores, Video, detector_class
 from vadistill.cli.evaluate import report_tables
 from vadistill.datasets.base import Track
 from vadistill.datasets.feature_source import FeatureSource
@@ -67,7 +67,7 @@ def pixels(seed: int, *, anomaly: bool, frames: int = FRAMES) -> np.ndarray:
 
 
 def normal_videos() -> Dataset:
-    clips = [Clip(f"normal{i}", pixels(i, anomaly=False), fps=FPS) for i in range(2)]
+    clips = [Video(f"normal{i}", pixels(i, anomaly=False), fps=FPS) for i in range(2)]
     return Dataset("golden", "train", tuple(clips))
 
 
@@ -76,16 +76,16 @@ def labelled_videos() -> Dataset:
     clips = []
     for i in range(4):
         video = pixels(i, anomaly=i % 2 == 1, frames=3 * FRAMES)
-        clips.append(Clip(f"video{i}", video, video_label=i % 2, fps=FPS))
+        clips.append(Video(f"video{i}", video, video_label=i % 2, fps=FPS))
     return Dataset("golden_weak", "train", tuple(clips), "weak")
 
 
-def test_video() -> Clip:
-    return Clip("planted", pixels(10, anomaly=True), fps=FPS)
+def test_video() -> Video:
+    return Video("planted", pixels(10, anomaly=True), fps=FPS)
 
 
-def longer_test_video() -> Clip:
-    return Clip("planted", pixels(10, anomaly=True, frames=3 * FRAMES), fps=FPS)
+def longer_test_video() -> Video:
+    return Video("planted", pixels(10, anomaly=True, frames=3 * FRAMES), fps=FPS)
 
 
 # -- features --------------------------------------------------------------------------------------
@@ -119,13 +119,13 @@ def features(seed: int, *, anomaly: bool, clips: int = 40) -> FeatureSource:
 
 def labelled_features() -> Dataset:
     clips = [
-        Clip(f"features{i}", features(i, anomaly=i % 2 == 1), video_label=i % 2) for i in range(8)
+        Video(f"features{i}", features(i, anomaly=i % 2 == 1), video_label=i % 2) for i in range(8)
     ]
     return Dataset("golden_features", "train", tuple(clips), "weak")
 
 
-def test_features() -> Clip:
-    return Clip("features99", features(99, anomaly=True))
+def test_features() -> Video:
+    return Video("features99", features(99, anomaly=True))
 
 
 # -- systems ---------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class Fit:
     system: str
     changes: Mapping[str, Any]
     train: Callable[[], Dataset] = normal_videos
-    test: Callable[[], Clip] = test_video
+    test: Callable[[], Video] = test_video
     teachers: tuple[str, ...] = ()
     """Other fits that teach it."""
 
@@ -372,7 +372,7 @@ def evaluated_set() -> Dataset:
 
         named = tuple(dict.fromkeys(t.kind for t in tracks))
         clips.append(
-            Clip(f"video{i}", video, labels, mask, tracks=tuple(tracks), fps=FPS, classes=named)
+            Video(f"video{i}", video, labels, mask, tracks=tuple(tracks), fps=FPS, classes=named)
         )
     return Dataset("golden_test", "test", tuple(clips))
 

@@ -16,7 +16,7 @@ import pytest
 
 from vadistill import objects
 from vadistill.backbones.detection import decode_fastestdet, decode_yolox
-from vadistill.datasets import Clip, Dataset
+from vadistill.datasets import Dataset, Video
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.objects.background import Background
 from vadistill.objects.base import Localiser
@@ -77,7 +77,7 @@ def walkers(scene: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, n
 
 
 def training(*videos: np.ndarray) -> Dataset:
-    return Dataset("made", "train", tuple(Clip(f"t{i}", v) for i, v in enumerate(videos)))
+    return Dataset("made", "train", tuple(Video(f"t{i}", v) for i, v in enumerate(videos)))
 
 
 # -- building ------------------------------------------------------------------------------------
@@ -327,24 +327,24 @@ def test_slivers_at_the_edge_are_no_events(tmp_path: Path) -> None:
     ]
     rows = slivers + whole
     write_boxes(tmp_path / "b.csv", normal + rows)
-    localiser = objects.build_for_events(f"boxes:{tmp_path}/b.csv")
+    localiser = objects.build_for_patches(f"boxes:{tmp_path}/b.csv")
     video = np.zeros((2, 100, 80, 3), np.uint8)
-    localiser.fit(Dataset("set", "train", (Clip("v", video),)))
+    localiser.fit(Dataset("set", "train", (Video("v", video),)))
     kept = boxes_of(localiser, video[:1], "w")[0]
     assert [f"w,0,{','.join(f'{x:g}' for x in box)}" for box in kept] == whole
     again = objects.build(json.loads(json.dumps(localiser.describe())))
     again.restore(localiser.arrays())
     np.testing.assert_array_equal(boxes_of(again, video[:1], "w")[0], kept)
-    everything = objects.build_for_events(f"all:boxes:{tmp_path}/b.csv")
-    everything.fit(Dataset("set", "train", (Clip("v", video),)))
+    everything = objects.build_for_patches(f"all:boxes:{tmp_path}/b.csv")
+    everything.fit(Dataset("set", "train", (Video("v", video),)))
     assert len(boxes_of(everything, video[:1], "w")[0]) == len(rows)
 
 
 def test_without_whole_objects_in_training_nothing_is_dropped(tmp_path: Path) -> None:
     write_boxes(tmp_path / "b.csv", ["v,0,0,20,3,50"])
-    localiser = objects.build_for_events(f"boxes:{tmp_path}/b.csv")
+    localiser = objects.build_for_patches(f"boxes:{tmp_path}/b.csv")
     video = np.zeros((1, 100, 80, 3), np.uint8)
-    localiser.fit(Dataset("set", "train", (Clip("v", video),)))
+    localiser.fit(Dataset("set", "train", (Video("v", video),)))
     assert len(boxes_of(localiser, video)[0]) == 1
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from support.browser import Browser
 from vadistill import drawing
-from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.base import Dataset, Video
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.evaluation import evaluate
 from vadistill.report import charts, moments, playback
@@ -30,7 +30,7 @@ EVIL = '<script>alert("x")</script>&'
 FPS = 10.0
 
 
-def clip(name: str, frames: int = 60, *, labelled: bool = True, width: int = 64) -> Clip:
+def clip(name: str, frames: int = 60, *, labelled: bool = True, width: int = 64) -> Video:
     pixels = np.zeros((frames, 48, width, 3), np.uint8)
     pixels[:] = np.arange(frames, dtype=np.uint8)[:, None, None, None] * 2
     labels = (np.arange(frames) >= frames // 2).astype(np.uint8) if labelled else None
@@ -40,7 +40,7 @@ def clip(name: str, frames: int = 60, *, labelled: bool = True, width: int = 64)
         found[10:30, 20:40] = index >= frames // 2
         return found
 
-    return Clip(name, pixels, labels, mask if labelled else None, fps=FPS)
+    return Video(name, pixels, labels, mask if labelled else None, fps=FPS)
 
 
 def scores_of(name: str, frames: int = 60, peak: int = 45, boxes: bool = True) -> Scores:
@@ -348,7 +348,7 @@ PLAYER = "document.querySelector('#player')"
 BITS = 8
 
 
-def numbered(name: str, frames: int) -> Clip:
+def numbered(name: str, frames: int) -> Video:
     """A video whose frames hold their own number as eight bars, dark or light."""
     bits = (np.arange(frames)[:, None] >> np.arange(BITS)) & 1
     bars = np.where(bits, 220, 30).astype(np.uint8).repeat(30, axis=1)
@@ -356,7 +356,7 @@ def numbered(name: str, frames: int) -> Clip:
     labels = (np.arange(frames) % 40 >= 30).astype(np.uint8)
     inside = np.zeros((120, 30 * BITS), bool)
     inside[90:110, 15:45] = True
-    return Clip(name, pixels, labels, lambda index: inside, fps=FPS)
+    return Video(name, pixels, labels, lambda index: inside, fps=FPS)
 
 
 SEEN = f"""(() => {{
@@ -641,7 +641,7 @@ def test_real_ped2(shared_data: Path, tmp_path: Path, labelled: bool):
     from vadistill.datasets import open_dataset
 
     test = open_dataset(shared_data / "ucsd" / "UCSDped2", kind="ucsd").test
-    first = test.clips[0] if labelled else replace(test.clips[0], frame_labels=None, mask=None)
+    first = test.videos[0] if labelled else replace(test.videos[0], frame_labels=None, mask=None)
     dataset = Dataset(test.name, "test", (first,))
     given = {"cafe": {first.name: scores_of(first.name, 180, 120)}}
     result = evaluate(dataset, given["cafe"], ["micro/average10"]) if labelled else None

@@ -22,7 +22,7 @@ from PIL import Image
 import vadistill
 from support.serving_scene import FPS, film, fitted, scene_settings, until
 from vadistill.cli import main
-from vadistill.datasets import Clip, Dataset
+from vadistill.datasets import Dataset, Video
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.serving.config import (
     CameraSettings,
@@ -138,7 +138,7 @@ class TestEvents:
     ):
         # Boxes from a file know other videos only: an error when the stream begins.
         (home / "boxes.csv").write_text("video,frame,x1,y1,x2,y2\nnormal0,0,1,1,9,9\n")
-        clips = (Clip("normal0", home / "normal0.mp4"),)
+        clips = (Video("normal0", home / "normal0.mp4"),)
         boxes = Config(localiser=f"boxes:{home / 'boxes.csv'}")
         Motion(boxes).fit(Dataset("scene", "train", clips), out=home / "boxes.vad")
         settings = scene_settings(home, camera("calm.mp4", "good"))

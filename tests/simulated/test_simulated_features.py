@@ -88,11 +88,11 @@ class TestSimulated:
     def test_equal_settings_give_equal_features(self, simulated: Path, tmp_path: Path) -> None:
         again = simulate_features(tmp_path / "again", SMALL)
         before = open_simulated_features(simulated)
-        for name in (before.train.clips[3].name, before.test.clips[-1].name):
+        for name in (before.train.videos[3].name, before.test.videos[-1].name):
             both = [next(c for c in (*s.train, *s.test) if c.name == name) for s in (again, before)]
             assert np.array_equal(features(both[0]), features(both[1]))
-        assert (again.train.clips[0].name, len(again.train)) == (
-            *(before.train.clips[0].name, len(before.train)),
+        assert (again.train.videos[0].name, len(again.train)) == (
+            *(before.train.videos[0].name, len(before.train)),
         )
 
     def test_what_is_there_is_kept(self, simulated: Path, tmp_path: Path) -> None:

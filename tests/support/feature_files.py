@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import savemat
 
-from vadistill.datasets.base import Clip
+from vadistill.datasets.base import Video
 from vadistill.datasets.feature_source import FeatureSource
 
 
@@ -28,11 +28,11 @@ def save(path: Path, array: np.ndarray) -> Path:
     return path
 
 
-def features(clip: Clip, backbone: str = "i3d") -> np.ndarray:
+def features(clip: Video, backbone: str = "i3d") -> np.ndarray:
     assert isinstance(clip.source, FeatureSource)
     return clip.source.features(backbone)
 
 
-def labels(clip: Clip) -> list[int]:
+def labels(clip: Video) -> list[int]:
     assert clip.frame_labels is not None
     return clip.frame_labels.tolist()

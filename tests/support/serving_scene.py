@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vadistill.datasets import Clip, Dataset
+from vadistill.datasets import Dataset, Video
 from vadistill.serving.config import CameraSettings, ModelSettings, Settings, StorageSettings
 from vadistill.systems.motion import Motion
 from vadistill.video import VideoWriter
@@ -46,7 +46,7 @@ def film(path: Path, seed: int, *, frames: int = 120, rush: range | None = None)
 
 def fitted(folder: Path) -> Path:
     """A ``motion`` model of the scene."""
-    clips = tuple(Clip(f"normal{i}", film(folder / f"normal{i}.mp4", i)) for i in range(2))
+    clips = tuple(Video(f"normal{i}", film(folder / f"normal{i}.mp4", i)) for i in range(2))
     Motion().fit(Dataset("scene", "train", clips), out=folder / "scene.vad")
     return folder / "scene.vad"
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from vadistill.datasets import Clip, Dataset
+from vadistill.datasets import Dataset, Video
 from vadistill.datasets.sampling import Sample
 from vadistill.errors import ConfigError, DataError
 from vadistill.objects.map_painting import mean_filter, paint
-from vadistill.objects.patches import EventStore
+from vadistill.objects.patches import PatchStore
 from vadistill.scores import FrameScore
 from vadistill.systems import object_centric
 from vadistill.systems.aed import Aed, Config, losses, training
@@ -165,7 +165,7 @@ class TestPseudo:
         assert 0 < white.sum() < 48, "pictures are one kind among four"
         assert made.abs().max() <= 1 + 1e-5
 
-    def test_motion_is_that_over_the_larger_gap(self, store: EventStore) -> None:
+    def test_motion_is_that_over_the_larger_gap(self, store: PatchStore) -> None:
         rows = np.array([3, 7])
         source = PseudoAppearance.parse("textures", None)
         normal, pseudo = training.batch_views(store, rows, source, seeded_generator(0), 9.0, CPU)
@@ -265,7 +265,7 @@ TINY = Config(batch=4, epochs=2, adversarial_after=1, classifier_epochs=2, preci
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> EventStore:
+def store(tmp_path_factory: pytest.TempPathFactory) -> PatchStore:
     """20 discs of 8 shades that move to the right, twice as many pixels over the larger gap."""
     folder = tmp_path_factory.mktemp("events")
     rng = np.random.default_rng(0)
@@ -282,10 +282,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> EventStore:
     flow[:, :, :1] = speeds * disc
     for kind, array in (("patches", patches), ("flow", flow), ("counts", np.full(10, 2))):
         np.save(folder / f"a.{kind}.npy", array)
-    return EventStore(folder, ["a"], "discs")
+    return PatchStore(folder, ["a"], "discs")
 
 
-def train(store: EventStore, work: Path) -> Networks:
+def train(store: PatchStore, work: Path) -> Networks:
     networks, adversaries = training.untrained(TINY)
     source = PseudoAppearance.parse(TINY.pseudo, None)
     training.train_networks(networks, adversaries, store, source, 6.0, TINY, CPU, work)
@@ -321,7 +321,7 @@ CLASSIFIERS = [
 
 @pytest.fixture(scope="module")
 def unbroken(
-    store: EventStore, tmp_path_factory: pytest.TempPathFactory
+    store: PatchStore, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Networks, dict[str, list[float]], Path]:
     """Networks after ten steps a phase, every step's total loss, and the work folder."""
     totals: dict[str, list[float]] = {"autoencoder_losses": [], "classifier_losses": []}
@@ -366,7 +366,7 @@ def test_every_loss_is_logged_by_name(
 def test_kill_in_either_phase_and_resume_is_no_kill(
     phase: int,
     unbroken: tuple[Networks, dict[str, list[float]], Path],
-    store: EventStore,
+    store: PatchStore,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -425,7 +425,7 @@ SMALL = Config(
 
 @pytest.fixture(scope="module")
 def normal() -> Dataset:
-    clips = [Clip(f"n{i}", squares(i, anomaly=False)[0], fps=10) for i in range(2)]
+    clips = [Video(f"n{i}", squares(i, anomaly=False)[0], fps=10) for i in range(2)]
     return Dataset("squares", "train", tuple(clips))
 
 
@@ -437,7 +437,7 @@ def fitted(normal: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[A
 
 def test_planted_anomalies_stand_out_in_scores_and_maps(fitted: tuple[Aed, Path]) -> None:
     video, labels = squares(10, anomaly=True)
-    scores = fitted[0].score(Clip("p", video, fps=10).open())
+    scores = fitted[0].score(Video("p", video, fps=10).open())
     assert roc_auc_score(labels, scores.raw) > 0.9
     assert ((scores.raw >= 0) & (scores.raw < 1)).all()
     rows = []
@@ -450,7 +450,7 @@ def test_planted_anomalies_stand_out_in_scores_and_maps(fitted: tuple[Aed, Path]
 
 
 def test_saved_and_loaded_scores_are_identical(fitted: tuple[Aed, Path], tmp_path: Path) -> None:
-    clip = Clip("p", squares(11, anomaly=True)[0], fps=10)
+    clip = Video("p", squares(11, anomaly=True)[0], fps=10)
     before = fitted[0].score(clip.open())
     loaded = Aed.load(fitted[1], device="cpu")
     assert loaded.config == SMALL
@@ -462,7 +462,7 @@ def test_saved_and_loaded_scores_are_identical(fitted: tuple[Aed, Path], tmp_pat
 def test_batches_of_frames_do_not_change_scores_and_delays_are_told(
     fitted: tuple[Aed, Path],
 ) -> None:
-    clip = Clip("p", squares(12, anomaly=True)[0], fps=10)
+    clip = Video("p", squares(12, anomaly=True)[0], fps=10)
     detector = Aed.load(fitted[1], device="cpu")
     detector.config = dataclasses.replace(SMALL, batch_frames=1)
     np.testing.assert_allclose(
@@ -474,7 +474,7 @@ def test_batches_of_frames_do_not_change_scores_and_delays_are_told(
 
 
 def test_filtered_maps_give_the_score(fitted: tuple[Aed, Path], normal: Dataset) -> None:
-    clip = Clip("p", squares(12, anomaly=True)[0], fps=10)
+    clip = Video("p", squares(12, anomaly=True)[0], fps=10)
     plain = fitted[0].score(clip.open())
     detector = Aed.load(fitted[1], device="cpu")
     detector.config = dataclasses.replace(SMALL, filter_frames=3)
@@ -487,7 +487,7 @@ def test_filtered_maps_give_the_score(fitted: tuple[Aed, Path], normal: Dataset)
 
 
 def test_students_learn_the_unfiltered_maps(fitted: tuple[Aed, Path], tmp_path: Path) -> None:
-    alone = Dataset("one", "train", (Clip("p", squares(12, anomaly=True)[0], fps=10),))
+    alone = Dataset("one", "train", (Video("p", squares(12, anomaly=True)[0], fps=10),))
     stores = []
     for frames in (1, 3):
         detector = Aed.load(fitted[1], device="cpu")

@@ -23,7 +23,7 @@ from vadistill.systems.cafe.pretraining import (
     learning_rate,
     pretrain,
 )
-from vadistill.systems.cafe.scorer import EventScorer, OnnxRuntime, TorchRuntime, to_int8, to_onnx
+from vadistill.systems.cafe.scorer import OnnxRuntime, PatchScorer, TorchRuntime, to_int8, to_onnx
 from vadistill.training import seeded_generator
 
 
@@ -144,10 +144,10 @@ def test_target_cache_resumes_and_reads_back(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def scorer() -> EventScorer:
+def scorer() -> PatchScorer:
     torch.manual_seed(0)
     branches = {"motion": LowLevelBranch(128, 2), "appearance": LowLevelBranch(128, 3)}
-    return EventScorer(
+    return PatchScorer(
         FrozenTeacher(ResNet(ARCHITECTURES["narrow34"])),
         ResNet(ARCHITECTURES["narrow9"]),
         torch.nn.ModuleDict(branches),
@@ -156,7 +156,7 @@ def scorer() -> EventScorer:
     ).eval()
 
 
-def test_runtimes_agree(scorer: EventScorer) -> None:
+def test_runtimes_agree(scorer: PatchScorer) -> None:
     rng = np.random.default_rng(0)
     patches = rng.integers(0, 256, (5, 3, 32, 32, 3), dtype=np.uint8)
     flow = rng.normal(size=(5, 1, 2, 32, 32)).astype(np.float16)
@@ -168,7 +168,7 @@ def test_runtimes_agree(scorer: EventScorer) -> None:
     np.testing.assert_allclose(eight_bit, expected, rtol=0.5)
 
 
-def test_scorer_gives_the_equations(scorer: EventScorer) -> None:
+def test_scorer_gives_the_equations(scorer: PatchScorer) -> None:
     patches = torch.randint(0, 256, (2, 3, 32, 32, 3), dtype=torch.uint8)
     with torch.inference_mode():
         kd, ca, _ = scorer(patches, torch.zeros(2, 2, 32, 32)).unbind(1)

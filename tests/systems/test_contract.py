@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import vadistill
-from vadistill.datasets import Clip, Dataset
+from vadistill.datasets import Dataset, Video
 from vadistill.detector import DETECTORS, Detector, detector_class
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
 from vadistill.files import read_safetensors, write_safetensors
@@ -68,7 +68,7 @@ def training(supervision: str) -> Dataset:
     """Three normal clips; for weak supervision three abnormal ones, too."""
     kinds = (False,) * 3 + (True,) * 3 * (supervision == "weak")
     clips = [
-        Clip(
+        Video(
             f"{'planted' if anomaly else 'normal'}{i}",
             planted_video(i, anomaly=anomaly)[0],
             video_label=int(anomaly) if supervision == "weak" else None,
@@ -89,7 +89,7 @@ def test() -> Dataset:
     clips = []
     for i in (10, 11):
         video, labels = planted_video(i, anomaly=True)
-        clips.append(Clip(f"planted{i}", video, frame_labels=labels, fps=10))
+        clips.append(Video(f"planted{i}", video, frame_labels=labels, fps=10))
     return Dataset("planted", "test", tuple(clips))
 
 
@@ -113,7 +113,7 @@ def test_every_detector_is_here() -> None:
 
 
 def test_score_is_the_collected_stream(fitted: Fitted, test: Dataset) -> None:
-    clip = test.clips[0]
+    clip = test.videos[0]
     scores = fitted.detector.score(clip.open())
     streamed = list(fitted.detector.stream(clip.open()))
     assert [f.score for f in streamed] == scores.raw.tolist()
@@ -122,7 +122,7 @@ def test_score_is_the_collected_stream(fitted: Fitted, test: Dataset) -> None:
 
 
 def test_one_finite_score_per_frame_with_times_and_boxes(fitted: Fitted, test: Dataset) -> None:
-    scores = fitted.detector.score(test.clips[0].open())
+    scores = fitted.detector.score(test.videos[0].open())
     assert len(scores) == FRAMES and np.isfinite(scores.raw).all()
     np.testing.assert_allclose(scores.times, np.arange(FRAMES) / 10)
     assert ((scores.calibrated >= 0) & (scores.calibrated <= 1)).all()
@@ -142,7 +142,7 @@ def test_one_finite_score_per_frame_with_times_and_boxes(fitted: Fitted, test: D
 
 
 def test_cameras_that_share_a_model_get_the_scores_of_a_file(fitted: Fitted, test: Dataset) -> None:
-    clips = (*test.clips, test.clips[0])
+    clips = (*test.videos, test.videos[0])
     wanted = [fitted.detector.score(clip.open()).raw for clip in clips]
     batching = Batching()
     cameras = [fitted.detector.for_camera(batching.merge) for _ in clips]
@@ -165,17 +165,17 @@ def test_planted_anomalies_score_above_chance(fitted: Fitted, test: Dataset) -> 
 
 
 def test_normal_frames_calibrate_to_the_middle(fitted: Fitted) -> None:
-    calibrated = fitted.detector.score(fitted.train.clips[0].open()).calibrated
+    calibrated = fitted.detector.score(fitted.train.videos[0].open()).calibrated
     assert 0.2 < calibrated.mean() < 0.8
 
 
 def test_save_and_load_give_identical_scores(fitted: Fitted, test: Dataset, tmp_path: Path) -> None:
-    before = fitted.detector.score(test.clips[0].open())
+    before = fitted.detector.score(test.videos[0].open())
     for path in (fitted.path, tmp_path / "copy.vad"):
         if path != fitted.path:
             fitted.detector.save(path)
         loaded = vadistill.load(path, device="cpu")
-        after = loaded.score(test.clips[0].open())
+        after = loaded.score(test.videos[0].open())
         np.testing.assert_array_equal(after.raw, before.raw)
         np.testing.assert_array_equal(after.calibrated, before.calibrated)
         assert type(loaded) is type(fitted.detector) and loaded.config == fitted.detector.config
@@ -208,7 +208,7 @@ def test_kill_while_reading_and_resume_is_no_kill(
     name, train = fitted.detector.name, fitted.train
     opened = 0
 
-    class KilledClip(Clip):
+    class KilledClip(Video):
         def open(self):
             nonlocal opened
             opened += 1
@@ -220,13 +220,13 @@ def test_kill_while_reading_and_resume_is_no_kill(
     path = tmp_path / "model.vad"
     detector = detector_class(name)(SMALL[name], device="cpu")  # pyright: ignore
     with pytest.raises(KeyboardInterrupt):
-        detector.fit(dataclasses.replace(train, clips=clips), out=path)
+        detector.fit(dataclasses.replace(train, videos=clips), out=path)
     assert not (path / "config.json").exists()
     kept = {p: p.stat().st_mtime_ns for p in path.glob(".fit/*/*.npy")}
     assert bool(kept) == (name != "motion"), "the first clip's events or maps are done"
     resumed = detector_class(name)(SMALL[name], device="cpu").fit(train, out=path)  # pyright: ignore
     np.testing.assert_array_equal(
-        resumed.score(test.clips[0].open()).raw, fitted.detector.score(test.clips[0].open()).raw
+        resumed.score(test.videos[0].open()).raw, fitted.detector.score(test.videos[0].open()).raw
     )
 
 
@@ -236,14 +236,14 @@ def test_wrong_supervision_is_a_clear_error(fitted: Fitted, tmp_path: Path) -> N
     with pytest.raises(DataError, match=r"expected .*normal"):
         fitted.detector.fit(dataclasses.replace(train, supervision=other), out=tmp_path)
     with pytest.raises(DataError, match="no training video"):
-        fitted.detector.fit(dataclasses.replace(train, clips=()), out=tmp_path)
+        fitted.detector.fit(dataclasses.replace(train, videos=()), out=tmp_path)
 
 
 @pytest.mark.parametrize("name", list(DETECTORS))
 def test_unfitted_detectors_say_so(name: str, test: Dataset, tmp_path: Path) -> None:
     detector = detector_class(name)()
     with pytest.raises(NotFittedError):
-        detector.score(test.clips[0].open())
+        detector.score(test.videos[0].open())
     with pytest.raises(NotFittedError):
         detector.save(tmp_path / "model.vad")
 
@@ -288,7 +288,7 @@ class TestCafe:
         file.unlink()
         loaded = vadistill.load(tmp_path / "m.vad", device="cpu")
         np.testing.assert_array_equal(
-            loaded.score(test.clips[0].open()).raw, detector.score(test.clips[0].open()).raw
+            loaded.score(test.videos[0].open()).raw, detector.score(test.videos[0].open()).raw
         )
 
     def test_kill_in_the_middle_of_training_and_resume_is_no_kill(
@@ -315,8 +315,8 @@ class TestCafe:
         monkeypatch.undo()
         resumed = cafe.Cafe(SMALL["cafe"], device="cpu").fit(train, out=path)
         np.testing.assert_array_equal(
-            resumed.score(test.clips[0].open()).raw,
-            fitted_cafe.detector.score(test.clips[0].open()).raw,
+            resumed.score(test.videos[0].open()).raw,
+            fitted_cafe.detector.score(test.videos[0].open()).raw,
         )
 
     @pytest.mark.parametrize("runtime", ["torch", "onnx-int8"])
@@ -333,7 +333,7 @@ class TestCafe:
         )
         detector = cafe.Cafe(config, device="cpu").fit(train, out=tmp_path / "m.vad")
         loaded = vadistill.load(tmp_path / "m.vad", device="cpu")
-        clip = test.clips[0]
+        clip = test.videos[0]
         np.testing.assert_array_equal(
             loaded.score(clip.open()).raw, detector.score(clip.open()).raw
         )

@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import vadistill
-from vadistill.datasets import Clip, Dataset
+from vadistill.datasets import Dataset, Video
 from vadistill.datasets.feature_source import FeatureSource
 from vadistill.datasets.segments import edges, segment_means, segment_of_clips
 from vadistill.distill import FrozenTeacher
@@ -60,7 +60,7 @@ def dataset(split: Any, seeds: range) -> Dataset:
     clips = []
     for seed in seeds:
         video, labels = source(f"video{seed}", seed, anomaly=seed % 2 == 1)
-        clips.append(Clip(video.info.name, video, labels, video_label=seed % 2))
+        clips.append(Video(video.info.name, video, labels, video_label=seed % 2))
     return Dataset("made_up", split, tuple(clips), "weak")
 
 
@@ -209,7 +209,7 @@ class TestTraining:
         names = ("wide", "narrow")
         config = dataclasses.replace(SMALL, epochs=10)
 
-        def read(clip: Clip) -> dict[str, np.ndarray]:
+        def read(clip: Video) -> dict[str, np.ndarray]:
             video = clip.open()
             assert isinstance(video, FeatureSource)
             return {name: video.features(name) for name in names}
@@ -259,8 +259,8 @@ class TestTraining:
     ) -> None:
         config = dataclasses.replace(SMALL, teacher=("narrow",), scorer="teacher")
         wrong = tuple(dataclasses.replace(c, video_label=1 - (c.video_label or 0)) for c in train)
-        for clips, good in ((wrong, False), (train.clips, True)):
-            data = dataclasses.replace(train, clips=clips)
+        for clips, good in ((wrong, False), (train.videos, True)):
+            data = dataclasses.replace(train, videos=clips)
             detector = dakd.Dakd(config, device="cpu").fit(data, out=tmp_path / "m", work=tmp_path)
             assert (pooled(detector, test) > 0.8) == good
 
@@ -274,7 +274,7 @@ class TestTraining:
             detector = dakd.Dakd(changed, device="cpu").fit(
                 train, out=tmp_path / "m", work=tmp_path
             )
-            seen.append(detector.score(test.clips[1].open()).raw)
+            seen.append(detector.score(test.videos[1].open()).raw)
         assert all(np.abs(a - seen[0]).max() > 1e-7 for a in seen[1:])
         video, _ = source("longer", 1, anomaly=True)
         longer = {"narrow": Rows(3 * video.features("narrow"))}
@@ -291,7 +291,7 @@ class TestTraining:
     def test_bags_go_on_where_they_stopped(self, train: Dataset, tmp_path: Path) -> None:
         asked: list[str] = []
 
-        def read(clip: Clip) -> dict[str, np.ndarray]:
+        def read(clip: Video) -> dict[str, np.ndarray]:
             asked.append(clip.name)
             if len(asked) == 61:
                 raise KeyboardInterrupt
@@ -300,7 +300,7 @@ class TestTraining:
             return {"narrow": video.features("narrow")}
 
         clips = [dataclasses.replace(c, name=f"{c.name}-{i}") for i in range(5) for c in train][:72]
-        longer = dataclasses.replace(train, clips=tuple(clips))
+        longer = dataclasses.replace(train, videos=tuple(clips))
         arguments: dict[str, Any] = {"segments": 32, "normalise": True}
         with pytest.raises(KeyboardInterrupt):
             gather_bags(longer, ["narrow"], read, tmp_path, **arguments)
@@ -343,7 +343,7 @@ class TestTraining:
             epochs[:] = [-1] * 1000  # no more kills
             resumed = dakd.Dakd(config, device="cpu").fit(train, out=out)
             assert len(epochs) - 1000 == 2 * SMALL.epochs - stop + 1, "and the one cut off"
-            clip = test.clips[1]
+            clip = test.videos[1]
             np.testing.assert_array_equal(
                 resumed.score(clip.open()).raw, fitted[0].score(clip.open()).raw
             )
@@ -365,7 +365,7 @@ class TestTraining:
         config = dataclasses.replace(SMALL, epochs=2, **changes)
         detector = dakd.Dakd(config, device="cpu").fit(train, out=tmp_path / "m.vad")
         loaded = vadistill.load(tmp_path / "m.vad", device="cpu")
-        clip = test.clips[0]
+        clip = test.videos[0]
         assert loaded.config == config
         scores = loaded.score(clip.open()).raw
         np.testing.assert_array_equal(scores, detector.score(clip.open()).raw)
@@ -409,8 +409,8 @@ class TestErrors:
 
     def test_other_weights_than_in_training(self, train: Dataset, tmp_path: Path) -> None:
         pixels = np.random.default_rng(0).integers(0, 255, (20, 48, 64, 3), np.uint8)
-        clips = tuple(Clip(f"v{i}", pixels, video_label=i % 2) for i in range(2))
-        videos = dataclasses.replace(train, clips=clips)
+        clips = tuple(Video(f"v{i}", pixels, video_label=i % 2) for i in range(2))
+        videos = dataclasses.replace(train, videos=clips)
         config = dakd.Config(epochs=1, teacher=("compact",))
         work = tmp_path / "w"
         dakd.Dakd(config, device="cpu").fit(videos, out=tmp_path / "m.vad", work=work)
@@ -430,11 +430,11 @@ class TestErrors:
         other = FeatureSource("other", {"narrow": Rows(np.ones((40, 7), np.float32))}, clips=40)
         with pytest.raises(DataError, match="'narrow' for other are 7 wide: expected 6"):
             fitted[0].score(other)
-        mixed = (*train.clips, Clip("other", other, video_label=0))
+        mixed = (*train.videos, Video("other", other, video_label=0))
         config = dataclasses.replace(SMALL, teacher=("narrow",))
         with pytest.raises(DataError, match="7 wide: expected 6, as of the videos before"):
             dakd.Dakd(config, device="cpu").fit(
-                dataclasses.replace(train, clips=mixed), out=tmp_path
+                dataclasses.replace(train, videos=mixed), out=tmp_path
             )
 
     def test_features_that_are_not_numbers(self, fitted: Any) -> None:
@@ -446,20 +446,20 @@ class TestErrors:
     def test_one_class_only(self, train: Dataset, tmp_path: Path) -> None:
         normal = tuple(clip for clip in train if not clip.video_label)
         with pytest.raises(DataError, match="normal and abnormal"):
-            dakd.Dakd(SMALL).fit(dataclasses.replace(train, clips=normal), out=tmp_path)
+            dakd.Dakd(SMALL).fit(dataclasses.replace(train, videos=normal), out=tmp_path)
 
     def test_a_video_shorter_than_a_clip(self, tmp_path: Path) -> None:
         pixels = np.random.default_rng(0).integers(0, 255, (40, 48, 64, 3), np.uint8)
-        clips = [Clip(f"v{i}", pixels, video_label=i % 2) for i in range(4)]
+        clips = [Video(f"v{i}", pixels, video_label=i % 2) for i in range(4)]
         train = Dataset("made_up", "train", tuple(clips), "weak")
         config = dakd.Config(epochs=1)
         detector = dakd.Dakd(config, device="cpu").fit(train, out=tmp_path / "m.vad")
         with pytest.raises(VideoError, match="short has 9 frames: expected at least 16"):
-            detector.score(Clip("short", pixels[:9]).open())
-        short = (*clips, Clip("short", pixels[:9], video_label=0))
+            detector.score(Video("short", pixels[:9]).open())
+        short = (*clips, Video("short", pixels[:9], video_label=0))
         with pytest.raises(VideoError, match="short has 9 frames: expected at least 16"):
             dakd.Dakd(config, device="cpu").fit(
-                dataclasses.replace(train, clips=short), out=tmp_path / "n.vad"
+                dataclasses.replace(train, videos=short), out=tmp_path / "n.vad"
             )
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import vadistill
-from vadistill.datasets import Clip, Dataset
+from vadistill.datasets import Dataset, Video
 from vadistill.datasets.sampling import Sample
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.scores import Calibration, FrameScore
@@ -44,14 +44,14 @@ SMALL = Config(
 )
 
 
-def moving(seed: int, speed: float, count: int = 20) -> Clip:
+def moving(seed: int, speed: float, count: int = 20) -> Video:
     rng = np.random.default_rng(seed)
     floor = rng.integers(90, 110, (64, 96, 3)).astype(np.uint8)
     video = np.repeat(floor[None], count, axis=0)
     for t in range(count):
         left = 4 + int(speed * t) % 70
         video[t, 24:44, left : left + 14] = (200, 60, 60)
-    return Clip(f"clip{seed}", video, fps=10.0)
+    return Video(f"clip{seed}", video, fps=10.0)
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +93,12 @@ class TestStores:
         with av.open(str(path), "w") as container:
             stream = container.add_stream("mpeg4", rate=10)
             stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-            for i, image in enumerate(train.clips[0].open()):
+            for i, image in enumerate(train.videos[0].open()):
                 picture = av.VideoFrame.from_ndarray(image.image)
                 picture.pts = i if i < 15 else i + 30
                 container.mux(stream.encode(picture))
             container.mux(stream.encode(None))
-        clips = (Clip("pause", path), train.clips[1])
+        clips = (Video("pause", path), train.videos[1])
         own = Dataset("own", "train", clips)
         assert (clips[0].open().info.frames or 0) > 20
         sample, size = Sample.of(own, None), (32, 48)

@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import vadistill
-from vadistill.datasets import Clip, Dataset
+from vadistill.datasets import Dataset, Video
 from vadistill.distill import TargetCache
 from vadistill.errors import ConfigError, NotFittedError
 from vadistill.files import read_safetensors
@@ -236,14 +236,14 @@ def planted_video(seed: int, *, anomaly: bool) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def train() -> Dataset:
-    clips = [Clip(f"normal{i}", planted_video(i, anomaly=False)[0], fps=10) for i in range(2)]
+    clips = [Video(f"normal{i}", planted_video(i, anomaly=False)[0], fps=10) for i in range(2)]
     return Dataset("planted", "train", tuple(clips))
 
 
 @pytest.fixture(scope="module")
-def test_clip() -> Clip:
+def test_clip() -> Video:
     video, labels = planted_video(10, anomaly=True)
-    return Clip("planted", video, frame_labels=labels, fps=10)
+    return Video("planted", video, frame_labels=labels, fps=10)
 
 
 @pytest.fixture(scope="module")
@@ -253,11 +253,11 @@ def fitted(train: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[ss
 
 
 @pytest.fixture(scope="module")
-def scores(fitted: tuple[ssmtl.Ssmtl, Path], test_clip: Clip) -> Scores:
+def scores(fitted: tuple[ssmtl.Ssmtl, Path], test_clip: Video) -> Scores:
     return fitted[0].score(test_clip.open())
 
 
-def test_planted_anomalies_are_found_and_painted(scores: Scores, test_clip: Clip) -> None:
+def test_planted_anomalies_are_found_and_painted(scores: Scores, test_clip: Video) -> None:
     assert test_clip.frame_labels is not None
     assert len(scores) == FRAMES
     assert roc_auc_score(test_clip.frame_labels, scores.raw) > 0.8
@@ -276,14 +276,14 @@ def test_planted_anomalies_are_found_and_painted(scores: Scores, test_clip: Clip
 def test_training_objects_score_up_to_a_half(
     fitted: tuple[ssmtl.Ssmtl, Path], train: Dataset
 ) -> None:
-    scored = fitted[0].score(train.clips[0].open())
+    scored = fitted[0].score(train.videos[0].open())
     boxes = np.concatenate([frame.box_scores for frame in scored])
     assert (boxes < 0.5).mean() > 0.9
     assert 0.2 < scored.calibrated.mean() < 0.8
 
 
 def test_save_and_load_are_identical(
-    fitted: tuple[ssmtl.Ssmtl, Path], scores: Scores, test_clip: Clip
+    fitted: tuple[ssmtl.Ssmtl, Path], scores: Scores, test_clip: Video
 ) -> None:
     detector, path = fitted
     loaded = vadistill.load(path, device="cpu")
@@ -295,7 +295,7 @@ def test_save_and_load_are_identical(
 
 def test_kill_in_the_middle_of_training_and_resume_is_no_kill(
     train: Dataset,
-    test_clip: Clip,
+    test_clip: Video,
     scores: Scores,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -320,7 +320,7 @@ def test_kill_in_the_middle_of_training_and_resume_is_no_kill(
 
 
 def test_two_tasks_with_another_image_network_and_filtered_maps(
-    train: Dataset, test_clip: Clip, tmp_path: Path
+    train: Dataset, test_clip: Video, tmp_path: Path
 ) -> None:
     from vadistill.backbones.image_networks import Teacher
     from vadistill.backbones.residual import ARCHITECTURES as IMAGE_NETWORKS

@@ -15,7 +15,7 @@ from jaxtyping import Float32
 
 from vadistill.backbones.base import Backbone
 from vadistill.backbones.store import FeatureStore, content_key
-from vadistill.datasets.base import Clip
+from vadistill.datasets.base import Video
 from vadistill.datasets.feature_source import CLIP, FeatureSource
 from vadistill.errors import VideoError
 from vadistill.progress import progress
@@ -95,7 +95,7 @@ def clip_features(
 def stream_features(
     source: VideoSource, backbones: Sequence[Backbone]
 ) -> Iterator[tuple[list[tuple[int, float]], list[Float32[np.ndarray, " _"]] | None]]:
-    """Clip after clip of an endless video: index and time of each frame, and a row by backbone.
+    """Snippets of an endless video as they end: each frame's index and time, a row by backbone.
 
     The rows are those of ``clip_features``; only one clip is held in memory.  The frames behind the
     last whole clip come at the end, without rows.  Raises VideoError, also at the end of a video
@@ -113,7 +113,7 @@ def stream_features(
 
 
 def features_of(
-    clip: Clip,
+    clip: Video,
     names: Sequence[str],
     store: FeatureStore,
     open: Callable[[str], Backbone],

@@ -1,4 +1,4 @@
-"""Clip features on disk: one safetensors file for each video and backbone."""
+"""Snippet features on disk: one safetensors file for each video and backbone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from vadistill.datasets.base import Clip
+from vadistill.datasets.base import Video
 from vadistill.datasets.sources import pictures
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.files import content_hash, read_safetensors, write_json, write_safetensors
@@ -24,7 +24,7 @@ BLOCK = 1 << 20
 MANIFEST = "manifest.json"
 
 
-def content_key(clip: Clip) -> str:
+def content_key(clip: Video) -> str:
     """A hash of a clip's content, whatever its name and folder.
 
     Files up to 64 MiB and pixels are hashed whole.  Of a larger file its size and 16 blocks of

@@ -29,7 +29,7 @@ from vadistill.simulated.walkway import WalkwayConfig
 from vadistill.video import open_video
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Clip, Dataset
+    from vadistill.datasets import Dataset, Video
     from vadistill.detector import Detector
     from vadistill.evaluation import Evaluation, Run
     from vadistill.scores import FrameScore, Scores
@@ -129,7 +129,7 @@ def demo(
 NOTES = {"cafe": "", "motion": "; the baseline without weights"}
 
 
-def picture(video: Path, clip: Clip, scores: Scores, out: Path) -> None:
+def picture(video: Path, clip: Video, scores: Scores, out: Path) -> None:
     """The annotated frame with the highest score whose highest box lies on an anomaly, as PNG."""
     import cv2
 
@@ -143,7 +143,7 @@ def picture(video: Path, clip: Clip, scores: Scores, out: Path) -> None:
             break
 
 
-def on_target(clip: Clip, frame: FrameScore) -> bool:
+def on_target(clip: Video, frame: FrameScore) -> bool:
     """Whether the middle of the frame's highest box is a pixel of an anomaly."""
     if clip.mask is None or len(frame.boxes) == 0:
         return False
@@ -207,6 +207,6 @@ def fitted(
     return system(config, device=device).fit(train, out=folder)
 
 
-def telling(test: Dataset) -> Clip:
+def telling(test: Dataset) -> Video:
     """The test clip with the most abnormal frames."""
     return max(test, key=lambda c: 0 if c.frame_labels is None else int(c.frame_labels.sum()))

@@ -18,7 +18,7 @@ from vadistill.progress import progress
 if TYPE_CHECKING:
     from vadistill.backbones.base import Backbone
     from vadistill.backbones.extraction import Tally
-    from vadistill.datasets import Clip
+    from vadistill.datasets import Video
 
 EXAMPLES = """
 vadistill extract my_videos/ --out features/
@@ -93,7 +93,7 @@ def extract(
     return 2 if failures else 0
 
 
-def readable(clips: list[Clip]) -> tuple[dict[Clip, int], list[VadistillError]]:
+def readable(clips: list[Video]) -> tuple[dict[Video, int], list[VadistillError]]:
     """Videos with the clips that their headers promise, and what is wrong with the others.
 
     Raises DataError where there is nothing to extract.
@@ -106,7 +106,7 @@ def readable(clips: list[Clip]) -> tuple[dict[Clip, int], list[VadistillError]]:
             expected="videos",
             fix="check it with 'vadistill data check'",
         )
-    found: dict[Clip, int] = {}
+    found: dict[Video, int] = {}
     failures: list[VadistillError] = []
     for clip in clips:
         try:

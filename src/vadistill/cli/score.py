@@ -17,7 +17,7 @@ from vadistill.score_tables import TABLE_FORMATS, write_scores
 from vadistill.scores import Scores, Smoothing
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Clip
+    from vadistill.datasets import Video
 
 EXAMPLES = """
 vadistill score entrance.vad today.mp4
@@ -89,9 +89,9 @@ def check(
     report: Path | None,
     video: Path | None,
     smoothing: str | None,
-) -> list[Clip]:
+) -> list[Video]:
     """Find what is wrong with the request before hours are spent on it; returns the videos."""
-    from vadistill.datasets import Clip
+    from vadistill.datasets import Video
 
     if not videos:
         raise ConfigError("no video", expected="one or more videos", fix="name them after MODEL")
@@ -113,7 +113,9 @@ def check(
     if smoothing is not None:
         Smoothing.parse(smoothing)
     stems = [path.stem for path in videos]
-    clips = [Clip(path.stem if stems.count(path.stem) == 1 else str(path), path) for path in videos]
+    clips = [
+        Video(path.stem if stems.count(path.stem) == 1 else str(path), path) for path in videos
+    ]
     for clip in clips:
         clip.open()
     return clips
@@ -141,7 +143,7 @@ def show(scores: Scores, false_alarms_per_day: float) -> None:
 
 
 def write(
-    clips: list[Clip],
+    clips: list[Video],
     scores: dict[str, Scores],
     out: Path | None,
     report: Path | None,

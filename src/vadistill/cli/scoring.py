@@ -11,7 +11,7 @@ from vadistill.progress import progress
 from vadistill.video import Frame, VideoSource
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Clip, Dataset
+    from vadistill.datasets import Dataset, Video
     from vadistill.detector import Detector
     from vadistill.scores import Scores
 
@@ -71,7 +71,7 @@ def _score(model: Detector, source: VideoSource, advance: Callable[..., None]) -
     return model.score(Watched(source, advance))
 
 
-def length(clip: Clip) -> int:
+def length(clip: Video) -> int:
     """Number of frames as far as it is known without decoding."""
     if clip.frame_labels is not None:
         return len(clip.frame_labels)

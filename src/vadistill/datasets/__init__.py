@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vadistill.datasets.base import Clip, Dataset, Splits
+from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.recognise import DATASETS, open_dataset
 
-__all__ = ["DATASETS", "Clip", "Dataset", "Splits", "open_dataset"]
+__all__ = ["DATASETS", "Dataset", "Splits", "Video", "open_dataset"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from vadistill.datasets.base import Clip, Dataset, Splits
+from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.sources import frame_count, named, videos
 from vadistill.errors import DataError, VadistillError
 from vadistill.progress import progress
@@ -28,7 +28,7 @@ def is_avenue(path: Path) -> bool:
 def open_avenue(path: Path) -> Splits:
     """Frame labels are 1 where any pixel of the mask is; raises DataError if there are no clips."""
     training, testing = (named(path, f"{split}_videos") for split in ("training", "testing"))
-    train = [Clip(video.stem, video) for video in videos(training)] if training else []
+    train = [Video(video.stem, video) for video in videos(training)] if training else []
     test = {video.stem: video for video in videos(testing)} if testing else {}
     if not train and not test:
         raise DataError(
@@ -74,12 +74,12 @@ def _label_files(root: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _test_clip(name: str, video: Path, truth: dict[int, Path], problems: list[str]) -> Clip:
+def _test_clip(name: str, video: Path, truth: dict[int, Path], problems: list[str]) -> Video:
     file = truth.get(_number(name) or 0)
     if file is None:
         if truth:
             problems.append(f"test video {name} has no labels: no {_number(name)}_label.mat")
-        return Clip(name, video)
+        return Video(name, video)
     try:
         labels = np.array([mask.any() for mask in _masks(file)], np.uint8)
         # A header may count repeated frames: only a count of what is there can accuse the labels.
@@ -87,11 +87,11 @@ def _test_clip(name: str, video: Path, truth: dict[int, Path], problems: list[st
             frames := frame_count(video)
         ):
             problems.append(f"test video {name}: {len(labels)} masks for {frames} frames")
-            return Clip(name, video)
+            return Video(name, video)
     except VadistillError as error:
         problems.append(f"test video {name}: {error.got}, expected {error.expected}")
-        return Clip(name, video)
-    return Clip(name, video, labels, partial(_mask, file), int(labels.any()))
+        return Video(name, video)
+    return Video(name, video, labels, partial(_mask, file), int(labels.any()))
 
 
 def _mask(file: Path, index: int) -> Bool[np.ndarray, "h w"]:

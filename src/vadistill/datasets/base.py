@@ -24,7 +24,7 @@ class Track:
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class Video:
     """One video of a data set.  Labels are absent (None) for training clips and unlabelled ones."""
 
     name: str
@@ -56,18 +56,18 @@ class Dataset:
     name: str
     """Such as ``ucsd_ped2``."""
     split: Literal["train", "test"]
-    clips: tuple[Clip, ...]
+    videos: tuple[Video, ...]
     supervision: Literal["one-class", "weak"] = "one-class"
     root: Path | None = None
 
     def __len__(self) -> int:
-        return len(self.clips)
+        return len(self.videos)
 
-    def __iter__(self) -> Iterator[Clip]:
-        return iter(self.clips)
+    def __iter__(self) -> Iterator[Video]:
+        return iter(self.videos)
 
-    def __getitem__(self, name: str) -> Clip:
-        for clip in self.clips:
+    def __getitem__(self, name: str) -> Video:
+        for clip in self.videos:
             if clip.name == name:
                 return clip
         raise KeyError(name)

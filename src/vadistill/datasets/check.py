@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.base import Dataset, Video
 from vadistill.datasets.feature_source import CLIP, FeatureSource
 from vadistill.datasets.recognise import open_dataset
 from vadistill.datasets.sources import pictures
@@ -184,7 +184,7 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
     )
 
 
-def mask_disagreements(clip: Clip) -> list[int]:
+def mask_disagreements(clip: Video) -> list[int]:
     """Frames that are labelled normal but have abnormal mask pixels, or the other way round.
 
     Reads every mask; empty for a clip that lacks labels or masks.  Raises DataError for a mask
@@ -196,7 +196,7 @@ def mask_disagreements(clip: Clip) -> list[int]:
     return np.flatnonzero(np.array(found) != clip.frame_labels.astype(bool)).tolist()
 
 
-def _check_clip(clip: Clip, dataset: Dataset, problems: list[str], *, full: bool) -> ClipReport:
+def _check_clip(clip: Video, dataset: Dataset, problems: list[str], *, full: bool) -> ClipReport:
     labels = clip.frame_labels
     known: dict[str, Any] = {
         "split": dataset.split,
@@ -256,7 +256,7 @@ def _decode(source: VideoSource, found: list[str], *, full: bool) -> int | None:
     return count
 
 
-def _picture_sizes(clip: Clip) -> list[str]:
+def _picture_sizes(clip: Video) -> list[str]:
     """A frame folder's sizes, from the pictures' headers alone."""
     if not (isinstance(clip.source, Path) and clip.source.is_dir()):
         return []
@@ -279,7 +279,7 @@ def _picture_sizes(clip: Clip) -> list[str]:
     return problems
 
 
-def _mask_problems(clip: Clip, width: int, height: int, *, full: bool) -> list[str]:
+def _mask_problems(clip: Video, width: int, height: int, *, full: bool) -> list[str]:
     if clip.mask is None:
         return []
     try:

@@ -17,7 +17,7 @@ CLIP = 16
 
 @runtime_checkable
 class FeatureArray(Protocol):
-    """Clip features of one video from one backbone, wherever they lie."""
+    """Snippet features of one video from one backbone, wherever they lie."""
 
     @property
     def identity(self) -> str:

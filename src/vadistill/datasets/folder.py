@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vadistill.datasets.base import Clip, Dataset, Splits
+from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.labels import (
     IntervalFile,
     PictureMasks,
@@ -109,7 +109,7 @@ def _splits(path: Path) -> tuple[Path | None, Path | None]:
 
 
 def _sources(path: Path | None, depth: int = 1) -> dict[str, Path]:
-    """Clip names and the video files or frame folders that they are."""
+    """Names and the video files or frame folders that they are."""
     if path is None:
         return {}
     if is_video(path):
@@ -236,13 +236,13 @@ class _Labels:
             return set()
         return {name for name, source in told.items() if self.origin[source] in chosen}
 
-    def plain(self, clips: dict[str, Path]) -> list[Clip]:
+    def plain(self, clips: dict[str, Path]) -> list[Video]:
         """Clips without frame labels."""
-        return [Clip(n, source, video_label=self.video.get(source)) for n, source in clips.items()]
+        return [Video(n, source, video_label=self.video.get(source)) for n, source in clips.items()]
 
-    def test_clip(self, name: str, source: Path) -> Clip:
+    def test_clip(self, name: str, source: Path) -> Video:
         """A test clip with frame labels: from intervals, else from masks, else all normal."""
-        clip = Clip(name, source, mask=self.masks.get(source), video_label=self.video.get(source))
+        clip = Video(name, source, mask=self.masks.get(source), video_label=self.video.get(source))
         intervals = self.intervals.get(source, [])
         try:
             frames = frame_count(source)

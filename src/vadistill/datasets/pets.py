@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from vadistill.datasets.base import Clip, Dataset, Splits
+from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.feature_source import FeatureSource
 from vadistill.datasets.intervals import CLIP
 from vadistill.datasets.published import FeatureFile, wrong_widths
@@ -101,7 +101,7 @@ def _split(root: Path, split: Literal["train", "test"], problems: list[str]) -> 
         labels = None
         if split == "test":
             labels = _labels(root, there, number, scene, problems)
-        clips.append(Clip(scene["name"], source, labels, video_label=scene["label"]))
+        clips.append(Video(scene["name"], source, labels, video_label=scene["label"]))
     problems += wrong_widths(widths, backbone="view1 to view4")
     names = [clip.name for clip in clips]
     problems += [

@@ -1,4 +1,4 @@
-"""Clip features in files as data sets publish them: .npy, .npz, .txt and .mat.
+"""Snippet features in files as data sets publish them: .npy, .npz, .txt and .mat.
 
 shape             read as
 [n, d]            a row a clip, or a row a segment (Sultani's 32 x d text files)

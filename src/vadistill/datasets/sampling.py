@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.base import Dataset, Video
 from vadistill.datasets.feature_source import FeatureSource
 from vadistill.errors import DataError
 from vadistill.files import content_hash
@@ -71,7 +71,7 @@ class Sample:
         return int((number + 1) * self.share) != int(number * self.share)
 
 
-def length(clip: Clip) -> int:
+def length(clip: Video) -> int:
     """Frames of a clip, counted where its container does not tell; raises VideoError."""
     source = clip.open()
     return source.info.frames or count_frames(source)
@@ -82,7 +82,7 @@ def clip_names(train: Dataset) -> list[str]:
     return [f"{i:04d}-{content_hash(clip.name)}" for i, clip in enumerate(train)]
 
 
-def identity(clip: Clip) -> str:
+def identity(clip: Video) -> str:
     """What tells one clip's content from another's without decoding it."""
     if isinstance(clip.source, np.ndarray):
         pixels = clip.source

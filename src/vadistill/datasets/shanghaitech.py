@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from vadistill.datasets.base import Clip, Dataset, Splits
+from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.intervals import Annotation, intervals_of, malformed, rows, unique
 from vadistill.datasets.sources import entries, folders, named, pictures, videos
 from vadistill.datasets.weak import WeakVideos, find_features, listed, tell
@@ -172,20 +172,20 @@ def _inside(root: Path, *names: str) -> Path | None:
     return folder
 
 
-def _training(root: Path) -> list[Clip]:
+def _training(root: Path) -> list[Video]:
     folder = _inside(root, "training", "videos")
     found = videos(folder) if folder else []
     if found:
-        return [Clip(video.stem, video) for video in found]
+        return [Video(video.stem, video) for video in found]
     return _frame_folders(_inside(root, "training", "frames"))
 
 
-def _testing(root: Path) -> list[Clip]:
+def _testing(root: Path) -> list[Video]:
     return _frame_folders(_inside(root, "testing", "frames"))
 
 
-def _frame_folders(parent: Path | None) -> list[Clip]:
-    return [Clip(f.name, f, fps=FPS) for f in (folders(parent) if parent else [])]
+def _frame_folders(parent: Path | None) -> list[Video]:
+    return [Video(f.name, f, fps=FPS) for f in (folders(parent) if parent else [])]
 
 
 def _arrays(root: Path, name: str) -> dict[str, Path]:
@@ -195,8 +195,8 @@ def _arrays(root: Path, name: str) -> dict[str, Path]:
 
 
 def _test_clip(
-    clip: Clip, frame_masks: dict[str, Path], pixel_masks: dict[str, Path], problems: list[str]
-) -> Clip:
+    clip: Video, frame_masks: dict[str, Path], pixel_masks: dict[str, Path], problems: list[str]
+) -> Video:
     name, folder = clip.name, Path(str(clip.source))
     frames = len(pictures(folder))
     labels = mask = None
@@ -221,7 +221,7 @@ def _test_clip(
     except DataError as error:
         problems.append(f"test clip {name}: {error.got}, expected {error.expected}")
     label = None if labels is None else int(labels.any())
-    return Clip(name, folder, labels, mask, label, fps=FPS)
+    return Video(name, folder, labels, mask, label, fps=FPS)
 
 
 def _mask(file: Path, index: int) -> Bool[np.ndarray, "h w"]:

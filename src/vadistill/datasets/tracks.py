@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vadistill.datasets.base import Clip, Track
+from vadistill.datasets.base import Track, Video
 from vadistill.errors import DataError
 from vadistill.objects.map_boxes import components
 
@@ -123,7 +123,7 @@ def box_checks(
     ]
 
 
-def tracks_of(clip: Clip) -> Tracks:
+def tracks_of(clip: Video) -> Tracks:
     """Published tracks of a test clip, or else tracks derived from its masks.
 
     A clip whose frames are all normal has none.  Raises DataError where abnormal frames have

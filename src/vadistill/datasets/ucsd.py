@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from vadistill.datasets.base import Clip, Dataset, Splits
+from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.labels import PictureMasks, labels_from_intervals
 from vadistill.datasets.sources import entries, folders, pictures
 from vadistill.errors import DataError
@@ -70,7 +70,7 @@ def _roots(path: Path) -> list[Path]:
 
 
 def _numbered(root: Path, split: str) -> dict[int, Path]:
-    """Clip folders by their number: TrainNNN or TestNNN."""
+    """Video folders by their number: TrainNNN or TestNNN."""
     # Exactly the official names: a user's own train/train1 is no UCSD clip.
     matches = ((re.fullmatch(rf"{split}(\d{{3}})", f.name), f) for f in folders(root / split))
     return {int(match[1]): folder for match, folder in matches if match}
@@ -106,10 +106,10 @@ def _ground_truth(folder: Path) -> tuple[Path, list[list[tuple[int, int]]]] | No
     ]
 
 
-def _clip(folder: Path, problems: list[str]) -> Clip:
+def _clip(folder: Path, problems: list[str]) -> Video:
     if not pictures(folder):
         problems.append(f"{folder.name} holds no pictures")
-    return Clip(folder.name, folder, fps=FPS)
+    return Video(folder.name, folder, fps=FPS)
 
 
 def _test_clip(
@@ -117,7 +117,7 @@ def _test_clip(
     folder: Path,
     truth: tuple[Path, list[list[tuple[int, int]]]] | None,
     problems: list[str],
-) -> Clip:
+) -> Video:
     clip = _clip(folder, problems)
     frames = len(pictures(folder))
     labels = masks = None

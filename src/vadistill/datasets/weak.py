@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from vadistill.datasets.base import Clip, Dataset, Splits
+from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.feature_source import FeatureSource
 from vadistill.datasets.intervals import CLIP, Annotation, frame_labels
 from vadistill.datasets.published import (
@@ -199,7 +199,7 @@ class WeakVideos:
 
     def _clip(
         self, split: str, record: Annotation, missing: list[str], partial: dict[str, list[str]]
-    ) -> list[Clip]:
+    ) -> list[Video]:
         """One clip, or none of a video that is missing or unreadable."""
         files = {b: of[record.name] for b, of in self.features.items() if record.name in of}
         source: FeatureSource | Path | None = self.videos.get(record.name)
@@ -221,7 +221,7 @@ class WeakVideos:
             return []
         fps = self.fps if isinstance(source, Path) and source.is_dir() else None
         label, classes = record.label, record.classes
-        return [Clip(record.name, source, labels, video_label=label, fps=fps, classes=classes)]
+        return [Video(record.name, source, labels, video_label=label, fps=fps, classes=classes)]
 
     def _source(
         self, split: str, record: Annotation, files: dict[str, FeatureFile | FeatureCrops]

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.base import Dataset, Video
 from vadistill.datasets.tracks import Tracks, tracks_of
 from vadistill.errors import DataError
 from vadistill.evaluation.alignment import Aligned, align_dataset
@@ -117,7 +117,7 @@ def take(
     return run
 
 
-def is_located(clip: Clip) -> bool:
+def is_located(clip: Video) -> bool:
     """Whether it is known where in the picture the clip's anomalies are."""
     normal = clip.frame_labels is not None and not clip.frame_labels.any()
     return normal or bool(clip.tracks) or clip.mask is not None

@@ -18,7 +18,7 @@ __all__ = [
     "Boxes",
     "Localiser",
     "build",
-    "build_for_events",
+    "build_for_patches",
     "clip_boxes",
     "merge",
 ]
@@ -61,7 +61,7 @@ def build(spec: str | dict[str, Any]) -> Localiser:
     return _from_dict({"name": name, **settings})
 
 
-def build_for_events(spec: str) -> Localiser:
+def build_for_patches(spec: str) -> Localiser:
     """What systems take their events from: ``build``'s, without slivers at the picture's edge.
 
     ``all:`` before the text keeps them.  Raises ConfigError.

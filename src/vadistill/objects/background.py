@@ -30,7 +30,7 @@ from vadistill.objects.scene import (
 from vadistill.objects.silhouettes import ObjectSizes, split
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Clip, Dataset
+    from vadistill.datasets import Dataset, Video
     from vadistill.video import VideoInfo
     from vadistill.windows import Triplet
 
@@ -201,8 +201,8 @@ class Background(Localiser):
         """Learn the empty scenes and the sizes of objects from at most ``train_frames`` frames."""
         from vadistill.progress import progress
 
-        step = -(-len(train.clips) // 40) or 1
-        clips = train.clips[::step]
+        step = -(-len(train.videos) // 40) or 1
+        clips = train.videos[::step]
         groups: list[list[LearnedScene]] = []
         objects: list[Float32[np.ndarray, "n 3"]] = []
         with progress("empty scene", len(clips)) as advance:
@@ -225,7 +225,7 @@ class Background(Localiser):
         ]
         self.sizes = ObjectSizes.learn(np.concatenate([np.zeros((0, 3), np.float32), *objects]))
 
-    def _sample(self, clip: Clip, most: int) -> tuple[tuple[int, int], list[Picture]] | None:
+    def _sample(self, clip: Video, most: int) -> tuple[tuple[int, int], list[Picture]] | None:
         """Evenly spaced frames at analysis size, at most 2 x SAMPLES, in constant memory."""
         frames: list[Picture] = []
         stride, size = 1, (0, 0)

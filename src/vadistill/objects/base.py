@@ -40,7 +40,7 @@ class Localiser(ABC):
     def boxes(self, window: Triplet) -> Boxes:
         """Boxes of the window's current frame."""
 
-    def another(self: L) -> L:
+    def clone(self: L) -> L:
         """One that has learned the same, for another video at the same time."""
         return copy.copy(self)
 

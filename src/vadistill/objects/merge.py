@@ -81,8 +81,8 @@ class Union(Localiser):
         for part in self.parts:
             part.fit(train)
 
-    def another(self) -> Union:
-        return Union([part.another() for part in self.parts], self.settings)
+    def clone(self) -> Union:
+        return Union([part.clone() for part in self.parts], self.settings)
 
     def start(self, info: VideoInfo) -> None:
         for part in self.parts:

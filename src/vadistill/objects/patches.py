@@ -62,7 +62,7 @@ class Cut:
 
 
 @dataclass(frozen=True, eq=False)
-class FrameEvents:
+class FramePatches:
     """All events of one frame."""
 
     index: int
@@ -94,7 +94,7 @@ def crop(image: np.ndarray, boxes: Float32[np.ndarray, "n 4"], size: int) -> lis
     return patches
 
 
-def frame_events(source: VideoSource, localiser: Localiser, cut: Cut) -> Iterator[FrameEvents]:
+def frame_patches(source: VideoSource, localiser: Localiser, cut: Cut) -> Iterator[FramePatches]:
     """The events of every frame of a video, in order, ``cut.after`` frames behind the decoder.
 
     Beyond a video's ends its last frame there repeats, and a flow is that of the nearest pair.
@@ -117,7 +117,7 @@ def frame_events(source: VideoSource, localiser: Localiser, cut: Cut) -> Iterato
 
 def _cut_out(
     window: Window, boxes: Float32[np.ndarray, "n 4"], cut: Cut, fields: Sequence[np.ndarray]
-) -> FrameEvents:
+) -> FramePatches:
     side, count = cut.size, len(boxes)
     patches = np.zeros((count, len(cut.offsets), side, side, 3), np.uint8)
     for position, offset in enumerate(cut.offsets):
@@ -127,10 +127,10 @@ def _cut_out(
     for position, field in enumerate(fields):
         for row, image in enumerate(crop(field, boxes, side)):
             flow[row, position] = image.transpose(2, 0, 1)
-    return FrameEvents(window.current.index, window.current.time, boxes, patches, flow)
+    return FramePatches(window.current.index, window.current.time, boxes, patches, flow)
 
 
-class EventStore:
+class PatchStore:
     """Events of some training frames, memory-mapped from a folder with one file set a clip."""
 
     def __init__(self, folder: Path, clips: Sequence[str], key: str) -> None:
@@ -161,9 +161,9 @@ class EventStore:
         return maxima
 
 
-def learn_events(
+def learn_patches(
     train: Dataset, work: Path, *, localiser: Localiser, cut: Cut, frames: int | None
-) -> EventStore:
+) -> PatchStore:
     """Fit the localiser, write the events of evenly spaced training frames to ``work``, map them.
 
     ``frames`` are kept (None: all), the same share of each clip.  Every frame is localised, since
@@ -174,7 +174,7 @@ def learn_events(
     located = content_hash(data_key(train), repr(described), *_files_named(described))
     with progress("empty scene", None):
         localiser.fit(train)
-    folder = work / f"events-{content_hash(located, str(frames), repr(cut))}"
+    folder = work / f"patches-{content_hash(located, str(frames), repr(cut))}"
     folder.mkdir(parents=True, exist_ok=True)
     names, sample = clip_names(train), Sample.of(train, frames)
     with progress("video events", len(names)) as advance:
@@ -183,7 +183,7 @@ def learn_events(
                 keeps = partial(sample.keeps, number)
                 _extract_clip(clip.open(), folder / name, localiser, cut, keeps)
             advance(note=clip.name)
-    store = EventStore(folder, names, content_hash(located, str(frames)))
+    store = PatchStore(folder, names, content_hash(located, str(frames)))
     if len(store) < 2:
         raise DataError(
             f"the localiser found {len(store)} moving objects in {train.name}",
@@ -205,7 +205,7 @@ def _extract_clip(
     patches = [np.zeros((0, len(cut.offsets), side, side, 3), np.uint8)]
     motion = [np.zeros((0, len(cut.flows), 2, side, side), np.float16)]
     counts: list[int] = []
-    for events in frame_events(source, localiser, cut):
+    for events in frame_patches(source, localiser, cut):
         if keeps(events.index):
             patches.append(events.patches)
             counts.append(len(events.boxes))

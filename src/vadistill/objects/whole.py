@@ -74,9 +74,9 @@ class Whole(Localiser):
         known = np.concatenate(seen)
         self._typical = np.median(known, axis=0) if len(known) else np.full(3, np.nan)
 
-    def another(self) -> Whole:
+    def clone(self) -> Whole:
         made = copy.copy(self)
-        made.inner = self.inner.another()
+        made.inner = self.inner.clone()
         return made
 
     def start(self, info: VideoInfo) -> None:

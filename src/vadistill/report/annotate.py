@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from vadistill.datasets.base import Clip
+from vadistill.datasets.base import Video
 from vadistill.drawing import (
     HIGH,
     LOW,
@@ -42,7 +42,7 @@ BAND = (84, 40, 74)
 
 
 def annotate(
-    clip_or_source: Clip | VideoSource,
+    clip_or_source: Video | VideoSource,
     scores: Scores,
     path: Path,
     *,
@@ -59,8 +59,8 @@ def annotate(
     Raises DataError when scores, labels and frames differ in number, VideoError, WeightsError when
     the file cannot be written.
     """
-    clip = clip_or_source if isinstance(clip_or_source, Clip) else None
-    source = clip_or_source.open() if isinstance(clip_or_source, Clip) else clip_or_source
+    clip = clip_or_source if isinstance(clip_or_source, Video) else None
+    source = clip_or_source.open() if isinstance(clip_or_source, Video) else clip_or_source
     if labels is None and clip is not None:
         labels = clip.frame_labels
     if labels is not None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.base import Dataset, Video
 from vadistill.drawing import Scale, draw_frame, mask_at, share_of_normal
 from vadistill.report.page import small
 from vadistill.report.timelines import BySystem, clock
@@ -79,7 +79,7 @@ def choose(
 def _pick(
     system: str,
     kind: Kind,
-    clips: Sequence[Clip],
+    clips: Sequence[Video],
     scores: Mapping[str, Scores],
     label: int | None,
     count: int,
@@ -123,7 +123,7 @@ class Pictures:
         self.moments, self.scores, self.scales = moments, scores_by_system, scales
         self._drawn: dict[tuple[str, str, int], str] = {}
 
-    def see(self, clip: Clip, frame: Frame) -> None:
+    def see(self, clip: Video, frame: Frame) -> None:
         """Draw the frame for every system that has a moment there."""
         video, index = clip.name, frame.index
         for system in {m.system for m in self.moments if (m.video, m.frame) == (video, index)}:
@@ -140,7 +140,7 @@ class Pictures:
         ]
 
 
-def gallery(moments: Sequence[Moment], systems: Sequence[str], clips: Sequence[Clip]) -> list[str]:
+def gallery(moments: Sequence[Moment], systems: Sequence[str], clips: Sequence[Video]) -> list[str]:
     """HTML of the pictures, by system and kind; one that is clicked opens the player there."""
     if not moments:
         return []

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from vadistill.datasets.base import Clip
+from vadistill.datasets.base import Video
 from vadistill.drawing import Scale, contours, mask_at
 from vadistill.errors import VideoError
 from vadistill.progress import progress
@@ -66,7 +66,7 @@ class Plan:
 
 
 def plan(
-    clips: Sequence[Clip],
+    clips: Sequence[Video],
     scores_by_system: BySystem,
     wanted: Mapping[str, Collection[int]],
     budget: int = BYTES,
@@ -103,11 +103,11 @@ def plan(
 
 
 def record(
-    clips: Sequence[Clip],
+    clips: Sequence[Video],
     plans: Mapping[str, Plan],
     scores_by_system: BySystem,
     scales: Sequence[Scale],
-    see: Callable[[Clip, Frame], None] = lambda clip, frame: None,
+    see: Callable[[Video, Frame], None] = lambda clip, frame: None,
 ) -> list[dict[str, Any] | None]:
     """For every clip its film, boxes, maps and true outlines as the page's script takes them.
 
@@ -127,7 +127,7 @@ def record(
             if clip.name in plans and len(plans[clip.name].kept):
                 one = plans[clip.name]
 
-                def saw(frame: Frame, clip: Clip = clip) -> None:
+                def saw(frame: Frame, clip: Video = clip) -> None:
                     see(clip, frame)
                     advance(note=clip.name)
 
@@ -149,7 +149,7 @@ def record(
     return found
 
 
-def _film(clip: Clip, one: Plan, saw: Callable[[Frame], None]) -> tuple[np.ndarray, bytes]:
+def _film(clip: Video, one: Plan, saw: Callable[[Frame], None]) -> tuple[np.ndarray, bytes]:
     """The frames of the video that could be read, and their film; no bytes if there is none."""
     film, read = Film(one.width, one.height, one.rate, len(one.kept), one.size), []
     wanted = set(one.kept.tolist())
@@ -166,7 +166,7 @@ def _film(clip: Clip, one: Plan, saw: Callable[[Frame], None]) -> tuple[np.ndarr
     return np.array(read, int), film.close() if read else b""
 
 
-def _truth(clip: Clip, kept: np.ndarray, one: Plan) -> dict[str, list[list[int]]]:
+def _truth(clip: Video, kept: np.ndarray, one: Plan) -> dict[str, list[list[int]]]:
     """Outlines x, y, x, y, … in the film's pixels, by the film's frames that have any."""
     import cv2
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.base import Dataset, Video
 from vadistill.evaluation.comparison import Difference
 from vadistill.evaluation.operating import OperatingPoint, OperatingPoints, operating_points
 from vadistill.evaluation.runs import Run
@@ -52,7 +52,7 @@ def classes_of(dataset: Dataset) -> dict[str, tuple[str, ...]]:
     return found if set(abnormal) <= set(found) else {}
 
 
-def _kinds(clip: Clip) -> tuple[str, ...]:
+def _kinds(clip: Video) -> tuple[str, ...]:
     return tuple(dict.fromkeys(track.kind for track in clip.tracks if track.kind))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vadistill.datasets.base import Clip, Dataset
+from vadistill.datasets.base import Dataset, Video
 from vadistill.report.charts import COLOURS, bands, columns_for, packed, thinned
 from vadistill.report.page import small
 from vadistill.scores import Scores
@@ -24,22 +24,22 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
-def scored(dataset: Dataset, scores_by_system: BySystem) -> list[Clip]:
+def scored(dataset: Dataset, scores_by_system: BySystem) -> list[Video]:
     return [c for c in dataset if any(c.name in scores for scores in scores_by_system.values())]
 
 
-def scores_of(clip: Clip, scores_by_system: BySystem) -> Iterator[tuple[int, Scores]]:
+def scores_of(clip: Video, scores_by_system: BySystem) -> Iterator[tuple[int, Scores]]:
     """Colour number and scores of every system that scored the clip."""
     for number, scores in enumerate(scores_by_system.values()):
         if clip.name in scores:
             yield number, scores[clip.name]
 
 
-def chosen(dataset: Dataset, scores_by_system: BySystem, pictured: set[str]) -> list[Clip]:
+def chosen(dataset: Dataset, scores_by_system: BySystem, pictured: set[str]) -> list[Video]:
     """The clips that get a timeline: those of ``pictured``, then those with the highest scores."""
     ranges = spans(scores_by_system)
 
-    def peak(clip: Clip) -> float:
+    def peak(clip: Video) -> float:
         tops = [0.0]
         for number, given in scores_of(clip, scores_by_system):
             low, high = ranges[number]
@@ -75,7 +75,7 @@ def key(systems: Sequence[str], *, band: bool = False) -> str:
     return f'<p class="key">{"".join(parts)}</p>'
 
 
-def timelines(clips: Sequence[Clip], scores_by_system: BySystem, total: int) -> list[str]:
+def timelines(clips: Sequence[Video], scores_by_system: BySystem, total: int) -> list[str]:
     """A place for each clip's chart, which the page's script fills in when it comes into view."""
     smoothings = {s.smoothing.name for scores in scores_by_system.values() for s in scores.values()}
     note = f"Scores: {', '.join(sorted(smoothings))}. "
@@ -96,7 +96,7 @@ def timelines(clips: Sequence[Clip], scores_by_system: BySystem, total: int) -> 
 
 
 def lines(
-    clips: Sequence[Clip], scores_by_system: BySystem, marks: Mapping[str, set[int]]
+    clips: Sequence[Video], scores_by_system: BySystem, marks: Mapping[str, set[int]]
 ) -> list[dict[str, Any]]:
     """Numbers of the clips' charts, in order: times in seconds, frames, and values a system."""
     drawn = sum(len(list(scores_of(clip, scores_by_system))) for clip in clips)
@@ -131,7 +131,7 @@ def lines(
     return found
 
 
-def _caption(clip: Clip, scores: Scores, number: int) -> str:
+def _caption(clip: Video, scores: Scores, number: int) -> str:
     words = [count(len(scores), "frame")]
     if len(scores):
         words.append(clock(float(scores.times[-1])))

@@ -56,7 +56,7 @@ class Motion(Detector):
 
     def __init__(self, config: Config | None = None, *, device: Device = "cpu") -> None:
         self.config = config or Config()
-        self.localiser = objects.build_for_events(self.config.localiser)
+        self.localiser = objects.build_for_patches(self.config.localiser)
         self.flow = build_flow(self.config.flow)
 
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
@@ -99,8 +99,8 @@ class Motion(Detector):
         rank = min(int(part.size * self.config.percentile / 100), part.size - 1)
         return float(np.partition(part, rank, axis=None)[rank])
 
-    def share(self, merge: Merge) -> None:
-        self.localiser = self.localiser.another()
+    def attach_batching(self, merge: Merge) -> None:
+        self.localiser = self.localiser.clone()
         self.flow = build_flow(self.config.flow)  # it has buffers that threads must not share
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -19,11 +19,11 @@ from vadistill.errors import ConfigError
 from vadistill.objects.map_painting import mean_filter, paint
 from vadistill.objects.patches import (
     Cut,
-    EventStore,
     FlowPatches,
-    FrameEvents,
+    FramePatches,
     Patches,
-    frame_events,
+    PatchStore,
+    frame_patches,
 )
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
@@ -102,7 +102,7 @@ class ObjectCentric(Detector):
         next(mean_filter((), frames=config.filter_frames, cells=config.filter_cells), None)
         self.config, self.cut = config, cut
         self.device = pick_device(device)
-        self.localiser = objects.build_for_events(config.localiser)
+        self.localiser = objects.build_for_patches(config.localiser)
         self._values: Callable[..., np.ndarray] = self.object_values
         self.lookahead = cut.after + config.filter_frames // 2
 
@@ -115,7 +115,7 @@ class ObjectCentric(Detector):
         """Frames from a frame's arrival to its score; the default scores 16 frames at a time."""
         return (self.lookahead or 0) + self.config.batch_frames - 1
 
-    def calibrate(self, values: Float[np.ndarray, " n"], store: EventStore, train: Dataset) -> None:
+    def calibrate(self, values: Float[np.ndarray, " n"], store: PatchStore, train: Dataset) -> None:
         """The statistics of ``scaled_score`` from training objects, and the calibration."""
         self.low = float(values.min())
         self.half = max(float(np.quantile(values, 0.99)) - self.low, 1e-6)
@@ -137,8 +137,8 @@ class ObjectCentric(Detector):
         self.require_fitted()
         yield from self._painted(source)
 
-    def share(self, merge: Merge) -> None:
-        self.localiser = self.localiser.another()
+    def attach_batching(self, merge: Merge) -> None:
+        self.localiser = self.localiser.clone()
         self._values = merge(self._values)  # the first detector's, so that all ask one
 
     def _frames(self, source: VideoSource) -> Iterator[FrameScore]:
@@ -150,8 +150,8 @@ class ObjectCentric(Detector):
 
     def _painted(self, source: VideoSource) -> Iterator[FrameScore]:
         size = (source.info.height, source.info.width)
-        waiting: list[FrameEvents] = []
-        for events in frame_events(source, self.localiser, self.cut):
+        waiting: list[FramePatches] = []
+        for events in frame_patches(source, self.localiser, self.cut):
             waiting.append(events)
             if len(waiting) == self.config.batch_frames:
                 yield from self._score_frames(waiting, *size)
@@ -160,7 +160,7 @@ class ObjectCentric(Detector):
             yield from self._score_frames(waiting, *size)
 
     def _score_frames(
-        self, frames: list[FrameEvents], height: int, width: int
+        self, frames: list[FramePatches], height: int, width: int
     ) -> Iterator[FrameScore]:
         patches = np.concatenate([f.patches for f in frames])
         flow = np.concatenate([f.flow for f in frames])
@@ -178,7 +178,7 @@ class ObjectCentric(Detector):
             )
 
 
-def in_chunks(store: EventStore) -> Iterator[np.ndarray]:
+def in_chunks(store: PatchStore) -> Iterator[np.ndarray]:
     """Row numbers of all training events, some at a time, with a progress bar."""
     with progress("calibration", len(store)) as advance:
         for rows in np.array_split(np.arange(len(store)), -(-len(store) // CHUNK)):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from vadistill.datasets.base import Clip, Dataset, Splits, Track
+from vadistill.datasets.base import Dataset, Splits, Track, Video
 from vadistill.errors import DataError
 from vadistill.files import replacing, unwritable, write_json
 from vadistill.simulated.walkway.config import ANOMALIES, WalkwayConfig
@@ -219,10 +219,10 @@ def _stretches(labels: list[int]) -> list[list[int]]:
     return [[a, b - 1] for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _clip(path: Path, facts: dict[str, Any], size: tuple[int, int]) -> Clip:
+def _clip(path: Path, facts: dict[str, Any], size: tuple[int, int]) -> Video:
     name, source = facts["name"], path / facts["video"]
     if facts["split"] == "train":
-        return Clip(name, source, video_label=0)
+        return Video(name, source, video_label=0)
     labels = np.zeros(facts["frames"], np.uint8)
     for first, last in facts["abnormal"]:
         labels[first : last + 1] = 1
@@ -237,7 +237,7 @@ def _clip(path: Path, facts: dict[str, Any], size: tuple[int, int]) -> Clip:
         for track in facts["tracks"]
     )
     mask = partial(_mask, masks, labels, size)
-    return Clip(name, source, labels, mask, int(labels.any()), tracks)
+    return Video(name, source, labels, mask, int(labels.any()), tracks)
 
 
 def _mask(

@@ -53,7 +53,7 @@ from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.errors import ConfigError
 from vadistill.files import content_hash
 from vadistill.flow import build_flow
-from vadistill.objects.patches import Cut, FlowPatches, Patches, learn_events
+from vadistill.objects.patches import Cut, FlowPatches, Patches, learn_patches
 from vadistill.systems.aed.losses import abnormality
 from vadistill.systems.aed.model import SIDE, Networks
 from vadistill.systems.aed.pseudo import PseudoAppearance, open_pictures
@@ -116,7 +116,7 @@ class Aed(ObjectCentric):
         pictures = None
         if config.pictures:
             pictures = open_pictures(Path(config.pictures), SIDE, seed=config.seed)
-        store = learn_events(
+        store = learn_patches(
             train, work, localiser=self.localiser, cut=self.training_cut, frames=config.frames
         )
         arithmetic = f"{self.device.type} {pick_precision(self.device, config.precision)}"

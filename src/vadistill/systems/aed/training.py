@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vadistill.objects.patches import EventStore
+from vadistill.objects.patches import PatchStore
 from vadistill.progress import progress
 from vadistill.systems.aed.losses import (
     adversarial_loss,
@@ -62,7 +62,7 @@ def fast(network: N) -> N:
     return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def flow_rms(store: EventStore) -> float:
+def flow_rms(store: PatchStore) -> float:
     """Root mean square of normal flow over pixels and both directions, in pixels a frame."""
     rows = np.unique(np.linspace(0, len(store) - 1, SAMPLE).astype(int))
     squares = [
@@ -83,7 +83,7 @@ def normal_views(
 
 
 def batch_views(
-    store: EventStore,
+    store: PatchStore,
     rows: Int[np.ndarray, " n"],
     source: PseudoAppearance,
     generator: torch.Generator,
@@ -133,7 +133,7 @@ def classifier_losses(networks: Networks, normal: Views, pseudo: Views) -> Losse
 def train_networks(
     networks: Networks,
     adversaries: nn.ModuleDict,
-    store: EventStore,
+    store: PatchStore,
     source: PseudoAppearance,
     span: float,
     config: Config,

@@ -48,14 +48,14 @@ from vadistill.detector import Detector, Merge, below, pack_localiser, unpack_lo
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.files import content_hash
 from vadistill.flow import build_flow
-from vadistill.objects.patches import Cut, EventStore, FrameEvents, frame_events, learn_events
+from vadistill.objects.patches import Cut, FramePatches, PatchStore, frame_patches, learn_patches
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.cafe.losses import overall_score
 from vadistill.systems.cafe.recipes import Config, avenue, compact, demo, ped2, shanghaitech
 from vadistill.systems.cafe.scorer import (
-    EventScorer,
     OnnxRuntime,
+    PatchScorer,
     ScoringRuntime,
     TorchRuntime,
     pick_runtime,
@@ -87,7 +87,7 @@ class Cafe(Detector):
         "shanghaitech-quick": lambda: shanghaitech(quick=True),
     }
 
-    scorer: EventScorer
+    scorer: PatchScorer
     runtime: ScoringRuntime
     mean: Tensor
     std: Tensor
@@ -97,7 +97,7 @@ class Cafe(Detector):
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
         self.device = pick_device(device)
-        self.localiser = objects.build_for_events(self.config.localiser)
+        self.localiser = objects.build_for_patches(self.config.localiser)
         flows = ((0, 1),) if self.uses_flow else ()
         self.cut = Cut(PATCH, (-1, 0, 1), flows, self.config.flow)
         if self.uses_flow:
@@ -121,7 +121,7 @@ class Cafe(Detector):
         network, self.teacher_facts = open_teacher(config.teacher)
         teacher = FrozenTeacher(network.to(self.device))
         self.scorer = untrained(teacher, config).to(self.device)
-        store = learn_events(
+        store = learn_patches(
             train, work, localiser=self.localiser, cut=self.cut, frames=config.frames
         )
         arithmetic = f"{self.device.type} {pick_precision(self.device, config.precision)}"
@@ -134,7 +134,7 @@ class Cafe(Detector):
         train_student(self.scorer, store, targets, config, self.device, folder)
         self._standardise(store)
 
-    def _standardise(self, store: EventStore) -> None:
+    def _standardise(self, store: PatchStore) -> None:
         """mu and sigma of Eq. 12 over the training events, the lowest score and the calibration."""
         rows = np.arange(len(store))
         if pick_runtime(self.config.runtime, self.device) == "onnx-int8":
@@ -175,15 +175,15 @@ class Cafe(Detector):
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()
-        waiting: list[FrameEvents] = []
-        for events in frame_events(source, self.localiser, self.cut):
+        waiting: list[FramePatches] = []
+        for events in frame_patches(source, self.localiser, self.cut):
             waiting.append(events)
             if len(waiting) == self.config.batch_frames:
                 yield from self._score_frames(waiting)
                 waiting = []
         yield from self._score_frames(waiting)
 
-    def _score_frames(self, frames: list[FrameEvents]) -> Iterator[FrameScore]:
+    def _score_frames(self, frames: list[FramePatches]) -> Iterator[FrameScore]:
         if not frames:
             return
         patches = np.concatenate([f.patches for f in frames])
@@ -199,8 +199,8 @@ class Cafe(Detector):
                 box_scores=scores,
             )
 
-    def share(self, merge: Merge) -> None:
-        self.localiser = self.localiser.another()
+    def attach_batching(self, merge: Merge) -> None:
+        self.localiser = self.localiser.clone()
         self.runtime = merge(self.runtime)
 
     # -- saving --------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def to_unit(patches: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
     return patches.permute(0, 3, 1, 2).float() / 255
 
 
-class EventScorer(nn.Module):
+class PatchScorer(nn.Module):
     """Teacher, student and low-level branches: from events to their three anomaly scores."""
 
     def __init__(
@@ -74,7 +74,7 @@ class EventScorer(nn.Module):
 
 
 class ScoringRuntime(Protocol):
-    """Runs an EventScorer."""
+    """Runs an PatchScorer."""
 
     def __call__(self, patches: Patches, flow: FlowPatches | None) -> Float[np.ndarray, "n 3"]: ...
 
@@ -94,7 +94,7 @@ class TorchRuntime:
 
     def __init__(
         self,
-        scorer: EventScorer,
+        scorer: PatchScorer,
         device: torch.device,
         precision: Precision = "fp32",
         batch: int = 256,
@@ -138,7 +138,7 @@ class OnnxRuntime:
         return np.concatenate(parts)
 
 
-def to_onnx(scorer: EventScorer) -> bytes:
+def to_onnx(scorer: PatchScorer) -> bytes:
     """The scorer as an ONNX graph with a free batch size."""
     examples = (torch.zeros(2, 3, 32, 32, 3, dtype=torch.uint8), torch.zeros(2, *NO_FLOW))
     return onnx_graphs.export(scorer.cpu(), examples, ("patches", "flow"), ("scores",))

@@ -14,7 +14,7 @@ from vadistill.backbones.image_networks import UpsampledImageNet
 from vadistill.backbones.residual import ARCHITECTURES, ResNet
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError
-from vadistill.objects.patches import EventStore
+from vadistill.objects.patches import PatchStore
 from vadistill.progress import progress
 from vadistill.systems.cafe.losses import (
     consistency_loss,
@@ -24,7 +24,7 @@ from vadistill.systems.cafe.losses import (
 )
 from vadistill.systems.cafe.model import LowLevelBranch
 from vadistill.systems.cafe.recipes import Config, LowLevel
-from vadistill.systems.cafe.scorer import EventScorer, to_unit
+from vadistill.systems.cafe.scorer import PatchScorer, to_unit
 from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches
 
 BRANCHES: dict[LowLevel, tuple[str, ...]] = {
@@ -39,7 +39,7 @@ OUTPUTS = {"motion": 2, "appearance": 3}
 """Channels that a branch rebuilds: flow in x and y, or RGB."""
 
 
-def untrained(teacher: nn.Module, config: Config) -> EventScorer:
+def untrained(teacher: nn.Module, config: Config) -> PatchScorer:
     """The scorer with an untrained student and branches; raises ConfigError."""
     if config.student not in ARCHITECTURES:
         raise ConfigError(
@@ -68,7 +68,7 @@ def untrained(teacher: nn.Module, config: Config) -> EventScorer:
     student = ResNet(architecture, mean, std)
     top = architecture.channels[-1]
     branches = {name: LowLevelBranch(top, OUTPUTS[name]) for name in BRANCHES[config.low_level]}
-    return EventScorer(
+    return PatchScorer(
         teacher,
         student,
         nn.ModuleDict(branches),
@@ -78,8 +78,8 @@ def untrained(teacher: nn.Module, config: Config) -> EventScorer:
 
 
 def train_student(
-    scorer: EventScorer,
-    store: EventStore,
+    scorer: PatchScorer,
+    store: PatchStore,
     targets: TargetCache,
     config: Config,
     device: torch.device,
@@ -132,8 +132,8 @@ def is_consistent(config: Config, epoch: int) -> bool:
 
 
 def batch_losses(
-    scorer: EventScorer,
-    store: EventStore,
+    scorer: PatchScorer,
+    store: PatchStore,
     targets: TargetCache,
     rows: Int[np.ndarray, " n"],
     epoch: int,
@@ -178,7 +178,7 @@ def batch_losses(
 
 
 def teacher_targets(
-    teacher: nn.Module, store: EventStore, rows: np.ndarray, config: Config, device: torch.device
+    teacher: nn.Module, store: PatchStore, rows: np.ndarray, config: Config, device: torch.device
 ) -> list[Float[Tensor, "n h w c"]]:
     """T(E, j) of some events, channels last as the student's features lie in memory."""
     event = to_unit(torch.from_numpy(store.patches(rows)[:, 1]).to(device))

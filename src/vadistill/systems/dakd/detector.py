@@ -248,7 +248,7 @@ class Dakd(Detector):
             )
         return backbone
 
-    def share(self, merge: Merge) -> None:
+    def attach_batching(self, merge: Merge) -> None:
         self._backbones = {n: Merged(self._fitted_backbone(n), merge) for n in self.sees}
 
     # -- saving --------------------------------------------------------------------------------

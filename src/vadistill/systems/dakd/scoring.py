@@ -1,4 +1,4 @@
-"""Clip features of a video to clip scores: the paper's 32 segments, a sliding window, or live."""
+"""Features of a video to snippet scores: the paper's 32 segments, a sliding window, or live."""
 
 from __future__ import annotations
 

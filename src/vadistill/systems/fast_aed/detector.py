@@ -231,7 +231,7 @@ class FastAed(Detector):
         boxes, box_scores = self.boxes_at(finest, width=width, height=height)
         return FrameScore(frame.index, frame.time, score, boxes, box_scores, finest)
 
-    def share(self, merge: Merge) -> None:
+    def attach_batching(self, merge: Merge) -> None:
         merged = merge(self.runtime)
         self.runtime = lambda windows: Scored(*merged(windows))
 

@@ -14,7 +14,7 @@ from vadistill.files import replacing
 from vadistill.progress import progress
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Clip, Dataset
+    from vadistill.datasets import Dataset, Video
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -102,7 +102,7 @@ def learn_windows(
 
 
 def _write_clip(
-    clip: Clip, stem: Path, kept: Sequence[int], total: int, offsets: Sequence[int], size: Size
+    clip: Video, stem: Path, kept: Sequence[int], total: int, offsets: Sequence[int], size: Size
 ) -> None:
     reached = [pace * o for pace in (1, *HURRIES) for o in offsets]
     needed = [[t + o if 0 <= t + o < total else t for o in reached] for t in kept]

@@ -62,7 +62,7 @@ from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.distill import TargetCache
 from vadistill.errors import ConfigError
 from vadistill.files import content_hash
-from vadistill.objects.patches import Cut, EventStore, FlowPatches, Patches, learn_events
+from vadistill.objects.patches import Cut, FlowPatches, Patches, PatchStore, learn_patches
 from vadistill.systems.object_centric import ObjectCentric, in_chunks
 from vadistill.systems.ssmtl.losses import error_unit, object_score
 from vadistill.systems.ssmtl.model import SIDE, TaskScorer
@@ -131,7 +131,7 @@ class Ssmtl(ObjectCentric):
         if "distillation" in self.tasks:
             embedder, self.embedder_facts = open_embedder(config.image_network)
             embedder.to(self.device)
-        store = learn_events(
+        store = learn_patches(
             train, work, localiser=self.localiser, cut=self.training_cut, frames=config.frames
         )
         targets = None if embedder is None else self._targets(embedder, store, work)
@@ -145,7 +145,7 @@ class Ssmtl(ObjectCentric):
         train_network(network, store, targets, config, self.device, folder)
         self._standardise(store, train)
 
-    def _targets(self, embedder: ImageEmbedder, store: EventStore, work: Path) -> TargetCache:
+    def _targets(self, embedder: ImageEmbedder, store: PatchStore, work: Path) -> TargetCache:
         """The image network's outputs for the middle frames."""
         precision = self.config.precision
 
@@ -158,7 +158,7 @@ class Ssmtl(ObjectCentric):
         key = content_hash(store.key, arithmetic, self.embedder_facts["sha"], f"pooled {SIDE}")
         return TargetCache(work / f"targets-{key}", key=key, count=len(store)).fill(outputs)
 
-    def _standardise(self, store: EventStore, train: Dataset) -> None:
+    def _standardise(self, store: PatchStore, train: Dataset) -> None:
         """The errors' units, the statistics of ``scaled_score``, and the calibration."""
         regular = np.searchsorted(STORED, REGULAR)
         parts = [self._parts(store.patches(rows)[:, regular]) for rows in in_chunks(store)]

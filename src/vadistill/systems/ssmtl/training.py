@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vadistill.distill import TargetCache
 from vadistill.errors import ConfigError
-from vadistill.objects.patches import EventStore
+from vadistill.objects.patches import PatchStore
 from vadistill.progress import progress
 from vadistill.systems.ssmtl.losses import (
     TASKS,
@@ -77,7 +77,7 @@ def standardise_targets(network: MultiTaskNetwork, targets: TargetCache) -> None
 
 def train_network(
     network: MultiTaskNetwork,
-    store: EventStore,
+    store: PatchStore,
     targets: TargetCache | None,
     config: Config,
     device: torch.device,
