@@ -1,4 +1,4 @@
-"""What keeping freed memory (``vadistill.memory``) brings to a training step on a CPU.
+"""What keeping freed memory (``vadistill.devices``) brings to a training step on a CPU.
 
     python benchmarks/training_memory.py [--steps 5] [--out results.json]
 
@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vadistill.memory import keep_freed_memory
+from vadistill.devices import autocast, keep_freed_memory
 from vadistill.reproduce.records import of_measurement, run_facts, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems import aed, dakd, fast_aed
@@ -36,7 +36,6 @@ from vadistill.systems.fast_aed import training as student_training
 from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.recipes import ALPHA, network
-from vadistill.training import autocast
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vadistill.arithmetic import subnormals_as_zero, without_subnormals
+from vadistill.devices import subnormals_as_zero, without_subnormals
 
 SUBNORMAL = 1e-39
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from vadistill.datasets import Dataset, Video
-from vadistill.detector import load
 from vadistill.errors import VadistillError, WeightsError
 from vadistill.files import (
     content_hash,
@@ -20,7 +19,7 @@ from vadistill.files import (
     write_json,
     write_safetensors,
 )
-from vadistill.systems import cafe, motion
+from vadistill.systems import cafe, load, motion
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 FAULTS = """
 import resource
 import numpy as np
-from vadistill.memory import keep_freed_memory
+from vadistill.devices import keep_freed_memory
 
 if {kept}:
     keep_freed_memory()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset, Splits, Video, open_dataset
-    from vadistill.detector import DETECTORS, Detector, detector_class, load
+    from vadistill.detector import Detector
     from vadistill.errors import (
         ConfigError,
         DataError,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from vadistill.scores import Calibration, Event, FrameScore, Scores, Smoothing
+    from vadistill.systems import DETECTORS, detector_class, load
     from vadistill.video import Frame, VideoInfo, VideoSource, open_video
 
 __version__ = "0.1.0"
@@ -60,7 +61,8 @@ __all__ = [
 
 _HOME = {
     "vadistill.datasets": ("Video", "Dataset", "Splits", "open_dataset"),
-    "vadistill.detector": ("DETECTORS", "Detector", "detector_class", "load"),
+    "vadistill.detector": ("Detector",),
+    "vadistill.systems": ("DETECTORS", "detector_class", "load"),
     "vadistill.errors": (
         "ConfigError",
         "DataError",

@@ -1,9 +1,8 @@
-"""The contract that every system keeps, and the literal table of systems."""
+"""The contract that every system keeps: fit, stream, score, save and load."""
 
 from __future__ import annotations
 
 import copy
-import importlib
 import json
 import shutil
 from abc import ABC, abstractmethod
@@ -12,7 +11,7 @@ from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from vadistill.arithmetic import subnormals_as_zero, without_subnormals
+from vadistill.devices import keep_freed_memory, subnormals_as_zero, without_subnormals
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
 from vadistill.files import (
     DISK_ERRORS,
@@ -22,26 +21,15 @@ from vadistill.files import (
     write_json,
     write_safetensors,
 )
-from vadistill.memory import keep_freed_memory
 from vadistill.scores import Calibration, FrameScore, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vadistill.datasets import Dataset
+    from vadistill.devices import Device
     from vadistill.objects import Localiser
-    from vadistill.training import Device
     from vadistill.video import VideoSource
-
-DETECTORS: dict[str, str] = {
-    "motion": "vadistill.systems.motion:Motion",
-    "cafe": "vadistill.systems.cafe.detector:Cafe",
-    "aed": "vadistill.systems.aed.detector:Aed",
-    "ssmtl": "vadistill.systems.ssmtl.detector:Ssmtl",
-    "fast_aed": "vadistill.systems.fast_aed.detector:FastAed",
-    "dakd": "vadistill.systems.dakd.detector:Dakd",
-}
-"""Name of each system and where its class is; imported on first use, so that help stays fast."""
 
 WORK = ".fit"
 """Folder inside a model's that holds what an unfinished ``fit`` has computed."""
@@ -286,31 +274,16 @@ def read_config(path: Path) -> dict[str, Any]:
         )
     try:
         facts = json.loads(file.read_text())
-        known = facts["format"] == FORMAT and facts["system"] in DETECTORS
+        known = facts["format"] == FORMAT and isinstance(facts["system"], str)
     except (OSError, ValueError, KeyError, TypeError):
         known, facts = False, {}
     if not known:
         raise WeightsError(
             f"{file} is not a config of this version",
-            expected=f"format {FORMAT} and one of {', '.join(DETECTORS)}",
+            expected=f"format {FORMAT} and the name of a system",
             fix="fit again, or install the vadistill version that wrote it",
         )
     return facts
-
-
-def detector_class(name: str) -> type[Detector]:
-    """The class of a system by name; raises ConfigError."""
-    if name not in DETECTORS:
-        raise ConfigError(
-            f"system '{name}'", expected=f"one of {', '.join(DETECTORS)}", fix="choose one of them"
-        )
-    module, attribute = DETECTORS[name].split(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
-def load(path: str | Path, *, device: str = "auto") -> Detector:
-    """Read a saved detector of any system; raises WeightsError."""
-    return detector_class(read_config(Path(path))["system"]).load(Path(path), device=device)
 
 
 LOCALISER = "localiser/"

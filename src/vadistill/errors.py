@@ -6,6 +6,9 @@ The command line prints that line and exits with status 2; nothing else does.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "ConfigError",
     "DataError",
@@ -14,6 +17,7 @@ __all__ = [
     "VadistillError",
     "VideoError",
     "WeightsError",
+    "one_of",
 ]
 
 
@@ -47,3 +51,22 @@ class NotFittedError(VadistillError):
 
 class StorageError(VadistillError):
     """The store of events or a file that belongs to it is damaged, foreign or cannot be written."""
+
+
+def one_of(what: str, value: str, known: Iterable[str], *, fix: str = "choose one of them") -> str:
+    """``value`` if it is among ``known``; else raises ConfigError that names the nearest one.
+
+    >>> one_of("flow", "dos", ("dis", "raft"))
+    Traceback (most recent call last):
+        ...
+    vadistill.errors.ConfigError: flow 'dos': expected one of dis, raft; did you mean 'dis'?
+    """
+    names = list(known)
+    if value in names:
+        return value
+    near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
+    raise ConfigError(
+        f"{what} '{value}'",
+        expected=f"one of {', '.join(names)}",
+        fix=f"did you mean '{near[0]}'?" if near else fix,
+    )

@@ -46,8 +46,8 @@ def build_flow(
             fix=f"did you mean {' or '.join(near)}?" if near else "choose one of them",
         )
     if not name.startswith("dis"):
+        from vadistill.devices import pick_device
         from vadistill.torchvision_cpu import pretrained
-        from vadistill.training import pick_device
 
         target = pick_device(device)
         return RAFT(pretrained(f"optical_flow.{name}", weights).to(target))

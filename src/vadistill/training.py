@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vadistill.errors import ConfigError, WeightsError
+from vadistill.errors import WeightsError
 from vadistill.files import read_safetensors, write_safetensors
-
-Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "fp32", "bf16"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -38,44 +34,6 @@ def seeded_generator(seed: int, *stream: int) -> torch.Generator:
     """A CPU generator that depends on ``seed`` and the numbers of ``stream`` alone."""
     mixed = np.random.SeedSequence([seed, *stream]).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(mixed[0]) << 31 ^ int(mixed[1]))
-
-
-def pick_device(device: str) -> torch.device:
-    """``auto`` is CUDA where there is a GPU and the CPU otherwise; raises ConfigError."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(
-            f"device '{device}'", expected="auto, cpu or cuda", fix="pass --device auto"
-        )
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "device 'cuda', but PyTorch sees no GPU",
-            expected="a CUDA build of PyTorch and a GPU",
-            fix="pass --device cpu or auto",
-        )
-    return torch.device(device)
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 matrix products have their own hardware (AMX, AVX-512 BF16; any recent GPU)."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    kinds = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, kind, lambda: False)() for kind in kinds)
-
-
-def pick_precision(device: torch.device, precision: Precision) -> Precision:
-    """``auto`` is bf16 where the hardware has it and fp32 elsewhere."""
-    if precision != "auto":
-        return precision
-    return "bf16" if has_fast_bf16(device) else "fp32"
-
-
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Context of mixed precision for bf16, of none for fp32."""
-    enabled = pick_precision(device, precision) == "bf16"
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
 def epoch_batches(count: int, batch: int, *, seed: int, epoch: int) -> list[Tensor]:
@@ -202,14 +160,3 @@ class Checkpoint:
                 fix="delete it to start again, or restore the settings it was made with",
             ) from error
         return meta["position"]
-
-
-@contextlib.contextmanager
-def threads(count: int | None = None) -> Iterator[None]:
-    """Run with ``count`` CPU threads (default: all cores that this process may use)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or len(os.sched_getaffinity(0)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vadistill.detector import load
 from vadistill.errors import ConfigError, DataError, StorageError
 from vadistill.progress import VARIABLE, progress
 from vadistill.serving.config import CameraSettings, FootageSettings, ModelSettings, Settings
@@ -27,6 +26,7 @@ from vadistill.serving.live.levels import training_level
 from vadistill.serving.storage.footage import cameras, chosen, folders, recorded
 from vadistill.serving.storage.store import Store
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
+from vadistill.systems import load
 from vadistill.video import open_video
 
 WALKWAY = WalkwayConfig(

@@ -15,11 +15,11 @@ from torch import nn
 
 import vadistill
 from vadistill.datasets import Dataset, Video
-from vadistill.detector import DETECTORS, Detector, detector_class
+from vadistill.detector import Detector
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
 from vadistill.files import read_safetensors, write_safetensors
 from vadistill.serving.live.batching import Batching
-from vadistill.systems import aed, cafe, dakd, fast_aed, motion, ssmtl
+from vadistill.systems import DETECTORS, aed, cafe, dakd, detector_class, fast_aed, motion, ssmtl
 
 SMALL: dict[str, Any] = {
     "motion": motion.Config(),

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from test_contract import SMALL, planted_video, training
 
 import vadistill
-from vadistill.detector import DETECTORS, detector_class
+from vadistill.systems import DETECTORS, detector_class
 
 pytestmark = pytest.mark.gpu
 

@@ -35,7 +35,7 @@ from jaxtyping import Float32, UInt8
 from vadistill.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vadistill.training import Device
+    from vadistill.devices import Device
 
 BACKBONES: dict[str, str] = {
     "compact": "vadistill.backbones.image_backbones:open_compact",

@@ -191,8 +191,8 @@ class TorchvisionNetwork(Network):
     """Any of ``torchvision.models.detection`` with COCO weights."""
 
     def __init__(self, name: str, weights: str | None, device: str) -> None:
+        from vadistill.devices import pick_device
         from vadistill.torchvision_cpu import pretrained
-        from vadistill.training import pick_device
 
         self._device = pick_device(device)
         self._model = pretrained(f"detection.{name}", weights).to(self._device)

@@ -17,7 +17,7 @@ from vadistill.errors import ConfigError
 from vadistill.files import content_hash
 
 if TYPE_CHECKING:
-    from vadistill.training import Device
+    from vadistill.devices import Device
 
 STEMS = "*/stems.*/act/Mul_output_0"
 """Where a YOLOX's heads begin, at its three resolutions."""
@@ -33,7 +33,7 @@ class DetectorBackbone(Backbone):
     def __init__(self, name: str, path: Path, pattern: str) -> None:
         import onnx
 
-        from vadistill.onnx_graphs import session
+        from vadistill.runtime import session
 
         detector = load_onnx(path, "cpu")
         self._scale = 1.0 if isinstance(detector, YOLOX) else 1 / 255

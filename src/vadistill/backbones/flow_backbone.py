@@ -15,7 +15,7 @@ from vadistill.errors import ConfigError
 from vadistill.flow import build_flow
 
 if TYPE_CHECKING:
-    from vadistill.training import Device
+    from vadistill.devices import Device
 
 GAP = 3
 """Frames from one sampled frame to the next: slow motion is lost between neighbours."""

@@ -23,7 +23,7 @@ from vadistill.backbones.weights import RANDOM, downloading, drawn, load_weights
 from vadistill.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vadistill.training import Device
+    from vadistill.devices import Device
 
 COMPACT_SIZE = (64, 96)
 """Height and width of a frame for ``compact``: three times what its network was trained on."""

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from vadistill.backbones.base import Backbone
 from vadistill.backbones.view import View
 from vadistill.backbones.weights import fingerprint
-from vadistill.training import pick_device
+from vadistill.devices import pick_device
 
 if TYPE_CHECKING:
-    from vadistill.training import Device
+    from vadistill.devices import Device
 
 AT_ONCE = 16
 """Crops of clips that go through a network together: as many as a GPU needs to be busy."""

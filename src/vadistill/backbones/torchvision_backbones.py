@@ -16,7 +16,7 @@ from vadistill.datasets.feature_source import CLIP
 from vadistill.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vadistill.training import Device
+    from vadistill.devices import Device
 
 SAMPLED = 4
 """Frames of a clip that an image network sees."""

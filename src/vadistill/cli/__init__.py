@@ -10,12 +10,12 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from vadistill import __version__
+from vadistill.devices import keep_freed_memory
 from vadistill.errors import ConfigError, VadistillError
 from vadistill.files import DISK_ERRORS
-from vadistill.memory import keep_freed_memory
 
 VERBS: dict[str, str] = {
     "demo": "render a simulated walkway, learn it, score it, write a report",
@@ -117,7 +117,7 @@ def print_verbs(verbs: Mapping[str, str]) -> None:
         print(f"  {name:<{width}}{line}")
 
 
-def choose(name: str, verbs: Mapping[str, str], *, prog: str) -> str:
+def choose(name: str, verbs: Collection[str], *, prog: str) -> str:
     """``name`` if it is one of ``verbs``; raises ConfigError with the nearest one."""
     if name in verbs:
         return name

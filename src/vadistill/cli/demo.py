@@ -190,7 +190,7 @@ def fitted(
     name: str, train: Dataset, out: Path, quick: bool, seed: int, device: Device
 ) -> Detector:
     """Fit a system, go on with a fit that was interrupted, or load it if it is finished."""
-    from vadistill.detector import detector_class, load
+    from vadistill.systems import detector_class, load
 
     folder = out / f"{name}.vad"
     try:

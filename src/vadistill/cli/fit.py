@@ -14,8 +14,8 @@ import tyro
 
 from vadistill.cli import choose
 from vadistill.cli.terminal import Device, clock, console, parse
-from vadistill.detector import DETECTORS, detector_class
 from vadistill.errors import ConfigError
+from vadistill.systems import DETECTORS, detector_class
 
 if TYPE_CHECKING:
     from vadistill.detector import Detector

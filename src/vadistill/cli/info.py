@@ -54,8 +54,8 @@ def machine() -> dict[str, Any]:
     """Versions, devices, and the systems with their recipes."""
     import torch
 
-    from vadistill.detector import DETECTORS, detector_class
-    from vadistill.training import has_fast_bf16, pick_device
+    from vadistill.devices import has_fast_bf16, pick_device
+    from vadistill.systems import DETECTORS, detector_class
 
     device = pick_device("auto")
     gpu = torch.cuda.get_device_name() if device.type == "cuda" else "none"

@@ -54,7 +54,7 @@ def run(argv: list[str]) -> int:
             device: auto takes the GPU where there is one.
         """
         from vadistill.cli.evaluate import smoothing_of
-        from vadistill.detector import load
+        from vadistill.systems import load
 
         clips = check(videos, out, report, video, smoothing)
         loaded = load(model, device=device)

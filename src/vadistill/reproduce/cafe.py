@@ -9,6 +9,7 @@ from typing import Literal
 
 from vadistill.backbones.image_networks import UpsampledImageNet
 from vadistill.backbones.residual import ResNet
+from vadistill.devices import pick_device
 from vadistill.reproduce.records import Record
 from vadistill.reproduce.rows import (
     Row,
@@ -20,7 +21,6 @@ from vadistill.reproduce.rows import (
 )
 from vadistill.systems import cafe, motion
 from vadistill.systems.cafe.scorer import pick_runtime
-from vadistill.training import pick_device
 
 Networks = Literal["compact", "paper"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vadistill.datasets import Splits, open_dataset
-from vadistill.detector import Detector, detector_class
+from vadistill.detector import Detector
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation.measuring import measure
 from vadistill.evaluation.runs import Run, is_located, load_run, save_run, take
@@ -27,6 +27,7 @@ from vadistill.reproduce.records import (
     write_records,
 )
 from vadistill.reproduce.tables import markdown_table
+from vadistill.systems import detector_class
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vadistill.datasets import Dataset
-    from vadistill.training import Device
+    from vadistill.devices import Device
     from vadistill.video import VideoSource
 
 

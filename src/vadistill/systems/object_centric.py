@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from vadistill import objects
 from vadistill.detector import Detector, Merge
+from vadistill.devices import Device, Precision, pick_device
 from vadistill.errors import ConfigError
 from vadistill.objects.map_painting import mean_filter, paint
 from vadistill.objects.patches import (
@@ -27,7 +28,6 @@ from vadistill.objects.patches import (
 )
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
-from vadistill.training import Device, Precision, pick_device
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset

@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from vadistill.detector import DETECTORS
 from vadistill.errors import ConfigError
 from vadistill.serving.jobs.child import Child, kill_left
 from vadistill.serving.jobs.job_files import (
@@ -40,6 +39,7 @@ from vadistill.serving.jobs.job_files import (
     usable,
     write_job,
 )
+from vadistill.systems import DETECTORS
 
 __all__ = ["Job", "Jobs"]
 

@@ -104,9 +104,9 @@ def score(model: Path, video: Path, folder: Path) -> None:
 
     Events open and close as a camera's do at the level of the model's training footage.
     """
-    from vadistill.detector import load
     from vadistill.drawing import scale_of
     from vadistill.scores import Scores
+    from vadistill.systems import load
 
     detector = load(model)
     source = open_video(video)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import UInt8
 
-from vadistill.drawing import Scale, draw_frame
+from vadistill.drawing import Scale, draw_frame, to_jpeg
 from vadistill.errors import StorageError, VadistillError, VideoError
 from vadistill.scores import Calibration, FrameScore
 from vadistill.serving.config import CameraSettings
@@ -27,7 +27,6 @@ from vadistill.serving.live.levels import Level
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.live.tracker import Change, Stretch, Tracker
 from vadistill.serving.storage.clips import ClipWriter, Shot
-from vadistill.serving.storage.jpeg import to_jpeg
 from vadistill.video.live import redacted
 
 if TYPE_CHECKING:

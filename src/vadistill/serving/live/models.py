@@ -37,7 +37,7 @@ class Loaded:
     """A detector and the loop that its cameras' frames go through together."""
 
     def __init__(self, settings: ModelSettings, path: Path) -> None:
-        from vadistill.detector import load
+        from vadistill.systems import load
 
         self.settings = settings
         self.detector: Detector = load(path, device=settings.device)
@@ -78,7 +78,8 @@ class Models:
 
 def described(settings: Settings) -> list[dict[str, Any]]:
     """Each model of the settings as the API shows it."""
-    from vadistill.detector import detector_class, read_config
+    from vadistill.detector import read_config
+    from vadistill.systems import detector_class
 
     shown = []
     for model in settings.models:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from vadistill.serving.storage.jpeg import from_jpeg, to_jpeg
+from vadistill.drawing import from_jpeg, to_jpeg
 from vadistill.video import Frame, VideoInfo, VideoSource
 
 QUEUE_BYTES = 128 * 2**20

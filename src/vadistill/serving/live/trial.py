@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from vadistill.drawing import to_jpeg
 from vadistill.errors import VideoError
-from vadistill.serving.storage.jpeg import to_jpeg
 from vadistill.video import LiveSource, is_live, open_video, redacted
 
 TIMEOUT = 8.0

@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import UInt8
 
-from vadistill.drawing import Scale, draw_frame
+from vadistill.drawing import Scale, draw_frame, from_jpeg
 from vadistill.errors import WeightsError
 from vadistill.files import DISK_ERRORS, replacing
 from vadistill.scores import FrameScore
-from vadistill.serving.storage.jpeg import from_jpeg
 
 if TYPE_CHECKING:
     from av.container import OutputContainer

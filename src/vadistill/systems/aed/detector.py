@@ -50,6 +50,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vadistill.detector import below, pack_localiser, unpack_localiser
+from vadistill.devices import Device, pick_precision
 from vadistill.errors import ConfigError
 from vadistill.files import content_hash
 from vadistill.flow import build_flow
@@ -60,7 +61,6 @@ from vadistill.systems.aed.pseudo import PseudoAppearance, open_pictures
 from vadistill.systems.aed.recipes import Config, avenue, ped2, quick, shanghaitech
 from vadistill.systems.aed.training import fast, flow_rms, normal_views, train_networks, untrained
 from vadistill.systems.object_centric import ObjectCentric, in_chunks
-from vadistill.training import Device, pick_precision
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset

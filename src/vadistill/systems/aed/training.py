@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vadistill.devices import autocast
 from vadistill.objects.patches import PatchStore
 from vadistill.progress import progress
 from vadistill.systems.aed.losses import (
@@ -30,14 +31,7 @@ from vadistill.systems.aed.model import (
 )
 from vadistill.systems.aed.pseudo import PseudoAppearance
 from vadistill.systems.aed.recipes import Config
-from vadistill.training import (
-    Checkpoint,
-    RunLog,
-    autocast,
-    epoch_batches,
-    prepared,
-    seeded_generator,
-)
+from vadistill.training import Checkpoint, RunLog, epoch_batches, prepared, seeded_generator
 
 Losses = dict[str, Float[Tensor, ""]]
 BatchLosses = Callable[[Views, Views, int], Losses]

@@ -45,6 +45,7 @@ from vadistill import objects
 from vadistill.backbones.image_networks import open_teacher, pack_network, restore_network
 from vadistill.backbones.residual import PATCH
 from vadistill.detector import Detector, Merge, below, pack_localiser, unpack_localiser
+from vadistill.devices import Device, pick_device, pick_precision
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.files import content_hash
 from vadistill.flow import build_flow
@@ -63,7 +64,6 @@ from vadistill.systems.cafe.scorer import (
     to_onnx,
 )
 from vadistill.systems.cafe.training import teacher_targets, train_student, untrained
-from vadistill.training import Device, pick_device, pick_precision
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset

@@ -18,20 +18,12 @@ from torch.nn import functional as F
 
 from vadistill.backbones.image_networks import Teacher
 from vadistill.backbones.residual import ARCHITECTURES, Classifier, ResNet
+from vadistill.devices import Device, Precision, autocast, pick_device
 from vadistill.errors import ConfigError
 from vadistill.files import content_hash
 from vadistill.progress import progress
 from vadistill.systems.cafe.data import Images
-from vadistill.training import (
-    Checkpoint,
-    Device,
-    Precision,
-    RunLog,
-    autocast,
-    epoch_batches,
-    pick_device,
-    seeded_generator,
-)
+from vadistill.training import Checkpoint, RunLog, epoch_batches, seeded_generator
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from vadistill.devices import Precision
 from vadistill.systems.cafe.losses import Reduction
 from vadistill.systems.cafe.scorer import Runtime
-from vadistill.training import Precision
 
 LowLevel = Literal["none", "flow", "image", "both"]
 Schedule = Literal["constant", "cosine"]

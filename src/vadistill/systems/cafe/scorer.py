@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
-from vadistill import onnx_graphs
+from vadistill import runtime
+from vadistill.devices import Precision, autocast
 from vadistill.errors import ConfigError
 from vadistill.objects.patches import FlowPatches, Patches
 from vadistill.systems.cafe.losses import (
@@ -18,7 +19,6 @@ from vadistill.systems.cafe.losses import (
     distillation_score,
     low_level_score,
 )
-from vadistill.training import Precision, autocast
 
 Runtime = Literal["auto", "torch", "torch-bf16", "onnx", "onnx-int8"]
 """What runs the networks when scoring.
@@ -124,7 +124,7 @@ class OnnxRuntime:
 
     def __init__(self, model: bytes, batch: int = 128) -> None:
         self.model, self.batch = model, batch
-        self.session = onnx_graphs.session(model)
+        self.session = runtime.session(model)
         self.inputs = {i.name for i in self.session.get_inputs()}
 
     def __call__(self, patches: Patches, flow: FlowPatches | None) -> Float[np.ndarray, "n 3"]:
@@ -141,7 +141,7 @@ class OnnxRuntime:
 def to_onnx(scorer: PatchScorer) -> bytes:
     """The scorer as an ONNX graph with a free batch size."""
     examples = (torch.zeros(2, 3, 32, 32, 3, dtype=torch.uint8), torch.zeros(2, *NO_FLOW))
-    return onnx_graphs.export(scorer.cpu(), examples, ("patches", "flow"), ("scores",))
+    return runtime.export(scorer.cpu(), examples, ("patches", "flow"), ("scores",))
 
 
 def to_int8(model: bytes, patches: Patches, flow: FlowPatches | None) -> bytes:
@@ -151,7 +151,7 @@ def to_int8(model: bytes, patches: Patches, flow: FlowPatches | None) -> bytes:
         {"patches": patches[start : start + 64], "flow": motion[start : start + 64]}
         for start in range(0, len(patches), 64)
     )
-    return onnx_graphs.to_int8(model, feeds)
+    return runtime.to_int8(model, feeds)
 
 
 def pick_runtime(runtime: str, device: torch.device) -> Runtime:

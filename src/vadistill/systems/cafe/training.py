@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vadistill.backbones.image_networks import UpsampledImageNet
 from vadistill.backbones.residual import ARCHITECTURES, ResNet
+from vadistill.devices import autocast
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError
 from vadistill.objects.patches import PatchStore
@@ -25,7 +26,7 @@ from vadistill.systems.cafe.losses import (
 from vadistill.systems.cafe.model import LowLevelBranch
 from vadistill.systems.cafe.recipes import Config, LowLevel
 from vadistill.systems.cafe.scorer import PatchScorer, to_unit
-from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches
+from vadistill.training import Checkpoint, RunLog, epoch_batches
 
 BRANCHES: dict[LowLevel, tuple[str, ...]] = {
     "none": (),

@@ -51,6 +51,7 @@ from vadistill.backbones.store import FeatureStore
 from vadistill.datasets.feature_source import CLIP, FeatureSource
 from vadistill.datasets.sampling import data_key
 from vadistill.detector import Detector, Merge, below
+from vadistill.devices import Device, Precision, pick_device
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.files import content_hash
@@ -62,7 +63,6 @@ from vadistill.systems.dakd.model import Baseline, Network
 from vadistill.systems.dakd.recipes import Config, Scorer, Scoring, default, paper, pets
 from vadistill.systems.dakd.scoring import ClipScorer, Rows
 from vadistill.systems.dakd.training import distil, teacher_targets, train_teacher
-from vadistill.training import Device, Precision, pick_device
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from vadistill.devices import Precision
 from vadistill.systems.dakd.attention import TERMS, Index, Term
-from vadistill.training import Precision
 
 Scoring = Literal["dense", "segments", "live"]
 Scorer = Literal["student", "teacher"]

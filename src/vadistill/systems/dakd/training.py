@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vadistill.devices import autocast
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import DataError
 from vadistill.progress import progress
@@ -24,7 +25,7 @@ from vadistill.systems.dakd.losses import (
 )
 from vadistill.systems.dakd.model import Baseline, Network, Projector, Scored
 from vadistill.systems.dakd.recipes import Config
-from vadistill.training import Checkpoint, RunLog, autocast
+from vadistill.training import Checkpoint, RunLog
 
 SAVED_EVERY = 20.0
 """Seconds of training that a kill may cost at most, beside an epoch."""

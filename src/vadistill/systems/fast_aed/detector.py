@@ -52,6 +52,7 @@ from torch import Tensor
 
 from vadistill.datasets.sampling import Sample, data_key
 from vadistill.detector import Detector, Merge, below
+from vadistill.devices import Device, pick_device
 from vadistill.files import content_hash
 from vadistill.objects.map_boxes import MapBoxes
 from vadistill.progress import progress
@@ -79,7 +80,6 @@ from vadistill.systems.fast_aed.runtime import (
     to_onnx,
 )
 from vadistill.systems.fast_aed.training import distil, train_autoencoder
-from vadistill.training import Device, pick_device
 from vadistill.windows import Window, windows
 
 if TYPE_CHECKING:

@@ -12,17 +12,18 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from vadistill.datasets.sampling import ClipArrays, Sample, clip_names, data_key
-from vadistill.detector import Detector, detector_class, load, read_config
+from vadistill.detector import Detector, read_config
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.files import content_hash, replacing
 from vadistill.objects.map_painting import paint
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
+from vadistill.systems import detector_class, load
 from vadistill.systems.fast_aed.losses import pool_targets
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
-    from vadistill.training import Device
+    from vadistill.devices import Device
 
 OWN = "fast_aed"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from vadistill.devices import Precision
 from vadistill.errors import ConfigError
 from vadistill.systems.fast_aed.attention import Dense
 from vadistill.systems.fast_aed.model import ARCHITECTURES, Architecture
-from vadistill.training import Precision
 
 Runtime = Literal["auto", "torch", "onnx", "onnx-int8"]
 Named = Literal["reference", "paper", "lite"]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float32, Num, UInt8
 from torch import Tensor, nn
 
-from vadistill import onnx_graphs
+from vadistill import runtime
 from vadistill.systems.fast_aed.decoder import Decoder
 from vadistill.systems.fast_aed.model import (
     Student,
@@ -88,19 +88,19 @@ def to_onnx(student: Student) -> bytes:
     channels = 3 * student.architecture.frames
     windows = torch.zeros(2, channels, *student.size, dtype=torch.uint8)
     scorer = WindowScorer(for_bytes(student.eval().cpu()))
-    return onnx_graphs.export(scorer, [windows], ["windows"], ["scores", "maps"])
+    return runtime.export(scorer, [windows], ["windows"], ["scores", "maps"])
 
 
 def to_int8(graph: bytes, batches: Sequence[Windows]) -> bytes:
     """The graph with 8-bit convolutions, their ranges measured on batches of windows."""
-    return onnx_graphs.to_int8(graph, [{"windows": batch} for batch in batches])
+    return runtime.to_int8(graph, [{"windows": batch} for batch in batches])
 
 
 class OnnxRuntime:
     """ONNX Runtime on the CPU."""
 
     def __init__(self, graph: bytes) -> None:
-        self._session = onnx_graphs.session(graph)
+        self._session = runtime.session(graph)
 
     def __call__(self, windows: Windows) -> Scored:
         scores, maps = self._session.run(None, {"windows": windows})

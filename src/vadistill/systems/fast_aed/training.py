@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Int, UInt8
 from torch import nn
 
+from vadistill.devices import autocast
 from vadistill.progress import progress
 from vadistill.systems.fast_aed.decoder import Decoder
 from vadistill.systems.fast_aed.discriminator import Discriminator
@@ -30,7 +31,7 @@ from vadistill.systems.fast_aed.maps import MapStore
 from vadistill.systems.fast_aed.model import Maps, Student, standardise
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config
-from vadistill.training import Checkpoint, RunLog, autocast, epoch_batches, prepared
+from vadistill.training import Checkpoint, RunLog, epoch_batches, prepared
 
 T = TypeVar("T", nn.ModuleDict, torch.Tensor)
 

@@ -59,6 +59,7 @@ from torch import Tensor
 
 from vadistill.backbones.image_networks import pack_network
 from vadistill.detector import below, pack_localiser, unpack_localiser
+from vadistill.devices import Device, autocast, pick_precision
 from vadistill.distill import TargetCache
 from vadistill.errors import ConfigError
 from vadistill.files import content_hash
@@ -81,7 +82,6 @@ from vadistill.systems.ssmtl.training import (
     train_network,
     untrained,
 )
-from vadistill.training import Device, autocast, pick_precision
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset

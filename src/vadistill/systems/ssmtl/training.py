@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vadistill.devices import autocast
 from vadistill.distill import TargetCache
 from vadistill.errors import ConfigError
 from vadistill.objects.patches import PatchStore
@@ -26,14 +27,7 @@ from vadistill.systems.ssmtl.losses import (
 from vadistill.systems.ssmtl.model import ARCHITECTURES, MultiTaskNetwork, to_unit
 from vadistill.systems.ssmtl.recipes import Config
 from vadistill.systems.ssmtl.tasks import Clips, compose
-from vadistill.training import (
-    Checkpoint,
-    RunLog,
-    autocast,
-    epoch_batches,
-    prepared,
-    seeded_generator,
-)
+from vadistill.training import Checkpoint, RunLog, epoch_batches, prepared, seeded_generator
 
 
 def task_weights(config: Config) -> dict[str, float]:
