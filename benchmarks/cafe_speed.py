@@ -25,8 +25,9 @@ from vadistill import objects
 from vadistill.backbones.residual import ARCHITECTURES, PATCH, ResNet
 from vadistill.datasets import open_dataset
 from vadistill.distill import FrozenTeacher
+from vadistill.evaluation.facts import run_facts
 from vadistill.objects.patches import Cut, frame_patches
-from vadistill.reproduce.records import Record, of_measurement, run_facts, write_records
+from vadistill.reproduce.records import Record, of_measurement, write_records
 from vadistill.systems import motion
 from vadistill.systems.cafe.scorer import (
     OnnxRuntime,

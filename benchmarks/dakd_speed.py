@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from vadistill.datasets import open_dataset
-from vadistill.reproduce.records import of_measurement, run_facts, write_records
+from vadistill.evaluation.facts import run_facts
+from vadistill.reproduce.records import of_measurement, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.simulated.features import SimulatedConfig
 from vadistill.systems import dakd

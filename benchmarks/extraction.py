@@ -23,7 +23,8 @@ from vadistill.backbones.base import Backbone, open_backbone
 from vadistill.backbones.extraction import Tally, clip_features
 from vadistill.datasets import Video, open_dataset
 from vadistill.datasets.feature_source import CLIP
-from vadistill.reproduce.records import Record, of_measurement, run_facts, write_records
+from vadistill.evaluation.facts import run_facts
+from vadistill.reproduce.records import Record, of_measurement, write_records
 from vadistill.video import Frame, VideoSource
 
 BACKBONES = ("compact", "flow", "i3d:random", "s3d:random", "clip:random")

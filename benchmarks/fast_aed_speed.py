@@ -28,8 +28,9 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from vadistill.evaluation.facts import run_facts
 from vadistill.objects.map_boxes import MapBoxes
-from vadistill.reproduce.records import Record, of_measurement, run_facts, write_records
+from vadistill.reproduce.records import Record, of_measurement, write_records
 from vadistill.scores import Calibration
 from vadistill.systems.fast_aed import Config, FastAed
 from vadistill.systems.fast_aed.frames import Size, resized

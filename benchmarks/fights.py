@@ -33,9 +33,10 @@ from vadistill.backbones.store import FeatureStore
 from vadistill.datasets import Dataset, Video, open_dataset
 from vadistill.datasets.feature_source import CLIP
 from vadistill.datasets.sampling import held_out_groups
+from vadistill.evaluation.facts import run_facts
 from vadistill.evaluation.measuring import evaluate
 from vadistill.reproduce import dakd as reproduce_dakd
-from vadistill.reproduce.records import Record, of_figure, over_seeds, run_facts, write_records
+from vadistill.reproduce.records import Record, of_figure, over_seeds, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems.motion import Motion
 

@@ -24,7 +24,8 @@ import numpy as np
 
 import vadistill
 from vadistill.datasets import Video, open_dataset
-from vadistill.reproduce.records import of_measurement, run_facts, write_records
+from vadistill.evaluation.facts import run_facts
+from vadistill.reproduce.records import of_measurement, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.scores import FrameScore
 from vadistill.serving import hub as serving

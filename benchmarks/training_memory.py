@@ -24,7 +24,8 @@ import torch
 from torch import nn
 
 from vadistill.devices import autocast, keep_freed_memory
-from vadistill.reproduce.records import of_measurement, run_facts, write_records
+from vadistill.evaluation.facts import run_facts
+from vadistill.reproduce.records import of_measurement, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems import aed, dakd, fast_aed
 from vadistill.systems.aed import training as aed_training

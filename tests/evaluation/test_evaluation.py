@@ -30,15 +30,9 @@ from vadistill.evaluation import (
     take,
 )
 from vadistill.evaluation.alignment import Aligned, align
+from vadistill.evaluation.facts import portable_command, run_facts
 from vadistill.reproduce import tables
-from vadistill.reproduce.records import (
-    Record,
-    load_records,
-    over_seeds,
-    portable_command,
-    run_facts,
-    write_records,
-)
+from vadistill.reproduce.records import Record, load_records, over_seeds, write_records
 from vadistill.scores import FrameScore, Scores
 
 RECORD = Record(
@@ -374,33 +368,60 @@ class TestRecords:
         write_records(path, [replace(RECORD, value=0.5, low=None, high=None)])
         values = [(r.value, r.seeds) for r in load_records(path)]
         assert values == [(0.5, (0,)), (0.9712, (1,))]
-        assert set(json.loads(path.read_text())[0]) == set(RECORD.to_json())
+
+    def test_a_run_is_listed_once_and_a_record_is_a_line(self, tmp_path: Path):
+        path = tmp_path / "cafe.json"
+        later = replace(RECORD, system="motion", commit="bbbbbbb", note="“a” – b")
+        records = [RECORD, replace(RECORD, seeds=(1,)), later, replace(RECORD, seeds=(2,))]
+        write_records(path, records)
+        values = json.loads(path.read_text())
+        assert values["runs"] == [RECORD.run, later.run]
+        assert [record["run"] for record in values["records"]] == [0, 0, 1, 0]
+        assert len(path.read_text().splitlines()) == 2 + 4 + 3
+        assert load_records(path) == records
+
+    def test_committed_files_are_read_and_written_alike(self, tmp_path: Path):
+        committed = sorted((Path(__file__).parents[2] / "benchmarks" / "results").glob("*.json"))
+        assert len(committed) >= 16
+        for path in committed:
+            records = load_records(path)
+            assert records
+            write_records(tmp_path / path.name, records)
+            assert (tmp_path / path.name).read_text() == path.read_text(), path.name
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"value": "high"}, r"record 0 of r.json has value = 'high': expected a finite number"),
+            ({"value": "high"}, r"record 0 of r.json has value = 'high': expected a valid number"),
             ({"value": 97.1}, "has auc = 97.1: expected a share"),
             ({"value": True}, "value = True"),
             ({"low": 0.99}, "interval from 0.99 to 0.983"),
-            ({"seeds": 0}, "a list of whole numbers"),
+            ({"seeds": 0}, "has seeds = 0: expected a valid array"),
+            ({"seeds": [0.5]}, r"has seeds.0 = 0.5: expected a valid integer"),
+            ({"value": float("nan")}, "expected a finite number"),
             ({"date": "21.11.2026"}, "YYYY-MM-DD"),
             ({"colour": "red"}, "a field 'colour'"),
-            ({"paper": "none"}, "a finite number or null"),
+            ({"paper": "none"}, "has paper = 'none': expected a valid number"),
+            ({"run": 1}, "r.json is no results file .IndexError"),
         ],
     )
     def test_damaged_records(self, tmp_path: Path, change: dict, message: str):
         path = tmp_path / "r.json"
-        path.write_text(json.dumps([{**RECORD.to_json(), **change}]))
+        record = {"run": 0, **RECORD.to_json(), **change}
+        run = {name: record.pop(name) for name in RECORD.run}
+        path.write_text(json.dumps({"runs": [run], "records": [record]}))
         with pytest.raises(DataError, match=message):
             load_records(path)
 
     def test_missing_field_and_no_json(self, tmp_path: Path):
         path = tmp_path / "r.json"
         values = RECORD.to_json()
-        del values["commit"]
-        path.write_text(json.dumps([values]))
-        with pytest.raises(DataError, match=r"record 0 of r\.json lacks 'commit'"):
+        del values["protocol"]
+        path.write_text(json.dumps({"runs": [RECORD.run], "records": [{"run": 0, **values}]}))
+        with pytest.raises(DataError, match=r"record 0 of r\.json lacks 'protocol'"):
+            load_records(path)
+        path.write_text(json.dumps([RECORD.to_json()]))
+        with pytest.raises(DataError, match=r"r\.json is no results file"):
             load_records(path)
         path.write_text("[{")
         with pytest.raises(DataError, match="cannot be read as JSON"):

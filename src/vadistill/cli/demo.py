@@ -67,9 +67,9 @@ def demo(
         device: auto takes the GPU where there is one.
     """
     from vadistill.evaluation import measure
+    from vadistill.evaluation.facts import run_facts
     from vadistill.report.annotate import annotate
     from vadistill.report.report import write_report
-    from vadistill.reproduce.records import run_facts
 
     config = scene(quick, seed)
     settle(out, quick, seed)

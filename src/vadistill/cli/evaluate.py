@@ -63,9 +63,9 @@ def run(argv: list[str]) -> None:
         from vadistill.datasets import open_dataset
         from vadistill.evaluation import measure, save_run
         from vadistill.evaluation.alignment import has_video_labels_only
+        from vadistill.evaluation.facts import run_facts
         from vadistill.evaluation.measuring import check_measures
         from vadistill.report.report import write_report
-        from vadistill.reproduce.records import run_facts
         from vadistill.systems import load
 
         started = time.monotonic()

@@ -153,7 +153,7 @@ def write(
 ) -> None:
     """Write what was asked for, and say where it is."""
     from vadistill.datasets import Dataset
-    from vadistill.reproduce.records import run_facts
+    from vadistill.evaluation.facts import run_facts
 
     told = console()
     scored = [clip for clip in clips if clip.name in scores]

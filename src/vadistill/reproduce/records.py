@@ -1,26 +1,24 @@
-"""Committed figures: one record each, in JSON lists from which every table is generated."""
+"""Committed figures: one record each, in JSON files from which every table is generated.
+
+A results file lists each run (device, command, commit and date) once, and on one line each the
+records, which name their run by its number.
+"""
 
 from __future__ import annotations
 
 import datetime
 import json
-import math
-import os
-import re
-import shlex
-import subprocess
-import types
-import typing
-from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from vadistill import __version__
 from vadistill.errors import DataError
-from vadistill.files import write_json
+from vadistill.evaluation.facts import RunFacts
+from vadistill.files import replacing
 
 if TYPE_CHECKING:
     from vadistill.evaluation.measuring import Figure
@@ -32,6 +30,8 @@ SHARES = frozenset({"auc", "ap", "pr_auc", "eer", "rbdc", "tbdc"})
 @dataclass(frozen=True)
 class Record:
     """One figure and everything that is needed to doubt, repeat or compare it."""
+
+    __pydantic_config__: ClassVar = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
     system: str
     variant: str
@@ -79,6 +79,16 @@ class Record:
         values = {**asdict(self), "seeds": list(self.seeds)}
         return {k: v for k, v in values.items() if v is not None or k not in ("ratio_to", "std")}
 
+    @property
+    def run(self) -> RunFacts:
+        """What the record has in common with the others of its run."""
+        return {
+            "device": self.device,
+            "command": self.command,
+            "commit": self.commit,
+            "date": self.date,
+        }
+
     @classmethod
     def from_json(cls, values: object, *, where: str = "record") -> Record:
         """The inverse of ``to_json``; raises DataError that names ``where`` and the field."""
@@ -86,20 +96,17 @@ class Record:
         def wrong(got: str, expected: str) -> DataError:
             return DataError(f"{where} {got}", expected=expected, fix="correct it or measure again")
 
-        if not isinstance(values, dict):
-            raise wrong(f"is a {type(values).__name__}", "an object with the fields of a figure")
-        known = {f.name: f for f in fields(cls)}
-        required = [n for n, f in known.items() if f.default is MISSING]
-        for name in values:
-            if name not in known:
-                raise wrong(f"has a field '{name}'", f"some of {', '.join(known)}")
-        for name in required:
-            if name not in values:
-                raise wrong(f"lacks '{name}'", f"the fields {', '.join(required)}")
-        for name, kind in typing.get_type_hints(cls).items():
-            if name in values and not _fits(values[name], kind):
-                raise wrong(f"has {name} = {values[name]!r}", _described(kind))
-        made = cls(**{**values, "seeds": tuple(values["seeds"])})
+        try:
+            made = _RECORD.validate_json(json.dumps(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"])) or "it"
+            got = {
+                "missing": f"lacks '{name}'",
+                "unexpected_keyword_argument": f"has a field '{name}'",
+            }.get(first["type"], f"has {name} = {first['input']!r}")
+            words = first["msg"][0].lower() + first["msg"][1:]
+            raise wrong(got, words.removeprefix("input should be ")) from None
         if made.metric in SHARES and not 0 <= made.value <= 1:
             raise wrong(f"has {made.metric} = {made.value:g}", "a share between 0 and 1")
         if made.low is not None and made.high is not None and made.low > made.high:
@@ -111,26 +118,10 @@ class Record:
         return made
 
 
-def _fits(value: object, kind: Any) -> bool:
-    if isinstance(kind, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(kind))
-    if kind is types.NoneType:
-        return value is None
-    if isinstance(value, bool):
-        return False
-    if kind is float:
-        return isinstance(value, int | float) and math.isfinite(value)
-    if kind is str:
-        return isinstance(value, str)
-    return isinstance(value, list | tuple) and all(type(seed) is int for seed in value)
+_RECORD = TypeAdapter(Record)
 
-
-def _described(kind: Any) -> str:
-    if isinstance(kind, types.UnionType):
-        return " or ".join(_described(option) for option in typing.get_args(kind))
-    return {float: "a finite number", str: "text", types.NoneType: "null"}.get(
-        kind, "a list of whole numbers"
-    )
+RUN = tuple(RunFacts.__annotations__)
+"""Fields of a record that its run has once."""
 
 
 def load_records(path: Path) -> list[Record]:
@@ -143,11 +134,19 @@ def load_records(path: Path) -> list[Record]:
             expected="a results file",
             fix="check the path, or write it with 'vadistill reproduce'",
         ) from error
-    if not isinstance(values, list):
-        raise DataError(f"{path} is no list", expected="a list of records", fix="correct it")
+    try:
+        runs = [{name: run[name] for name in RUN} for run in values["runs"]]
+        flat = [{**value, **runs[value["run"]]} for value in values["records"]]
+    except (KeyError, IndexError, TypeError) as error:
+        raise DataError(
+            f"{path} is no results file ({type(error).__name__}: {error})",
+            expected=f"'runs' with {', '.join(RUN)}, and 'records' that name one by its number",
+            fix="correct it or measure again",
+        ) from error
+    for value in flat:
+        del value["run"]
     return [
-        Record.from_json(value, where=f"record {i} of {path.name}")
-        for i, value in enumerate(values)
+        Record.from_json(value, where=f"record {i} of {path.name}") for i, value in enumerate(flat)
     ]
 
 
@@ -161,8 +160,22 @@ def write_records(path: Path, records: Iterable[Record]) -> list[Record]:
     for record in records:
         checked = Record.from_json(record.to_json(), where=f"the record of {record.system}")
         merged[checked.key] = checked
-    write_json(path, [record.to_json() for record in merged.values()])
+    runs: list[RunFacts] = []
+    rows: list[dict[str, Any]] = []
+    for record in merged.values():
+        if record.run not in runs:
+            runs.append(record.run)
+        own = {name: value for name, value in record.to_json().items() if name not in RUN}
+        rows.append({"run": runs.index(record.run), **own})
+    with replacing(path) as temporary:
+        text = f'{{"runs": {_lines(runs)}, "records": {_lines(rows)}}}\n'
+        temporary.write_text(text, encoding="utf-8")
     return list(merged.values())
+
+
+def _lines(values: Iterable[Mapping[str, Any]]) -> str:
+    """A JSON list with one value a line."""
+    return "[\n" + ",\n".join(json.dumps(v, ensure_ascii=False) for v in values) + "\n]"
 
 
 def over_seeds(records: Sequence[Record]) -> list[Record]:
@@ -195,29 +208,6 @@ def over_seeds(records: Sequence[Record]) -> list[Record]:
 
 def _mean(values: Sequence[float | None]) -> Any:
     return None if any(v is None for v in values) else float(np.mean(values))  # pyright: ignore
-
-
-class RunFacts(TypedDict):
-    """The fields of a Record that a run knows of itself."""
-
-    device: str
-    command: str
-    commit: str
-    date: str
-
-
-def run_facts(*, device: str, command: str) -> RunFacts:
-    """``device``, ``command``, ``commit`` and ``date`` of a run that goes on now.
-
-    ``device`` is auto, cpu or cuda, and becomes ``cpu x2`` or the GPU's name.  Absolute paths in
-    ``command`` become their last part, since they mean nothing elsewhere.
-    """
-    return {
-        "device": device_name(device),
-        "command": portable_command(command),
-        "commit": commit(),
-        "date": datetime.date.today().isoformat(),
-    }
 
 
 def of_figure(
@@ -280,41 +270,3 @@ def of_measurement(
         ratio_to=ratio_to,
         **facts,
     )
-
-
-def device_name(device: str) -> str:
-    """``cpu x2`` (the cores that this process may use) or the GPU's name."""
-    if device != "cpu":
-        import torch
-
-        if torch.cuda.is_available():
-            return torch.cuda.get_device_name()
-    return f"cpu x{len(os.sched_getaffinity(0))}"
-
-
-def portable_command(command: str) -> str:
-    """``command`` with every absolute path cut to its last part."""
-    folder = r"(^|[:=,])(?:~/|/(?!/))[^:=,]*?([^/:=,]+)/?(?=,|$)"
-    return shlex.join(re.sub(folder, r"\1\2", word) for word in shlex.split(command))
-
-
-def commit() -> str:
-    """Short hash of the checkout this package runs from, ``-dirty`` when its code was changed.
-
-    ``v`` and the version where it is installed without a checkout.
-    """
-    root = Path(__file__).resolve().parents[3]
-    if not (root / ".git").exists():
-        return f"v{__version__}"
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--", "src")
-        return git("rev-parse", "--short", "HEAD") + "-dirty" * bool(changed)
-    except (OSError, subprocess.CalledProcessError):
-        return f"v{__version__}"
