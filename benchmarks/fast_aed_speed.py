@@ -33,9 +33,8 @@ from vadistill.objects.map_boxes import MapBoxes
 from vadistill.reproduce.records import Record, of_measurement, write_records
 from vadistill.scores import Calibration
 from vadistill.systems.fast_aed import Config, FastAed
-from vadistill.systems.fast_aed.frames import Size, resized
-from vadistill.systems.fast_aed.macs import macs_per_window
-from vadistill.systems.fast_aed.model import Student, count_parameters, frame_score
+from vadistill.systems.fast_aed.data import Size, resized
+from vadistill.systems.fast_aed.model import Student, count_parameters, frame_score, macs_per_window
 from vadistill.systems.fast_aed.recipes import network
 from vadistill.systems.fast_aed.runtime import (
     OnnxRuntime,

@@ -38,7 +38,7 @@ from vadistill.systems.aed.pseudo import (
     scrambled,
     textures,
 )
-from vadistill.systems.fast_aed.maps import learn_maps
+from vadistill.systems.fast_aed.data import learn_maps
 from vadistill.training import seeded_generator
 
 CPU = torch.device("cpu")

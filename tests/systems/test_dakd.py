@@ -21,8 +21,7 @@ from vadistill.errors import ConfigError, DataError, VideoError, WeightsError
 from vadistill.systems import dakd
 from vadistill.systems.dakd import losses
 from vadistill.systems.dakd.data import Bags, gather_bags
-from vadistill.systems.dakd.model import Network, Scored
-from vadistill.systems.dakd.scoring import ClipScorer
+from vadistill.systems.dakd.model import ClipScorer, Network, Scored
 from vadistill.systems.dakd.training import distil, losses_of, teacher_targets, train_teacher
 
 CPU = torch.device("cpu")

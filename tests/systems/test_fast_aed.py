@@ -17,12 +17,21 @@ from vadistill.datasets.sampling import Sample
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed import detector as detector_module
-from vadistill.systems.fast_aed import maps, training
+from vadistill.systems.fast_aed import training
+from vadistill.systems.fast_aed.blocks import standardise
+from vadistill.systems.fast_aed.data import (
+    HURRIES,
+    fit_size,
+    fitted_teacher,
+    learn_maps,
+    learn_windows,
+    pooled_map,
+    teacher_map,
+)
 from vadistill.systems.fast_aed.detector import FastAed
 from vadistill.systems.fast_aed.discriminator import Discriminator
-from vadistill.systems.fast_aed.frames import HURRIES, fit_size, learn_windows
 from vadistill.systems.fast_aed.losses import reconstruction_loss
-from vadistill.systems.fast_aed.model import Student, standardise
+from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config, network
 from vadistill.systems.fast_aed.runtime import (
@@ -102,17 +111,15 @@ class TestStores:
         own = Dataset("own", "train", clips)
         assert (clips[0].open().info.frames or 0) > 20
         sample, size = Sample.of(own, None), (32, 48)
-        teacher, _ = maps.fitted_teacher(
-            "motion", own, tmp_path, localiser="background", device="cpu"
-        )
+        teacher, _ = fitted_teacher("motion", own, tmp_path, localiser="background", device="cpu")
         store = learn_windows(own, tmp_path / "w", sample=sample, offsets=(-3, 0, 3), size=size)
-        taught = maps.learn_maps(teacher, own, tmp_path / "m", sample=sample, sizes=[(4, 4)])
+        taught = learn_maps(teacher, own, tmp_path / "m", sample=sample, sizes=[(4, 4)])
         assert store.counts == [20, 20] and len(store) == len(taught)
 
     def test_a_teacher_of_other_footage_is_not_taken(self, train: Dataset, tmp_path: Path):
         other = Dataset("moving", "train", (moving(5, 2),))
         found = [
-            maps.fitted_teacher("motion", data, tmp_path, localiser="background", device="cpu")[1]
+            fitted_teacher("motion", data, tmp_path, localiser="background", device="cpu")[1]
             for data in (train, other, train)
         ]
         assert found[0] == found[2] != found[1]
@@ -127,16 +134,16 @@ class TestStores:
         boxes = np.array([[0, 0, 8, 8], [8, 8, 16, 16], [16, 0, 20, 4]], np.float32)
         scores = np.array([2.0, 5.0, 0.5], np.float32)
         frame = FrameScore(0, 0.0, 5.0, boxes, scores)
-        painted = maps.teacher_map(frame, calibration, 16, 24)
+        painted = teacher_map(frame, calibration, 16, 24)
         assert painted.shape == (4, 6)
         assert painted[0, 0] == 0.5 and painted[3, 3] == 2.0 and painted[0, 4] == 0
         given = dataclasses.replace(frame, map=np.full((2, 2), 0.3, np.float32))
-        assert (maps.teacher_map(given, calibration, 16, 24) == np.float32(0.3)).all()
+        assert (teacher_map(given, calibration, 16, 24) == np.float32(0.3)).all()
 
     def test_pooled_maps_keep_the_maximum(self):
         values = np.zeros((6, 8), np.float32)
         values[4, 5] = 0.7
-        one, four, sixteen = maps.pooled_map(values, [(1, 1), (4, 4), (16, 16)])
+        one, four, sixteen = pooled_map(values, [(1, 1), (4, 4), (16, 16)])
         assert one.shape == (1, 1) and four.shape == (4, 4) and sixteen.shape == (16, 16)
         assert one[0, 0] == four.max() and 0 < sixteen.max() <= np.float32(0.7)
 
@@ -147,7 +154,7 @@ class TestStores:
             ("nobody", "system 'nobody'"),
         ):
             with pytest.raises(ConfigError, match=message):
-                maps.fitted_teacher(name, train, tmp_path, localiser="background", device="cpu")
+                fitted_teacher(name, train, tmp_path, localiser="background", device="cpu")
 
 
 class TestPastedObjects:

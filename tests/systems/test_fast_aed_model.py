@@ -16,19 +16,19 @@ from torch.nn import functional as F
 from vadistill.errors import ConfigError
 from vadistill.systems.fast_aed import losses
 from vadistill.systems.fast_aed.attention import ConvAttention, CvTBlock
+from vadistill.systems.fast_aed.blocks import Head, max_pool_to, standardise, upsampling_steps
 from vadistill.systems.fast_aed.discriminator import Discriminator
-from vadistill.systems.fast_aed.heads import Head, max_pool_to, upsampling_steps
-from vadistill.systems.fast_aed.macs import count_macs, macs_per_window
 from vadistill.systems.fast_aed.model import (
     ARCHITECTURES,
     FULL,
     Architecture,
     Student,
+    count_macs,
     count_parameters,
     for_bytes,
     frame_score,
     localisation,
-    standardise,
+    macs_per_window,
 )
 
 SIZE = (72, 96)

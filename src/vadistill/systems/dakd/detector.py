@@ -59,9 +59,8 @@ from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore, Smoothing
 from vadistill.systems.dakd.attention import TERMS, Index
 from vadistill.systems.dakd.data import Bags, Read, gather_bags
-from vadistill.systems.dakd.model import Baseline, Network
+from vadistill.systems.dakd.model import Baseline, ClipScorer, Network, Rows
 from vadistill.systems.dakd.recipes import Config, Scorer, Scoring, default, paper, pets
-from vadistill.systems.dakd.scoring import ClipScorer, Rows
 from vadistill.systems.dakd.training import distil, teacher_targets, train_teacher
 
 if TYPE_CHECKING:

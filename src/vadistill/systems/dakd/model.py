@@ -1,14 +1,20 @@
-"""The networks of Fig. 2: projections, temporal module and head; teacher and student alike."""
+"""The networks of Fig. 2, teacher and student alike, and how they score a video's clips."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
+from vadistill.datasets.segments import SEGMENTS, segment_means, segment_of_clips
+from vadistill.systems.dakd.data import normalised
+from vadistill.systems.dakd.recipes import Scoring
 from vadistill.systems.dakd.temporal import temporal_module
 
 PROJECTED = 512
@@ -98,3 +104,126 @@ class Projector(nn.Module):
 
     def forward(self, features: Float[Tensor, "*n w"]) -> Float[Tensor, "*n z"]:
         return self.layers(features)
+
+
+Row = Float32[np.ndarray, " _"]
+
+Rows = list[Row]
+"""A clip's feature from each backbone of the network."""
+
+Array = Float32[np.ndarray, "_ _"]
+
+TOGETHER = 32
+"""Windows that go through the network at once, where all are known: as many as caches hold."""
+
+
+class ClipScorer:
+    """A network's score of every clip of a video, from the features of the clips around it.
+
+    ``mode`` is ``Config.scoring``.  Windows are of ``length`` clips, shorter at a video's start
+    (live) or in a short video.
+    """
+
+    def __init__(
+        self,
+        network: Network | Baseline,
+        mode: Scoring,
+        *,
+        device: torch.device,
+        normalise: bool = False,
+        length: int = SEGMENTS,
+    ) -> None:
+        self.network, self.device = network.eval(), device
+        self.mode: Scoring = mode
+        self.normalise, self.length = normalise, length
+
+    @property
+    def lookahead(self) -> int | None:
+        """Clips that may have to come before a clip is scored; None: all of the video."""
+        return {"live": 0, "dense": self.length - 1, "segments": None}[self.mode]
+
+    def __call__(self, clips: Iterable[Rows]) -> Iterator[float]:
+        """One score in [0, 1] a clip, in order, as soon as it is known."""
+        modes: dict[Scoring, Callable[[Iterable[Rows]], Iterator[float]]] = {
+            "dense": self._dense,
+            "live": self._live,
+            "segments": self._segments,
+        }
+        return modes[self.mode](clips)
+
+    def whole(self, arrays: Sequence[Array]) -> Float32[np.ndarray, " n"]:
+        """The same scores of a video whose features are all known, (clips, width) a backbone.
+
+        Windows go through the network together, so they differ from the others by rounding.
+        """
+        clips, length = len(arrays[0]), self.length
+        if self.mode == "segments":
+            return self.segments([arrays])[0][segment_of_clips(clips, length)]
+        if clips <= length and self.mode == "dense":
+            return self._scores([a[None] for a in arrays])[0]
+        # One row a window, that of the clips from its number on.
+        slid = [sliding_window_view(a, min(length, clips), axis=0) for a in arrays]
+        scores = self._scores([w.transpose(0, 2, 1) for w in slid])
+        if self.mode == "live":
+            early = [self._scores([a[None, :n] for a in arrays])[0, -1] for n in range(1, length)]
+            return np.concatenate([early[: clips - 1], scores[:, -1]])[:clips].astype(np.float32)
+        place = np.arange(clips)
+        start = np.clip(place - length // 2, 0, clips - length)
+        return scores[start, place - start]
+
+    def segments(self, videos: Sequence[Sequence[Array]]) -> Float32[np.ndarray, "v s"]:
+        """Segment scores of many videos at once, each given as (clips, width) a backbone."""
+        reduced = [[segment_means(array, self.length) for array in video] for video in videos]
+        return self._scores([np.stack(each) for each in zip(*reduced, strict=True)])
+
+    def _scores(
+        self, windows: Sequence[Float32[np.ndarray, "w n _"]]
+    ) -> Float32[np.ndarray, "w n"]:
+        """Scores of the clips of several windows, given by backbone."""
+        scores = []
+        with torch.inference_mode():
+            for start in range(0, len(windows[0]), TOGETHER):
+                part = [np.array(w[start : start + TOGETHER]) for w in windows]
+                ready = [normalised(torch.from_numpy(x), self.normalise) for x in part]
+                said = self.network([x.to(self.device) for x in ready])
+                scores.append(said.scores.cpu().numpy())
+        return np.concatenate(scores)
+
+    def _window(self, clips: Iterable[Rows]) -> Float32[np.ndarray, " n"]:
+        """Scores of the clips of one window."""
+        return self._scores([np.stack(rows)[None] for rows in zip(*clips, strict=True)])[0]
+
+    def _live(self, clips: Iterable[Rows]) -> Iterator[float]:
+        """Each clip as the last of those so far."""
+        held: deque[Rows] = deque(maxlen=self.length)
+        for rows in clips:
+            held.append(rows)
+            yield float(self._window(held)[-1])
+
+    def _dense(self, clips: Iterable[Rows]) -> Iterator[float]:
+        """Each clip in the window whose middle it is, or the nearest one at the video's ends."""
+        held: deque[Rows] = deque(maxlen=self.length)
+        middle = self.length // 2
+        seen = given = 0
+        scores = np.zeros(0, np.float32)
+        for rows in clips:
+            held.append(rows)
+            seen += 1
+            if seen < self.length:
+                continue
+            scores = self._window(held)
+            start = seen - self.length
+            while given <= start + middle:
+                yield float(scores[given - start])
+                given += 1
+        if 0 < seen < self.length:
+            scores = self._window(held)
+        for score in scores[len(scores) - (seen - given) :]:
+            yield float(score)
+
+    def _segments(self, clips: Iterable[Rows]) -> Iterator[float]:
+        """The video's segments; each clip has its segment's score."""
+        rows = list(clips)
+        if not rows:
+            return
+        yield from map(float, self.whole([np.stack(each) for each in zip(*rows, strict=True)]))

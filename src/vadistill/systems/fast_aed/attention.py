@@ -1,4 +1,4 @@
-"""The convolutional transformer of the fast student (Fig. 3, Sec. 3 and Eq. 1 of the paper).
+"""The paper's encoder: downsampling block and convolutional transformer (Fig. 3, Sec. 3, Eq. 1).
 
 Tensors stay feature maps, (n, c, h, w): every position is a token, and pointwise convolutions take
 the place of fully connected layers.
@@ -6,16 +6,74 @@ the place of fully connected layers.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vadistill.systems.fast_aed.depthwise import Depthwise
-
 Dense = Literal["pointwise", "linear"]
 """The two layers after attention: pointwise convolutions, or Table 8's fully connected layers."""
+
+
+class Stage(NamedTuple):
+    """A convolution of the encoder that may shrink the map."""
+
+    kernel: int
+    stride: int
+    padding: int
+    channels: int
+
+    def shrink(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of its output for that of its input."""
+        reach = 2 * self.padding - self.kernel
+        return (size[0] + reach) // self.stride + 1, (size[1] + reach) // self.stride + 1
+
+
+def stage_sizes(stages: Sequence[Stage], size: tuple[int, int]) -> list[tuple[int, int]]:
+    """(height, width) of the input and of each stage's output."""
+    sizes = [size]
+    for stage in stages:
+        sizes.append(stage.shrink(sizes[-1]))
+    return sizes
+
+
+class DownsamplingBlock(nn.Sequential):
+    """Five convolutions, each with batch norm and ReLU: 7x7, then 3x3 with stride 2."""
+
+    def __init__(self, inputs: int, stages: Sequence[Stage]) -> None:
+        layers: list[nn.Module] = []
+        for kernel, stride, padding, channels in stages:
+            # At stride 1 the first map is as large as the frame; its edge is reflected, not black.
+            mode = "reflect" if stride == 1 else "zeros"
+            layers += [
+                nn.Conv2d(inputs, channels, kernel, stride, padding, bias=False, padding_mode=mode),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(inplace=True),
+            ]
+            inputs = channels
+        super().__init__(*layers)
+
+
+class Depthwise(nn.Conv2d):
+    """A convolution of each channel on its own, without bias; the map keeps its size at stride 1.
+
+    On CPUs it is always fp32, in mixed precision too: there, the gradients of kernels larger than
+    3x3 or with a stride take two to four times as long in bf16.
+    """
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(
+            channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False
+        )
+
+    def forward(self, input: Float[Tensor, "n c _ _"]) -> Float[Tensor, "n c _ _"]:
+        if input.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(input.float())
+        return super().forward(input)
 
 
 class ConvProjection(nn.Sequential):
@@ -96,3 +154,27 @@ class CvTBlock(nn.Module):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         x = x + self.attention(self.norm1(x))
         return x + self.feed_forward(self.norm2(x))
+
+
+class CvTEncoder(nn.Sequential):
+    """The downsampling block, then ``blocks`` transformer blocks on its last map."""
+
+    def __init__(
+        self,
+        inputs: int,
+        stages: Sequence[Stage],
+        blocks: int,
+        heads: int,
+        width: int,
+        *,
+        shared_kv: bool,
+        dense: Dense,
+    ) -> None:
+        channels = stages[-1].channels
+        super().__init__(
+            DownsamplingBlock(inputs, stages),
+            *(
+                CvTBlock(channels, heads, width, shared_kv=shared_kv, dense=dense)
+                for _ in range(blocks)
+            ),
+        )

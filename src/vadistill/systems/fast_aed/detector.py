@@ -7,8 +7,8 @@ object detector, and its cost does not grow with the number of people.
     symbol      here                                        paper
     T1, T2      Config.teachers: systems aed, ssmtl         Sec. 3.1
     S           model.Student                               Fig. 3
-    E, D        Student.features, decoder.Decoder           Eq. 2
-    y^k, S^k    maps.MapStore, model.Maps                   Eq. 3
+    E, D        Student.features, blocks.Decoder            Eq. 2
+    y^k, S^k    data.MapStore, model.Maps                   Eq. 3
     lambda_i    1                                           Eq. 4
     D_T         discriminator.Discriminator                 Eq. 5
     alpha       Config.alpha                                Eq. 7
@@ -57,9 +57,16 @@ from vadistill.files import content_hash
 from vadistill.objects.map_boxes import MapBoxes
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
-from vadistill.systems.fast_aed.decoder import Decoder
-from vadistill.systems.fast_aed.frames import HURRIES, fit_size, learn_windows, planes, resized
-from vadistill.systems.fast_aed.maps import fitted_teacher, learn_maps
+from vadistill.systems.fast_aed.blocks import Decoder
+from vadistill.systems.fast_aed.data import (
+    HURRIES,
+    fit_size,
+    fitted_teacher,
+    learn_maps,
+    learn_windows,
+    planes,
+    resized,
+)
 from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.recipes import (
     Config,

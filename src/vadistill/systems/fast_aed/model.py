@@ -25,26 +25,34 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Num, UInt8
+from jaxtyping import Float, Num
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from vadistill.errors import ConfigError
-from vadistill.systems.fast_aed.attention import CvTBlock, Dense
-from vadistill.systems.fast_aed.decoder import Decoder, Stage, stage_sizes
-from vadistill.systems.fast_aed.heads import (
+from vadistill.systems.fast_aed.attention import (
+    CvTEncoder,
+    Dense,
+    Stage,
+    stage_sizes,
+)
+from vadistill.systems.fast_aed.blocks import (
+    ByteConvolution,
+    Decoder,
     Head,
     LinearHead,
+    LiteEncoder,
     Output,
+    Standardise,
     Upsampling,
     upsampling_steps,
 )
-from vadistill.systems.fast_aed.lite import LiteEncoder
 
 STEP = 3
 """Frames between neighbours of a window (t in the paper)."""
@@ -147,68 +155,6 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-class DownsamplingBlock(nn.Sequential):
-    """Five convolutions, each with batch norm and ReLU: 7x7, then 3x3 with stride 2."""
-
-    def __init__(self, inputs: int, stages: Sequence[Stage]) -> None:
-        layers: list[nn.Module] = []
-        for kernel, stride, padding, channels in stages:
-            # At stride 1 the first map is as large as the frame; its edge is reflected, not black.
-            mode = "reflect" if stride == 1 else "zeros"
-            layers += [
-                nn.Conv2d(inputs, channels, kernel, stride, padding, bias=False, padding_mode=mode),
-                nn.BatchNorm2d(channels),
-                nn.ReLU(inplace=True),
-            ]
-            inputs = channels
-        super().__init__(*layers)
-
-
-def standardise(frames: Num[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Pixel values in [0, 255] as the network sees them: (x - 127) / 128."""
-    return (frames - 127.0).div_(128.0)  # in place: frames are large, and this is their copy
-
-
-class Standardise(nn.Module):
-    """``standardise`` in the type of the network's weights: bytes come as bytes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("typed", torch.zeros(0), persistent=False)
-        self.typed: Tensor
-
-    def forward(self, pixels: Num[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        return standardise(pixels.to(self.typed.dtype))
-
-
-class ByteConvolution(nn.Module):
-    """A first convolution with the standardisation in its weights, for pixel values as they come.
-
-    What surrounds the picture is 127, which standardises to 0.
-    """
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
-        assert conv.bias is None
-        self.padding = 0 if conv.padding_mode == "reflect" else int(conv.padding[0])
-        self.conv = nn.Conv2d(
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,  # pyright: ignore[reportArgumentType]
-            conv.stride,  # pyright: ignore[reportArgumentType]
-            0 if self.padding else conv.padding,  # pyright: ignore[reportArgumentType]
-            padding_mode=conv.padding_mode,
-        )
-        with torch.no_grad():
-            self.conv.weight.copy_(conv.weight / 128)
-            self.conv.bias.copy_(conv.weight.sum((1, 2, 3)) * (-127 / 128))  # pyright: ignore[reportOptionalMemberAccess]
-
-    def forward(self, pixels: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n _ y x"]:
-        if self.padding:
-            pixels = F.pad(pixels, [self.padding] * 4, value=127)
-        return self.conv(pixels.to(self.conv.weight.dtype))
-
-
 class Student(nn.Module):
     """S: windows of frames to anomaly maps, higher is more anomalous.
 
@@ -224,18 +170,14 @@ class Student(nn.Module):
             first, second, third = a.channels
             self.encoder: nn.Module = LiteEncoder(a.frames, (first, second, third), a.blocks)
         else:
-            self.encoder = nn.Sequential(
-                DownsamplingBlock(3 * a.frames, a.stages),
-                *(
-                    CvTBlock(
-                        a.channels[-1],
-                        a.heads,
-                        a.head_width,
-                        shared_kv=a.shared_kv,
-                        dense=a.dense,
-                    )
-                    for _ in range(a.blocks)
-                ),
+            self.encoder = CvTEncoder(
+                3 * a.frames,
+                a.stages,
+                a.blocks,
+                a.heads,
+                a.head_width,
+                shared_kv=a.shared_kv,
+                dense=a.dense,
             )
         feature = stage_sizes(a.stages, size)[-1]
         if min(feature) < 2:
@@ -336,3 +278,22 @@ def localisation(maps: Maps) -> Float[Tensor, "n _ _"]:
 def count_parameters(module: nn.Module) -> int:
     """Learnable numbers of a module."""
     return sum(p.numel() for p in module.parameters())
+
+
+def count_macs(function: Callable[..., object], *inputs: object) -> int:
+    """Multiply-accumulates of the convolutions, matrix and attention products of a call.
+
+    Biases, norms, activations and pooling are not counted.
+    """
+    # PyTorch's counter knows attention only as its two products, which the fused kernel hides.
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+        function(*inputs)
+    return counter.get_total_flops() // 2
+
+
+def macs_per_window(student: Student) -> int:
+    """Multiply-accumulates of a window: 7.05 G for ``reference`` at 640x360."""
+    network: nn.Module = copy.deepcopy(student).to("meta").eval()  # shapes without arithmetic
+    channels = 3 * student.architecture.frames
+    return count_macs(network, torch.zeros(1, channels, *student.size, device="meta"))

@@ -11,13 +11,12 @@ from jaxtyping import Float32, Num, UInt8
 from torch import Tensor, nn
 
 from vadistill import runtime
-from vadistill.systems.fast_aed.decoder import Decoder
+from vadistill.systems.fast_aed.blocks import Decoder, standardise
 from vadistill.systems.fast_aed.model import (
     Student,
     for_bytes,
     frame_score,
     localisation,
-    standardise,
 )
 
 Windows = UInt8[np.ndarray, "n c h w"]

@@ -14,9 +14,9 @@ from torch import nn
 
 from vadistill.devices import autocast
 from vadistill.progress import progress
-from vadistill.systems.fast_aed.decoder import Decoder
+from vadistill.systems.fast_aed.blocks import Decoder, standardise
+from vadistill.systems.fast_aed.data import HURRIES, MapStore, WindowStore
 from vadistill.systems.fast_aed.discriminator import Discriminator
-from vadistill.systems.fast_aed.frames import HURRIES, WindowStore
 from vadistill.systems.fast_aed.losses import (
     adversarial_loss,
     discriminator_loss,
@@ -27,8 +27,7 @@ from vadistill.systems.fast_aed.losses import (
     teacher_distillation_loss,
     total_loss,
 )
-from vadistill.systems.fast_aed.maps import MapStore
-from vadistill.systems.fast_aed.model import Maps, Student, standardise
+from vadistill.systems.fast_aed.model import Maps, Student
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config
 from vadistill.training import Checkpoint, RunLog, epoch_batches, prepared
