@@ -1,6 +1,7 @@
 # `make demo` and `make test` set up all that they need on a machine with Python 3.11 or newer.
 # PIP_FLAGS goes to every pip install, for example to choose where PyTorch's build comes from.
-# DEMO_FLAGS goes to the demo (make demo DEMO_FLAGS=--quick), TEST_FLAGS to pytest.
+# DEMO_FLAGS goes to the demo (make demo DEMO_FLAGS=--quick), TEST_FLAGS to pytest; WORKERS is how
+# many processes run the tests (0: none but pytest's own).
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,6 +9,8 @@ STAMP := $(VENV)/.installed
 PIP_FLAGS ?=
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
+WORKERS ?= auto
+DOCUMENTS := README.md $(wildcard docs/*.md)
 
 # What some tests use if it is there: a browser, an MQTT broker, an RTSP server.
 SYSTEM_PACKAGES := chromium mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 \
@@ -27,13 +30,13 @@ demo: $(STAMP)
 	$(VENV)/bin/vadistill demo $(DEMO_FLAGS)
 
 test: $(STAMP)
-	$(VENV)/bin/pytest $(TEST_FLAGS)
+	$(VENV)/bin/pytest -n $(WORKERS) --dist worksteal $(TEST_FLAGS)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
-	$(VENV)/bin/python -m vadistill.reproduce.tables --check README.md docs/cafe.md docs/fast_aed.md docs/dakd.md docs/live.md docs/evaluation.md
+	$(VENV)/bin/python -m vadistill.reproduce.tables --check $(DOCUMENTS)
 
 format: $(STAMP)
 	$(VENV)/bin/ruff check --fix .
