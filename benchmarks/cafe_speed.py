@@ -3,7 +3,7 @@
     python benchmarks/cafe_speed.py --data UCSDped2 [--model MODEL.vad] [--out results.json]
 
 Prints and records, all from one run on one machine, synchronised and after a warm-up:
-events a second of each runtime for the paper's networks and the compact pair (with the ratio to
+patches a second of each runtime for the paper's networks and the compact pair (with the ratio to
 plain PyTorch), the share of decoding, localising, cropping and networks in a frame, and
 decode-to-score frames a second of ``motion`` and of saved models.
 """
@@ -28,14 +28,9 @@ from vadistill.distill import FrozenTeacher
 from vadistill.evaluation.facts import run_facts
 from vadistill.objects.patches import Cut, frame_patches
 from vadistill.reproduce.records import Record, of_measurement, write_records
+from vadistill.runtime import Arrays, Runtime, open_runtime
 from vadistill.systems import motion
-from vadistill.systems.cafe.scorer import (
-    OnnxRuntime,
-    PatchScorer,
-    TorchRuntime,
-    to_int8,
-    to_onnx,
-)
+from vadistill.systems.cafe.model import PatchScorer, as_program, scorer_inputs
 
 
 def seconds(run: Callable[[], object], repeats: int = 3) -> float:
@@ -49,37 +44,41 @@ def seconds(run: Callable[[], object], repeats: int = 3) -> float:
     return statistics.median(times)
 
 
-def unfused(scorer: PatchScorer, patches: np.ndarray) -> Callable[[], object]:
-    """The obvious implementation: PyTorch, default memory format, one event after the other."""
-    flow = torch.zeros(1, 2, 32, 32)
+def unfused(scorer: PatchScorer, inputs: Arrays) -> Callable[[], object]:
+    """The obvious implementation: PyTorch, default memory format, one patch after the other."""
+    tensors = [torch.from_numpy(array) for array in inputs]
 
     @torch.inference_mode()
     def run() -> None:
-        for row in patches:
-            scorer(torch.from_numpy(row[None]), flow)
+        for i in range(len(tensors[0])):
+            scorer(*(tensor[i : i + 1] for tensor in tensors))
 
     return run
 
 
 def network_rates(patches: np.ndarray, pair: tuple[str, str]) -> dict[str, float]:
-    """Events a second by runtime; random weights take the same time as trained ones."""
+    """Patches a second by runtime; random weights take the same time as trained ones."""
     torch.manual_seed(0)
     teacher, student = (ResNet(ARCHITECTURES[name]) for name in pair)
     scorer = PatchScorer(
         FrozenTeacher(teacher), student, torch.nn.ModuleDict(), layers=4, reduction="mean"
     ).eval()
-    few, device = patches[:32], torch.device("cpu")
-    rates = {"torch, one event at a time": len(few) / seconds(unfused(scorer, few))}
-    graph = to_onnx(scorer)
-    batched: dict[str, tuple[Callable[..., object], np.ndarray]] = {
-        "onnx fp32, one frame at a time": (OnnxRuntime(graph, batch=16), patches),
-        "onnx fp32, batched over frames": (OnnxRuntime(graph), patches),
-        "onnx int8, batched over frames": (OnnxRuntime(to_int8(graph, few, None)), patches),
-        "torch fp32, channels last, batched": (TorchRuntime(scorer, device), patches),
-        "torch bf16, channels last, batched": (TorchRuntime(scorer, device, "bf16"), patches),
+    none = np.zeros((len(patches), 0, 2, 32, 32), np.float16)
+    few, inputs = scorer_inputs(patches[:32], none[:32]), scorer_inputs(patches, none)
+    rates = {"torch, one event at a time": len(few[0]) / seconds(unfused(scorer, few))}
+
+    def opened(name: str, batch: int = 128) -> Runtime:
+        return open_runtime(as_program(scorer, [few], batch=batch), name, torch.device("cpu"))
+
+    runtimes = {
+        "onnx fp32, one frame at a time": opened("onnx", 16),
+        "onnx fp32, batched over frames": opened("onnx"),
+        "onnx int8, batched over frames": opened("onnx-int8"),
+        "torch fp32, channels last, batched": opened("torch"),
+        "torch bf16, channels last, batched": opened("torch-bf16"),
     }
-    for name, (runtime, rows) in batched.items():
-        rates[name] = len(rows) / seconds(lambda r=runtime, x=rows: r(x, None))
+    for name, runtime in runtimes.items():
+        rates[name] = len(patches) / seconds(lambda runtime=runtime: runtime(*inputs))
     return rates
 
 

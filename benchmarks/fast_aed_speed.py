@@ -31,17 +31,13 @@ from torch.profiler import ProfilerActivity, profile
 from vadistill.evaluation.facts import run_facts
 from vadistill.objects.map_boxes import MapBoxes
 from vadistill.reproduce.records import Record, of_measurement, write_records
+from vadistill.runtime import Runtime, open_runtime
 from vadistill.scores import Calibration
 from vadistill.systems.fast_aed import Config, FastAed
 from vadistill.systems.fast_aed.data import Size, resized
 from vadistill.systems.fast_aed.model import Student, count_parameters, frame_score, macs_per_window
 from vadistill.systems.fast_aed.recipes import network
-from vadistill.systems.fast_aed.runtime import (
-    OnnxRuntime,
-    TorchRuntime,
-    to_int8,
-    to_onnx,
-)
+from vadistill.systems.fast_aed.scoring import as_program
 from vadistill.video import open_video
 from vadistill.video.writer import VideoWriter
 
@@ -109,16 +105,20 @@ def torch_run(
 
 def cpu_runs(student: Student, windows: np.ndarray) -> Iterator[tuple[str, Run, float | None]]:
     """Each runtime by name, with its highest difference to PyTorch's scores."""
-    device = torch.device("cpu")
-    exact = TorchRuntime(student, device)(windows[:4]).scores
+    exact, _ = opened(student, "torch", windows)(windows[:4])
     given = torch.from_numpy(windows)
     yield "torch eager", torch_run(student, given), None
     yield "torch compiled", torch_run(student, given, compiled=True), None
-    graph = to_onnx(student)
-    for name, made in (("onnx fp32", graph), ("onnx int8", to_int8(graph, [windows[:4]]))):
-        runtime = OnnxRuntime(made)
-        difference = float(np.abs(runtime(windows[:4]).scores - exact).max())
-        yield name, lambda count, runtime=runtime: runtime(windows[:count]), difference
+    for label, name in (("onnx fp32", "onnx"), ("onnx int8", "onnx-int8")):
+        runtime = opened(student, name, windows)
+        difference = float(np.abs(runtime(windows[:4])[0] - exact).max())
+        yield label, lambda count, runtime=runtime: runtime(windows[:count]), difference
+
+
+def opened(student: Student, runtime: str, seen: np.ndarray) -> Runtime:
+    """The student in a runtime on the CPU; ranges of 8 bits are those of the first windows."""
+    program = as_program(student, runtime, int8=[(seen[:4],)])
+    return open_runtime(program, runtime, torch.device("cpu"))
 
 
 def cuda_runs(student: Student, windows: np.ndarray) -> Iterator[tuple[str, Run, float | None]]:
@@ -154,8 +154,10 @@ def operator_shares(
     """The share of time of each kind of operator in eager PyTorch, the largest first."""
     run = torch_run(student.to(device), torch.from_numpy(windows).to(device))
     run(len(windows))
-    kinds = {"cpu": ProfilerActivity.CPU, "cuda": ProfilerActivity.CUDA}
-    with profile(activities=[ProfilerActivity.CPU, kinds[device]]) as recorded:
+    activities = {ProfilerActivity.CPU}  # named twice, the CPU is no activity for the profiler
+    if device == "cuda":
+        activities.add(ProfilerActivity.CUDA)
+    with profile(activities=activities) as recorded:
         run(len(windows))
     field = f"self_{device if device == 'cpu' else 'device'}_time_total"
     events = [e for e in recorded.key_averages() if "aten::" in e.key]
@@ -168,14 +170,9 @@ def detector_for(student: Student, name: str, runtime: str, seen: np.ndarray) ->
     """The student as a detector, with ranges and levels as if it had been fitted."""
     config = replace(Config(architecture=name, runtime=runtime))  # pyright: ignore[reportArgumentType]
     detector = FastAed(config, device="cpu")
-    graph = to_onnx(student)
     detector.student, detector.boxes_at = student, MapBoxes(0.5)
     detector.calibration = Calibration.fit([0.0, 1.0])
-    if runtime == "torch":
-        detector.runtime = TorchRuntime(student, torch.device("cpu"))
-    else:
-        int8 = runtime == "onnx-int8"
-        detector.runtime = OnnxRuntime(to_int8(graph, [seen]) if int8 else graph)
+    detector.runtime = opened(student, runtime, seen)
     return detector
 
 

@@ -1,59 +1,222 @@
-"""PyTorch modules as ONNX graphs: export, 8-bit convolutions, and sessions on the CPU."""
+"""Running a fitted network: PyTorch and ONNX Runtime behind one interface, ``Runtime``.
+
+Export to ONNX, 8-bit convolutions and sessions are here and nowhere else; a further runtime is a
+class and an entry in ``RUNTIMES``.  Both libraries are imported on first use, so that help stays
+fast.
+"""
 
 from __future__ import annotations
 
+import copy
 import io
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+
+from vadistill.devices import Precision, autocast
+from vadistill.errors import WeightsError, one_of
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+    import torch
+    from torch import Tensor, nn
 
-Feeds = Mapping[str, np.ndarray]
-"""The inputs of one run by name."""
+RuntimeName = Literal["auto", "torch", "torch-bf16", "onnx", "onnx-int8"]
+"""What runs the networks when scoring.
+
+``torch``: plain PyTorch, fp32.  ``torch-bf16``: PyTorch with bf16 products, several times faster
+where the processor has them (AMX, recent GPUs).  ``onnx``: ONNX Runtime on the CPU, fp32, batch
+norm folded and operators fused.  ``onnx-int8``: the same with 8-bit convolutions.  ``auto``: onnx
+on a CPU, torch on a GPU.
+"""
+
+Arrays = tuple[np.ndarray, ...]
+
+INT8 = "int8"
+"""The name under which a saved model keeps its 8-bit graph."""
 
 
-def export(
-    module: nn.Module, examples: Sequence[Tensor], inputs: Sequence[str], outputs: Sequence[str]
-) -> bytes:
-    """A module in eval mode as a graph whose first axis is free: the batch; all else is fixed."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # Fixed sizes are meant, and the exporter that is not deprecated does not fold batch norm.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module.eval(),
-            tuple(examples),
-            buffer,  # pyright: ignore[reportArgumentType]
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_axes={name: {0: "n"} for name in (*inputs, *outputs)},
-            opset_version=17,
-            dynamo=False,
+class Runtime(ABC):
+    """A network ready to run: arrays in, arrays out, all with one row an item.
+
+    ``batch`` rows go through the network at a time, so that memory stays small.
+    """
+
+    name: str
+    precision: str
+    """Of the arithmetic: fp32, bf16 or int8."""
+    int8: bytes | None = None
+    """The 8-bit graph, which saved models keep: its ranges are not in the weights."""
+
+    def __init__(self, name: str, precision: str, batch: int) -> None:
+        self.name, self.precision, self.batch = name, precision, batch
+        self._nothing: Arrays | None = None
+
+    def __call__(self, *inputs: np.ndarray) -> Arrays:
+        """The network's outputs; inputs of no rows give outputs of no rows."""
+        rows = range(0, len(inputs[0]), self.batch)
+        parts = [self.run([each[i : i + self.batch] for each in inputs]) for i in rows]
+        if parts:
+            return tuple(map(np.concatenate, zip(*parts, strict=True)))
+        if self._nothing is None:
+            made = self.run([np.zeros((1, *each.shape[1:]), each.dtype) for each in inputs])
+            self._nothing = tuple(array[:0] for array in made)
+        return self._nothing
+
+    @abstractmethod
+    def run(self, inputs: Sequence[np.ndarray]) -> Arrays:
+        """The outputs for one batch."""
+
+    def saved(self) -> dict[str, Tensor]:
+        """Tensors that a saved model keeps for ``open_runtime``: the 8-bit graph, if any."""
+        import torch
+
+        if self.int8 is None:
+            return {}
+        return {INT8: torch.frombuffer(bytearray(self.int8), dtype=torch.uint8)}
+
+
+class TorchRuntime(Runtime):
+    """PyTorch on any device; outputs are fp32."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        device: torch.device,
+        *,
+        precision: Precision = "fp32",
+        batch: int = 256,
+    ) -> None:
+        super().__init__("torch-bf16" if precision == "bf16" else "torch", precision, batch)
+        self._module, self._device = module.to(device).eval(), device
+        self._arithmetic: Precision = precision
+
+    def run(self, inputs: Sequence[np.ndarray]) -> Arrays:
+        import torch
+
+        with torch.inference_mode(), autocast(self._device, self._arithmetic):
+            made = self._module(*(self._tensor(array) for array in inputs))
+        outputs = made if isinstance(made, tuple) else (made,)
+        return tuple(output.float().cpu().numpy() for output in outputs)
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        import torch
+
+        return torch.from_numpy(array if array.flags.writeable else array.copy()).to(self._device)
+
+
+class OnnxRuntime(Runtime):
+    """ONNX Runtime on the CPU, or where ``device`` is no CPU on a GPU if it can use one.
+
+    ``inputs`` are the names of what is passed, in order (default: the graph's own); the exporter
+    leaves out of a graph what has no effect.
+    """
+
+    def __init__(
+        self,
+        graph: bytes | Path,
+        inputs: Sequence[str] | None = None,
+        *,
+        precision: str = "fp32",
+        batch: int = 256,
+        device: str = "cpu",
+    ) -> None:
+        import onnxruntime
+
+        super().__init__("onnx-int8" if precision == "int8" else "onnx", precision, batch)
+        self.int8 = graph if precision == "int8" and isinstance(graph, bytes) else None
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        wanted = ["CUDAExecutionProvider"] * (device != "cpu") + ["CPUExecutionProvider"]
+        available = onnxruntime.get_available_providers()
+        self.session = onnxruntime.InferenceSession(
+            graph, options, providers=[p for p in wanted if p in available]
         )
-    return buffer.getvalue()
+        self._needed = [each.name for each in self.session.get_inputs()]
+        self._inputs = tuple(inputs or self._needed)
+
+    def run(self, inputs: Sequence[np.ndarray]) -> Arrays:
+        given = dict(zip(self._inputs, inputs, strict=True))
+        made: Any = self.session.run(None, {name: given[name] for name in self._needed})
+        return tuple(made)
 
 
-def session(graph: bytes) -> InferenceSession:
-    """A graph ready to run on the CPU."""
-    import onnxruntime
+class Merged(Runtime):
+    """A runtime whose calls are merged with other threads'."""
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    def __init__(
+        self, runtime: Runtime, merge: Callable[[Callable[..., Any]], Callable[..., Any]]
+    ) -> None:
+        super().__init__(runtime.name, runtime.precision, runtime.batch)
+        self._merged = merge(runtime)
+
+    def __call__(self, *inputs: np.ndarray) -> Arrays:
+        return self._merged(*inputs)
+
+    def run(self, inputs: Sequence[np.ndarray]) -> Arrays:
+        return self._merged(*inputs)
 
 
-def to_int8(graph: bytes, feeds: Iterable[Feeds]) -> bytes:
-    """The graph with 8-bit convolutions, whose ranges are measured on ``feeds``.
+@dataclass(frozen=True)
+class Program:
+    """A module with the names of its inputs and outputs: what a runtime is opened on."""
 
-    Names in ``feeds`` that the graph lacks are left out.
+    module: nn.Module
+    """From tensors to a tensor or a tuple of them."""
+    inputs: Mapping[str, Tensor]
+    """An example of each input by name, in the module's order."""
+    outputs: Sequence[str]
+    free: Sequence[int] = (0,)
+    """Axes of inputs and outputs that vary; the sizes of others are the examples'."""
+    batch: int = 256
+    int8: bytes | Iterable[Arrays] = ()
+    """The 8-bit graph of a saved model, or inputs on which its ranges are measured."""
+
+    def to_onnx(self) -> bytes:
+        """The module in eval mode as an ONNX graph."""
+        import torch
+
+        buffer = io.BytesIO()
+        axes = {axis: f"n{axis or ''}" for axis in self.free}
+        with warnings.catch_warnings():
+            # Fixed sizes are meant, and the exporter that is not deprecated does not fold batch
+            # norm.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                copy.deepcopy(self.module).cpu().eval(),
+                tuple(self.inputs.values()),
+                buffer,  # pyright: ignore[reportArgumentType]
+                input_names=list(self.inputs),
+                output_names=list(self.outputs),
+                dynamic_axes={name: axes for name in (*self.inputs, *self.outputs)},
+                opset_version=17,
+                dynamo=False,
+            )
+        return buffer.getvalue()
+
+    def to_int8(self) -> bytes:
+        """The graph with 8-bit convolutions; raises WeightsError without ranges."""
+        if isinstance(self.int8, bytes):
+            return self.int8
+        feeds = [dict(zip(self.inputs, arrays, strict=True)) for arrays in self.int8]
+        if not feeds:
+            raise WeightsError(
+                "a model without the ranges of 8-bit convolutions",
+                expected="one that was fitted with runtime onnx-int8",
+                fix="fit it again, or choose another runtime",
+            )
+        return with_int8(self.to_onnx(), feeds)
+
+
+def with_int8(graph: bytes, feeds: Iterable[Mapping[str, np.ndarray]]) -> bytes:
+    """A graph with 8-bit convolutions, whose ranges are measured on ``feeds``: inputs by name.
+
+    Names that the graph lacks are left out.
     """
     import onnx
     from onnxruntime.quantization import (
@@ -89,3 +252,32 @@ def to_int8(graph: bytes, feeds: Iterable[Feeds]) -> bytes:
             weight_type=QuantType.QInt8,
         )
         return small.read_bytes()
+
+
+RUNTIMES: dict[str, Callable[[Program, torch.device], Runtime]] = {
+    "torch": lambda program, device: TorchRuntime(program.module, device, batch=program.batch),
+    "torch-bf16": lambda program, device: TorchRuntime(
+        program.module, device, precision="bf16", batch=program.batch
+    ),
+    "onnx": lambda program, _: OnnxRuntime(
+        program.to_onnx(), tuple(program.inputs), batch=program.batch
+    ),
+    "onnx-int8": lambda program, _: OnnxRuntime(
+        program.to_int8(), tuple(program.inputs), precision="int8", batch=program.batch
+    ),
+}
+
+
+def pick_runtime(name: str, device: torch.device) -> str:
+    """The runtime that ``auto`` stands for on a device; raises ConfigError for an unknown name."""
+    if name == "auto":
+        return "torch" if device.type == "cuda" else "onnx"
+    return one_of("runtime", name, get_args(RuntimeName))
+
+
+def open_runtime(program: Program, name: str, device: torch.device) -> Runtime:
+    """The program in the runtime of this name.
+
+    Raises ConfigError for an unknown name, WeightsError for 8 bits without ranges.
+    """
+    return RUNTIMES[pick_runtime(name, device)](program, device)

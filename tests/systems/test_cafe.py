@@ -14,16 +14,21 @@ from vadistill.backbones.residual import ARCHITECTURES, Classifier, ResNet
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.objects.patches import crop
+from vadistill.runtime import open_runtime
 from vadistill.systems.cafe import losses
 from vadistill.systems.cafe.data import Images
-from vadistill.systems.cafe.model import LowLevelBranch
+from vadistill.systems.cafe.model import (
+    LowLevelBranch,
+    PatchScorer,
+    as_program,
+    scorer_inputs,
+)
 from vadistill.systems.cafe.pretraining import (
     PretrainConfig,
     augment,
     learning_rate,
     pretrain,
 )
-from vadistill.systems.cafe.scorer import OnnxRuntime, PatchScorer, TorchRuntime, to_int8, to_onnx
 from vadistill.training import seeded_generator
 
 
@@ -160,12 +165,13 @@ def test_runtimes_agree(scorer: PatchScorer) -> None:
     rng = np.random.default_rng(0)
     patches = rng.integers(0, 256, (5, 3, 32, 32, 3), dtype=np.uint8)
     flow = rng.normal(size=(5, 1, 2, 32, 32)).astype(np.float16)
-    expected = TorchRuntime(scorer, torch.device("cpu"))(patches, flow)
-    assert expected.shape == (5, 3) and (expected > 0).all()
-    model = to_onnx(scorer)
-    np.testing.assert_allclose(OnnxRuntime(model, batch=2)(patches, flow), expected, rtol=1e-3)
-    eight_bit = OnnxRuntime(to_int8(model, patches, flow))(patches, flow)
-    np.testing.assert_allclose(eight_bit, expected, rtol=0.5)
+    inputs = scorer_inputs(patches, flow)
+    program = as_program(scorer, [inputs], batch=2)
+    runtimes = ("torch", "onnx", "onnx-int8")
+    scores = [open_runtime(program, name, torch.device("cpu"))(*inputs)[0] for name in runtimes]
+    assert scores[0].shape == (5, 3) and (scores[0] > 0).all()
+    np.testing.assert_allclose(scores[1], scores[0], rtol=1e-3)
+    np.testing.assert_allclose(scores[2], scores[0], rtol=0.5)
 
 
 def test_scorer_gives_the_equations(scorer: PatchScorer) -> None:

@@ -15,6 +15,7 @@ import vadistill
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.sampling import Sample
 from vadistill.errors import ConfigError, WeightsError
+from vadistill.runtime import open_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed import detector as detector_module
 from vadistill.systems.fast_aed import training
@@ -34,12 +35,7 @@ from vadistill.systems.fast_aed.losses import reconstruction_loss
 from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config, network
-from vadistill.systems.fast_aed.runtime import (
-    OnnxRuntime,
-    TorchRuntime,
-    to_int8,
-    to_onnx,
-)
+from vadistill.systems.fast_aed.scoring import as_program
 
 SMALL = Config(
     teachers=("motion",),
@@ -337,8 +333,8 @@ class TestDetector:
             offsets=detector.architecture.offsets,
             size=detector.student.size,
         )
-        whole = detector.runtime(store.windows(np.arange(20)))
-        np.testing.assert_allclose(streamed, whole.scores, atol=1e-6)
+        whole, _ = detector.runtime(store.windows(np.arange(20)))
+        np.testing.assert_allclose(streamed, whole, atol=1e-6)
 
     def test_every_frame_is_resized_once(self, fitted: tuple, monkeypatch: pytest.MonkeyPatch):
         seen = []
@@ -352,14 +348,16 @@ class TestDetector:
     def test_runtimes_agree(self, fitted: tuple):
         student = fitted[0].student
         windows = np.random.default_rng(0).integers(0, 255, (3, 9, *student.size), np.uint8)
-        graph = to_onnx(student)
-        exact = TorchRuntime(student, torch.device("cpu"))(windows)
-        fused = OnnxRuntime(graph)(windows)
-        np.testing.assert_allclose(exact.scores, fused.scores, atol=1e-4)
-        np.testing.assert_allclose(exact.finest, fused.finest, atol=1e-4)
-        small = OnnxRuntime(to_int8(graph, [windows]))(windows)
-        np.testing.assert_allclose(exact.scores, small.scores, atol=0.05)
-        assert not np.array_equal(exact.scores, small.scores)
+        scores, maps = [], []
+        for name in ("torch", "onnx", "onnx-int8"):
+            program = as_program(student, name, int8=[(windows,)])
+            made = open_runtime(program, name, torch.device("cpu"))(windows)
+            scores.append(made[0])
+            maps.append(made[1])
+        np.testing.assert_allclose(scores[1], scores[0], atol=1e-4)
+        np.testing.assert_allclose(maps[1], maps[0], atol=1e-4)
+        np.testing.assert_allclose(scores[2], scores[0], atol=0.05)
+        assert not np.array_equal(scores[2], scores[0])
 
     def test_int8_is_saved_and_loaded(self, train: Dataset, tmp_path: Path):
         config = dataclasses.replace(SMALL, runtime="onnx-int8", epochs=1)
@@ -384,9 +382,9 @@ class TestDetector:
                 reconstruction_loss(rebuilt[i : i + 1], standardise(pixels[i : i + 1, 3:6].float()))
                 for i in range(2)
             ]
-        scored = detector.runtime(pixels.numpy())
-        np.testing.assert_allclose(scored.scores, torch.stack(expected), rtol=1e-5)
-        np.testing.assert_allclose(scored.finest.mean((1, 2)), scored.scores, rtol=1e-5)
+        scores, maps = detector.runtime(pixels.numpy())
+        np.testing.assert_allclose(scores, torch.stack(expected), rtol=1e-5)
+        np.testing.assert_allclose(maps.mean((1, 2)), scores, rtol=1e-5)
         clip = moving(7, 5)
         np.testing.assert_array_equal(
             vadistill.load(tmp_path / "m.vad", device="cpu").score(clip.open()).raw,

@@ -19,8 +19,8 @@ from vadistill.reproduce.rows import (
     run_rows,
     usual_protocols,
 )
+from vadistill.runtime import pick_runtime
 from vadistill.systems import cafe, motion
-from vadistill.systems.cafe.scorer import pick_runtime
 
 Networks = Literal["compact", "paper"]
 

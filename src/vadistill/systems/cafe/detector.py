@@ -5,9 +5,9 @@ teacher T.  Where it fails to (A_kd), where its features change between neighbou
 or where a low-level branch D rebuilds appearance or flow badly (A_lo), something abnormal happens.
 
     symbol      here                                        paper
-    E, C-1, C+1 objects.events.Patches[:, 1], [:, 0], [:, 2]  Sec. 3.1, 3.3.2
-    O(E)        objects.events.FlowPatches[:, 0]            Sec. 3.4.2
-    T, S, D     features.residual.ResNet, model.LowLevelBranch  Fig. 1, Fig. 3
+    E, C-1, C+1 objects.patches.Patches[:, 1], [:, 0], [:, 2]  Sec. 3.1, 3.3.2
+    O(E)        objects.patches.FlowPatches[:, 0]            Sec. 3.4.2
+    T, S, D     backbones.residual.ResNet, model.LowLevelBranch  Fig. 1, Fig. 3
     K, C        Config.layers, the last C layer groups      Sec. 3.2.2
     lambda      Config.lambda_kd, lambda_ca, lambda_lo      Eq. 8
     omega       Config.omega_kd, omega_ca, omega_lo         Eq. 12
@@ -32,7 +32,7 @@ Departures from the paper and readings of what it leaves open:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -51,18 +51,11 @@ from vadistill.files import content_hash
 from vadistill.flow import build_flow
 from vadistill.objects.patches import Cut, FramePatches, PatchStore, frame_patches, learn_patches
 from vadistill.progress import progress
+from vadistill.runtime import INT8, Arrays, Merged, Runtime, open_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.cafe.losses import overall_score
+from vadistill.systems.cafe.model import PatchScorer, as_program, scorer_inputs
 from vadistill.systems.cafe.recipes import Config, avenue, compact, demo, ped2, shanghaitech
-from vadistill.systems.cafe.scorer import (
-    OnnxRuntime,
-    PatchScorer,
-    ScoringRuntime,
-    TorchRuntime,
-    pick_runtime,
-    to_int8,
-    to_onnx,
-)
 from vadistill.systems.cafe.training import teacher_targets, train_student, untrained
 
 if TYPE_CHECKING:
@@ -88,7 +81,7 @@ class Cafe(Detector):
     }
 
     scorer: PatchScorer
-    runtime: ScoringRuntime
+    runtime: Runtime
     mean: Tensor
     std: Tensor
     lowest: float
@@ -102,7 +95,6 @@ class Cafe(Detector):
         self.cut = Cut(PATCH, (-1, 0, 1), flows, self.config.flow)
         if self.uses_flow:
             build_flow(self.config.flow)  # a wrong name is an error before hours of work
-        self._int8: bytes | None = None
 
     @property
     def latency(self) -> int:
@@ -137,14 +129,12 @@ class Cafe(Detector):
     def _standardise(self, store: PatchStore) -> None:
         """mu and sigma of Eq. 12 over the training events, the lowest score and the calibration."""
         rows = np.arange(len(store))
-        if pick_runtime(self.config.runtime, self.device) == "onnx-int8":
-            sample = rows[:: max(1, len(rows) // 512)]
-            self._int8 = to_int8(to_onnx(self.scorer), store.patches(sample), store.flow(sample))
-        self._start_runtime()
+        sample = np.array_split(rows[:: max(1, len(rows) // 512)], 8)
+        self._open_runtime(scorer_inputs(store.patches(r), store.flow(r)) for r in sample if r.size)
         parts = []
         with progress("calibration", len(rows)) as advance:
             for chunk in np.array_split(rows, max(1, len(rows) // 512)):
-                parts.append(self.runtime(store.patches(chunk), store.flow(chunk)))
+                parts += self.runtime(*scorer_inputs(store.patches(chunk), store.flow(chunk)))
                 advance(len(chunk))
         scores = torch.from_numpy(np.concatenate(parts)).double()
         self.mean = scores.mean(0)
@@ -155,16 +145,9 @@ class Cafe(Detector):
 
     # -- scoring -------------------------------------------------------------------------------
 
-    def _start_runtime(self) -> None:
-        runtime = pick_runtime(self.config.runtime, self.device)
-        if runtime in ("torch", "torch-bf16"):
-            precision = "bf16" if runtime == "torch-bf16" else "fp32"
-            self.runtime = TorchRuntime(self.scorer, self.device, precision)
-        elif runtime == "onnx":
-            self.runtime = OnnxRuntime(to_onnx(self.scorer))
-        else:
-            assert self._int8 is not None
-            self.runtime = OnnxRuntime(self._int8)
+    def _open_runtime(self, int8: bytes | Iterable[Arrays]) -> None:
+        program = as_program(self.scorer, int8)
+        self.runtime = open_runtime(program, self.config.runtime, self.device)
 
     def _overall(self, scores: Tensor) -> np.ndarray:
         """Eq. 12 of events' A_kd, A_ca, A_lo, as float32."""
@@ -188,7 +171,8 @@ class Cafe(Detector):
             return
         patches = np.concatenate([f.patches for f in frames])
         flow = np.concatenate([f.flow for f in frames])
-        overall = self._overall(torch.from_numpy(self.runtime(patches, flow)))
+        (parts,) = self.runtime(*scorer_inputs(patches, flow))
+        overall = self._overall(torch.from_numpy(parts))
         ends = np.cumsum([len(f.boxes) for f in frames])
         for frame, scores in zip(frames, np.split(overall, ends[:-1]), strict=True):
             yield FrameScore(
@@ -201,7 +185,7 @@ class Cafe(Detector):
 
     def attach_batching(self, merge: Merge) -> None:
         self.localiser = self.localiser.clone()
-        self.runtime = merge(self.runtime)
+        self.runtime = Merged(self.runtime, merge)
 
     # -- saving --------------------------------------------------------------------------------
 
@@ -211,8 +195,7 @@ class Cafe(Detector):
             module: nn.Module = getattr(self.scorer, name)
             tensors |= {f"{name}/{k}": v for k, v in module.state_dict().items()}
         tensors |= {"mean": self.mean, "std": self.std}
-        if self._int8 is not None:
-            tensors["int8"] = torch.frombuffer(bytearray(self._int8), dtype=torch.uint8)
+        tensors |= self.runtime.saved()
         assert isinstance(self.scorer.teacher, FrozenTeacher)
         packed, teacher = pack_network(self.scorer.teacher.network, self.teacher_facts)
         tensors |= {f"teacher/{key}": value for key, value in packed.items()}
@@ -238,7 +221,5 @@ class Cafe(Detector):
         detector.scorer.eval()
         detector.mean, detector.std = tensors["mean"], tensors["std"]
         detector.lowest = facts["lowest"]
-        if "int8" in tensors:
-            detector._int8 = tensors["int8"].numpy().tobytes()
-        detector._start_runtime()
+        detector._open_runtime(tensors[INT8].numpy().tobytes() if INT8 in tensors else ())
         return detector

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vadistill.devices import Precision
+from vadistill.runtime import RuntimeName
 from vadistill.systems.cafe.losses import Reduction
-from vadistill.systems.cafe.scorer import Runtime
 
 LowLevel = Literal["none", "flow", "image", "both"]
 Schedule = Literal["constant", "cosine"]
@@ -50,7 +50,7 @@ class Config:
     """Evenly spaced training frames whose events are learned from; None takes all."""
     smoothing: str = "average10"
     """The protocol's smoothing; applied by whoever evaluates, never by ``stream``."""
-    runtime: Runtime = "auto"
+    runtime: RuntimeName = "auto"
     """How events are scored: torch, torch-bf16, onnx, onnx-int8; auto: onnx on CPUs, else torch."""
     batch_frames: int = 16
     """Frames of a file whose events are scored together; live video takes one at a time."""

@@ -23,9 +23,8 @@ from vadistill.systems.cafe.losses import (
     low_level_loss,
     total_loss,
 )
-from vadistill.systems.cafe.model import LowLevelBranch
+from vadistill.systems.cafe.model import LowLevelBranch, PatchScorer, to_unit
 from vadistill.systems.cafe.recipes import Config, LowLevel
-from vadistill.systems.cafe.scorer import PatchScorer, to_unit
 from vadistill.training import Checkpoint, RunLog, epoch_batches
 
 BRANCHES: dict[LowLevel, tuple[str, ...]] = {

@@ -40,7 +40,7 @@ Departures from the paper and readings of what it leaves open:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -56,6 +56,7 @@ from vadistill.devices import Device, pick_device
 from vadistill.files import content_hash
 from vadistill.objects.map_boxes import MapBoxes
 from vadistill.progress import progress
+from vadistill.runtime import INT8, Arrays, Merged, Runtime, open_runtime, pick_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed.blocks import Decoder
 from vadistill.systems.fast_aed.data import (
@@ -77,15 +78,7 @@ from vadistill.systems.fast_aed.recipes import (
     shanghaitech,
     trained_by,
 )
-from vadistill.systems.fast_aed.runtime import (
-    OnnxRuntime,
-    ReconstructionRuntime,
-    Scored,
-    StudentRuntime,
-    TorchRuntime,
-    to_int8,
-    to_onnx,
-)
+from vadistill.systems.fast_aed.scoring import as_program
 from vadistill.systems.fast_aed.training import distil, train_autoencoder
 from vadistill.windows import Window, windows
 
@@ -114,7 +107,7 @@ class FastAed(Detector):
     }
 
     student: Student
-    runtime: StudentRuntime
+    runtime: Runtime
     boxes_at: MapBoxes
     teacher_facts: list[dict[str, str]]
 
@@ -124,7 +117,6 @@ class FastAed(Detector):
         self.lookahead = self.reach
         self._asked: Device = device
         self.device = pick_device(device)
-        self._int8: bytes | None = None
         self.decoder: Decoder | None = None
 
     @property
@@ -169,11 +161,9 @@ class FastAed(Detector):
         if stores:
             distil(self.student, store, stores, config, self.device, folder)
         rows = np.arange(len(store))
-        if self._runtime_name == "onnx-int8" and self.decoder is None:
-            sample = rows[:: max(1, len(rows) // RANGES)]
-            batches = np.array_split(sample, max(1, len(sample) // 8))
-            self._int8 = to_int8(to_onnx(self.student), [store.windows(b) for b in batches])
-        self._start_runtime()
+        sample = rows[:: max(1, len(rows) // RANGES)]
+        batches = np.array_split(sample, max(1, len(sample) // 8))
+        self._open_runtime((store.windows(batch),) for batch in batches)
         scores, peaks = [], []
         with progress("calibration", len(rows)) as advance:
             for chunk in np.array_split(rows, max(1, len(rows) // 16)):
@@ -186,19 +176,10 @@ class FastAed(Detector):
 
     # -- scoring -------------------------------------------------------------------------------
 
-    @property
-    def _runtime_name(self) -> str:
-        if self.config.runtime != "auto":
-            return self.config.runtime
-        return "torch" if self.device.type == "cuda" else "onnx"
-
-    def _start_runtime(self) -> None:
-        if self.decoder is not None:
-            self.runtime = ReconstructionRuntime(self.student, self.decoder, self.device)
-        elif self._runtime_name == "torch":
-            self.runtime = TorchRuntime(self.student, self.device)
-        else:
-            self.runtime = OnnxRuntime(self._int8 or to_onnx(self.student))
+    def _open_runtime(self, int8: bytes | Iterable[Arrays]) -> None:
+        name = "torch" if self.decoder else pick_runtime(self.config.runtime, self.device)
+        program = as_program(self.student, name, self.decoder, int8)
+        self.runtime = open_runtime(program, name, self.device)
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()
@@ -239,8 +220,7 @@ class FastAed(Detector):
         return FrameScore(frame.index, frame.time, score, boxes, box_scores, finest)
 
     def attach_batching(self, merge: Merge) -> None:
-        merged = merge(self.runtime)
-        self.runtime = lambda windows: Scored(*merged(windows))
+        self.runtime = Merged(self.runtime, merge)
 
     # -- saving --------------------------------------------------------------------------------
 
@@ -248,8 +228,7 @@ class FastAed(Detector):
         tensors = {f"student/{k}": v for k, v in self.student.state_dict().items()}
         if self.decoder is not None:
             tensors |= {f"decoder/{k}": v for k, v in self.decoder.state_dict().items()}
-        if self._int8 is not None:
-            tensors["int8"] = torch.frombuffer(bytearray(self._int8), dtype=torch.uint8)
+        tensors |= self.runtime.saved()
         return tensors, {
             "config": asdict(self.config),
             "size": list(self.student.size),
@@ -271,9 +250,7 @@ class FastAed(Detector):
             detector.decoder = detector.student.decoder().to(detector.device)
             detector.decoder.load_state_dict(decoder)
         detector.student.eval()
-        if "int8" in tensors:
-            detector._int8 = tensors["int8"].numpy().tobytes()
         detector.boxes_at = MapBoxes(facts["box_level"])
         detector.teacher_facts = facts["teachers"]
-        detector._start_runtime()
+        detector._open_runtime(tensors[INT8].numpy().tobytes() if INT8 in tensors else ())
         return detector

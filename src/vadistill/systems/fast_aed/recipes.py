@@ -7,10 +7,10 @@ from typing import Literal
 
 from vadistill.devices import Precision
 from vadistill.errors import ConfigError
+from vadistill.runtime import RuntimeName
 from vadistill.systems.fast_aed.attention import Dense
 from vadistill.systems.fast_aed.model import ARCHITECTURES, Architecture
 
-Runtime = Literal["auto", "torch", "onnx", "onnx-int8"]
 Named = Literal["reference", "paper", "lite"]
 
 ALPHA = 0.1
@@ -80,7 +80,7 @@ class Config:
     """The protocol's smoothing; applied by whoever evaluates, never by ``stream``."""
     box_level: float = 0.5
     """Boxes are where the map exceeds this quantile of the highest cells of training frames."""
-    runtime: Runtime = "auto"
+    runtime: RuntimeName = "auto"
     """How frames are scored; auto: onnx on CPUs, torch on GPUs; onnx-int8: 8-bit convolutions."""
     batch_frames: int = 8
     """Frames of a file that are scored together; live video takes one at a time."""
