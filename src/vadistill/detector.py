@@ -21,6 +21,7 @@ from vadistill.files import (
     write_json,
     write_safetensors,
 )
+from vadistill.loss_log import join_logs, opened_logs
 from vadistill.scores import Calibration, FrameScore, Scores
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Detector(ABC):
     def fit(
         self: D, train: Dataset, *, out: Path, val: Dataset | None = None, work: Path | None = None
     ) -> D:
-        """Learn from ``train`` and save to the folder ``out``.
+        """Learn from ``train`` and save to the folder ``out``, with the losses (``losses_of``).
 
         What is computed on the way lies in ``work`` (default: ``out``/.fit, removed at the end), so
         that a run that was killed goes on where it was (on a CPU to the result of an unbroken
@@ -93,13 +94,14 @@ class Detector(ABC):
         folder = work or out / WORK
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with subnormals_as_zero():
+            with subnormals_as_zero(), opened_logs() as logs:
                 self.learn(train, folder, val)
         except OSError as error:
             if error.errno not in DISK_ERRORS:
                 raise
             raise unwritable(folder, error) from error
         self.save(out)
+        join_logs(logs, out)
         if work is None:
             shutil.rmtree(folder)
         return self

@@ -32,6 +32,7 @@ from vadistill.cli.evaluate import report_tables
 from vadistill.datasets.base import Track
 from vadistill.datasets.feature_source import FeatureSource
 from vadistill.evaluation import Protocol, Run, compare, load_run, measure, save_run, take
+from vadistill.loss_log import LOG, losses_of
 from vadistill.report.report import write_report
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -321,17 +322,22 @@ def scores(bench: Bench, name: str) -> Figures:
 
 
 def losses(bench: Bench, name: str) -> Figures:
-    """All values of all logs of a fit, by log and name."""
+    """All values of a fit's loss log, by stage and name."""
     bench.fit(name)
     work, found = bench.work(name), {}
     for path in sorted(work.rglob("*.jsonl")):
+        if path.name == LOG:
+            continue
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         # Folders carry a hash of their settings, which may change where nothing else does.
         log = re.sub(r"-[0-9a-f]{6,}(?=/|$|\.)", "", path.relative_to(work).as_posix())
-        while log in found:
-            log += "+"
         names = dict.fromkeys(key for line in lines for key in line if key != "seconds")
         found[log] = {key: [line.get(key) for line in lines] for key in names}
+    if (bench.model(name) / LOG).exists():
+        for stage, values in losses_of(bench.model(name)).items():
+            del values["seconds"]
+            found[stage] = {key: array.tolist() for key, array in values.items()}
+            found[stage]["step"] = values["step"].astype(int).tolist()
     return plain(found)
 
 

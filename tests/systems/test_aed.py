@@ -13,6 +13,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from vadistill.batches import seeded_generator
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.sampling import Sample
 from vadistill.errors import ConfigError, DataError
@@ -39,7 +40,6 @@ from vadistill.systems.aed.pseudo import (
     textures,
 )
 from vadistill.systems.fast_aed.data import learn_maps
-from vadistill.training import seeded_generator
 
 CPU = torch.device("cpu")
 

@@ -11,6 +11,7 @@ import torch
 
 from vadistill.backbones.image_networks import Teacher
 from vadistill.backbones.residual import ARCHITECTURES, Classifier, ResNet
+from vadistill.batches import seeded_generator
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.objects.patches import crop
@@ -29,7 +30,6 @@ from vadistill.systems.cafe.pretraining import (
     learning_rate,
     pretrain,
 )
-from vadistill.training import seeded_generator
 
 
 def features(*values: float) -> list[torch.Tensor]:

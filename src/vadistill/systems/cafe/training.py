@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,11 @@ from torch import Tensor, nn
 
 from vadistill.backbones.image_networks import UpsampledImageNet
 from vadistill.backbones.residual import ARCHITECTURES, ResNet
+from vadistill.batches import shuffled
 from vadistill.devices import autocast
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError
 from vadistill.objects.patches import PatchStore
-from vadistill.progress import progress
 from vadistill.systems.cafe.losses import (
     consistency_loss,
     distillation_loss,
@@ -25,7 +24,7 @@ from vadistill.systems.cafe.losses import (
 )
 from vadistill.systems.cafe.model import LowLevelBranch, PatchScorer, to_unit
 from vadistill.systems.cafe.recipes import Config, LowLevel
-from vadistill.training import Checkpoint, RunLog, epoch_batches
+from vadistill.training import SCHEDULES, Run
 
 BRANCHES: dict[LowLevel, tuple[str, ...]] = {
     "none": (),
@@ -85,44 +84,24 @@ def train_student(
     device: torch.device,
     work: Path,
 ) -> None:
-    """Minimise Eq. 8 over the student and the branches; L_ca enters late.
-
-    A run that was interrupted goes on after its last whole epoch, from the checkpoint in ``work``.
-    """
+    """Minimise Eq. 8 over the student and the branches; L_ca enters late."""
     student, branches = scorer.student, scorer.branches
     student.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     trained = nn.ModuleDict({"student": student, "branches": branches})
-    optimizer = torch.optim.Adam(trained.parameters(), config.learning_rate)
-    checkpoint = Checkpoint(
-        work / "checkpoint.safetensors", {"networks": trained}, optimizer, settings=work.name
+    run = Run(
+        "student",
+        work,
+        trained,
+        torch.optim.Adam(trained.parameters(), config.learning_rate),
+        epochs=config.epochs,
+        order=shuffled(len(store), config.batch, seed=config.seed, least=2),  # for batch norm
+        schedule=SCHEDULES[config.schedule],
+        # Epochs with consistency take three times as long.
+        cost=lambda epoch: 3 if is_consistent(config, epoch) else 1,
     )
-    position = checkpoint.load() or {"epoch": 0, "step": 0}
-    log = RunLog(work / "losses.jsonl", resume_after=position["step"] - 1)
-    step = position["step"]
-    # Time left should count the dearer epochs with consistency as what they cost.
-    cost = [3 if is_consistent(config, e) else 1 for e in range(config.epochs)]
-    with progress("student", sum(cost)) as advance:
-        advance(sum(cost[: position["epoch"]]))
-        for epoch in range(position["epoch"], config.epochs):
-            trained.train()
-            batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
-            batches = [index for index in batches if len(index) > 1]  # batch norm needs two
-            for index in batches:
-                if config.schedule == "cosine":
-                    share = step / (config.epochs * len(batches))
-                    rate = config.learning_rate * (1 + math.cos(math.pi * share)) / 2
-                    optimizer.param_groups[0]["lr"] = rate
-                losses = batch_losses(
-                    scorer, store, targets, np.sort(index.numpy()), epoch, config, device
-                )
-                optimizer.zero_grad(set_to_none=True)
-                losses["total"].backward()
-                optimizer.step()
-                if step % 10 == 0:
-                    log.write(step, **{name: value.item() for name, value in losses.items()})
-                step += 1
-                advance(cost[epoch] / len(batches), note=f"epoch {epoch + 1}/{config.epochs}")
-            checkpoint.save(epoch=epoch + 1, step=step)
+    for step in run:
+        rows = np.sort(step.rows)
+        run.minimise(batch_losses(scorer, store, targets, rows, step.epoch, config, device))
     trained.eval()
 
 

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Bool, Float32, Int
 from torch import Tensor
 
+from vadistill.batches import seeded_generator
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.segments import segment_means
 from vadistill.errors import DataError
 from vadistill.files import allocate, content_hash, write_json
 from vadistill.progress import progress
-from vadistill.training import seeded_generator
 
 Read = Callable[[Video], dict[str, Float32[np.ndarray, "n _"]]]
 """A clip's features by backbone, one row for each 16 frames."""
