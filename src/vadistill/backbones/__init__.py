@@ -1,1 +1,4 @@
-"""Pre-trained networks that turn pictures into features."""
+"""Pre-trained networks that turn pictures into features.
+
+Imports ``datasets``, ``video`` and what lies below them.
+"""

@@ -1,6 +1,8 @@
 """The command line: ``vadistill VERB …``, one module a verb.
 
 Only the chosen verb's module is imported, so help answers before PyTorch could be loaded.
+
+Imports every room; none imports this one.
 """
 
 from __future__ import annotations

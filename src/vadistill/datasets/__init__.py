@@ -1,4 +1,7 @@
-"""Data sets: lists of clips with, where they exist, frame labels, pixel masks and tracks."""
+"""Data sets: lists of clips with, where they exist, frame labels, pixel masks and tracks.
+
+Imports ``video`` and what lies below it, never what makes the data.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Measuring scores against labels: named protocols, intervals, records, tables, reports.
 
-No system imports this package, so none can choose its checkpoint with the benchmark's code.
+Imports the systems and what lies below them.  No system imports this package, so none can choose
+its checkpoint with the benchmark's code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Localisers: where the foreground objects of a frame are."""
+"""Localisers: where the foreground objects of a frame are.
+
+Imports ``backbones``, ``datasets``, ``video`` and what lies below them.
+"""
 
 from __future__ import annotations
 

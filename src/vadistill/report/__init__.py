@@ -1,1 +1,4 @@
-"""What people look at: report pages, charts, timelines, annotated films."""
+"""What people look at: report pages, charts, timelines, annotated films.
+
+Imports ``evaluation`` and what lies below it.
+"""

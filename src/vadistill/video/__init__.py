@@ -1,4 +1,7 @@
-"""Video in and out: files, frame folders, cameras and arrays as frames, and an MP4 writer."""
+"""Video in and out: files, frame folders, cameras and arrays as frames, and an MP4 writer.
+
+Imports the modules of the bottom row alone: errors, files.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where events are sent: webhooks, MQTT, standard output."""
+"""Where events are sent: webhooks, MQTT, standard output.
+
+Imports ``storage``, ``config`` and what lies below serving.
+"""
 
 from __future__ import annotations
 

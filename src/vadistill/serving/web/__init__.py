@@ -1,1 +1,4 @@
-"""The console's web server: JSON API, live feeds, static pages, and what keeps them safe."""
+"""The console's web server: JSON API, live feeds, static pages, and what keeps them safe.
+
+Imports all of serving and what lies below it.
+"""

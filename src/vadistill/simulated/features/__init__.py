@@ -19,6 +19,8 @@ A clip's feature in one backbone is a sum of
   what only this backbone takes for an anomaly.
 
 Events are contiguous with soft borders, and last as long as UCF-Crime's.
+
+Imports ``datasets`` and what lies below them.
 """
 
 from __future__ import annotations

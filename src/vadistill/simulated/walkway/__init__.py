@@ -8,6 +8,8 @@
 A frame is abnormal if and only if at least ``MIN_VISIBLE`` (20) pixels of an abnormal actor show,
 after all that stands before it.  The same holds for its mask and tracks; their boxes are tight.
 boxes.csv has everyone, normal or not, of whom two fifths show: detectors miss slivers.
+
+Imports ``datasets`` and what lies below them.
 """
 
 from __future__ import annotations

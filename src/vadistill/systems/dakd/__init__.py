@@ -1,4 +1,7 @@
-"""Weakly supervised detection: several backbones' knowledge, distilled into one."""
+"""Weakly supervised detection: several backbones' knowledge, distilled into one.
+
+Imports the contract (``detector``) and what lies below it, no other system.
+"""
 
 from vadistill.systems.dakd.detector import Dakd
 from vadistill.systems.dakd.recipes import Config, default, paper, pets

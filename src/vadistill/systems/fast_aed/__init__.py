@@ -1,4 +1,7 @@
-"""The fast frame-level student, distilled from object-centric teachers' anomaly maps."""
+"""The fast frame-level student, distilled from object-centric teachers' anomaly maps.
+
+Imports the contract (``detector``) and what lies below it, no other system.
+"""
 
 from vadistill.systems.fast_aed.detector import FastAed
 from vadistill.systems.fast_aed.recipes import Config, avenue, lite, ped2, shanghaitech
