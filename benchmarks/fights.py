@@ -34,7 +34,7 @@ from vadistill.datasets import Dataset, Video, open_dataset
 from vadistill.datasets.feature_source import CLIP
 from vadistill.datasets.sampling import held_out_groups
 from vadistill.evaluation.facts import run_facts
-from vadistill.evaluation.measuring import evaluate
+from vadistill.evaluation.measuring import measure_scores
 from vadistill.reproduce import dakd as reproduce_dakd
 from vadistill.reproduce.records import Record, of_figure, over_seeds, write_records
 from vadistill.reproduce.tables import markdown_table
@@ -197,7 +197,7 @@ def baseline(
             facts=facts,
             note="baseline",
         )
-        for figure in evaluate(test, scores, ("micro/raw", "ap/raw")).figures
+        for figure in measure_scores(test, scores, ("micro/raw", "ap/raw")).figures
     ]
 
 

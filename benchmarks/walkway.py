@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vadistill.detector import Detector
 from vadistill.evaluation.facts import run_facts
-from vadistill.evaluation.measuring import evaluate
+from vadistill.evaluation.measuring import measure_scores
 from vadistill.reproduce.records import Record, of_figure, over_seeds, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
@@ -47,7 +47,7 @@ def main() -> None:
             scores = {clip.name: detector.score(clip.open()) for clip in splits.test}
             smoothing = detector.config.smoothing
             protocols = [f"micro/{smoothing}", "micro/raw", f"macro-skip/{smoothing}"]
-            for figure in evaluate(splits.test, scores, protocols).figures:
+            for figure in measure_scores(splits.test, scores, protocols).figures:
                 print(f"seed {seed}  {name:<7}{figure.protocol:<22}{100 * figure.value:.1f}")
                 records.append(
                     of_figure(

@@ -19,7 +19,7 @@ from vadistill.datasets.recognise import recognise
 from vadistill.datasets.sampling import held_out_groups, identity
 from vadistill.errors import DataError, VideoError
 from vadistill.evaluation.alignment import Aligned
-from vadistill.evaluation.classes import class_aucs
+from vadistill.evaluation.frame_level import class_aucs
 from vadistill.systems.motion import Motion
 from vadistill.video import VideoWriter
 

@@ -11,7 +11,16 @@ import pytest
 from vadistill.cli import main
 from vadistill.datasets.base import Dataset, Track, Video
 from vadistill.errors import ConfigError, DataError
-from vadistill.evaluation import Protocol, Run, compare, evaluate, load_run, measure, save_run, take
+from vadistill.evaluation import (
+    Protocol,
+    Run,
+    compare,
+    load_run,
+    measure,
+    measure_scores,
+    save_run,
+    take,
+)
 from vadistill.evaluation.protocol import differences
 from vadistill.scores import FrameScore, Scores
 
@@ -62,7 +71,7 @@ class TestRuns:
         again = load_run(tmp_path / "good")
         assert measure(again, again.protocols) == found
         assert again.fps == kept.fps and again.frames.names == kept.frames.names
-        direct = evaluate(dataset, scored(dataset, 2.0, 1), kept.protocols)
+        direct = measure_scores(dataset, scored(dataset, 2.0, 1), kept.protocols)
         assert direct == found
         assert 0.5 < found["rbdc"].value < 1 and found["tbdc"].value == pytest.approx(1.0)
 
@@ -71,13 +80,13 @@ class TestRuns:
         arrays = {n: s.raw for n, s in scored(dataset, 1.0, 0).items()}
         assert take(dataset, arrays).regions is None
         with pytest.raises(DataError, match="scores without boxes: expected scored boxes"):
-            evaluate(dataset, arrays, ["rbdc"])
+            measure_scores(dataset, arrays, ["rbdc"])
 
     def test_boxes_need_tracks_or_masks(self):
         bare = tuple(replace(c, tracks=()) for c in data_set())
         dataset = Dataset("own", "test", bare)
         with pytest.raises(DataError, match="no tracks or masks of its abnormal clips"):
-            evaluate(dataset, scored(dataset, 1.0, 0), ["tbdc"])
+            measure_scores(dataset, scored(dataset, 1.0, 0), ["tbdc"])
 
     @pytest.mark.parametrize("damage", ["absent", "no json", "format", "a frame less"])
     def test_damaged_runs_are_one_line(self, tmp_path: Path, damage: str):
@@ -113,8 +122,8 @@ class TestFullNames:
     def test_an_evaluation_refuses_another_data_sets_protocol(self):
         dataset = data_set()
         with pytest.raises(ConfigError, match="a protocol of own"):
-            evaluate(dataset, scored(dataset, 1.0, 0), ["avenue/micro/raw"])
-        found = evaluate(dataset, scored(dataset, 1.0, 0), ["own/micro/raw"])
+            measure_scores(dataset, scored(dataset, 1.0, 0), ["avenue/micro/raw"])
+        found = measure_scores(dataset, scored(dataset, 1.0, 0), ["own/micro/raw"])
         assert found.full_name(found.figures[0]) == "own/micro/raw"
 
     def test_boxes_are_not_smoothed(self):

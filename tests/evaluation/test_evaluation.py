@@ -20,10 +20,10 @@ from vadistill.evaluation import (
     average_precision,
     bootstrap,
     eer,
-    evaluate,
     load_run,
     macro_auc,
     measure,
+    measure_scores,
     micro_auc,
     pr_auc,
     save_run,
@@ -154,12 +154,12 @@ class TestWrongInput:
         labels, scores = videos(4)
         dataset = data_set(labels)
         with pytest.raises(DataError, match="no scores of video v1 and 1 more"):
-            evaluate(dataset, {n: scores[n] for n in ("v0", "v2")})
+            measure_scores(dataset, {n: scores[n] for n in ("v0", "v2")})
         bare = tuple(replace(clip, frame_labels=None) for clip in dataset)
         with pytest.raises(DataError, match="no frame labels of any clip"):
-            evaluate(Dataset("own", "test", bare), scores)
+            measure_scores(Dataset("own", "test", bare), scores)
         with pytest.raises(DataError, match="no frame labels of clip v0"):
-            evaluate(Dataset("own", "test", (bare[0], *dataset.videos[1:])), scores)
+            measure_scores(Dataset("own", "test", (bare[0], *dataset.videos[1:])), scores)
 
     def test_messages_are_one_line(self):
         with pytest.raises(DataError) as caught:
@@ -199,7 +199,7 @@ class TestProtocol:
 
     def test_minmax_changes_micro_but_not_a_videos_own_order(self):
         labels, scores = videos()
-        measured = evaluate(
+        measured = measure_scores(
             data_set(labels), scores, ["micro/raw", "micro/raw/minmax", "macro", "macro/raw/minmax"]
         )
         values = [figure.value for figure in measured.figures]
@@ -249,9 +249,9 @@ class TestBootstrap:
     def test_intervals_hold_the_value_and_depend_on_the_seed_alone(self):
         labels, scores = videos(step=0.25)
         dataset, names = data_set(labels), [f"{m}/raw" for m in MEASURES]
-        first = evaluate(dataset, scores, names, bootstrap=300, seed=3)
-        assert first == evaluate(dataset, scores, names, bootstrap=300, seed=3)
-        assert first != evaluate(dataset, scores, names, bootstrap=300, seed=4)
+        first = measure_scores(dataset, scores, names, bootstrap=300, seed=3)
+        assert first == measure_scores(dataset, scores, names, bootstrap=300, seed=3)
+        assert first != measure_scores(dataset, scores, names, bootstrap=300, seed=4)
         for figure in first.figures:
             assert figure.low is not None and figure.high is not None
             assert figure.low < figure.value < figure.high
@@ -259,7 +259,9 @@ class TestBootstrap:
     def test_one_class_resamples_are_counted(self):
         labels = {"a": [1, 1], "b": [0, 0]}
         dataset = data_set({n: np.array(y, np.uint8) for n, y in labels.items()})
-        measured = evaluate(dataset, {"a": np.ones(2), "b": np.zeros(2)}, ["micro"], bootstrap=400)
+        measured = measure_scores(
+            dataset, {"a": np.ones(2), "b": np.zeros(2)}, ["micro"], bootstrap=400
+        )
         skipped = measured["micro"].resamples_skipped
         assert 140 < skipped < 260  # half of them draw one video twice
         assert any(f"{skipped} of 400 resamples" in note for note in measured.notes)
@@ -268,7 +270,7 @@ class TestBootstrap:
     def test_one_video_has_no_interval(self):
         labels, scores = videos(2)
         only = data_set({"v0": labels["v0"]})
-        measured = evaluate(only, scores, ["micro/raw"])
+        measured = measure_scores(only, scores, ["micro/raw"])
         assert measured["micro"].low is None and measured.resamples == 0
         assert any("no intervals" in n for n in measured.notes)
         assert any("1 videos that the test set lacks" in n for n in measured.notes)
@@ -278,7 +280,7 @@ class TestBootstrap:
         labels = {f"v{i}": (np.arange(168) > 40).astype(np.uint8) for i in range(12)}
         scores = {name: rng.normal(size=168) for name in labels}
         start = time.monotonic()
-        evaluate(data_set(labels), scores, [f"{m}/average10" for m in MEASURES])
+        measure_scores(data_set(labels), scores, [f"{m}/average10" for m in MEASURES])
         assert time.monotonic() - start < 10  # about 1 s; generous for busy machines
 
 
@@ -292,13 +294,13 @@ class TestEvaluate:
             for n, s in scores.items()
         }
         dataset = data_set(labels)
-        both = [evaluate(dataset, s, ["micro/raw", "micro/causal5"]) for s in (scores, made)]
+        both = [measure_scores(dataset, s, ["micro/raw", "micro/causal5"]) for s in (scores, made)]
         assert both[0] == both[1]
         assert both[0]["micro"].value != both[0]["micro/causal5"].value
 
     def test_facts_and_papers_figures(self):
         labels, scores = videos()
-        measured = evaluate(
+        measured = measure_scores(
             data_set(labels), scores, ["micro/raw", "macro"], paper={"macro": 0.9}, bootstrap=0
         )
         assert (measured["macro"].paper, measured["micro"].paper) == (0.9, None)
@@ -323,7 +325,7 @@ class TestVideoLabels:
 
     def test_a_videos_highest_score_counts(self, tmp_path: Path):
         dataset, scores = self.own()
-        measured = evaluate(dataset, scores, ["video/raw"], bootstrap=50)
+        measured = measure_scores(dataset, scores, ["video/raw"], bootstrap=50)
         assert measured["video"].value == 0.75  # one of four pairs is the wrong way round
         assert measured["video"].low is not None and measured["video"].metric == "auc"
         assert (measured.abnormal_videos, measured.abnormal_frames) == (2, None)
@@ -337,28 +339,30 @@ class TestVideoLabels:
         dataset, scores = self.own()
         scores = {n: np.repeat(s, 3) for n, s in scores.items()}
         scores["d"][0] += 0.5  # a single frame
-        measured = evaluate(dataset, scores, ["video/raw", "video/average3"])
+        measured = measure_scores(dataset, scores, ["video/raw", "video/average3"])
         assert [figure.value for figure in measured.figures] == [1.0, 0.75]
 
     def test_frames_cannot_be_measured(self):
         dataset, scores = self.own()
         with pytest.raises(DataError, match="micro/average3 of data set own, whose labels are of"):
-            evaluate(dataset, scores, ["video", "micro/average3"])
+            measure_scores(dataset, scores, ["video", "micro/average3"])
         with pytest.raises(DataError, match="no scores of video a"):
-            evaluate(dataset, {"b": np.ones(3)}, ["video"])
+            measure_scores(dataset, {"b": np.ones(3)}, ["video"])
         mixed = replace(dataset.videos[0], frame_labels=np.zeros(3, np.uint8))
         with pytest.raises(DataError, match="no frame labels of clip b"):
-            evaluate(replace(dataset, videos=(mixed, *dataset.videos[1:])), scores, ["video"])
+            measure_scores(replace(dataset, videos=(mixed, *dataset.videos[1:])), scores, ["video"])
 
     def test_frame_labels_do_too(self):
         labels, scores = videos()
         with pytest.raises(DataError, match="all 2 videos are of one class"):
-            evaluate(data_set({n: labels[n] for n in ("v0", "v1")}), scores, ["video"])
+            measure_scores(data_set({n: labels[n] for n in ("v0", "v1")}), scores, ["video"])
         labels["v0"][:] = 0
         tops = [(bool(y.any()), scores[name].max()) for name, y in labels.items()]
         pairs = [(a, b) for x, a in tops for y, b in tops if x and not y]
         share = np.mean([(a > b) + 0.5 * (a == b) for a, b in pairs])
-        assert evaluate(data_set(labels), scores, ["video"])["video"].value == pytest.approx(share)
+        assert measure_scores(data_set(labels), scores, ["video"])["video"].value == pytest.approx(
+            share
+        )
 
 
 class TestRecords:

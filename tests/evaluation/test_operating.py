@@ -16,7 +16,7 @@ from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation.alarms import footage
 from vadistill.evaluation.alignment import Aligned, align
 from vadistill.evaluation.bootstrap import draws
-from vadistill.evaluation.classes import class_aucs
+from vadistill.evaluation.frame_level import class_aucs
 from vadistill.evaluation.operating import operating_point, operating_points
 
 Runs = list[tuple[int, int]]

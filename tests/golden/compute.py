@@ -28,10 +28,10 @@ import torch
 
 import vadistill
 from vadistill import Calibration, Dataset, FrameScore, Scores, Video, detector_class
-from vadistill.cli.evaluate import report_tables
 from vadistill.datasets.base import Track
 from vadistill.datasets.feature_source import FeatureSource
 from vadistill.evaluation import Protocol, Run, compare, load_run, measure, save_run, take
+from vadistill.evaluation.evaluate import Results
 from vadistill.loss_log import LOG, losses_of
 from vadistill.report.report import write_report
 
@@ -460,8 +460,8 @@ def report(folder: Path) -> Figures:
     results = {name: measure(run, protocols, bootstrap=40) for name, run in taken.items()}
     named = tuple(p.name for p in protocols)
     kept = {name: replace(run, protocols=named) for name, run in taken.items()}
-    tables = report_tables(kept, dataset, smooth, protocols)
-    beside = write_report(folder / "report.html", results, dataset, smooth, {}, tables=tables)
+    measured = Results(dataset, smooth, kept, results)
+    beside = write_report(measured, folder / "report.html")
     page = (folder / "report.html").read_text(encoding="utf-8")
     words = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
     assert words is not None

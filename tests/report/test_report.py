@@ -18,7 +18,8 @@ from support.browser import Browser
 from vadistill import drawing
 from vadistill.datasets.base import Dataset, Video
 from vadistill.errors import ConfigError, DataError, WeightsError
-from vadistill.evaluation import evaluate
+from vadistill.evaluation import measure_scores
+from vadistill.evaluation.evaluate import Results
 from vadistill.report import charts, moments, playback
 from vadistill.report.annotate import HEAD, STRIP, annotate, columns_of, draw_strip
 from vadistill.report.film import Film
@@ -113,15 +114,18 @@ def written(tmp_path: Path) -> tuple[Page, dict, str]:
         "motion": {"one": scores_of("one", peak=10), "two": scores_of("two", 80, 50)},
     }
     protocols = ["micro/average10", "macro/raw", "ap/raw"]
+    paper = {"micro/average10": 0.983}
     results = {
-        system: evaluate(dataset, s, protocols, paper={"micro/average10": 0.983}, bootstrap=50)
+        system: measure_scores(dataset, s, protocols, paper=paper, bootstrap=50)
         for system, s in scores.items()
     }
     path = tmp_path / "sub" / "report.html"
     rows = [["motion", 1.23456, None], ["<b>", 2, "later"]]
     further = ReportTable("Differences", ["run", "delay s", "note"], rows, "a paired bootstrap")
     facts = {"commit": "abc1234", "seeds": [0, 1]}
-    beside = write_report(path, results, dataset, scores, facts, tables=[further])
+    beside = write_report(
+        Results(dataset, scores, figures=results, facts=facts), path, tables=[further]
+    )
     assert beside == tmp_path / "sub" / "report.json"
     assert sorted(p.name for p in beside.parent.iterdir()) == ["report.html", "report.json"]
     text = path.read_text(encoding="utf-8")
@@ -205,10 +209,11 @@ class TestReport:
     def test_markup_in_names_is_only_text(self, tmp_path: Path, chromium: Browser):
         dataset = Dataset(EVIL, "test", (clip(EVIL),))
         scores = {EVIL: {EVIL: replace(scores_of(EVIL), system=EVIL)}}
-        result = evaluate(dataset, scores[EVIL], ["micro/raw"])
+        result = measure_scores(dataset, scores[EVIL], ["micro/raw"])
         evil_result = replace(result, notes=(EVIL,))
         path = tmp_path / "report.html"
-        write_report(path, evil_result, dataset, scores, {EVIL: EVIL, "list": [EVIL]})
+        facts = {EVIL: EVIL, "list": [EVIL]}
+        write_report(Results(dataset, scores, figures={EVIL: evil_result}, facts=facts), path)
         text = path.read_text(encoding="utf-8")
         page = Page(text)
         assert sum(tag == "script" for tag, _ in page.tags) == 3
@@ -222,7 +227,7 @@ class TestReport:
     def test_unlabelled_video(self, tmp_path: Path):
         dataset = Dataset("today.mp4", "test", (clip("today", labelled=False),))
         path = tmp_path / "today.html"
-        beside = write_report(path, None, dataset, {"cafe": {"today": scores_of("today")}})
+        beside = write_report(Results(dataset, {"cafe": {"today": scores_of("today")}}), path)
         page = Page(path.read_text(encoding="utf-8"))
         assert beside.name == "today.report.json"
         assert "without labels" in page.text and "Figures" not in page.text
@@ -234,33 +239,34 @@ class TestReport:
     def test_the_same_input_gives_the_same_file(self, tmp_path: Path):
         dataset = Dataset("d", "test", (clip("one"),))
         scores = {"cafe": {"one": scores_of("one")}}
-        result = evaluate(dataset, scores["cafe"], ["micro/raw"])
+        result = measure_scores(dataset, scores["cafe"], ["micro/raw"])
         for name in ("a.html", "b.html"):
-            write_report(tmp_path / name, result, dataset, scores)
+            write_report(Results(dataset, scores, figures={"cafe": result}), tmp_path / name)
         assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
     def test_a_lost_video_costs_only_its_pictures(self, tmp_path: Path):
         lost = replace(clip("one"), source=tmp_path / "gone.mp4")
         path = tmp_path / "report.html"
-        write_report(path, None, Dataset("d", "test", (lost,)), {"s": {"one": scores_of("one")}})
+        scores = {"s": {"one": scores_of("one")}}
+        write_report(Results(Dataset("d", "test", (lost,)), scores), path)
         page = Page(path.read_text(encoding="utf-8"))
         assert "could not be read again" in page.text and page.drawn["films"] == [None]
 
     def test_wrong_input(self, tmp_path: Path):
         dataset, path = Dataset("d", "test", (clip("one"),)), tmp_path / "report.html"
         with pytest.raises(DataError, match="one has 59 scores and 60 frame labels"):
-            write_report(path, None, dataset, {"s": {"one": scores_of("one", 59)}})
+            write_report(Results(dataset, {"s": {"one": scores_of("one", 59)}}), path)
         with pytest.raises(DataError, match="scores of a video two"):
-            write_report(path, None, dataset, {"s": {"two": scores_of("two")}})
+            write_report(Results(dataset, {"s": {"two": scores_of("two")}}), path)
         with pytest.raises(DataError, match="no scores"):
-            write_report(path, None, dataset, {})
+            write_report(Results(dataset, {}), path)
         bad = ReportTable("speed", ["a", "b"], [["1"]])
         with pytest.raises(ConfigError, match="row 0 of table 'speed' has 1 cells"):
-            write_report(path, None, dataset, {"s": {"one": scores_of("one")}}, tables=[bad])
+            write_report(Results(dataset, {"s": {"one": scores_of("one")}}), path, tables=[bad])
         assert not path.exists()
         path.mkdir()
         with pytest.raises(WeightsError, match="cannot write"):
-            write_report(path, None, dataset, {"s": {"one": scores_of("one")}})
+            write_report(Results(dataset, {"s": {"one": scores_of("one")}}), path)
 
 
 class TestTimeline:
@@ -407,8 +413,10 @@ class TestInBrowser:
                 move = np.array([shift, 0, shift, 0], np.float32)
                 frames = [replace(f, boxes=f.boxes + move, map=heat) for f in given]
                 scores[system][c.name] = replace(given, frames=frames)
-        results = {s: evaluate(dataset, v, ["micro/raw"], bootstrap=10) for s, v in scores.items()}
-        write_report(path, results, dataset, scores)
+        results = {
+            s: measure_scores(dataset, v, ["micro/raw"], bootstrap=10) for s, v in scores.items()
+        }
+        write_report(Results(dataset, scores, figures=results), path)
         return path
 
     @pytest.fixture
@@ -644,9 +652,9 @@ def test_real_ped2(shared_data: Path, tmp_path: Path, labelled: bool):
     first = test.videos[0] if labelled else replace(test.videos[0], frame_labels=None, mask=None)
     dataset = Dataset(test.name, "test", (first,))
     given = {"cafe": {first.name: scores_of(first.name, 180, 120)}}
-    result = evaluate(dataset, given["cafe"], ["micro/average10"]) if labelled else None
+    result = measure_scores(dataset, given["cafe"], ["micro/average10"]) if labelled else None
     path = tmp_path / "report.html"
-    write_report(path, result, dataset, given)
+    write_report(Results(dataset, given, figures={"cafe": result} if result else {}), path)
     page = Page(path.read_text(encoding="utf-8"))
     assert sum(tag == "img" for tag, _ in page.tags) >= 3
     assert ("Figures" in page.text) == labelled

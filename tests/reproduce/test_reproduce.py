@@ -11,6 +11,7 @@ import pytest
 from vadistill.datasets import open_dataset
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation import compare, load_run
+from vadistill.evaluation.published import published_rows
 from vadistill.reproduce import cafe as reproduce_cafe
 from vadistill.reproduce import dakd as reproduce_dakd
 from vadistill.reproduce import fast_aed as reproduce_fast_aed
@@ -117,7 +118,7 @@ class TestFastAed:
             base = reproduce_fast_aed.base_config(dataset, networks, quick=True)
             rows = reproduce_fast_aed.variants(base)
             assert ("heads-3" in rows) == (networks == "paper")
-            for name in reproduce_fast_aed.MARKS[dataset].keys() & rows.keys():
+            for name in published_rows("fast_aed", dataset, "raw").keys() & rows.keys():
                 Student(network(rows[name][1]), (72, 128))
 
     def test_teachers_are_fitted_once_for_all_students(
@@ -184,15 +185,14 @@ class TestDakd:
         assert {rows[f"tau-{t:g}"][1].tau for t in reproduce_dakd.TAUS}.isdisjoint({base.tau})
         for _, config in rows.values():
             dakd.Dakd(config)  # every row is one that can be
-        known = {name for _, marks in reproduce_dakd.MARKS.values() for name in marks}
-        assert known <= set(rows)
+        sets = ("ucf_crime", "shanghaitech", "xd_violence")
+        assert {row for d in sets for row in published_rows("dakd", d, "raw")} <= set(rows)
 
     def test_a_run_has_figures_and_those_of_each_class(
         self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(
-            reproduce_dakd.MARKS, "simulated_ucf", ("micro/raw", {"teacher": 0.9, "mil i3d": 0.7})
-        )
+        marks = {"teacher": {"micro/raw": 0.9}, "mil i3d": {"micro/raw": 0.7}}
+        monkeypatch.setattr(reproduce_dakd, "published_rows", lambda *_: marks)
         small = replace(dakd.paper(), epochs=10)
         monkeypatch.setattr(dakd, "paper", lambda: small)
         only = ("mil i3d", "teacher", "student clip")
@@ -207,7 +207,8 @@ class TestDakd:
     def test_marks_are_for_the_papers_backbones(
         self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(reproduce_dakd.MARKS, "simulated_ucf", ("micro/raw", {"mil i3d": 0.7}))
+        marks = {"mil i3d": {"micro/raw": 0.7}}
+        monkeypatch.setattr(reproduce_dakd, "published_rows", lambda *_: marks)
         records = reproduce_dakd.reproduce(
             data, quick=True, out=tmp_path, backbones=("i3d",), only=("mil i3d",)
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from vadistill.cli.terminal import console, interval, parse, share, table
+from vadistill.cli.terminal import console, parse, table
 
 if TYPE_CHECKING:
     from vadistill.evaluation.comparison import Comparison
@@ -57,6 +57,8 @@ def run(argv: list[str]) -> None:
 
 def show(found: Comparison) -> None:
     """Figures by protocol and run, each with its difference from the first run."""
+    from vadistill.evaluation.measuring import interval, percent
+
     out = console()
     names = list(found.evaluations)
     first = found.evaluations[names[0]]
@@ -67,17 +69,9 @@ def show(found: Comparison) -> None:
         label = first.full_name(figure)
         for name in names:
             own = found.evaluations[name][figure.protocol]
-            row = [label, name, share(own.value), interval(own.low, own.high)]
             gap = gaps.get((figure.protocol, name))
-            if gap is None:
-                row += ["–", "–", "–"]
-            else:
-                spread = "–"
-                if gap.low is not None and gap.high is not None:
-                    spread = f"{100 * gap.low:+.1f} … {100 * gap.high:+.1f}"
-                higher = "–" if gap.above is None else f"{share(gap.above)} %"
-                row += [f"{100 * gap.value:+.1f}", spread, higher]
-            shown.add_row(*row)
+            words = ("–", "–", "–") if gap is None else gap.words
+            shown.add_row(label, name, percent(own.value), interval(own), *words)
             label = ""
     out.print(shown)
     notes = [

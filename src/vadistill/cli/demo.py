@@ -13,25 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from vadistill import __version__
-from vadistill.cli.evaluate import (
-    default_protocols,
-    report_tables,
-    smoothed,
-    smoothing_of,
-    taken,
-)
-from vadistill.cli.scoring import score_dataset
-from vadistill.cli.terminal import Device, clock, console, interval, link, parse, share
-from vadistill.cli.walkway import render
+from vadistill.cli.terminal import Device, console, link, parse
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.files import replacing, write_json
-from vadistill.simulated.walkway import WalkwayConfig
+from vadistill.progress import clock
+from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.video import open_video
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset, Video
     from vadistill.detector import Detector
-    from vadistill.evaluation import Evaluation, Run
     from vadistill.scores import FrameScore, Scores
 
 EXAMPLES = """
@@ -66,62 +57,50 @@ def demo(
         open: Open the report in a browser at the end.
         device: auto takes the GPU where there is one.
     """
-    from vadistill.evaluation import measure
-    from vadistill.evaluation.facts import run_facts
+    from vadistill.evaluation.evaluate import evaluate
+    from vadistill.evaluation.measuring import interval, percent
+    from vadistill.evaluation.scoring import smoothing_of
     from vadistill.report.annotate import annotate
     from vadistill.report.report import write_report
 
     config = scene(quick, seed)
     settle(out, quick, seed)
-    told = console()
-    started = time.monotonic()
-    told.print("[bold]vadistill demo[/]  a simulated walkway, learned from normal video alone\n")
+    print_to = console()
+    print_to.print(
+        "[bold]vadistill demo[/]  a simulated walkway, learned from normal video alone\n"
+    )
 
-    splits = step("render", lambda: render(out / "walkway", config))
+    splits = step("render", lambda: render_walkway(out / "walkway", config))
     models: dict[str, Detector] = {}
     for name in SYSTEMS:
         models[name] = step(
             f"fit {name}", lambda name=name: fitted(name, splits.train, out, quick, seed, device)
         )
-    protocols = default_protocols(splits.test, models.values())
-    runs: dict[str, Run] = {}
-    results: dict[str, Evaluation] = {}
-    scores: dict[str, dict[str, Scores]] = {}
-    speeds: dict[str, float] = {}
-    for name, model in models.items():
-        scored = step(
-            f"score {name}", lambda n=name, m=model: score_dataset(m, splits.test, f"score {n}")
-        )
-        scores[name], speeds[name] = smoothed(model, scored.scores), scored.speed
-        runs[name] = taken(name, splits.test, scored.scores, protocols)
-        results[name] = measure(runs[name], runs[name].protocols)
-
+    command = f"vadistill demo --seed {seed}{' --quick' * quick}"
+    results = step(
+        "evaluate", lambda: evaluate(models, splits.test, device=device, command=command)
+    )
+    results = replace(results, facts={**results.facts, "vadistill": __version__, "seed": seed})
     report, video = out / "report.html", out / "annotated.mp4"
-    clip = telling(splits.test)
-    facts = {
-        **run_facts(device=device, command=f"vadistill demo --seed {seed}{' --quick' * quick}"),
-        "vadistill": __version__,
-        "seed": seed,
-        "wall time": clock(time.monotonic() - started),
-        "frames per second": {name: round(v, 1) for name, v in speeds.items()},
-    }
-    tables = report_tables(runs, splits.test, scores, protocols)
-    step("report", lambda: write_report(report, results, splits.test, scores, facts, tables=tables))
-    step("video", lambda: annotate(clip, scores["cafe"][clip.name], video))
-    picture(video, clip, scores["cafe"][clip.name], out / "demo.png")
+    shown = most_abnormal(splits.test)
+    scores = results.scores["cafe"][shown.name]
+    step("report", lambda: write_report(results, report))
+    step("video", lambda: annotate(shown, scores, video))
+    picture(video, shown, scores, out / "demo.png")
 
-    told.print("\n  [dim]AUC % over all test frames (95 % interval)[/]")
-    for name, result in results.items():
+    print_to.print("\n  [dim]AUC % over all test frames (95 % interval)[/]")
+    for name, found in results.figures.items():
         form = smoothing_of(models[name])
-        best, raw = result[f"micro/{form}"], result["micro/raw"]
-        told.print(
-            f"  [bold]{name:<8}{share(best.value):>5}[/] ({interval(best.low, best.high)})"
-            f"  [dim]{form}; raw {share(raw.value)}; {speeds[name]:.0f} frames/s{NOTES[name]}[/]"
+        best, raw = found[f"micro/{form}"], found["micro/raw"]
+        speed = results.facts["frames per second"][name]
+        print_to.print(
+            f"  [bold]{name:<8}{percent(best.value):>5}[/] ({interval(best)})"
+            f"  [dim]{form}; raw {percent(raw.value)}; {speed:.0f} frames/s{NOTES[name]}[/]"
         )
-    told.print()
-    told.print(f"report  {link(report)}", soft_wrap=True)
-    told.print(f"video   {link(video)}", soft_wrap=True)
-    told.print("next    vadistill fit cafe YOUR_NORMAL_VIDEOS/ --out yours.vad", soft_wrap=True)
+    print_to.print()
+    print_to.print(f"report  {link(report)}", soft_wrap=True)
+    print_to.print(f"video   {link(video)}", soft_wrap=True)
+    print_to.print("next    vadistill fit cafe YOUR_NORMAL_VIDEOS/ --out yours.vad", soft_wrap=True)
     if open:
         webbrowser.open(link(report))
 
@@ -129,11 +108,11 @@ def demo(
 NOTES = {"cafe": "", "motion": "; the baseline without weights"}
 
 
-def picture(video: Path, clip: Video, scores: Scores, out: Path) -> None:
+def picture(video: Path, shown: Video, scores: Scores, out: Path) -> None:
     """The annotated frame with the highest score whose highest box lies on an anomaly, as PNG."""
     import cv2
 
-    hits = [f.index for f in scores if on_target(clip, f)]
+    hits = [f.index for f in scores if on_target(shown, f)]
     wanted = max(hits or range(len(scores)), key=lambda index: scores.values[index])
     for frame in open_video(video):
         if frame.index == wanted:
@@ -143,12 +122,12 @@ def picture(video: Path, clip: Video, scores: Scores, out: Path) -> None:
             break
 
 
-def on_target(clip: Video, frame: FrameScore) -> bool:
+def on_target(shown: Video, frame: FrameScore) -> bool:
     """Whether the middle of the frame's highest box is a pixel of an anomaly."""
-    if clip.mask is None or len(frame.boxes) == 0:
+    if shown.mask is None or len(frame.boxes) == 0:
         return False
     x1, y1, x2, y2 = frame.boxes[frame.box_scores.argmax()]
-    return bool(clip.mask(frame.index)[int(y1 + y2) // 2, int(x1 + x2) // 2])
+    return bool(shown.mask(frame.index)[int(y1 + y2) // 2, int(x1 + x2) // 2])
 
 
 def settle(out: Path, quick: bool, seed: int) -> None:
@@ -207,6 +186,6 @@ def fitted(
     return system(config, device=device).fit(train, out=folder)
 
 
-def telling(test: Dataset) -> Video:
-    """The test clip with the most abnormal frames."""
-    return max(test, key=lambda c: 0 if c.frame_labels is None else int(c.frame_labels.sum()))
+def most_abnormal(test: Dataset) -> Video:
+    """The test video with the most abnormal frames."""
+    return max(test, key=lambda v: 0 if v.frame_labels is None else int(v.frame_labels.sum()))

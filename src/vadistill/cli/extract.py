@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from vadistill.cli.terminal import Device, clock, console, parse, table
+from vadistill.cli.terminal import Device, console, parse, table
 from vadistill.errors import ConfigError, DataError, VadistillError, VideoError
-from vadistill.progress import progress
+from vadistill.progress import clock, progress
 
 if TYPE_CHECKING:
     from vadistill.backbones.base import Backbone

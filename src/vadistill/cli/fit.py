@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from vadistill.cli import choose
-from vadistill.cli.terminal import Device, clock, console, parse
+from vadistill.cli.terminal import Device, console, parse
 from vadistill.errors import ConfigError
+from vadistill.progress import clock
 from vadistill.systems import DETECTORS, detector_class
 
 if TYPE_CHECKING:

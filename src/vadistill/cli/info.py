@@ -11,8 +11,9 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from vadistill import __version__
-from vadistill.cli.terminal import clock, console, parse, table
+from vadistill.cli.terminal import console, parse, table
 from vadistill.errors import DataError
+from vadistill.progress import clock
 
 EXAMPLES = """
 vadistill info

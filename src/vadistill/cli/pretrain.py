@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from vadistill.cli.terminal import clock, console, parse
+from vadistill.cli.terminal import console, parse
+from vadistill.progress import clock
 from vadistill.systems.cafe.data import open_images
 from vadistill.systems.cafe.pretraining import PretrainConfig
 from vadistill.systems.cafe.pretraining import pretrain as train_teacher

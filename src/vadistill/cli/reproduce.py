@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from vadistill.cli.terminal import Device, clock, console, parse
+from vadistill.cli.terminal import Device, console, parse
 from vadistill.errors import ConfigError
+from vadistill.progress import clock
 
 TEACHER = "resnet34.safetensors"
 NETWORKS = ("compact",)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shlex
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from vadistill.cli.scoring import score_video
-from vadistill.cli.terminal import Device, clock, console, link, parse, table
+from vadistill.cli import complain
+from vadistill.cli.terminal import Device, console, link, parse, table
 from vadistill.errors import ConfigError, VideoError
+from vadistill.progress import clock
 from vadistill.score_tables import TABLE_FORMATS, write_scores
 from vadistill.scores import Scores, Smoothing
 
@@ -53,31 +52,25 @@ def run(argv: list[str]) -> int:
             false_alarms_per_day: Level of events: how many frames of normal footage may pass it.
             device: auto takes the GPU where there is one.
         """
-        from vadistill.cli.evaluate import smoothing_of
+        from vadistill.evaluation.scoring import score_videos, smoothing_of
         from vadistill.systems import load
 
-        clips = check(videos, out, report, video, smoothing)
+        sources = check(videos, out, report, video, smoothing)
         loaded = load(model, device=device)
         form = Smoothing.parse(smoothing or smoothing_of(loaded))
-        scores: dict[str, Scores] = {}
+        # What was scored of other videos is written before a broken one is complained about.
         failures: list[VideoError] = []
-        started = time.monotonic()
-        for clip in clips:
-            try:
-                scores[clip.name] = score_video(loaded, clip.open()).smooth(form)
-            except VideoError as error:
-                # What was scored of other videos is written before this one is complained about.
-                failures.append(error)
-        if not scores:
+        scored = score_videos(loaded, sources, "scoring", failures=failures)
+        if not scored.scores:
             raise failures[0]
-        seconds = time.monotonic() - started
+        scores = {name: raw.smooth(form) for name, raw in scored.scores.items()}
         for name in scores:
             show(scores[name], false_alarms_per_day)
-        frames = sum(map(len, scores.values()))
-        console().print(f"[dim]{frames:,} frames at {frames / seconds:.1f} frames/s[/]")
-        write(clips, scores, out, report, video, argv, device)
+        console().print(f"[dim]{scored.frames:,} frames at {scored.speed:.1f} frames/s[/]")
+        facts = {"device": device, "command": shlex.join(["vadistill", "score", *argv])}
+        write(sources, scores, out, report, video, facts)
         for error in failures:
-            print(f"vadistill: error: {error}", file=sys.stderr)
+            complain(str(error))
         return 2 if failures else 0
 
     return parse(score, argv, prog="vadistill score", examples=EXAMPLES)
@@ -92,6 +85,7 @@ def check(
 ) -> list[Video]:
     """Find what is wrong with the request before hours are spent on it; returns the videos."""
     from vadistill.datasets import Video
+    from vadistill.evaluation.scoring import short_names
 
     if not videos:
         raise ConfigError("no video", expected="one or more videos", fix="name them after MODEL")
@@ -112,13 +106,10 @@ def check(
         )
     if smoothing is not None:
         Smoothing.parse(smoothing)
-    stems = [path.stem for path in videos]
-    clips = [
-        Video(path.stem if stems.count(path.stem) == 1 else str(path), path) for path in videos
-    ]
-    for clip in clips:
-        clip.open()
-    return clips
+    found = [Video(name, path) for name, path in zip(short_names(videos), videos, strict=True)]
+    for each in found:
+        each.open()
+    return found
 
 
 def show(scores: Scores, false_alarms_per_day: float) -> None:
@@ -143,36 +134,36 @@ def show(scores: Scores, false_alarms_per_day: float) -> None:
 
 
 def write(
-    clips: list[Video],
+    videos: list[Video],
     scores: dict[str, Scores],
     out: Path | None,
     report: Path | None,
-    video: Path | None,
-    argv: list[str],
-    device: str,
+    annotated: Path | None,
+    facts: dict[str, str],
 ) -> None:
     """Write what was asked for, and say where it is."""
-    from vadistill.datasets import Dataset
-    from vadistill.evaluation.facts import run_facts
-
-    told = console()
-    scored = [clip for clip in clips if clip.name in scores]
+    print_to = console()
+    scored = [video for video in videos if video.name in scores]
     if out is not None:
         write_scores(out, list(scores.values()))
-        told.print(f"table   {out}", soft_wrap=True)
+        print_to.print(f"table   {out}", soft_wrap=True)
     if report is not None:
+        from vadistill.datasets import Dataset
+        from vadistill.evaluation.evaluate import Results
+        from vadistill.evaluation.facts import run_facts
         from vadistill.report.report import write_report
 
         title = scored[0].name if len(scored) == 1 else f"{len(scored)} videos"
-        dataset = Dataset(title, "test", tuple(scored))
-        facts = run_facts(device=device, command=shlex.join(["vadistill", "score", *argv]))
         system = next(iter(scores.values())).system
-        write_report(report, None, dataset, {system: scores}, facts)
-        told.print(f"report  {link(report)}", soft_wrap=True)
-    if video is not None:
+        dataset = Dataset(title, "test", tuple(scored))
+        write_report(Results(dataset, {system: scores}, facts=run_facts(**facts)), report)
+        print_to.print(f"report  {link(report)}", soft_wrap=True)
+    if annotated is not None:
         from vadistill.report.annotate import annotate
 
-        for clip in scored:
-            path = video if len(clips) == 1 else video / f"{Path(clip.name).stem}.mp4"
-            annotate(clip, scores[clip.name], path)
-            told.print(f"video   {link(path)}", soft_wrap=True)
+        for video in scored:
+            path = annotated
+            if len(videos) > 1:
+                path = annotated / f"{Path(video.name).stem}.mp4"
+            annotate(video, scores[video.name], path)
+            print_to.print(f"video   {link(path)}", soft_wrap=True)

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import inspect
 import io
-import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -102,23 +101,6 @@ def table(*columns: str, numbers: Sequence[str] = (), title: str | None = None) 
     return made
 
 
-def clock(seconds: float) -> str:
-    """``1:02:03.4`` or ``2:03.4``."""
-    hours, rest = divmod(max(0.0, seconds), 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours:.0f}:{minutes:02.0f}:{left:04.1f}" if hours else f"{minutes:.0f}:{left:04.1f}"
-
-
 def link(path: Path) -> str:
     """The file:// address of ``path``, which terminals let one click."""
     return path.resolve().as_uri()
-
-
-def share(value: float | None) -> str:
-    """A figure in [0, 1] as per cent, or a dash where there is none."""
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f}"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """A 95 % interval in per cent, or a dash."""
-    return "–" if low is None or high is None else f"{share(low)} … {share(high)}"

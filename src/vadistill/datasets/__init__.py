@@ -6,6 +6,6 @@ Imports ``video`` and what lies below it, never what makes the data.
 from __future__ import annotations
 
 from vadistill.datasets.base import Dataset, Splits, Video
-from vadistill.datasets.recognise import DATASETS, open_dataset
+from vadistill.datasets.recognise import DATASETS, open_dataset, split_of
 
-__all__ = ["DATASETS", "Dataset", "Splits", "Video", "open_dataset"]
+__all__ = ["DATASETS", "Dataset", "Splits", "Video", "open_dataset", "split_of"]

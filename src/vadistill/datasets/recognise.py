@@ -6,8 +6,9 @@ import difflib
 import importlib
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
-from vadistill.datasets.base import Splits
+from vadistill.datasets.base import Dataset, Splits
 from vadistill.datasets.sources import entries
 from vadistill.errors import ConfigError, DataError
 
@@ -80,6 +81,14 @@ def open_dataset(path: str | Path, kind: str = "auto", *, tolerant: bool = False
             fix=f"see all with: vadistill data check {path}",
         )
     return splits
+
+
+def split_of(source: str | Path | Splits | Dataset, split: Literal["train", "test"]) -> Dataset:
+    """One split of a data set, of its path, or the split itself; errors as for ``open_dataset``."""
+    if isinstance(source, Dataset):
+        return source
+    splits = source if isinstance(source, Splits) else open_dataset(source)
+    return splits.train if split == "train" else splits.test
 
 
 def _existing(path: str | Path) -> Path:

@@ -1,4 +1,4 @@
-"""Measuring scores against labels: named protocols, intervals, records, tables, reports.
+"""Measuring scores against labels: named protocols, intervals, runs and their comparison.
 
 Imports the systems and what lies below them.  No system imports this package, so none can choose
 its checkpoint with the benchmark's code.
@@ -14,7 +14,7 @@ from vadistill.evaluation.frame_level import (
     micro_auc,
     pr_auc,
 )
-from vadistill.evaluation.measuring import Evaluation, Figure, evaluate, measure
+from vadistill.evaluation.measuring import Evaluation, Figure, measure, measure_scores
 from vadistill.evaluation.protocol import Protocol
 from vadistill.evaluation.runs import Run, load_run, save_run, take
 
@@ -27,10 +27,10 @@ __all__ = [
     "average_precision",
     "compare",
     "eer",
-    "evaluate",
     "load_run",
     "macro_auc",
     "measure",
+    "measure_scores",
     "micro_auc",
     "pr_auc",
     "save_run",

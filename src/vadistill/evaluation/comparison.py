@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation import bootstrap as resampling
-from vadistill.evaluation.measuring import Evaluation, measure, resamples, value
+from vadistill.evaluation.measuring import Evaluation, measure, percent, resamples, value
 from vadistill.evaluation.protocol import Protocol, differences
 from vadistill.evaluation.runs import Run
 
@@ -30,6 +30,15 @@ class Difference:
     """95 % interval of the difference; None with a single video."""
     above: float | None
     """Share of the resamples in which ``run`` has the higher figure; ties count one half."""
+
+    @property
+    def words(self) -> tuple[str, str, str]:
+        """Difference and interval in points of per cent, share in per cent; dashes for None."""
+        spread = "–"
+        if self.low is not None and self.high is not None:
+            spread = f"{100 * self.low:+.1f} … {100 * self.high:+.1f}"
+        higher = "–" if self.above is None else f"{percent(self.above)} %"
+        return f"{100 * self.value:+.1f}", spread, higher
 
 
 @dataclass(frozen=True)
@@ -108,13 +117,13 @@ def shared_protocols(runs: Sequence[Run]) -> list[Protocol]:
             why = f": they differ in {' and '.join(differences(here, there))}"
         else:
             why = ""
-        told = " and ".join(
+        words = " and ".join(
             f"{owner.name} reports {owner.dataset}/{protocol.name}"
             for owner, protocol in ((first, here), (run, there))
             if protocol is not None
         )
         raise ConfigError(
-            f"{told or 'no protocol'}{' alone' * (here is None or there is None)}{why}",
+            f"{words or 'no protocol'}{' alone' * (here is None or there is None)}{why}",
             expected="runs with the same protocols, since figures of different ones say nothing "
             "about which system is better",
             fix=f"pass --protocol {(here or there or lists[0][0]).name} to measure all of them so",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -73,7 +74,7 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate(
+def measure_scores(
     dataset: Dataset,
     scores: Mapping[str, Any],
     protocols: Sequence[Protocol | str] = ("micro/raw",),
@@ -114,7 +115,7 @@ def measure(
     paper: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
 ) -> Evaluation:
-    """The figures of a run; arguments and errors as for ``evaluate``."""
+    """The figures of a run; arguments and errors as for ``measure_scores``."""
     named = list(dict.fromkeys(Protocol.parse(p).on(run.dataset) for p in protocols))
     published = {Protocol.parse(name).name: value for name, value in (paper or {}).items()}
     if bootstrap < 0 or not named:
@@ -124,9 +125,9 @@ def measure(
             fix="correct them",
         )
     check_measures(named, run.dataset, of_videos=run.frames.of_videos)
-    videos, told = len(run.frames), list(notes)
+    videos, found = len(run.frames), list(notes)
     if run.frames.of_videos:
-        told.append("labels are of whole videos: nothing is measured of when something happens")
+        found.append("labels are of whole videos: nothing is measured of when something happens")
     drawn = None
     if bootstrap and videos > 1:
         drawn = resampling.draws(videos, bootstrap, seed)
@@ -135,22 +136,22 @@ def measure(
         for protocol in named:
             figures.append(_figure(run, protocol, drawn, published.get(protocol.name)))
             advance(note=protocol.name)
-    told += dict.fromkeys(note for protocol in named for note in protocol.caveats)
+    found += dict.fromkeys(note for protocol in named for note in protocol.caveats)
     for figure in figures:
         if figure.videos_skipped:
-            told.append(
+            found.append(
                 f"{figure.protocol} leaves out {figure.videos_skipped} of {videos} videos, "
                 "whose frames are of one class"
             )
         if figure.resamples_skipped:
-            told.append(
+            found.append(
                 f"{figure.protocol}: {figure.resamples_skipped} of {bootstrap} resamples held one "
                 "class only and were left out"
             )
     if bootstrap and drawn is None:
-        told.append("no intervals: they are drawn over videos, and there is one")
+        found.append("no intervals: they are drawn over videos, and there is one")
     if any(protocol.measure in REGION for protocol in named):
-        told += run.regions.notes if run.regions is not None else ()
+        found += run.regions.notes if run.regions is not None else ()
     return Evaluation(
         dataset=run.dataset,
         figures=tuple(figures),
@@ -160,7 +161,7 @@ def measure(
         abnormal_frames=None if run.frames.of_videos else int(run.frames.all_labels.sum()),
         resamples=bootstrap if drawn is not None else 0,
         seed=seed,
-        notes=tuple(told),
+        notes=tuple(found),
     )
 
 
@@ -204,3 +205,15 @@ def _figure(
     if drawn is not None:
         low, high, left_out = resampling.interval(resamples(run, protocol, drawn))
     return Figure(protocol.name, protocol.metric, float(found), low, high, skipped, left_out, paper)
+
+
+def percent(value: float | None) -> str:
+    """A figure in [0, 1] in per cent, or a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+
+
+def interval(figure: Figure | None) -> str:
+    """A figure's 95 % interval in per cent, or a dash."""
+    if figure is None or figure.low is None or figure.high is None:
+        return "–"
+    return f"{percent(figure.low)} … {percent(figure.high)}"

@@ -21,7 +21,7 @@ from vadistill.errors import ConfigError
 from vadistill.evaluation import bootstrap as resampling
 from vadistill.evaluation.alarms import Footage, footage
 from vadistill.evaluation.alignment import Aligned
-from vadistill.evaluation.classes import ClassAuc, class_aucs
+from vadistill.evaluation.frame_level import ClassAuc, class_aucs
 
 RULE = "an alarm and an event match when they share a frame"
 

@@ -14,14 +14,15 @@ from vadistill.datasets.base import Dataset
 from vadistill.drawing import HIGH, LOW, MAP_WEIGHT, MIDDLE, TRUTH, scale_of
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation.alignment import Aligned, align_dataset, check_lengths
+from vadistill.evaluation.evaluate import Results
 from vadistill.evaluation.measuring import Evaluation
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.files import replacing
 from vadistill.report.charts import roc_and_pr
-from vadistill.report.figures import figures
 from vadistill.report.moments import Moment, Pictures, choose, frames_of, gallery
 from vadistill.report.page import ReportTable, page, section, small, table
 from vadistill.report.playback import STEPS, plan, record
+from vadistill.report.tables import figures, tables_of
 from vadistill.report.timelines import (
     BySystem,
     chosen,
@@ -39,13 +40,7 @@ __all__ = ["ReportTable", "write_report"]
 
 
 def write_report(
-    path: Path,
-    evaluation: Evaluation | Mapping[str, Evaluation] | None,
-    dataset: Dataset,
-    scores_by_system: BySystem,
-    facts: Mapping[str, Any] | None = None,
-    *,
-    tables: Sequence[ReportTable] = (),
+    results: Results, path: str | Path, *, tables: Sequence[ReportTable] | None = None
 ) -> Path:
     """Write a self-contained HTML report, and its numbers as JSON; returns the JSON's path.
 
@@ -53,22 +48,23 @@ def write_report(
     map and true outline.  Its size hardly grows with the videos: long ones keep every k-th frame.
 
     Args:
+        results: of ``evaluate``, or scores of unlabelled video.  Labels and masks are drawn where
+            the data set has them, scores with the smoothing that they carry, facts as they are.
         path: of the page; ``report.html`` has ``report.json`` beside it, another ``NAME.html`` has
             ``NAME.report.json``.
-        evaluation: of the first system, of every system by name, or None for unlabelled video.
-        dataset: clips whose frames are shown; labels and masks are drawn where they exist.
-        scores_by_system: scores by clip name, by system; shown with the smoothing that they carry.
-        facts: of the run (commit, seeds, device, wall time, …), shown as they are.
-        tables: further tables, such as an operator's figures, each in a section of its own.
+        tables: further ones, each in a section of its own; the default is ``tables_of(results)``.
 
     Raises DataError when a scored video is not in the data set or has another number of labels,
     ConfigError for a table whose rows do not fit its header, WeightsError when a file cannot be
     written.
     """
-    path, facts = Path(path), dict(facts or {})
+    path = Path(path)
+    dataset, scores_by_system, facts = results.dataset, results.scores, dict(results.facts)
+    evaluations = results.figures
     _check(dataset, scores_by_system)
+    if tables is None:
+        tables = tables_of(results)
     _check_tables(tables)
-    evaluations = _named(evaluation, scores_by_system)
     systems = list(scores_by_system)
     scales = [scale_of(list(scores.values())) for scores in scores_by_system.values()]
     moments = [m for s, v in scores_by_system.items() for m in choose(s, dataset, v)]
@@ -117,7 +113,7 @@ def write_report(
     with replacing(path) as temporary:
         temporary.write_text(page(title, body, data), encoding="utf-8")
     beside = path.with_name("report.json" if path.stem == "report" else f"{path.stem}.report.json")
-    machine = _machine_readable(evaluations, dataset, scores_by_system, moments, facts, tables)
+    machine = _machine_readable(results, moments, tables)
     with replacing(beside) as temporary:
         temporary.write_text(json.dumps(machine, indent=1, default=str) + "\n", encoding="utf-8")
     return beside
@@ -153,14 +149,6 @@ def _check(dataset: Dataset, scores_by_system: BySystem) -> None:
             labels = clips[video].frame_labels
             if labels is not None:
                 check_lengths(video, len(given), len(labels))
-
-
-def _named(
-    evaluation: Evaluation | Mapping[str, Evaluation] | None, scores_by_system: BySystem
-) -> Mapping[str, Evaluation]:
-    if isinstance(evaluation, Evaluation):
-        return {next(iter(scores_by_system)): evaluation}
-    return evaluation or {}
 
 
 def _summary(dataset: Dataset, scores_by_system: BySystem) -> str:
@@ -219,12 +207,7 @@ def _facts(facts: Mapping[str, Any]) -> str:
 
 
 def _machine_readable(
-    evaluations: Mapping[str, Evaluation],
-    dataset: Dataset,
-    scores_by_system: BySystem,
-    moments: Sequence[Moment],
-    facts: Mapping[str, Any],
-    tables: Sequence[ReportTable],
+    results: Results, moments: Sequence[Moment], tables: Sequence[ReportTable]
 ) -> dict[str, Any]:
     def of_moment(m: Moment) -> dict[str, Any]:
         return {
@@ -238,7 +221,7 @@ def _machine_readable(
 
     systems = {
         system: {
-            "evaluation": evaluations[system].to_json() if system in evaluations else None,
+            "evaluation": results.figures[system].to_json() if system in results.figures else None,
             "moments": [of_moment(m) for m in moments if m.system == system],
             "videos": {
                 video: {
@@ -251,12 +234,12 @@ def _machine_readable(
                 for video, given in scores.items()
             },
         }
-        for system, scores in scores_by_system.items()
+        for system, scores in results.scores.items()
     }
     return {
-        "dataset": dataset.name,
-        "split": dataset.split,
-        "facts": facts,
+        "dataset": results.dataset.name,
+        "split": results.dataset.split,
+        "facts": dict(results.facts),
         "tables": [given.to_json() for given in tables],
         "systems": systems,
     }

@@ -1,4 +1,4 @@
-"""Tables for a report beside its figures: operating points, classes, paired differences."""
+"""A report's tables: figures, operating points, kinds of anomaly, differences, other papers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vadistill.datasets.base import Dataset, Video
-from vadistill.evaluation.comparison import Difference
+from vadistill.evaluation.comparison import Difference, paired_differences
+from vadistill.evaluation.evaluate import Results
+from vadistill.evaluation.measuring import Evaluation, Figure, percent
 from vadistill.evaluation.operating import OperatingPoint, OperatingPoints, operating_points
+from vadistill.evaluation.protocol import REGION, Protocol
+from vadistill.evaluation.published import published
 from vadistill.evaluation.runs import Run
-from vadistill.report.page import ReportTable
+from vadistill.report.page import ReportTable, small, table
 from vadistill.scores import Scores
 
 RATES = (1, 10, 60)
@@ -18,6 +22,62 @@ RATES = (1, 10, 60)
 
 CALIBRATED = "calibrated, 1 normal frame a day"
 """Name of the operating point that a fitted detector uses live, chosen without labels."""
+
+
+def figures(evaluations: Mapping[str, Evaluation]) -> list[str]:
+    """One row a protocol; several systems stand side by side."""
+    if not evaluations:
+        return []
+    found = {s: {f.protocol: f for f in e.figures} for s, e in evaluations.items()}
+    names = list(dict.fromkeys(protocol for by_name in found.values() for protocol in by_name))
+    header = ["protocol"]
+    columns: list[list[str]] = []
+    for system, by_name in found.items():
+        shown = [by_name.get(name) for name in names]
+        header.append(system)
+        columns.append([_words(f) for f in shown])
+        if any(f is not None and f.paper is not None for f in shown):
+            header.append(f"{system}, paper" if len(found) > 1 else "paper")
+            columns.append([percent(f.paper if f else None) for f in shown])
+    first = next(iter(evaluations.values()))
+    protocols = [Protocol.parse(name).on(first.dataset) for name in names]
+    rows = [
+        [str(protocol), *(column[i] for column in columns), protocol.title]
+        for i, protocol in enumerate(protocols)
+    ]
+    notes = list(dict.fromkeys(note for e in evaluations.values() for note in e.notes))
+    interval = f" (95 % interval: {first.resamples} bootstrap resamples of the videos)"
+    notes.insert(0, "in per cent" + interval * bool(first.resamples))
+    return [table([*header, "measure"], rows), *map(small, notes)]
+
+
+def _words(figure: Figure | None) -> str:
+    """Such as ``91.7 (81.9 – 97.2)``."""
+    value = percent(None if figure is None else figure.value)
+    if figure is None or figure.low is None:
+        return value
+    return f"{value} ({percent(figure.low)} – {percent(figure.high)})"
+
+
+def tables_of(results: Results) -> list[ReportTable]:
+    """What a report shows beside the figures of runs; empty without runs.
+
+    Operating points, AUC by kind of anomaly, the paired differences of several runs, and what
+    papers report on the data set.
+    """
+    runs = results.runs
+    if not runs:
+        return []
+    found = {n: operate(run, results.dataset, results.scores[n]) for n, run in runs.items()}
+    operating = {name: points for name, points in found.items() if points is not None}
+    tables = [operating_table(operating), class_table(operating)] if operating else []
+    if len(runs) > 1:
+        first = next(iter(runs.values()))
+        common = [p for p in first.protocols if all(p in run.protocols for run in runs.values())]
+        named = [Protocol.parse(name) for name in common]
+        tables.append(difference_table(paired_differences(list(runs.values()), named)))
+    tables.append(published_table(results.dataset.name))
+    return [table for table in tables if table is not None]
 
 
 def operate(run: Run, dataset: Dataset, scores: Mapping[str, Scores]) -> OperatingPoints | None:
@@ -65,7 +125,7 @@ def operating_table(found: Mapping[str, OperatingPoints]) -> ReportTable:
             point.threshold,
             f"{point.found} of {point.events}",
             point.false_alarms_per_hour,
-            _percent(point.precision),
+            _per_cent(point.precision),
             _seconds(point),
         ]
         for system, points in found.items()
@@ -88,7 +148,7 @@ def class_table(found: Mapping[str, OperatingPoints]) -> ReportTable | None:
         return None
     by_system = {s: {c.name: c for c in points.classes} for s, points in found.items()}
     rows = [
-        [c.name, c.videos, *(_percent(own[c.name].auc) for own in by_system.values())]
+        [c.name, c.videos, *(_per_cent(own[c.name].auc) for own in by_system.values())]
         for c in first.classes
     ]
     reasons = [f"{c.name}: {c.reason}" for c in first.classes if c.reason]
@@ -100,10 +160,7 @@ def class_table(found: Mapping[str, OperatingPoints]) -> ReportTable | None:
 
 def difference_table(differences: Sequence[Difference]) -> ReportTable:
     """Paired differences from the first run, in points of per cent."""
-    rows = [
-        [d.protocol, d.run, d.against, _points(d.value), _interval(d), _percent(d.above)]
-        for d in differences
-    ]
+    rows = [[d.protocol, d.run, d.against, *d.words] for d in differences]
     return ReportTable(
         "Differences",
         ["protocol", "run", "against", "difference", "95 % interval", "higher in"],
@@ -113,18 +170,24 @@ def difference_table(differences: Sequence[Difference]) -> ReportTable:
     )
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
+def published_table(dataset: str) -> ReportTable | None:
+    """What papers report on a data set, best first; None where nothing is known."""
+    shown = [p for p in published(dataset) if p.title]
+    if not shown:
+        return None
+    shown.sort(key=lambda p: -p.figures["micro"])
+    rows = [[p.title, *(percent(p.figures.get(m)) for m in ("micro", *REGION))] for p in shown]
+    return ReportTable(
+        "Published figures",
+        ["method", "micro AUC", "RBDC", "TBDC"],
+        rows,
+        "In per cent, as the papers report them: with smoothing of their own, and RBDC and TBDC "
+        "with published tracks, so a guide and no ranking.",
+    )
 
 
-def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
-
-
-def _interval(found: Difference) -> str:
-    if found.low is None or found.high is None:
-        return "–"
-    return f"{_points(found.low)} … {_points(found.high)}"
+def _per_cent(value: float | None) -> str:
+    return "–" if value is None else f"{percent(value)} %"
 
 
 def _seconds(point: OperatingPoint) -> str:

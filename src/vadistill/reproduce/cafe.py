@@ -10,6 +10,7 @@ from typing import Literal
 from vadistill.backbones.image_networks import UpsampledImageNet
 from vadistill.backbones.residual import ResNet
 from vadistill.devices import pick_device
+from vadistill.evaluation.published import published_rows
 from vadistill.reproduce.records import Record
 from vadistill.reproduce.rows import (
     Row,
@@ -23,37 +24,6 @@ from vadistill.runtime import pick_runtime
 from vadistill.systems import cafe, motion
 
 Networks = Literal["compact", "paper"]
-
-PAPER: dict[str, dict[str, float]] = {
-    "ucsd_ped2": {
-        "cafe": 0.983,
-        "ll-o": 0.983,
-        "ll-e": 0.983,
-        "ll-o+ll-e": 0.984,
-        "without-consistency": 0.969,
-        "student-17": 0.923,
-        "ll-o-only": 0.953,
-    },
-    "avenue": {
-        "cafe": 0.907,
-        "ll-o": 0.913,
-        "ll-e": 0.904,
-        "ll-o+ll-e": 0.926,
-        "without-consistency": 0.889,
-        "student-17": 0.890,
-        "ll-o-only": 0.798,
-    },
-    "shanghaitech": {
-        "cafe": 0.758,
-        "ll-o": 0.771,
-        "ll-e": 0.753,
-        "ll-o+ll-e": 0.770,
-        "without-consistency": 0.707,
-        "student-17": 0.744,
-        "ll-o-only": 0.763,
-    },
-}
-"""The paper's micro AUC by data set and variant (Fig. 4 and 5 are drawn there, not tabulated)."""
 
 
 def variants(base: cafe.Config) -> dict[str, tuple[str, cafe.Config]]:
@@ -119,7 +89,7 @@ def reproduce(
     names = chosen([row for table in tables.values() for row in table], only, ("motion",))
     smoothing = next(iter(bases.values())).smoothing
     protocols = protocols or usual_protocols(splits, smoothing, "macro-skip")
-    published = {row: {f"micro/{smoothing}": mark} for row, mark in PAPER.get(name, {}).items()}
+    published = published_rows("cafe", name, smoothing)
     rows: list[Row] = []
     for localiser in localisers:
         boxes = files_by_name(localiser)

@@ -3,7 +3,10 @@
 Rows are named ``WHAT`` or ``WHAT BACKBONE``.  ``teacher`` is the fusion of all backbones, a
 ``student`` has one; ``single`` is the same network as a student, taught by video labels alone, and
 ``mil`` Sultani et al.'s, both without any distillation.  Where the paper changes one thing of the
-whole method, its figure is the student's.
+whole method, its figure is the student's: CLIP's in all rows that do not name one.  For Table 1 it
+says that the modules are given all three backbones' features, and its last row has the CLIP
+student's figure; we read both its teacher and its student as having the module, and show the
+student's.  Figs. 4, 5 and 6 are drawn there, not tabulated.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from pathlib import Path
 from vadistill.datasets import Splits
 from vadistill.datasets.feature_source import FeatureSource
 from vadistill.errors import ConfigError
-from vadistill.evaluation.classes import class_aucs
+from vadistill.evaluation.frame_level import class_aucs
+from vadistill.evaluation.published import published_rows
 from vadistill.evaluation.runs import load_run
 from vadistill.reproduce.records import Record, write_records
 from vadistill.reproduce.rows import Row, chosen, labelled, run_rows
@@ -26,61 +30,6 @@ from vadistill.systems.dakd.temporal import RIVALS
 
 PREFERRED = ("i3d", "s3d", "clip")
 """The paper's backbones, in its order; the last one present is the student's."""
-
-MARKS: dict[str, tuple[str, dict[str, float]]] = {
-    "ucf_crime": (
-        "micro/raw",
-        {
-            "teacher": 0.8815,
-            "student i3d": 0.8810,
-            "student clip": 0.8834,
-            "mil i3d": 0.7792,
-            "mtn": 0.8531,
-            "multihead": 0.8628,
-            "lstm": 0.8697,
-            "rnn": 0.8699,
-            "disentangled": 0.8709,
-            "gru": 0.8753,
-            "cnn": 0.8772,
-            "none": 0.8227,
-            "without-nce": 0.8691,
-            "without-bce": 0.8760,
-            "without-minmax": 0.8790,
-            "without-average": 0.8810,
-            "only-self": 0.8756,
-            "only-cross": 0.8681,
-            "only-content-to-position": 0.8612,
-            "only-position-to-content": 0.8647,
-        },
-    ),
-    "shanghaitech": (
-        "micro/raw",
-        {
-            "teacher": 0.9808,
-            "student i3d": 0.9802,
-            "student clip": 0.9810,
-            "none": 0.9134,
-            "without-nce": 0.9652,
-            "without-bce": 0.9689,
-            "without-minmax": 0.9721,
-            "without-average": 0.9763,
-            "only-self": 0.9746,
-            "only-cross": 0.9658,
-            "only-content-to-position": 0.9572,
-            "only-position-to-content": 0.9634,
-        },
-    ),
-    "xd_violence": (
-        "ap/raw",
-        {"teacher": 0.8478, "student i3d": 0.8512, "student clip": 0.8561},
-    ),
-}
-"""The paper's figure by data set, protocol and row (Figs. 4, 5 and 6 are drawn, not tabulated).
-
-The student of all rows that do not name one is CLIP's.  For Table 1 the paper says that the modules
-are given all three backbones' features, and its last row has the CLIP student's figure; we read
-both its teacher and its student as having the module, and show the student's.
-"""
 
 TAUS = (0.1, 0.5, 1.0, 5.0, 15.0)
 ALPHAS = (1.0, 2.5, 5.0, 10.0)
@@ -182,7 +131,8 @@ def reproduce(
     base = base_config(splits, backbones, quick=quick, epochs=epochs)
     table = variants(base)
     names = chosen(list(table), only, ())
-    protocol, marks = MARKS.get(name, ("micro/raw", {}))
+    marks = published_rows("dakd", name, "raw")
+    protocol = next((protocol for mark in marks.values() for protocol in mark), "micro/raw")
     if set(base.teacher) != set(PREFERRED):
         marks = {}  # the paper's rows are of its own backbones
     rows = [
@@ -192,7 +142,7 @@ def reproduce(
             source,
             replace(config, seed=seed),
             seed,
-            {protocol: marks[variant]} if variant in marks else {},
+            marks.get(variant, {}),
         )
         for variant, (source, config) in table.items()
         if variant in names

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from vadistill.evaluation.published import published_rows
 from vadistill.reproduce.records import Record
 from vadistill.reproduce.rows import (
     Row,
@@ -28,55 +29,6 @@ from vadistill.systems.fast_aed.recipes import ALPHA
 Networks = Literal["compact", "paper"]
 
 T1, T2 = "aed", "ssmtl"
-
-MARKS: dict[str, dict[str, tuple[float, float]]] = {
-    "ucsd_ped2": {
-        T1: (0.987, 0.997),
-        T2: (0.975, 0.998),
-        "without-adversarial": (0.917, 0.965),
-        "student": (0.936, 0.970),
-    },
-    "avenue": {
-        T1: (0.923, 0.904),
-        T2: (0.915, 0.928),
-        "blocks-3": (0.679, 0.722),
-        "blocks-4": (0.721, 0.767),
-        "truncated": (0.754, 0.755),
-        "blocks-6": (0.686, 0.774),
-        "blocks-7": (0.726, 0.719),
-        "heads-3": (0.706, 0.733),
-        "heads-4": (0.743, 0.729),
-        "heads-6": (0.685, 0.706),
-        "heads-7": (0.725, 0.746),
-        "map-1": (0.682, 0.743),
-        "map-16": (0.657, 0.740),
-        "map-64": (0.623, 0.658),
-        "map-full": (0.592, 0.739),
-        "maps-1-4": (0.717, 0.747),
-        "frames-1": (0.764, 0.760),
-        "ae": (0.726, 0.732),
-        "kd": (0.795, 0.807),
-        "frames-5": (0.784, 0.803),
-        "ae+kd": (0.850, 0.865),
-        "akd": (0.637, 0.698),
-        "ae+akd": (0.691, 0.806),
-        "kd+akd": (0.824, 0.829),
-        "ae+kd+akd": (0.862, 0.867),
-        "t2": (0.821, 0.855),
-        "joint-discriminator": (0.854, 0.857),
-        "two-branches": (0.857, 0.856),
-        "fully-connected": (0.718, 0.771),
-        "without-adversarial": (0.882, 0.877),
-        "student": (0.880, 0.873),
-    },
-    "shanghaitech": {
-        T1: (0.827, 0.893),
-        T2: (0.824, 0.902),
-        "without-adversarial": (0.778, 0.846),
-        "student": (0.779, 0.860),
-    },
-}
-"""The paper's micro and macro AUC by data set and row (Fig. 8 is drawn there, not tabulated)."""
 
 RECIPES: dict[str, Callable[..., fast_aed.Config]] = {
     "avenue": fast_aed.avenue,
@@ -190,10 +142,7 @@ def reproduce(
     names = chosen([*variant_names, *full_names], only, ("motion", T1, T2))
     smoothing = next(iter(bases.values())).smoothing
     protocols = protocols or usual_protocols(splits, smoothing, "macro-pad")
-    published = {
-        row: dict(zip((f"micro/{smoothing}", f"macro-pad/{smoothing}"), marks, strict=True))
-        for row, marks in MARKS.get(name, {}).items()
-    }
+    published = published_rows("fast_aed", name, smoothing)
     recipe = TEACHING.get(name, "ped2")
     if quick or "paper" not in networks:
         recipe = f"{recipe}-quick"

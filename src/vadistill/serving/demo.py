@@ -23,14 +23,13 @@ CAMERAS = ("gate", "fountain")
 
 def prepare(folder: Path) -> Settings:
     """Render the walkway and fit ``motion`` to it, unless that is done; settings that watch it."""
-    from vadistill.cli.walkway import render
-    from vadistill.simulated.walkway import WalkwayConfig
+    from vadistill.simulated.walkway import WalkwayConfig, render_walkway
     from vadistill.systems.motion import Config, Motion
 
     config = WalkwayConfig(
         SEED, train_clips=CLIPS, test_clips=CLIPS, frames=FRAMES, anomalies=("runner",)
     )
-    splits = render(folder / "walkway", config)
+    splits = render_walkway(folder / "walkway", config)
     model = folder / "motion.vad"
     if not (model / "config.json").exists():
         Motion(Config()).fit(splits.train, out=model)

@@ -41,6 +41,7 @@ from vadistill.datasets.segments import segment_means
 from vadistill.datasets.weak import FEATURES
 from vadistill.errors import DataError
 from vadistill.files import unwritable, write_json
+from vadistill.progress import progress
 from vadistill.simulated.features.plan import (
     BACKBONES,
     SimulatedConfig,
@@ -107,12 +108,15 @@ def simulate_features(
         for backbone in BACKBONES:
             (folder / FEATURES / backbone).mkdir(parents=True)
         world = World.of(config)
-        for video in videos:
-            for backbone, rows in world.features(video, config):
-                rows = segment_means(rows) if video.split == "train" else rows
-                np.save(folder / FEATURES / backbone / f"{video.name}.npy", rows.astype(np.float16))
-            if on_video is not None:
-                on_video()
+        with progress("simulating", len(videos)) as advance:
+            for video in videos:
+                for backbone, rows in world.features(video, config):
+                    rows = segment_means(rows) if video.split == "train" else rows
+                    file = folder / FEATURES / backbone / f"{video.name}.npy"
+                    np.save(file, rows.astype(np.float16))
+                advance()
+                if on_video is not None:
+                    on_video()
         _write_lists(folder, videos)
         write_json(folder / _INDEX, {**wanted, "note": "simulated: no video is behind these"})
         if path.is_dir():

@@ -29,6 +29,7 @@ from jaxtyping import Bool, UInt8
 from vadistill.datasets.base import Dataset, Splits, Track, Video
 from vadistill.errors import DataError
 from vadistill.files import replacing, unwritable, write_json
+from vadistill.progress import progress
 from vadistill.simulated.walkway.config import ANOMALIES, WalkwayConfig
 
 if TYPE_CHECKING:
@@ -149,16 +150,18 @@ def _render_clips(
     scene = build_scene(config.width, config.height, config.seed)
     counts = {"train": config.train_clips, "test": config.test_clips}
     total, done = sum(counts.values()) * config.frames, 0
+    with progress("rendering", total) as bar:
 
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        if on_frame is not None:
-            on_frame(done, total)
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            bar()
+            if on_frame is not None:
+                on_frame(done, total)
 
-    for split, count in counts.items():
-        for number in range(count):
-            yield _render_clip(path, config, scene, split, number, advance)
+        for split, count in counts.items():
+            for number in range(count):
+                yield _render_clip(path, config, scene, split, number, advance)
 
 
 def _render_clip(

@@ -1,0 +1,223 @@
+"""Models measured on a labelled test set: every video scored, every figure taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vadistill.datasets import Dataset, Splits, split_of
+from vadistill.datasets.tracks import Tracks
+from vadistill.detector import Detector
+from vadistill.errors import ConfigError
+from vadistill.evaluation.alignment import has_video_labels_only
+from vadistill.evaluation.facts import run_facts
+from vadistill.evaluation.measuring import Evaluation, check_measures, interval, measure, percent
+from vadistill.evaluation.protocol import REGION, Protocol
+from vadistill.evaluation.region_files import read_track_folder
+from vadistill.evaluation.runs import Run, is_located, save_run, take
+from vadistill.evaluation.scoring import score_videos, short_names, smoothing_of
+from vadistill.progress import clock
+from vadistill.scores import Scores
+from vadistill.systems import load
+
+Model = Detector | str | Path
+"""A detector, or the folder of a saved one."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Results:
+    """What models said of some videos and, where these have labels, the figures of it.
+
+    Without labels there are neither runs nor figures: ``Results(dataset, {"cafe": scores})``.
+    """
+
+    dataset: Dataset
+    scores: Mapping[str, Mapping[str, Scores]]
+    """By model and video, smoothed as the model's settings say."""
+    runs: Mapping[str, Run] = field(default_factory=dict)
+    """Labels, raw scores and boxes, by model."""
+    figures: Mapping[str, Evaluation] = field(default_factory=dict)
+    """By model."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Device, command, commit, date, wall time, frames per second by model."""
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Keep each model's run in a sub-folder of its name, for ``compare``; returns these.
+
+        Raises WeightsError when a file cannot be written.
+        """
+        folders = {name: Path(folder) / Path(name).stem for name in self.runs}
+        for name, run in self.runs.items():
+            save_run(replace(run, facts=self.facts), folders[name], self.figures.get(name))
+        return list(folders.values())
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Every figure as plain JSON, with its model."""
+        return [{"model": n, **asdict(f)} for n, e in self.figures.items() for f in e.figures]
+
+    @property
+    def summary(self) -> str:
+        """The test set in a line."""
+        if not self.figures:
+            return f"{self.dataset.name}: {len(self.dataset)} videos, not measured"
+        first = next(iter(self.figures.values()))
+        abnormal = f"{first.abnormal_videos} videos"
+        if first.abnormal_frames is not None:
+            abnormal = f"{first.abnormal_frames:,}"
+        return (
+            f"{first.dataset}: {first.videos} test videos, {first.frames:,} frames, "
+            f"{abnormal} abnormal"
+        )
+
+    @property
+    def header(self) -> list[str]:
+        """Columns of ``rows``."""
+        return ["protocol", *(c for name in self.figures for c in (f"{name} %", f"95 % of {name}"))]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """One row a protocol, with each model's figure and interval in per cent."""
+        found = {name: {f.protocol: f for f in e.figures} for name, e in self.figures.items()}
+        rows = []
+        for protocol in dict.fromkeys(p for own in found.values() for p in own):
+            row = [f"{self.dataset.name}/{protocol}"]
+            for figure in (own.get(protocol) for own in found.values()):
+                row += [percent(figure and figure.value), interval(figure)]
+            rows.append(row)
+        return rows
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know to compare the figures, one line each."""
+        notes = []
+        if pace := self.facts.get("frames per second"):
+            words = ", ".join(f"{name} {speed:.0f}" for name, speed in pace.items())
+            notes.append(f"frames/s from decoding to score: {words}")
+        for first in list(self.figures.values())[:1]:
+            if first.resamples:
+                notes.append(
+                    f"intervals: 95 %, {first.resamples} bootstrap resamples of the videos"
+                )
+        return list(dict.fromkeys([*notes, *(n for e in self.figures.values() for n in e.notes)]))
+
+    def __repr__(self) -> str:
+        table = [self.header, *self.rows] if self.figures else []
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(f"{c:<{w}}" if not i else f"{c:>{w}}" for i, (c, w) in enumerate(cells))
+            for cells in (list(zip(row, widths, strict=True)) for row in table)
+        ]
+        return "\n".join([self.summary, *lines])
+
+
+def evaluate(
+    models: Model | Sequence[Model] | Mapping[str, Model],
+    dataset: str | Path | Splits | Dataset,
+    protocols: Sequence[Protocol | str] = (),
+    *,
+    tracks: str | Path | Mapping[str, Tracks] | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    device: str = "auto",
+    command: str = "vadistill.evaluate",
+) -> Results:
+    """Score the test videos of a data set and compare the scores with its labels.
+
+    Args:
+        models: fitted detectors or their folders, one or several, by name or with names made of
+            their folders.
+        dataset: a labelled test set, or the path of its data set.
+        protocols: what to measure; the default is ``default_protocols``.
+        tracks: by video, or a folder of published ones; they stand for the data set's own.
+        bootstrap: resamples of the videos behind each 95 % interval; 0 for none.
+        seed: of the resamples.
+        device: on which folders are loaded: auto, cpu or cuda.
+        command: told among the facts.
+
+    Raises DataError for absent labels, ConfigError for an unknown protocol, WeightsError for a
+    folder that holds no model, VideoError.
+    """
+    started = time.monotonic()
+    named = named_models(models)
+    test = split_of(dataset, "test")
+    loaded = {n: m if isinstance(m, Detector) else load(m, device=device) for n, m in named.items()}
+    # A typo, or missing labels, should not cost the scoring of a whole test set.
+    of_videos = has_video_labels_only(test)
+    if isinstance(tracks, str | Path):
+        labels = {v.name: v.frame_labels for v in test if v.frame_labels is not None}
+        tracks = read_track_folder(Path(tracks), {name: len(y) for name, y in labels.items()})
+    wanted = tuple(Protocol.parse(name).on(test.name) for name in protocols)
+    needs_boxes = any(protocol.measure in REGION for protocol in wanted)
+    wanted = wanted or default_protocols(
+        test, loaded.values(), located=True if tracks is not None else None
+    )
+    check_measures(wanted, test.name, of_videos=of_videos)
+    runs: dict[str, Run] = {}
+    figures: dict[str, Evaluation] = {}
+    scores: dict[str, Mapping[str, Scores]] = {}
+    speeds: dict[str, float] = {}
+    for name, model in loaded.items():
+        scored = score_videos(model, list(test), name)
+        speeds[name] = round(scored.speed, 1)
+        smoothing = smoothing_of(model)
+        scores[name] = {video: s.smooth(smoothing) for video, s in scored.scores.items()}
+        regions = True if needs_boxes else None
+        run = take(test, scored.scores, name=name, regions=regions, tracks=tracks)
+        # A model without boxes has no region figures, unless they were asked for.
+        kept = [p.name for p in wanted if run.regions is not None or p.measure not in REGION]
+        runs[name] = replace(run, protocols=tuple(kept))
+        figures[name] = measure(runs[name], kept, bootstrap=bootstrap, seed=seed)
+    facts = {
+        **run_facts(device=device, command=command),
+        "wall time": clock(time.monotonic() - started),
+        "frames per second": speeds,
+    }
+    return Results(test, scores, runs, figures, facts)
+
+
+def default_protocols(
+    test: Dataset, models: Iterable[Detector], *, located: bool | None = None
+) -> tuple[Protocol, ...]:
+    """All measures, with every model's own smoothing and raw, so that all can be compared.
+
+    Region measures are among them where all abnormal videos have tracks or masks, or as
+    ``located`` says.
+    """
+    labels = [video.frame_labels for video in test if video.frame_labels is not None]
+    # Macro AUC needs a video that has both classes; a user's own test set may have none.
+    macro = ("macro",) if any(0 < y.mean() < 1 for y in labels if len(y)) else ()
+    kinds = ("micro", *macro, "ap", "eer") if labels else ("video",)
+    forms = dict.fromkeys((*map(smoothing_of, models), "raw"))
+    names = [f"{kind}/{form}" for form in forms for kind in kinds]
+    if labels and (all(map(is_located, test)) if located is None else located):
+        names += REGION
+    return tuple(Protocol.parse(name).on(test.name) for name in names)
+
+
+def named_models(models: Model | Sequence[Model] | Mapping[str, Model]) -> dict[str, Model]:
+    """Models by name: a folder's stem where that is unique, else its path; a detector's system.
+
+    Raises ConfigError for none, or for two detectors of one name.
+    """
+    if isinstance(models, Mapping):
+        found = dict(models)
+    else:
+        given = [models] if isinstance(models, Detector | str | Path) else list(models)
+        folders = [Path(m) for m in given if not isinstance(m, Detector)]
+        names = iter(short_names(folders))
+        keys = [m.name if isinstance(m, Detector) else next(names) for m in given]
+        found = dict(zip(keys, given, strict=True))
+        if len(found) < len(given):
+            raise ConfigError(
+                f"two models named {next(k for k in keys if keys.count(k) > 1)}",
+                expected="different models",
+                fix='give them names, as {"name": model, …}',
+            )
+    if not found:
+        raise ConfigError(
+            "no model", expected="one or more model folders", fix="name them before --data"
+        )
+    return found
