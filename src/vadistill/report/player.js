@@ -1,19 +1,9 @@
+// @ts-check
 // The player of a report: one frame of a video, with what a system says of it drawn over it.
 // `data` is the page's, `lines` are the elements of the timelines, in the order of the clips.
 "use strict";
 
-const rgb = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
-const level = (score, [low, middle, high]) => {
-  if (score <= low) return 0;
-  if (score >= high) return 1;
-  if (score < middle) return (0.5 * (score - low)) / (middle - low);
-  return 0.5 + (0.5 * (score - middle)) / (high - middle);
-};
-const levelColour = (at, [low, middle, high]) => {
-  const [a, b, part] = at < 0.5 ? [low, middle, 2 * at] : [middle, high, 2 * at - 1];
-  return rgb(a.map((v, i) => Math.round(v + part * (b[i] - v))));
-};
-
+/** @type {(data: any, lines: any[]) => any} */
 const createPlayer = (data, lines) => {
   const several = data.systems.length > 1;
   const panel = document.createElement("div");
@@ -41,46 +31,23 @@ const createPlayer = (data, lines) => {
   const trouble = panel.querySelector("#trouble");
   const playButton = panel.querySelector("#play");
   choice.hidden = !several;
-  const exact = "requestVideoFrameCallback" in video;
+  const exact = "requestVideoFrameCallback" in HTMLVideoElement.prototype;
 
   let number = -1; // of the clip
-  let clip = null; // its film and overlays, unpacked
+  let clip = null; // its film and overlays, unpacked, with the film's address
   let at = 0; // place in the film of what is shown
   let target = 0; // and of what is asked for
   let seeking = false;
   let picture = false; // whether the video's current picture is that of `at`
 
-  const unpacked = (index) => {
-    const film = data.films[index];
-    if (!film) return null;
-    const systems = {};
-    for (const [system, s] of Object.entries(film.systems)) {
-      const counts = unpack(s.counts, Uint8Array);
-      const starts = new Uint32Array(counts.length + 1);
-      counts.forEach((n, i) => (starts[i + 1] = starts[i] + n));
-      systems[system] = {
-        starts,
-        time: unpack(s.time, Float32Array),
-        value: unpack(s.value, Float32Array),
-        raw: unpack(s.raw, Float32Array),
-        share: s.share && unpack(s.share, Float32Array),
-        boxes: unpack(s.boxes, Int16Array),
-        scores: unpack(s.scores, Float32Array),
-        leftOut: s.left_out,
-        map: s.map && { ...s.map, levels: unpack(s.map.levels, Uint8Array) },
-      };
-    }
-    const bytes = unpack(film.film, Uint8Array);
-    const url = URL.createObjectURL(new Blob([bytes], { type: "video/mp4" }));
-    return { ...film, url, kept: unpack(film.kept, Int32Array), systems };
-  };
-
-  const shown = (name) => panel.querySelector(`input[value=${name}]`).checked;
+  /** @type {(name: string) => HTMLInputElement} */
+  const box = (name) => panel.querySelector(`input[value=${name}]`);
+  const shown = (name) => box(name).checked;
   const system = () => clip.systems[choice.value];
 
   const thick = () => canvas.width / 360; // lines and words are as large for every film
   const offer = (name, there) => {
-    panel.querySelector(`input[value=${name}]`).parentElement.hidden = !there;
+    box(name).parentElement.hidden = !there;
   };
 
   const drawMap = (map) => {
@@ -277,8 +244,10 @@ const createPlayer = (data, lines) => {
       trouble.textContent = "";
       said.textContent = "";
       element.after(panel);
-      clip = unpacked(index);
+      clip = data.films[index] ? unpackFilm(data.films[index]) : null;
       if (clip) {
+        const film = new Blob([unpack(clip.film, Uint8Array)], { type: "video/mp4" });
+        clip.url = URL.createObjectURL(film);
         const factor = Math.max(1, Math.round((2 * 720) / clip.width) / 2);
         canvas.width = clip.width * factor;
         canvas.height = clip.height * factor;
@@ -300,8 +269,9 @@ const createPlayer = (data, lines) => {
     panel.scrollIntoView({ block: "nearest", behavior: frame === null ? "auto" : "smooth" });
   };
 
-  for (const button of panel.querySelectorAll("[data-step]"))
-    button.addEventListener("click", () => step(Number(button.dataset.step)));
+  for (const button of panel.querySelectorAll("button"))
+    if (button.dataset.step)
+      button.addEventListener("click", () => step(Number(button.dataset.step)));
   playButton.addEventListener("click", toggle);
   panel.querySelector("#close").addEventListener("click", close);
   panel.addEventListener("change", paint);

@@ -1,3 +1,4 @@
+// @ts-check
 // Draws the charts of a report; a click on one opens the player there.
 "use strict";
 (() => {
@@ -5,7 +6,8 @@
   const root = document.documentElement;
   const several = data.systems.length > 1;
   const hidden = new Set();
-  const byId = (id) => document.getElementById(id);
+  /** @type {(selector: string) => HTMLElement[]} */
+  const all = (selector) => Array.from(document.querySelectorAll(selector));
 
   // -- colours ------------------------------------------------------------------------------------
 
@@ -141,7 +143,7 @@
     player.paint();
   };
 
-  for (const element of document.querySelectorAll("[data-curve]")) {
+  for (const element of all("[data-curve]")) {
     drawn.set(element, curve(element.dataset.curve));
     draw(element);
   }
@@ -182,20 +184,20 @@
     (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => show(e.target)),
     { rootMargin: "600px" },
   );
-  const lines = Array.from(document.querySelectorAll("[data-clip]"));
+  const lines = all("[data-clip]");
   lines.forEach((element) => watch.observe(element));
 
-  for (const button of document.querySelectorAll("[data-system][aria-pressed]"))
+  for (const button of all("[data-system][aria-pressed]"))
     button.addEventListener("click", () => {
       const system = Number(button.dataset.system);
       if (!hidden.delete(system)) hidden.add(system);
-      for (const same of document.querySelectorAll(`[aria-pressed][data-system="${system}"]`))
+      for (const same of all(`[aria-pressed][data-system="${system}"]`))
         same.setAttribute("aria-pressed", String(!hidden.has(system)));
       redraw();
     });
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", redraw);
-  byId("theme").addEventListener("click", () => {
+  document.getElementById("theme").addEventListener("click", () => {
     const now = root.style.colorScheme || (dark.matches ? "dark" : "light");
     root.style.colorScheme = now === "dark" ? "light" : "dark";
     redraw();
@@ -203,7 +205,7 @@
 
   const player = createPlayer(data, lines);
 
-  for (const button of document.querySelectorAll("[data-open]"))
+  for (const button of all("[data-open]"))
     button.addEventListener("click", () => {
       const { open, frame, system } = button.dataset;
       player.open(Number(open), {

@@ -1,20 +1,23 @@
+// @ts-check
 // The frame of the console: pages by the address's hash, session, theme, connection, new events.
-import { loadSession, session, signOut, whenSignedOut } from "./api.js";
 import { page as camera } from "./camera.js";
-import { page as add } from "./camera_form.js";
+import { addPage as add } from "./camera_settings.js";
 import { recolour } from "./curve.js";
-import { announce, button, el, empty, problem, setHidden, setText, toast } from "./elements.js";
+import {
+  announce, attempt, button, el, empty, field, form, heading, problem, setHidden, setText, toast,
+} from "./elements.js";
 import { page as events } from "./events.js";
-import { page as job } from "./job.js";
-import { login } from "./login.js";
+import { jobPage as job, uploadPage as upload } from "./jobs.js";
 import { page as models } from "./models.js";
+import {
+  latest, loadSession, on, query, session, signIn, signOut, start, stop, whenSignedOut,
+} from "./server.js";
 import { page as status } from "./status.js";
-import { latest, on, start, stop } from "./stream.js";
-import { page as upload } from "./upload.js";
 import { page as wall } from "./wall.js";
 import { score } from "./words.js";
 
 const NAME = "([a-z0-9][a-z0-9-]{0,39})";
+/** @type {[RegExp, Page][]} */
 const PAGES = [
   [/^\/$/, wall],
   [new RegExp(`^/cameras/${NAME}$`), camera],
@@ -25,15 +28,10 @@ const PAGES = [
   [/^\/models$/, models],
   [/^\/status$/, status],
 ];
-const NAV = [
-  ["#/", "Cameras"],
-  ["#/events", "Events"],
-  ["#/upload", "Upload"],
-  ["#/models", "Models"],
-  ["#/status", "Status"],
-];
+const NAV = [wall, events, upload, models, status];
 
 const root = document.getElementById("main");
+const nav = document.getElementById("nav");
 const banner = document.getElementById("banner");
 const forever = new AbortController().signal;
 let current = new AbortController();
@@ -49,21 +47,17 @@ const place = () => {
 
 // A page's filters belong to its address, but changing them does not load the page anew.
 const setQuery = (values) => {
-  const given = Object.entries(values).filter(([, value]) => value);
-  const search = given.length ? `?${new URLSearchParams(given)}` : "";
-  history.replaceState(null, "", `#${place().path}${search}`);
+  history.replaceState(null, "", `#${place().path}${query(values)}`);
 };
 
+/** @type {Page} */
 const missing = {
   title: "Not found",
   nav: "",
   async show(root) {
-    root.append(el("h1", { tabindex: -1 }, "Not found"),
-      empty(
-        "There is no such page.",
-        "It may have been renamed or removed.",
-        el("a.button", { href: "#/" }, "See the cameras"),
-      ));
+    root.append(heading("Not found"),
+      empty("There is no such page.", "It may have been renamed or removed.",
+        el("a.button", { href: "#/" }, "See the cameras")));
   },
 };
 
@@ -72,10 +66,10 @@ const failed = (error) => {
   if (error.status === 401 && session.required) return;
   const known = error.name === "ApiError";
   if (!known) console.error(error);
-  if (!root.querySelector("h1")) root.prepend(el("h1", { tabindex: -1 }, "This did not work"));
+  if (!root.querySelector("h1")) root.prepend(heading("This did not work"));
   root.append(
     problem(known ? error : new Error("this page failed; load it again")),
-    el("p", {}, button("Try again", route)),
+    el("p", button("Try again", route)),
   );
 };
 
@@ -84,9 +78,10 @@ const route = async () => {
   current = new AbortController();
   const { signal } = current;
   const { path, query } = place();
+  /** @type {[RegExp, Page]} */
   const [pattern, page] = PAGES.find(([known]) => known.test(path)) ?? [/^/, missing];
   document.title = `${page.title} – vadistill`;
-  for (const link of document.querySelectorAll("#nav a")) {
+  for (const link of nav.querySelectorAll("a")) {
     if (link.getAttribute("href") === page.nav) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
@@ -100,25 +95,47 @@ const route = async () => {
     if (!signal.aborted) failed(error);
   }
   // Readers begin with the new page's heading; not on the first load, where nothing was left.
-  const taken = document.querySelector("dialog[open]") || view.contains(document.activeElement);
-  if (!signal.aborted && !first && !taken) root.querySelector("h1")?.focus({ preventScroll: true });
+  const busy = document.querySelector("dialog[open]") || view.contains(document.activeElement);
+  if (!signal.aborted && !first && !busy) root.querySelector("h1")?.focus({ preventScroll: true });
   first = false;
 };
 
 // -- session --------------------------------------------------------------------------------------
 
+// Signing in, where the console is reachable from beyond its own machine.
+const login = () => {
+  const password = el("input", {
+    type: "password", autocomplete: "current-password", required: true, maxlength: 1000,
+  });
+  // A password store wants a user name to keep the password under.
+  const user = el("input.unseen", {
+    type: "text", autocomplete: "username", value: "vadistill", tabindex: -1,
+    "aria-hidden": "true", readonly: true,
+  });
+  const send = async (pressed, place) => {
+    const done = await attempt(pressed, place, () => signIn(password.value));
+    if (done?.signed_in) return enter();
+    password.value = "";
+    password.focus();
+  };
+  const fields = [user, field("Password", password)];
+  root.replaceChildren(
+    heading("Sign in"), form("form.card.narrow.login", "Sign in", fields, send));
+  password.focus();
+};
+
 const showLogin = () => {
   current.abort();
   stop();
   setHidden(banner, true);
-  setHidden(document.getElementById("nav"), true);
+  setHidden(nav, true);
   setHidden(document.getElementById("sign-out"), true);
   document.title = "Sign in – vadistill";
-  login(root, enter);
+  login();
 };
 
 const enter = () => {
-  setHidden(document.getElementById("nav"), false);
+  setHidden(nav, false);
   setHidden(document.getElementById("sign-out"), !session.required);
   start();
   route();
@@ -148,10 +165,8 @@ const showState = (state) => {
     return;
   }
   late = setTimeout(() => {
-    setText(
-      banner,
-      "The connection to vadistill is lost. What you see is no longer live; trying again …",
-    );
+    setText(banner,
+      "The connection to vadistill is lost. What you see is no longer live; trying again …");
     setHidden(banner, false);
   }, 1500);
   // The stream does not say why it failed: an ended session is one reason.
@@ -159,38 +174,33 @@ const showState = (state) => {
 };
 
 const openEvents = () => {
-  const link = document.querySelector('#nav a[href="#/events"]');
+  const link = nav.querySelector('a[href="#/events"]');
   const open = (latest.cameras ?? []).filter((c) => c.event !== null).length;
-  const mark = link.querySelector(".count");
+  const mark = link.querySelector("span");
   setText(mark, open ? String(open) : "");
   setHidden(mark, !open);
 };
 
-const told = new Set(); // the last events that were told
+const known = new Set(); // the last events that were announced
 const showEvent = (event) => {
-  if (event.state !== "open" || told.has(event.id)) return;
-  told.add(event.id);
-  if (told.size > 100) told.delete(told.values().next().value);
+  if (event.state !== "open" || known.has(event.id)) return;
+  known.add(event.id);
+  if (known.size > 100) known.delete(known.values().next().value);
   const words = `Event on ${event.camera}, score ${score(event.peak)}`;
   // The wall and the list show it by themselves.
   if (shown === events || shown === wall) announce(words);
-  else toast(words, {
-    topic: event.camera,
-    more: [el("a", { href: `#/events?event=${event.id}` }, "show")],
-  });
+  else {
+    const link = el("a", { href: `#/events?event=${event.id}` }, "show");
+    toast(words, { topic: event.camera, more: [link] });
+  }
 };
 
 // -- frame ----------------------------------------------------------------------------------------
 
-document.getElementById("nav").append(
-  ...NAV.map(([href, words]) =>
-    el(
-      "a",
-      { href },
-      words,
-      href === "#/events" ? el("span.count", { hidden: true, title: "open events" }) : null,
-    )),
-);
+for (const page of NAV) {
+  const open = page === events && el("span.count", { hidden: true, title: "open events" });
+  nav.append(el("a", { href: page.nav }, page.title, open));
+}
 document.getElementById("theme").onclick = () => {
   const element = document.documentElement;
   const dark = getComputedStyle(element).colorScheme === "dark" ||
@@ -201,10 +211,10 @@ document.getElementById("theme").onclick = () => {
 };
 document.getElementById("sign-out").onclick = () =>
   signOut().catch((error) => toast(error.message));
-document.querySelector(".skip").onclick = (event) => {
+document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // its address would be taken for a page's
   root.focus();
-};
+});
 addEventListener("hashchange", () => {
   if (!session.required || session.signed_in) route();
 });

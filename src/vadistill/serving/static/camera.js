@@ -1,36 +1,25 @@
+// @ts-check
 // One camera: large picture, longer curve, status, settings, recent events.
-import { get, remove } from "./api.js";
-import { cameraForm } from "./camera_form.js";
+import { calibrate, cameraForm, caution, levelWords } from "./camera_settings.js";
 import { Curve } from "./curve.js";
 import {
-  attempt,
-  button,
-  confirmed,
-  el,
-  options,
-  setClass,
-  setHidden,
-  setText,
-  toast,
+  attempt, back, button, confirmed, el, facts, heading, select, setClass, setHidden, setText, toast,
+  within,
 } from "./elements.js";
-import { openPlayer } from "./event_player.js";
-import { eventFigure } from "./event_row.js";
-import { calibrate, caution, levelWords } from "./level.js";
+import { eventFigure, openPlayer } from "./event.js";
 import { stream } from "./pictures.js";
-import { latest, on } from "./stream.js";
-import { count, fixed, moment, percent, score } from "./words.js";
+import { get, latest, on, remove, soundModels, whenConnected } from "./server.js";
 import { mapButton, mapWanted, stateBadge, trouble } from "./wall.js";
+import { count, fixed, moment, percent, score } from "./words.js";
 
 const RECENT = 6;
 const SPANS = [["120", "2 minutes"], ["600", "10 minutes"], ["3600", "1 hour"]];
 
 // Rows of the table of figures.
+/** @type {[string, (camera: Camera) => string][]} */
 const FACTS = [
   ["Score", (c) => score(c.score)],
-  [
-    "Frames in",
-    (c) => `${fixed(c.status.input_fps, 1)} a second, ${c.status.width} × ${c.status.height}`,
-  ],
+  ["Frames in", ({ status: s }) => `${fixed(s.input_fps, 1)} a second, ${s.width} × ${s.height}`],
   ["Scored", (c) => `${fixed(c.status.scored_fps, 1)} a second`],
   ["Dropped", (c) => `${percent(c.status.drop_share)} (${count(c.status.dropped, "frame")})`],
   ["Left out", (c) => {
@@ -50,20 +39,17 @@ const FACTS = [
 ];
 
 const figures = () => {
-  const cells = FACTS.map(() => el("dd"));
+  const rows = FACTS.map(([label]) => [label, el("span")]);
   return {
-    node: el("dl", {}, FACTS.map(([label], i) => [el("dt", {}, label), cells[i]]).flat()),
-    show: (camera) => FACTS.forEach(([, words], i) => setText(cells[i], words(camera))),
+    node: facts(rows),
+    show: (camera) => FACTS.forEach(([, words], i) => setText(rows[i][1], words(camera))),
   };
 };
 
 const recent = (name, signal) => {
   const place = el("div.moments");
-  const none = el(
-    "p.soft",
-    {},
-    "None yet. Events appear here when the score stays above the level.",
-  );
+  const none = el("p.soft", "None yet. Events appear here when the score stays above the level.");
+  /** @type {CameraEvent[]} */
   let events = [];
   const draw = () => {
     place.replaceChildren(...events.map((e) => eventFigure(e, () =>
@@ -81,25 +67,22 @@ const recent = (name, signal) => {
     draw();
   };
   on("event", merge, signal);
-  return {
-    node: el("div", {}, none, place),
-    load,
-    open: () => events.filter((e) => e.state === "open"),
-    all: () => events,
-  };
+  return { node: el("div", none, place), load, all: () => events };
 };
 
+/** @type {Page} */
 export const page = {
   title: "Camera",
   nav: "#/",
   async show(root, { signal, part: name }) {
+    /** @type {Camera} */
     let camera = await get(`/api/cameras/${name}`, signal);
-    const models = (await get("/api/models", signal)).models.filter((m) => !m.error);
+    const models = await soundModels(signal);
     document.title = `${name} – vadistill`;
     const badge = stateBadge();
     const image = el("img", { alt: `live picture of ${name}` });
     const over = el("p.over");
-    const screen = el("div.picture.large", {}, image, over);
+    const screen = el("div.picture.large", image, over);
     const again = stream(
       image,
       () => `/api/cameras/${name}/live.mjpeg?map=${mapWanted.get(name) ? 1 : 0}`,
@@ -110,7 +93,8 @@ export const page = {
     const note = el("p.soft");
     const events = recent(name, signal);
     const curves = el("div");
-    const choice = options(el("select", { "aria-label": "span of the curve" }), SPANS, "600");
+    const choice = select(SPANS, "600", { "aria-label": "span of the curve" });
+    /** @type {Curve} */
     let curve = null;
     let own = null;
     const past = async () => {
@@ -120,11 +104,9 @@ export const page = {
     };
     const fresh = () => {
       own?.abort();
-      own = new AbortController();
-      signal.addEventListener("abort", () => own.abort(), { signal: own.signal });
-      curve = new Curve(
-        { label: `score of ${name}`, signal: own.signal, span: Number(choice.value), tall: true },
-      );
+      own = within(signal);
+      const span = Number(choice.value);
+      curve = new Curve({ label: `score of ${name}`, signal: own.signal, span, tall: true });
       curves.replaceChildren(curve.node);
       curve.setLevel(camera.level);
       past().catch(() => {});
@@ -153,40 +135,29 @@ export const page = {
     }));
     const place = el("div");
     const drop = button("Remove the camera", async () => {
-      const sure = await confirmed(
-        `Remove ${name}?`,
-        "It is no longer watched. Its events are kept until they are too old.",
-        "Remove",
-        signal,
-      );
-      if (!sure) return;
-      const done = await attempt(
-        drop,
-        place,
-        async () => (await remove(`/api/cameras/${name}`, signal), true),
-      );
+      const words = "It is no longer watched. Its events are kept until they are too old.";
+      if (!(await confirmed(`Remove ${name}?`, words, "Remove", signal))) return;
+      const done = await attempt(drop, place, async () => {
+        await remove(`/api/cameras/${name}`, signal);
+        return true;
+      });
       if (!done) return;
       if (latest.cameras) latest.cameras = latest.cameras.filter((c) => c.name !== name);
       toast(`${name} is removed`);
       location.hash = "#/";
     }, { class: "danger" });
+    const tools = el("div.row",
+      mapButton(name, again), button("calibrate", () => calibrate(camera, signal)));
     root.append(
-      el("p.soft", {}, el("a", { href: "#/" }, "Cameras")),
-      el("div.head", {}, el("h1", { tabindex: -1 }, name), badge.node),
-      el("div.split", {},
-        el("div", {}, screen, el("div.row", {}, mapButton(name, again),
-          button("calibrate", () => calibrate(camera, signal)))),
-        el("div.card", {}, table.node)),
-      el("div.head.section", {}, el("h2", {}, "Score"), choice),
+      back("#/", "Cameras"),
+      el("div.head", heading(name), badge.node),
+      el("div.split", el("div", screen, tools), el("div.card", table.node)),
+      el("div.head.section", el("h2", "Score"), choice),
       curves, level, note,
-      el(
-        "div.head.section",
-        {},
-        el("h2", {}, "Recent events"),
-        el("a.button", { href: `#/events?camera=${name}` }, "All events"),
-      ),
+      el("div.head.section", el("h2", "Recent events"),
+        el("a.button", { href: `#/events?camera=${name}` }, "All events")),
       events.node,
-      el("h2", {}, "Settings"), settings, place, el("p", {}, drop),
+      el("h2", "Settings"), settings, place, el("p", drop),
     );
     fresh();
     edit();
@@ -195,9 +166,8 @@ export const page = {
       const now = cameras.find((c) => c.name === name);
       if (now) show(now);
     }, signal);
-    on("scores", (told) => told.camera === name && curve.add(told.points), signal);
-    on("state", (state) => {
-      if (state !== "connected") return;
+    on("scores", (news) => news.camera === name && curve.add(news.points), signal);
+    whenConnected(() => {
       again();
       past().catch(() => {});
       events.load().catch(() => {});

@@ -1,7 +1,8 @@
+// @ts-check
 // Score curves on canvas: bounded memory, redrawn at most ten times a second and only when seen.
 import { el } from "./elements.js";
-import { Series } from "./series.js";
-import { serverNow } from "./stream.js";
+import { axisStep, Series } from "./series.js";
+import { serverNow } from "./server.js";
 import { clock, score, timeOfDay } from "./words.js";
 
 const GAP = 3; // seconds without a score that break the line
@@ -45,12 +46,18 @@ const resized = new ResizeObserver((entries) => {
 // -- the curve ------------------------------------------------------------------------------------
 
 // span: seconds that are shown, ending now; null: everything, from 0 (a file).
-// perSecond: scores a second that are kept at most.
 export class Curve {
   constructor({ label, signal, span = 120, tall = false }) {
     const capacity = span === null ? 16384 : Math.min(131072, Math.max(4096, span * 64));
     this.series = new Series(capacity, span !== null);
-    Object.assign(this, { span, tall, level: null, marks: [], end: 0, seen: false, dirty: true });
+    this.span = span;
+    this.tall = tall;
+    /** @type {Level | null} */
+    this.level = null;
+    /** @type {{ start: number, end: number | null }[]} */
+    this.marks = [];
+    this.seen = false;
+    this.dirty = true;
     this.node = el("canvas.curve", { role: "img", "aria-label": label });
     if (tall) this.node.classList.add("tall");
     this.node.curve = this;
@@ -129,7 +136,7 @@ export class Curve {
     const foot = this.tall ? 18 : 0;
     const height = this.node.height / ratio - foot;
     const last = series.length ? series.times[series.length - 1] : 0;
-    const end = this.span === null ? Math.max(this.end, last, 0.001) : serverNow();
+    const end = this.span === null ? Math.max(last, 0.001) : serverNow();
     const length = this.span === null ? end : this.span;
     // A sliding curve moves less than a pixel most of the time.
     if (!this.dirty && Math.abs(end - this.drawnAt) < length / width) return;
@@ -211,19 +218,23 @@ export class Curve {
     return path;
   }
 
+  #straight(x1, y1, x2, y2, colour) {
+    this.pen.strokeStyle = colour;
+    this.pen.lineWidth = 1;
+    this.pen.beginPath();
+    this.pen.moveTo(x1, y1);
+    this.pen.lineTo(x2, y2);
+    this.pen.stroke();
+  }
+
   #levels(y, width, paint) {
-    const { pen } = this;
-    pen.lineWidth = 1;
-    for (const [value, dashes, colour] of [
-      [this.level.off, [2, 4], paint.soft],
-      [this.level.on, [6, 4], paint.c4],
-    ]) {
-      pen.strokeStyle = colour;
+    const { pen, level } = this;
+    for (const [value, dashes, colour] of /** @type {[number, number[], string][]} */ ([
+      [level.off, [2, 4], paint.soft],
+      [level.on, [6, 4], paint.c4],
+    ])) {
       pen.setLineDash(dashes);
-      pen.beginPath();
-      pen.moveTo(0, y(value));
-      pen.lineTo(width, y(value));
-      pen.stroke();
+      this.#straight(0, y(value), width, y(value), colour);
     }
     pen.setLineDash([]);
   }
@@ -251,20 +262,13 @@ export class Curve {
 
   #axis(start, length, x, height, paint) {
     const { pen } = this;
-    const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200];
-    const most = Math.max(2, this.node.clientWidth / 110);
-    const step = steps.find((s) => length / s <= most) ?? 86400;
-    pen.strokeStyle = paint.grid;
+    const step = axisStep(length, Math.max(2, this.node.clientWidth / 110));
     pen.fillStyle = paint.soft;
-    pen.lineWidth = 1;
     for (let t = Math.ceil(start / step) * step; t <= start + length; t += step) {
       const at = Math.round(x(t)) + 0.5;
       const words = this.span === null ? clock(t).replace(/\.0$/, "") : timeOfDay(t);
       const half = pen.measureText(words).width / 2;
-      pen.beginPath();
-      pen.moveTo(at, 0);
-      pen.lineTo(at, height);
-      pen.stroke();
+      this.#straight(at, 0, at, height, paint.grid);
       pen.textAlign = "left";
       const left = Math.min(Math.max(0, at - half), this.node.clientWidth - 2 * half);
       pen.fillText(words, left, height + 14);
@@ -284,12 +288,7 @@ export class Curve {
     if (i < 0) return;
     const when = this.span === null ? clock(series.times[i]) : timeOfDay(series.times[i]);
     const words = `${when}  ${score(series.values[i])}`;
-    pen.strokeStyle = paint.ink;
-    pen.lineWidth = 1;
-    pen.beginPath();
-    pen.moveTo(this.pointer, 0);
-    pen.lineTo(this.pointer, height);
-    pen.stroke();
+    this.#straight(this.pointer, 0, this.pointer, height, paint.ink);
     const wide = pen.measureText(words).width + 10;
     const left = Math.min(Math.max(0, this.pointer + 6), width - wide);
     pen.fillStyle = paint.card;

@@ -1,20 +1,12 @@
+// @ts-check
 // The list of events: filters, timeline, clips, marks.
-import { get, query } from "./api.js";
+import { calibrate } from "./camera_settings.js";
 import {
-  announce,
-  button,
-  el,
-  empty,
-  problem,
-  setHidden,
-  setText,
+  button, el, empty, every, heading, setHidden, setText, showProblem, showRows, within,
 } from "./elements.js";
-import { bounds, filterBar, fits } from "./event_filters.js";
-import { openPlayer } from "./event_player.js";
-import { EventRow, VERDICTS, mark } from "./event_row.js";
-import { strip } from "./event_strip.js";
-import { calibrate } from "./level.js";
-import { latest, on } from "./stream.js";
+import { EventRow, mark, openPlayer } from "./event.js";
+import { bounds, filterBar, fits, strip } from "./event_filters.js";
+import { allCameras, get, latest, on, query, whenConnected } from "./server.js";
 import { count, zone } from "./words.js";
 
 const PAGE = 50;
@@ -27,21 +19,31 @@ const KEYS = [
   ["u", "unmark"],
 ];
 const keyWords = () =>
-  el("p.soft.keys", {}, "Keys: ", KEYS.map(([...parts]) => {
+  el("p.soft.keys", "Keys: ", KEYS.map(([...parts]) => {
     const words = parts.pop();
-    return [...parts.map((key) => el("kbd", {}, key)), ` ${words}  `];
+    return [...parts.map((key) => el("kbd", key)), ` ${words}  `];
   }).flat());
+const nothing = (filtered) =>
+  filtered
+    ? empty("No events match these filters.", "Choose a longer time or another camera.",
+      button("Show all events", () => (location.hash = "#/events")))
+    : empty("No events yet.",
+      "They appear here by themselves, as soon as a camera's score stays above its level.",
+      el("a.button", { href: "#/" }, "See the cameras"));
 
+/** @type {Page} */
 export const page = {
   title: "Events",
   nav: "#/events",
   async show(root, { signal, query: asked, setQuery }) {
+    /** @type {EventFilter} */
     let filter = { ...asked };
-    let events = []; // newest first
+    let events = /** @type {CameraEvent[]} */ ([]); // newest first
     let total = 0;
     let active = null;
     let player = null;
-    let asking = new AbortController();
+    let asking = within(signal);
+    /** @type {Map<number, EventRow>} */
     const rows = new Map();
     const marked = new Map(); // camera -> ids of false alarms that were marked here
     const list = el("ol.events", { "aria-label": "events, newest first" });
@@ -52,65 +54,35 @@ export const page = {
     const more = button("Show older events", () => load(events[events.length - 1]?.id));
     const timeline = strip((id) => focus(id), signal);
 
+    const focused = (id) => (active = id);
     const draw = () => {
-      const ids = new Set(events.map((e) => e.id));
-      for (const [id, row] of rows)
-        if (!ids.has(id)) {
-          row.node.remove();
-          rows.delete(id);
-        }
-      events.forEach((event, i) => {
-        let row = rows.get(event.id);
-        if (row) row.show(event);
-        else {
-          row = new EventRow(event, { play, mark: choose, focused: (id) => (active = id) });
-          rows.set(event.id, row);
-        }
-        if (list.children[i] !== row.node) list.insertBefore(row.node, list.children[i] ?? null);
-      });
+      showRows(list, rows, events, (event) => event.id,
+        (event) => new EventRow(event, { play, choose, focused }));
       const { since, until } = bounds(filter);
       timeline.draw(events, since, until);
       const filtered = Object.values(filter).some(Boolean);
-      setText(
-        summary,
-        total ? `${events.length} of ${count(total, "event")}, times in ${zone}` : "",
-      );
+      const words = `${events.length} of ${count(total, "event")}, times in ${zone}`;
+      setText(summary, total ? words : "");
       setHidden(more, events.length >= total || events.length >= MOST || !events.length);
-      none.replaceChildren(...(events.length ? [] : [
-        filtered
-          ? empty(
-            "No events match these filters.",
-            "Choose a longer time or another camera.",
-            button("Show all events", () => (location.hash = "#/events")),
-          )
-          : empty(
-            "No events yet.",
-            "They appear here by themselves, as soon as a camera's score stays above its level.",
-            el("a.button", { href: "#/" }, "See the cameras"),
-          ),
-      ]));
+      none.replaceChildren(...(events.length ? [] : [nothing(filtered)]));
     };
     const load = async (before = null) => {
       if (before === null) {
         asking.abort();
-        asking = new AbortController();
-        signal.addEventListener("abort", () => asking.abort(), { signal: asking.signal });
+        asking = within(signal);
       }
       place.replaceChildren();
       const { camera, verdict } = filter;
       try {
-        const found = await get(
-          `/api/events${query({ camera, verdict, ...bounds(filter), before, limit: PAGE })}`,
-          asking.signal,
-        );
-        if (before === null) total = found.total;
-        events = before === null ? found.events : [
-          ...events,
-          ...found.events.filter((e) => !rows.has(e.id)),
-        ];
+        const wanted = query({ camera, verdict, ...bounds(filter), before, limit: PAGE });
+        const found = await get(`/api/events${wanted}`, asking.signal);
+        if (before === null) {
+          total = found.total;
+          events = found.events;
+        } else events = [...events, ...found.events.filter((e) => !rows.has(e.id))];
         draw();
       } catch (error) {
-        if (error.name !== "AbortError") place.replaceChildren(problem(error));
+        showProblem(place, error);
       }
     };
     const merge = (event) => {
@@ -157,32 +129,25 @@ export const page = {
         marked.delete(name);
         suggest();
       };
-      offer.replaceChildren(
-        el(
-          "p",
-          {},
-          `${count(times, "false alarm")} marked on ${name}. ` +
-            "Learn its level anew, so that such scores no longer open events?",
-        ),
-        el("div.row", {},
-          button("Calibrate", async () => {
-            try {
-              calibrate(known ?? (await get(`/api/cameras/${name}`, signal)), signal, later);
-            } catch (error) {
-              if (error.name !== "AbortError") place.replaceChildren(problem(error));
-            }
-          }, { class: "primary" }),
-          button("Not now", later)),
-      );
+      const learn = button("Calibrate", async () => {
+        try {
+          calibrate(known ?? (await get(`/api/cameras/${name}`, signal)), signal, later);
+        } catch (error) {
+          showProblem(place, error);
+        }
+      }, { class: "primary" });
+      const words =
+        `${count(times, "false alarm")} marked on ${name}. ` +
+        "Learn its level anew, so that such scores no longer open events?";
+      offer.replaceChildren(el("p", words), el("div.row", learn, button("Not now", later)));
     };
     const choose = async (id, verdict) => {
       place.replaceChildren();
       const event = events.find((e) => e.id === id);
       try {
         noted(await mark(event, verdict, signal));
-        announce(verdict ? `marked as ${VERDICTS[verdict]}` : "mark taken back");
       } catch (error) {
-        if (error.name !== "AbortError") place.replaceChildren(problem(error));
+        showProblem(place, error);
       }
     };
     const step = (by) => {
@@ -193,8 +158,9 @@ export const page = {
     document.addEventListener("keydown", (pressed) => {
       if (pressed.ctrlKey || pressed.metaKey || pressed.altKey) return;
       if (document.querySelector("dialog[open]")) return;
-      if (pressed.target.closest("input, select, textarea")) return;
-      const onRow = pressed.target.closest("li.event") === pressed.target;
+      const at = /** @type {Element} */ (pressed.target);
+      if (at.closest("input, select, textarea")) return;
+      const onRow = at.closest("li.event") === at;
       const action = {
         j: () => step(1),
         k: () => step(-1),
@@ -209,14 +175,12 @@ export const page = {
     }, { signal });
 
     // An open event grows, and its picture comes a moment after its first word.
-    const growing = setInterval(() => {
-      if (document.hidden) return;
+    every(2000, () => {
       for (const { id } of events.filter((e) => e.state === "open").slice(0, 16))
         get(`/api/events/${id}`, signal).then(merge, () => {});
-    }, 2000);
-    signal.addEventListener("abort", () => clearInterval(growing), { once: true });
+    }, signal);
 
-    const cameras = latest.cameras ?? (await get("/api/cameras", signal)).cameras;
+    const cameras = await allCameras(signal);
     const bar = filterBar(filter, cameras.map((c) => c.name), (now) => {
       filter = now;
       active = null;
@@ -224,20 +188,12 @@ export const page = {
       load();
     });
     root.append(
-      el("h1", { tabindex: -1 }, "Events"),
-      bar,
-      summary,
-      timeline.node,
-      offer,
-      place,
-      keyWords(),
-      list,
-      none,
-      el("p", {}, more),
+      heading("Events"), bar, summary, timeline.node, offer, place, keyWords(), list, none,
+      el("p", more),
     );
     setHidden(more, true);
     on("event", merge, signal);
-    on("state", (state) => state === "connected" && load(), signal);
+    whenConnected(load, signal);
     await load();
     const wanted = Number(asked.event);
     if (wanted && rows.has(wanted)) play(wanted);

@@ -1,3 +1,4 @@
+// @ts-check
 // Live pictures.  A browser opens six connections to a server at most, so a wall of endless streams
 // would starve the page: tiles fetch single pictures, three at a time, while they are seen.
 

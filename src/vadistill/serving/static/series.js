@@ -1,6 +1,16 @@
+// @ts-check
+// What a curve shows: scores over time in bounded memory, and the steps of its axis.
+
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200];
+
+// Seconds between the lines of an axis, of which there are at most `most` in `length` seconds.
+/** @type {(length: number, most: number) => number} */
+export const axisStep = (length, most) => STEPS.find((step) => length / step <= most) ?? 86400;
+
 // At most `capacity` points.  When full, a sliding series forgets the older half; a whole one
 // keeps the lowest and the highest of every four.
 export class Series {
+  /** @param {number} capacity @param {boolean} sliding */
   constructor(capacity, sliding) {
     this.times = new Float64Array(capacity);
     this.values = new Float32Array(capacity);
@@ -8,10 +18,14 @@ export class Series {
     this.length = 0;
   }
 
+  /** @param {number} time @param {number | null} value */
   push(time, value) {
     if (!Number.isFinite(value)) return;
     if (this.length && time <= this.times[this.length - 1]) return;
-    if (this.length === this.times.length) this.sliding ? this.#forget() : this.#thin();
+    if (this.length === this.times.length) {
+      if (this.sliding) this.#forget();
+      else this.#thin();
+    }
     this.times[this.length] = time;
     this.values[this.length++] = value;
   }
@@ -41,6 +55,7 @@ export class Series {
   }
 
   // The first place whose time is not below the one given.
+  /** @param {number} time */
   place(time) {
     let low = 0;
     let high = this.length;

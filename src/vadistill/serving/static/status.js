@@ -1,15 +1,13 @@
+// @ts-check
 // Where events are sent, how the cameras fare, and what the server is.
-import { get, session } from "./api.js";
-import { el, empty, problem, setText, table } from "./elements.js";
-import { latest, on } from "./stream.js";
-import { fixed, percent, zone } from "./words.js";
+import { el, empty, every, facts, heading, problem, setText, table } from "./elements.js";
+import { allCameras, get, latest, on, session } from "./server.js";
 import { STATES } from "./wall.js";
+import { fixed, percent, zone } from "./words.js";
 
 const EVERY = 5000; // ms between looks at the sinks
 const CONNECTION = {
-  connecting: "connecting …",
-  connected: "connected",
-  lost: "lost; trying again",
+  connecting: "connecting …", connected: "connected", lost: "lost; trying again",
 };
 const SINKS = ["name", "kind", "where", "state", "waiting", "delivered", "failures", "last error"];
 const CAMERAS = ["name", "state", "in", "scored", "dropped", "latency", "reconnects"];
@@ -17,15 +15,16 @@ const CAMERAS = ["name", "state", "in", "scored", "dropped", "latency", "reconne
 const badge = (state, kind = state) => el("span.badge", { "data-kind": kind }, state);
 
 const sinkRow = (s) => [
-  el("b", {}, s.name),
+  el("b", s.name),
   s.kind,
   s.describe,
   badge(s.state, s.last_error && s.pending > 0 ? "retrying" : "running"),
   String(s.pending),
   String(s.delivered),
   String(s.failures),
-  el("span.wrap", {}, s.last_error || "–"),
+  el("span.wrap", s.last_error || "–"),
 ];
+/** @param {Camera} camera */
 const cameraRow = ({ name, status: s, event }) => [
   el("a", { href: `#/cameras/${name}` }, name),
   event === null ? badge(STATES[s.state], s.state) : badge("event"),
@@ -36,70 +35,62 @@ const cameraRow = ({ name, status: s, event }) => [
   String(s.reconnects),
 ];
 const noSinks = () =>
-  empty(
-    "Events are sent nowhere yet.",
+  empty("Events are sent nowhere yet.",
     "Add a [[sink]] to the settings file: a webhook, an MQTT broker (with Home Assistant's " +
-      "discovery), or JSON lines on stdout.",
-  );
+      "discovery), or JSON lines on stdout.");
 const noCameras = () =>
-  el("p.soft", {}, "No cameras yet. ", el("a", { href: "#/add" }, "Add one"), ".");
+  el("p.soft", "No cameras yet. ", el("a", { href: "#/add" }, "Add one"), ".");
 
 // What the server is, in names and words.
-const facts = (connection) => {
-  const rows = [
+const serverFacts = (connection) =>
+  facts([
     ["Version", session.version],
     ["Connection", connection],
     ["Protected by", session.required ? "a password" : "being reachable from this machine only"],
     ["Time zone", zone],
     ["API", el("a", { href: "/openapi.json" }, "OpenAPI description")],
     ["Monitoring", el("a", { href: "/metrics" }, "metrics for Prometheus")],
-  ];
-  const pairs = rows.map(([name, words]) => [el("dt", {}, name), el("dd", {}, words)]);
-  return el("dl", {}, pairs.flat());
-};
+  ]);
 
+/** @type {Page} */
 export const page = {
   title: "Status",
   nav: "#/status",
   async show(root, { signal }) {
-    const sinks = el("div", {}, el("p.soft", {}, "One moment …"));
+    const sinks = el("div", el("p.soft", "One moment …"));
     const cameras = el("div");
-    const connection = el("span", {}, CONNECTION[latest.state]);
+    const connection = el("span", CONNECTION[latest.state]);
     const look = async () => {
       const found = (await get("/api/sinks", signal)).sinks;
       sinks.replaceChildren(found.length ? table(SINKS, found.map(sinkRow), [4, 5, 6]) : noSinks());
     };
-    const show = (list) =>
+    /** @param {Camera[]} list */
+    const show = (list) => {
+      const numeric = [2, 3, 4, 5, 6];
       cameras.replaceChildren(
-        list.length ? table(CAMERAS, list.map(cameraRow), [2, 3, 4, 5, 6]) : noCameras(),
-      );
+        list.length ? table(CAMERAS, list.map(cameraRow), numeric) : noCameras());
+    };
     root.append(
-      el("h1", { tabindex: -1 }, "Status"),
-      el("h2", {}, "Where events are sent"),
-      sinks,
-      el("h2", {}, "Cameras"),
-      cameras,
-      el("h2", {}, "Server"),
-      el("div.card", {}, facts(connection)),
+      heading("Status"),
+      el("h2", "Where events are sent"), sinks,
+      el("h2", "Cameras"), cameras,
+      el("h2", "Server"), el("div.card", serverFacts(connection)),
     );
     let drawn = 0;
-    on("cameras", (told) => {
+    on("cameras", (news) => {
       // A table that is drawn anew each second could not be read out or selected.
       if (performance.now() - drawn < EVERY || cameras.contains(document.activeElement)) return;
       drawn = performance.now();
-      show(told.cameras);
+      show(news.cameras);
     }, signal);
     on("state", (state) => setText(connection, CONNECTION[state]), signal);
-    show(latest.cameras ?? (await get("/api/cameras", signal)).cameras);
+    show(await allCameras(signal));
     await look();
-    const again = setInterval(() => {
-      if (document.hidden) return;
+    every(EVERY, () => {
       look().catch((error) => {
         // The page's banner tells of a lost connection.
         if (error.name === "ApiError" && error.status) sinks.replaceChildren(problem(error));
       });
-    }, EVERY);
-    signal.addEventListener("abort", () => clearInterval(again), { once: true });
+    }, signal);
   },
 };
-

@@ -1,3 +1,4 @@
+// @ts-check
 // Runs before the page is drawn, so that the chosen theme never flashes.
 "use strict";
 (() => {

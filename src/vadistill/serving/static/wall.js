@@ -1,11 +1,13 @@
+// @ts-check
 // The wall: one tile for each camera.
-import { get } from "./api.js";
+import { calibrate, caution, levelWords } from "./camera_settings.js";
 import { Curve } from "./curve.js";
-import { el, empty, button, setClass, setHidden, setText } from "./elements.js";
-import { calibrate, caution, levelWords } from "./level.js";
+import {
+  button, el, empty, heading, setClass, setHidden, setText, showRows, within,
+} from "./elements.js";
 import { follow } from "./pictures.js";
-import { latest, on, serverNow } from "./stream.js";
-import { count, fixed, percent, score, span } from "./words.js";
+import { allCameras, get, on, serverNow, whenConnected } from "./server.js";
+import { count, fixed, percent, score } from "./words.js";
 
 export const STATES = {
   connecting: "connecting", running: "running", retrying: "lost, trying again",
@@ -29,8 +31,10 @@ export const mapButton = (name, changed = () => {}) => {
 };
 
 // Figures of a camera in one line each; what is fine is not told.
-export const flow = (s) => `${fixed(s.input_fps, 1)} frames/s in, ${fixed(s.scored_fps, 1)} scored`;
-export const losses = (s) => {
+/** @param {CameraStatus} s */
+const flow = (s) => `${fixed(s.input_fps, 1)} frames/s in, ${fixed(s.scored_fps, 1)} scored`;
+/** @param {CameraStatus} s */
+const losses = (s) => {
   const parts = [`${percent(s.drop_share)} dropped`];
   if (s.latency_ms) parts.push(
     `latency ${Math.round(s.latency_ms.median)} ms (95 %: ${Math.round(s.latency_ms.p95)})`,
@@ -39,6 +43,7 @@ export const losses = (s) => {
   if (s.corrupt) parts.push(`${s.corrupt} corrupt`);
   return parts.join(" · ");
 };
+/** @param {CameraStatus} s */
 export const trouble = (s) => {
   if (s.state === "running") return "";
   const parts = [s.detail || STATES[s.state]];
@@ -50,6 +55,7 @@ export const stateBadge = () => {
   const badge = el("span.badge");
   return {
     node: badge,
+    /** @param {Camera} camera */
     show(camera) {
       const open = camera.event !== null;
       const { state } = camera.status;
@@ -61,11 +67,11 @@ export const stateBadge = () => {
 };
 
 class Tile {
+  /** @param {Camera} camera @param {AbortSignal} signal */
   constructor(camera, signal) {
     const { name } = camera;
     this.camera = camera;
-    this.stop = new AbortController();
-    signal.addEventListener("abort", () => this.stop.abort(), { signal: this.stop.signal });
+    this.stop = within(signal);
     const mine = this.stop.signal;
     this.badge = stateBadge();
     this.picture = el("canvas", { role: "img", "aria-label": `picture of ${name}` });
@@ -75,28 +81,16 @@ class Tile {
     this.flow = el("span");
     this.losses = el("p.soft");
     this.level = el("p.soft");
-    const heading = el("h2", { id: `tile-${name}` }, el("a", { href: `#/cameras/${name}` }, name));
-    this.node = el(
-      "article.tile",
-      { "aria-labelledby": heading.id, "data-camera": name },
-      el("div.head", {}, heading, this.badge.node),
-      el(
-        "a.picture",
-        { href: `#/cameras/${name}`, "aria-label": `open ${name}` },
-        this.picture,
-        this.over,
-      ),
+    const id = `tile-${name}`;
+    const href = `#/cameras/${name}`;
+    const learn = button("calibrate", () => calibrate(this.camera, mine),
+      { "aria-label": `calibrate ${name}` });
+    this.node = el("article.tile", { "aria-labelledby": id, "data-camera": name },
+      el("div.head", el("h2", { id }, el("a", { href }, name)), this.badge.node),
+      el("a.picture", { href, "aria-label": `open ${name}` }, this.picture, this.over),
       this.curve.node,
-      el("p.numbers", {}, el("span", {}, "score ", this.score), this.flow),
-      this.losses,
-      this.level,
-      el("div.row", {}, mapButton(name),
-        button(
-          "calibrate",
-          () => calibrate(this.camera, mine),
-          { "aria-label": `calibrate ${name}` },
-        )),
-    );
+      el("p.numbers", el("span", "score ", this.score), this.flow),
+      this.losses, this.level, el("div.row", mapButton(name), learn));
     follow(this.picture, () => this.#address(), mine);
     this.show(camera);
   }
@@ -109,6 +103,7 @@ class Tile {
     return `/api/cameras/${name}/picture.jpg${mapWanted.get(name) ? "?map=1" : ""}`;
   }
 
+  /** @param {Camera} camera */
   show(camera) {
     this.camera = camera;
     const { status } = camera;
@@ -126,75 +121,50 @@ class Tile {
     this.curve.setLevel(camera.level);
   }
 
-  async past() {
-    const found = await get(
-      `/api/cameras/${this.camera.name}/scores?seconds=120`,
-      this.stop.signal,
-    );
-    this.curve.replace(found.times, found.scores);
+  past() {
+    const { signal } = this.stop;
+    get(`/api/cameras/${this.camera.name}/scores?seconds=120`, signal)
+      .then((found) => this.curve.replace(found.times, found.scores), () => {});
   }
 }
 
 const nothing = () =>
-  empty(
-    "No cameras yet.",
+  empty("No cameras yet.",
     "Add the first: its address can be tested before it is saved. " +
       "To only try a model, upload a video.",
-    el("a.button.primary", { href: "#/add" }, "Add a camera"),
-    " ",
-    el("a.button", { href: "#/upload" }, "Upload a video"),
-  );
+    el("a.button.primary", { href: "#/add" }, "Add a camera"), " ",
+    el("a.button", { href: "#/upload" }, "Upload a video"));
 
+/** @type {Page} */
 export const page = {
   title: "Cameras",
   nav: "#/",
   async show(root, { signal }) {
+    /** @type {Map<string, Tile>} */
     const tiles = new Map();
     const wall = el("div.wall");
     const none = nothing();
     const summary = el("p.soft");
-    root.append(
-      el(
-        "div.head",
-        {},
-        el("h1", { tabindex: -1 }, "Cameras"),
-        el("a.button", { href: "#/add" }, "Add a camera"),
-      ),
-      summary, wall, none,
-    );
+    const add = el("a.button", { href: "#/add" }, "Add a camera");
+    root.append(el("div.head", heading("Cameras"), add), summary, wall, none);
+    const make = (camera) => {
+      const tile = new Tile(camera, signal);
+      tile.past();
+      return tile;
+    };
+    /** @param {Camera[]} cameras */
     const show = (cameras) => {
-      const names = new Set(cameras.map((c) => c.name));
-      for (const [name, tile] of tiles)
-        if (!names.has(name)) {
-          tile.stop.abort();
-          tile.node.remove();
-          tiles.delete(name);
-        }
-      cameras.forEach((camera, i) => {
-        let tile = tiles.get(camera.name);
-        if (tile) tile.show(camera);
-        else {
-          tile = new Tile(camera, signal);
-          tiles.set(camera.name, tile);
-          tile.past().catch(() => {});
-        }
-        if (wall.children[i] !== tile.node) wall.insertBefore(tile.node, wall.children[i] ?? null);
-      });
+      showRows(wall, tiles, cameras, (camera) => camera.name, make);
       const running = cameras.filter((c) => c.status.state === "running").length;
       const open = cameras.filter((c) => c.event !== null).length;
-      setText(
-        summary,
-        `${running} of ${count(cameras.length, "camera")} running` +
-          (open ? `, ${count(open, "event")} open` : ""),
-      );
+      const events = open ? `, ${count(open, "event")} open` : "";
+      setText(summary, `${running} of ${count(cameras.length, "camera")} running${events}`);
       setHidden(summary, !cameras.length);
       setHidden(none, cameras.length > 0);
     };
     on("cameras", ({ cameras }) => show(cameras), signal);
     on("scores", ({ camera, points }) => tiles.get(camera)?.curve.add(points), signal);
-    on("state", (state) => {
-      if (state === "connected") for (const tile of tiles.values()) tile.past().catch(() => {});
-    }, signal);
-    show(latest.cameras ?? (await get("/api/cameras", signal)).cameras);
+    whenConnected(() => tiles.forEach((tile) => tile.past()), signal);
+    show(await allCameras(signal));
   },
 };

@@ -1,16 +1,17 @@
+// @ts-check
 // Numbers, spans and moments in words; moments are in the browser's own time zone.
 
 export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
+/** @param {number | null | undefined} n */
 export const short = (n) => {
-  if (n === null || n === undefined || !Number.isFinite(n)) return "–";
+  if (!Number.isFinite(n)) return "–";
   return Math.abs(n) >= 1000 ? String(Math.round(n)) : String(Number(n.toPrecision(3)));
 };
 // As many digits for 9.8 as for 9.83: numbers that change once a second must not jump about.
-export const fixed = (n, digits) =>
-  n === null || n === undefined || !Number.isFinite(n) ? "–" : n.toFixed(digits);
+export const fixed = (n, digits) => (Number.isFinite(n) ? n.toFixed(digits) : "–");
 export const score = (n) => {
-  if (n === null || n === undefined || !Number.isFinite(n)) return "–";
+  if (!Number.isFinite(n)) return "–";
   const size = Math.abs(n);
   return n.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 };

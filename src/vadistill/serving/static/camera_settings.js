@@ -1,0 +1,168 @@
+// @ts-check
+// What can be set of a camera: address, model, rates, and the level at which its events open.
+import {
+  attempt, back, button, dialog, el, field, form, heading, literal, NAME_HINT, nameInput, noModels,
+  number, select, toast,
+} from "./elements.js";
+import { patch, post, soundModels } from "./server.js";
+import { fixed, hours, score, short } from "./words.js";
+
+// -- level ----------------------------------------------------------------------------------------
+
+const rate = (perDay) =>
+  perDay === 1 ? "1 false alarm a day" : `${short(perDay)} false alarms a day`;
+
+/** @type {(level: Level | null) => string} */
+export const levelWords = (level) => {
+  if (!level) return "no level yet: events cannot open";
+  const from = {
+    training: "from the model's training footage",
+    camera: `from ${hours(level.footage_hours)} of this camera`,
+    fixed: "set by hand",
+  }[level.source];
+  const aim = level.source === "fixed" ? "" : `, for ${rate(level.false_alarms_per_day)}`;
+  return `events open at ${score(level.on)} and close below ${score(level.off)}, ${from}${aim}`;
+};
+
+// What keeps a level from being trusted.
+/** @type {(level: Level | null) => string} */
+export const caution = (level) => {
+  if (level?.source === "training")
+    return "Calibrate once this camera has seen some hours of normal footage.";
+  if (!level?.extrapolated) return "";
+  return (
+    "The footage is shorter than the wanted time between false alarms: " +
+    "the level lies beyond its highest scores."
+  );
+};
+
+// The window that learns a camera's level anew; `done` hears the level.
+/** @type {(camera: Camera, signal: AbortSignal, done?: (level: Level) => void) => void} */
+export const calibrate = (camera, signal, done = () => {}) => {
+  const before = camera.level;
+  const usual = camera.false_alarms_per_day ?? before?.false_alarms_per_day ?? 1;
+  const span = number(24, { autofocus: true, min: 0.1, max: 8760, required: true });
+  const perDay = number(usual, { min: 0.001, required: true });
+  const send = async (submit, place) => {
+    const wanted = { hours: Number(span.value), false_alarms_per_day: Number(perDay.value) };
+    const level = await attempt(submit, place, () =>
+      post(`/api/cameras/${camera.name}/calibrate`, wanted, signal));
+    if (!level) return;
+    const was = before ? `, was ${score(before.on)}` : "";
+    const note = caution(level) && el("p.soft", caution(level));
+    place.replaceChildren(
+      el("div.good", el("p", `Events open at ${score(level.on)}${was}.`), note || null));
+    submit.replaceWith(button("Done", () => box.close(), { class: "primary" }));
+    done(level);
+  };
+  const about =
+    "The level is learned anew from this camera's scores. Events do not count as normal, " +
+    "but for those that you marked as false alarms.";
+  const fields = [
+    el("p.soft", about),
+    field("Footage to learn from, in hours up to now", span),
+    field("Wanted false alarms a day", perDay, "More of them also finds more."),
+  ];
+  const place = el("div", { "aria-live": "polite" });
+  const box = dialog(
+    `Calibrate ${camera.name}`, signal, form("form", "Calibrate", fields, send, place));
+};
+
+// -- address, model, rates ------------------------------------------------------------------------
+
+const DEFAULTS = { fps: null, skip_idle: false, false_alarms_per_day: 1, record_hours: 0 };
+
+// The button that shows what an address gives, and where it shows it.
+const tester = (source, signal) => {
+  const seen = el("div", { "aria-live": "polite" });
+  const test = button("Test", async () => {
+    const wanted = source.value.trim();
+    if (!wanted) {
+      source.focus();
+      seen.replaceChildren(el("p.soft", "Type an address first."));
+      return;
+    }
+    const found = await attempt(test, seen, () => {
+      seen.replaceChildren(el("p.soft", "Connecting … this may take ten seconds."));
+      return post("/api/cameras/test", { source: wanted }, signal);
+    });
+    if (!found) return;
+    const rate = found.fps ? `, ${fixed(found.fps, 1)} frames/s` : "";
+    seen.replaceChildren(el("figure.test",
+      el("img", { src: found.picture, alt: "picture of the camera" }),
+      el("figcaption", `It works: ${found.width} × ${found.height}${rate}`)));
+  });
+  return [el("div.row", test), seen];
+};
+
+// The form of a camera's settings; `camera` is null for a new one.  `saved` hears the camera.
+/** @type {(camera: Camera | null, models: Model[], signal: AbortSignal,
+ *    saved: (camera: Camera) => void) => HTMLElement} */
+export const cameraForm = (camera, models, signal, saved) => {
+  const now = camera ?? { ...DEFAULTS, name: "", source: "", model: models[0]?.name };
+  const name = nameInput();
+  const example = "rtsp://user:password@192.168.1.20/stream";
+  const placeholder = camera ? `unchanged: ${camera.source}` : example;
+  const source = literal({ required: !camera, maxlength: 2000, placeholder });
+  const systems = models.map((m) => [m.name, `${m.name} (${m.system})`]);
+  const model = select(systems, now.model, { required: true });
+  const fps = number(now.fps, { min: 0.1, max: 240, placeholder: "all" });
+  const idle = el("input", { type: "checkbox", checked: now.skip_idle });
+  const perDay = number(now.false_alarms_per_day, { min: 0.001, required: true });
+  const record = number(now.record_hours, { min: 0, required: true });
+  const send = async (submit, place) => {
+    const values = {
+      model: model.value, fps: fps.value === "" ? null : Number(fps.value), skip_idle: idle.checked,
+      false_alarms_per_day: Number(perDay.value), record_hours: Number(record.value),
+    };
+    const address = source.value.trim();
+    if (address) Object.assign(values, { source: address });
+    if (camera) {
+      // A changed camera starts anew: what stays is not sent.
+      for (const [entry, value] of Object.entries(values))
+        if (camera[entry] === value) delete values[entry];
+      if (!Object.keys(values).length) {
+        place.replaceChildren(el("p.soft", { role: "status" }, "Nothing has changed."));
+        return;
+      }
+    }
+    const found = await attempt(submit, place, () =>
+      camera
+        ? patch(`/api/cameras/${camera.name}`, values, signal)
+        : post("/api/cameras", { name: name.value.trim(), ...values }, signal));
+    if (found) saved(found);
+  };
+  const addresses =
+    "rtsp://…, http://… (MJPEG) or webcam:0. A password in it is kept on the server and " +
+    "never shown. Files and folders are added in the settings file.";
+  return form("form.settings", camera ? "Save changes" : "Save the camera", [
+    camera ? null : field("Name", name, NAME_HINT),
+    field("Address", source, addresses),
+    ...tester(source, signal),
+    field("Model", model),
+    el("details", { open: camera !== null }, el("summary", "More settings"),
+      field("Frames scored a second, at most", fps, "Empty: all."),
+      field("Leave out pictures in which nothing moves", idle),
+      field("Wanted false alarms a day", perDay, "Decides at which score an event opens."),
+      field("Hours of footage to keep for fitting models", record, "0: none is kept.")),
+  ], send);
+};
+
+/** @type {Page} */
+export const addPage = {
+  title: "Add a camera",
+  nav: "#/",
+  async show(root, { signal }) {
+    root.append(back("#/", "Cameras"), heading("Add a camera"));
+    const models = await soundModels(signal);
+    if (!models.length) {
+      root.append(noModels("A camera needs a model."));
+      return;
+    }
+    const saved = (camera) => {
+      toast(`${camera.name} is saved and connecting`);
+      location.hash = `#/cameras/${camera.name}`;
+    };
+    root.append(el("div.card.narrow", cameraForm(null, models, signal, saved)));
+  },
+};

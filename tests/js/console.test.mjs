@@ -1,0 +1,123 @@
+// What the console computes, without a browser.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+process.env.TZ = "Europe/Berlin";
+globalThis.document = { addEventListener() {}, hidden: false };
+const STATIC = "../../src/vadistill/serving/static";
+const { bounds, fits, tickStep } = await import(`${STATIC}/event_filters.js`);
+const { caution, levelWords } = await import(`${STATIC}/camera_settings.js`);
+const { axisStep, Series } = await import(`${STATIC}/series.js`);
+const { on, query, whenConnected } = await import(`${STATIC}/server.js`);
+const words = await import(`${STATIC}/words.js`);
+
+const points = (series) => Array.from(series.times.subarray(0, series.length));
+
+test("numbers keep as many digits as they need", () => {
+  assert.deepEqual([0.12345, 3.14159, 42.42, 1234.5].map(words.score),
+    ["0.123", "3.14", "42.4", "1235"]);
+  assert.deepEqual([0.5, 9.87654, 1234.5, 3].map(words.short), ["0.5", "9.88", "1235", "3"]);
+  for (const nothing of [null, undefined, NaN, Infinity])
+    for (const of of [words.score, words.short, (n) => words.fixed(n, 1)])
+      assert.equal(of(nothing), "–");
+  assert.equal(words.fixed(9, 1), "9.0");
+  assert.deepEqual([0, 0.001, 0.5, NaN].map(words.percent), ["0 %", "0.1 %", "50 %", "–"]);
+  assert.deepEqual([10, 2.5e6, 3e7, 4.2e9].map(words.bytes),
+    ["1 kB", "2.5 MB", "30 MB", "4.2 GB"]);
+  assert.deepEqual([words.count(1, "event"), words.count(2, "event")], ["1 event", "2 events"]);
+});
+
+test("spans never show sixty of anything", () => {
+  assert.deepEqual([-1, 9.94, 9.96, 59.4, 59.6, 61, 3599, 3600, 86399, 3 * 86400].map(words.span), [
+    "0.0 s", "9.9 s", "10 s", "59 s", "0 min 59 s", "1 min 01 s", "59 min 59 s", "1 h 00 min",
+    "23 h 59 min", "3 days",
+  ]);
+  assert.deepEqual([0, 61.25, 3600].map(words.clock), ["00:00.0", "01:01.2", "1:00:00.0"]);
+  assert.deepEqual([0.5, 3, 72].map(words.hours), ["30 min", "3 h", "3 days"]);
+});
+
+test("days are named by the calendar, not by hours that have passed", () => {
+  const now = new Date();
+  const at = (days) => new Date(now.getFullYear(), now.getMonth(), now.getDate() + days).getTime();
+  assert.equal(words.dayName(at(0) / 1000), "today");
+  assert.equal(words.dayName(at(0) / 1000 - 1), "yesterday");
+  assert.ok(!["today", "yesterday"].includes(words.dayName(at(-2) / 1000)));
+});
+
+test("a sliding series forgets its older half", () => {
+  const series = new Series(4, true);
+  for (let t = 1; t <= 5; t++) series.push(t, t);
+  assert.deepEqual(points(series), [3, 4, 5]);
+});
+
+test("a whole series keeps the lowest and the highest of every four, in their order", () => {
+  const series = new Series(8, false);
+  [5, 1, 9, 5, 7, 2, 3, 4].forEach((value, t) => series.push(t, value));
+  series.push(8, 0);
+  assert.deepEqual(points(series), [1, 2, 4, 5, 8]);
+  assert.deepEqual(Array.from(series.values.subarray(0, series.length)), [1, 9, 7, 2, 0]);
+});
+
+test("a series takes neither what is no number nor what is older", () => {
+  const series = new Series(4, true);
+  for (const [time, value] of [[1, 1], [2, null], [2, NaN], [1, 5], [0.5, 5], [3, 3]])
+    series.push(time, value);
+  assert.deepEqual(points(series), [1, 3]);
+  assert.deepEqual([0, 1, 2, 3, 4].map((time) => series.place(time)), [0, 0, 1, 1, 2]);
+});
+
+test("steps of axes are round and few", () => {
+  assert.deepEqual([axisStep(120, 6), axisStep(3600, 8), axisStep(1e6, 2)], [30, 600, 86400]);
+  for (const length of [60, 5000, 1e5, 1e6, 1e8]) {
+    assert.ok(length / tickStep(length, 7) <= 28);
+    assert.equal(tickStep(length, 7) % 60, 0);
+  }
+  assert.deepEqual([tickStep(3600, 6), tickStep(86400, 8)], [900, 3 * 3600]);
+});
+
+test("filters by day include both days, whole, where clocks change, too", () => {
+  const filter = { when: "dates", from: "2026-03-29", to: "2026-03-29" };
+  const { since, until } = bounds(filter);
+  assert.equal(until - since, 23 * 3600);
+  const event = (start) => ({ camera: "door", verdict: null, start });
+  assert.deepEqual([since - 1, since, until - 1, until].map((start) => fits(event(start), filter)),
+    [false, true, true, false]);
+  assert.deepEqual(bounds({ when: "dates" }), { since: null, until: null });
+});
+
+test("filters by span, camera and mark", () => {
+  const now = Date.now() / 1000;
+  const event = { camera: "door", verdict: "false", start: now - 7200 };
+  assert.ok(fits(event, {}));
+  assert.ok(fits(event, { when: "day", camera: "door", verdict: "false" }));
+  for (const other of [{ when: "hour" }, { camera: "hall" }, { verdict: "real" },
+    { verdict: "none" }])
+    assert.ok(!fits(event, other), JSON.stringify(other));
+  assert.ok(fits({ ...event, verdict: null }, { verdict: "none" }));
+});
+
+test("levels say where they come from, and what keeps them from being trusted", () => {
+  const level = { on: 2, off: 1, source: "camera", footage_hours: 3, false_alarms_per_day: 1 };
+  assert.equal(levelWords(level),
+    "events open at 2.00 and close below 1.00, from 3 h of this camera, for 1 false alarm a day");
+  assert.match(levelWords({ ...level, source: "fixed" }), /set by hand$/);
+  assert.match(levelWords({ ...level, source: "training", false_alarms_per_day: 0.5 }),
+    /training footage, for 0.5 false alarms a day$/);
+  assert.equal(levelWords(null), "no level yet: events cannot open");
+  assert.equal(caution(null), "");
+  assert.equal(caution(level), "");
+  assert.match(caution({ ...level, source: "training" }), /^Calibrate once/);
+  assert.match(caution({ ...level, extrapolated: true }), /beyond its highest scores/);
+});
+
+test("queries leave out what is not given", () => {
+  assert.equal(query({ a: 0, b: "", c: null, d: undefined, e: "x y" }), "?a=0&e=x+y");
+  assert.equal(query({ a: null }), "");
+});
+
+test("listeners end with their page", () => {
+  const page = new AbortController();
+  assert.throws(() => on("weather", () => {}, page.signal), TypeError);
+  whenConnected(() => {}, page.signal);
+  page.abort();
+});
