@@ -2,10 +2,11 @@
 
     import vadistill as vad
 
-    model = vad.load("entrance.vad")
-    scores = model.score(vad.open_video("today.mp4"))
+    model = vad.fit("cafe", "normal_videos/", out="entrance.vad")
+    scores = model.score("today.mp4")
     for event in scores.events(false_alarms_per_day=1):
         print(event.start, event.end, event.peak)
+    vad.write_report(vad.evaluate(model, "labelled/"), "evaluation.html")
 
 Public names are imported on first use, so that ``import vadistill`` alone takes milliseconds.
 """
@@ -26,26 +27,53 @@ if TYPE_CHECKING:
         VideoError,
         WeightsError,
     )
+    from vadistill.evaluation.evaluate import Results, evaluate
+    from vadistill.report.report import write_report
     from vadistill.scores import Calibration, Event, FrameScore, Scores, Smoothing
-    from vadistill.systems import DETECTORS, detector_class, load
+    from vadistill.systems import DETECTORS, detector_class, fit, load
+    from vadistill.systems.aed import Aed
+    from vadistill.systems.aed import Config as AedConfig
+    from vadistill.systems.cafe import Cafe
+    from vadistill.systems.cafe import Config as CafeConfig
+    from vadistill.systems.dakd import Config as DakdConfig
+    from vadistill.systems.dakd import Dakd
+    from vadistill.systems.fast_aed import Config as FastAedConfig
+    from vadistill.systems.fast_aed import FastAed
+    from vadistill.systems.motion import Config as MotionConfig
+    from vadistill.systems.motion import Motion
+    from vadistill.systems.ssmtl import Config as SsmtlConfig
+    from vadistill.systems.ssmtl import Ssmtl
     from vadistill.video import Frame, VideoInfo, VideoSource, open_video
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DETECTORS",
+    "Aed",
+    "AedConfig",
+    "Cafe",
+    "CafeConfig",
     "Calibration",
     "ConfigError",
+    "Dakd",
+    "DakdConfig",
     "DataError",
     "Dataset",
     "Detector",
     "Event",
+    "FastAed",
+    "FastAedConfig",
     "Frame",
     "FrameScore",
+    "Motion",
+    "MotionConfig",
     "NotFittedError",
+    "Results",
     "Scores",
     "Smoothing",
     "Splits",
+    "Ssmtl",
+    "SsmtlConfig",
     "VadistillError",
     "Video",
     "VideoError",
@@ -54,15 +82,18 @@ __all__ = [
     "WeightsError",
     "__version__",
     "detector_class",
+    "evaluate",
+    "fit",
     "load",
     "open_dataset",
     "open_video",
+    "write_report",
 ]
 
 _HOME = {
     "vadistill.datasets": ("Video", "Dataset", "Splits", "open_dataset"),
     "vadistill.detector": ("Detector",),
-    "vadistill.systems": ("DETECTORS", "detector_class", "load"),
+    "vadistill.systems": ("DETECTORS", "detector_class", "fit", "load"),
     "vadistill.errors": (
         "ConfigError",
         "DataError",
@@ -71,15 +102,25 @@ _HOME = {
         "VideoError",
         "WeightsError",
     ),
+    "vadistill.evaluation.evaluate": ("Results", "evaluate"),
+    "vadistill.report.report": ("write_report",),
     "vadistill.scores": ("Calibration", "Event", "FrameScore", "Scores", "Smoothing"),
     "vadistill.video": ("Frame", "VideoInfo", "VideoSource", "open_video"),
+    "vadistill.systems.aed": ("Aed",),
+    "vadistill.systems.cafe": ("Cafe",),
+    "vadistill.systems.dakd": ("Dakd",),
+    "vadistill.systems.fast_aed": ("FastAed",),
+    "vadistill.systems.motion": ("Motion",),
+    "vadistill.systems.ssmtl": ("Ssmtl",),
 }
+"""Where the public names come from; ``CafeConfig`` is the ``Config`` beside ``Cafe``."""
 
 
 def __getattr__(name: str) -> object:
     for module, names in _HOME.items():
-        if name in names:
-            value = getattr(importlib.import_module(module), name)
+        config = name.endswith("Config") and name.removesuffix("Config") in names
+        if config or name in names:
+            value = getattr(importlib.import_module(module), "Config" if config else name)
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,10 +6,10 @@ import copy
 import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from vadistill.devices import keep_freed_memory, subnormals_as_zero, without_subnormals
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
@@ -25,9 +25,10 @@ from vadistill.loss_log import join_logs, opened_logs
 from vadistill.scores import Calibration, FrameScore, Scores
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
-    from vadistill.datasets import Dataset
+    from vadistill.datasets import Dataset, Splits, Video, Videos
     from vadistill.devices import Device
     from vadistill.objects import Localiser
     from vadistill.video import VideoSource
@@ -78,9 +79,16 @@ class Detector(ABC):
         """An unfitted detector; ``config`` defaults to the first recipe.  Raises ConfigError."""
 
     def fit(
-        self: D, train: Dataset, *, out: Path, val: Dataset | None = None, work: Path | None = None
+        self: D,
+        train: Videos,
+        *,
+        out: str | Path,
+        val: Dataset | None = None,
+        work: Path | None = None,
     ) -> D:
         """Learn from ``train`` and save to the folder ``out``, with the losses (``losses_of``).
+
+        ``train``: a data set or its path, of which the training split counts, or videos.
 
         What is computed on the way lies in ``work`` (default: ``out``/.fit, removed at the end), so
         that a run that was killed goes on where it was (on a CPU to the result of an unbroken
@@ -88,6 +96,9 @@ class Detector(ABC):
         ``val`` is only ever used as the recipe says; test labels never reach this method.
         Raises DataError for the wrong kind of supervision, WeightsError when the disk is full.
         """
+        from vadistill.datasets import split_of
+
+        train = split_of(train, "train")
         self.check_supervision(train)
         keep_freed_memory()
         out = Path(out)
@@ -155,16 +166,34 @@ class Detector(ABC):
     ) -> D:
         """The inverse of ``state``; raises WeightsError."""
 
-    def score(self, source: VideoSource) -> Scores:
-        """All of ``stream``, collected: offline and live cannot disagree."""
-        frames = list(self.stream(source))
+    @overload
+    def score(self, source: VideoSource | Video | np.ndarray | Sequence[np.ndarray]) -> Scores: ...
+    @overload
+    def score(self, source: Dataset | Splits) -> dict[str, Scores]: ...
+    @overload
+    def score(self, source: str | Path) -> Any: ...
+    def score(self, source: Any) -> Scores | dict[str, Scores]:
+        """All of ``stream``, collected: offline and live cannot disagree.
+
+        Scores of one video, which is a file, a folder of pictures, pixels (t, h, w, 3) or an open
+        source; of a data set or a folder of videos those of each by name.  See ``open_source``.
+        """
+        from vadistill.datasets import Dataset, open_source
+
+        found = open_source(source)
+        if isinstance(found, Dataset):
+            return {video.name: self.score(video) for video in found}
         return Scores(
-            video=source.info.name,
-            frames=frames,
-            fps=source.info.fps,
+            video=found.info.name,
+            frames=list(self.stream(found)),
+            fps=found.info.fps,
             system=self.name,
             calibration=self.calibration,
         )
+
+    def __repr__(self) -> str:
+        fitted = "not fitted" if self.calibration is None else "fitted"
+        return f"<{type(self).__name__}, {fitted}>"
 
     def check_supervision(self, train: Dataset) -> None:
         """Raise DataError unless ``train`` carries the labels that this system learns from."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,3 +127,9 @@ def content_hash(*parts: bytes | str | Path) -> str:
             data = part.encode() if isinstance(part, str) else part
             digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()[:16]
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The stems of paths where they are unique, else whole paths."""
+    stems = [path.stem for path in paths]
+    return [p.stem if stems.count(p.stem) == 1 else str(p) for p in paths]

@@ -128,7 +128,7 @@ class Event:
     """Index of the last frame, inclusive."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scores:
     """All frame scores of one video, in order; index i is frame i."""
 
@@ -139,6 +139,9 @@ class Scores:
     smoothing: Smoothing = field(default_factory=Smoothing)
     calibration: Calibration | None = None
     _smoothed: Float[np.ndarray, " n"] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Scores of {self.video}: {len(self)} frames, {self.smoothing.name}>"
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -87,10 +87,10 @@ def test_every_verb_has_help_with_examples(
 @pytest.mark.parametrize(
     ("argv", "nearest"),
     [
-        (["scroe"], "vadistill score"),
-        (["evalute", "x"], "vadistill evaluate"),
-        (["fit", "caffe", "x"], "vadistill fit cafe"),
-        (["data", "chek"], "vadistill data check"),
+        (["scroe"], "score"),
+        (["evalute", "x"], "evaluate"),
+        (["fit", "caffe", "x"], "cafe"),
+        (["data", "chek"], "check"),
         (["fit", "cafe", "x", "--out", "y", "--recipe", "quik"], "quick"),
     ],
 )

@@ -1,6 +1,6 @@
 """The command line: ``vadistill VERB …``, one module a verb.
 
-Only the chosen verb's module is imported, so help answers before PyTorch could be loaded.
+Only that verb's module is imported, so help answers before PyTorch could be loaded.
 
 Imports every room; none imports this one.
 """
@@ -8,15 +8,14 @@ Imports every room; none imports this one.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from vadistill import __version__
 from vadistill.devices import keep_freed_memory
-from vadistill.errors import ConfigError, VadistillError
+from vadistill.errors import VadistillError, one_of
 from vadistill.files import DISK_ERRORS
 
 VERBS: dict[str, str] = {
@@ -95,7 +94,7 @@ def dispatch(arguments: list[str]) -> int:
     if arguments[0] in ("-V", "--version"):
         print(f"vadistill {__version__}")
         return 0
-    verb = choose(arguments[0], VERBS, prog="vadistill")
+    verb = one_of("verb", arguments[0], VERBS, fix="see 'vadistill --help'")
     if verb not in LIVE:
         keep_freed_memory()
     module = importlib.import_module(f"vadistill.cli.{verb}")
@@ -117,15 +116,3 @@ def print_verbs(verbs: Mapping[str, str]) -> None:
     width = max(map(len, verbs)) + 2
     for name, line in verbs.items():
         print(f"  {name:<{width}}{line}")
-
-
-def choose(name: str, verbs: Collection[str], *, prog: str) -> str:
-    """``name`` if it is one of ``verbs``; raises ConfigError with the nearest one."""
-    if name in verbs:
-        return name
-    near = difflib.get_close_matches(name, verbs, 1, cutoff=0.5)
-    raise ConfigError(
-        f"'{prog} {name}'",
-        expected=f"one of {', '.join(verbs)}",
-        fix=f"did you mean '{prog} {near[0]}'?" if near else f"see '{prog} --help'",
-    )

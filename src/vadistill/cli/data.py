@@ -6,8 +6,9 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from vadistill.cli import choose, print_verbs
+from vadistill.cli import print_verbs
 from vadistill.cli.terminal import console, parse, table
+from vadistill.errors import one_of
 
 VERBS = {
     "check": "what a path holds, how many videos and frames, and what is wrong",
@@ -49,7 +50,7 @@ def run(argv: list[str]) -> int | None:
         print_verbs(VERBS)
         print(OVERVIEW)
         return None if argv else 2
-    verb = choose(argv[0], VERBS, prog="vadistill data")
+    verb = one_of("verb of data", argv[0], VERBS, fix="see 'vadistill data --help'")
     return {"check": check, "walkway": walkway, "features": features}[verb](argv[1:])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import time
 from collections.abc import Sequence
 from dataclasses import make_dataclass
@@ -12,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from vadistill.cli import choose
 from vadistill.cli.terminal import Device, console, parse
 from vadistill.errors import ConfigError
 from vadistill.progress import clock
-from vadistill.systems import DETECTORS, detector_class
+from vadistill.systems import DETECTORS, config_of, detector_class
 
 if TYPE_CHECKING:
     from vadistill.detector import Detector
@@ -53,8 +51,8 @@ def run(argv: list[str]) -> int | None:
             expected=f"the system first, one of {', '.join(DETECTORS)}",
             fix="write it as 'vadistill fit SYSTEM DATA --out MODEL'",
         )
-    system = detector_class(choose(argv[0], DETECTORS, prog="vadistill fit"))
-    default = recipe_config(system, chosen_recipe(argv[1:], system))
+    system = detector_class(argv[0])
+    default = config_of(system, asked_recipe(argv[1:]))
     arguments = parse(
         arguments_class(system, default),
         data_first(argv[1:]),
@@ -70,15 +68,15 @@ def overview() -> str:
     return OVERVIEW.format(systems=", ".join(DETECTORS), examples=commands)
 
 
-def chosen_recipe(argv: Sequence[str], system: type[Detector]) -> str:
+def asked_recipe(argv: Sequence[str]) -> str | None:
     """``--recipe`` is read before all else: every other default depends on it."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    early.add_argument("--recipe", default=next(iter(system.RECIPES)))
+    early.add_argument("--recipe")
     try:
         return early.parse_known_args(list(argv))[0].recipe
     except argparse.ArgumentError as error:
         raise ConfigError(
-            "--recipe without a name", expected=f"one of {', '.join(system.RECIPES)}", fix="add one"
+            "--recipe without a name", expected="the name of a recipe", fix="add one"
         ) from error
 
 
@@ -91,18 +89,6 @@ def data_first(argv: Sequence[str]) -> list[str]:
     except argparse.ArgumentError as error:
         raise ConfigError("--data without a folder", expected="videos", fix="add one") from error
     return rest if named.data is None else [named.data, *rest]
-
-
-def recipe_config(system: type[Detector], recipe: str) -> Any:
-    """The recipe's settings; raises ConfigError with the nearest name."""
-    if recipe not in system.RECIPES:
-        near = difflib.get_close_matches(recipe, system.RECIPES, 1, cutoff=0.5)
-        raise ConfigError(
-            f"recipe '{recipe}' of {system.name}",
-            expected=f"one of {', '.join(system.RECIPES)}",
-            fix=f"did you mean '{near[0]}'?" if near else "choose one of them",
-        )
-    return system.RECIPES[recipe]()
 
 
 def arguments_class(system: type[Detector], default: Any) -> type:

@@ -84,8 +84,7 @@ def check(
     smoothing: str | None,
 ) -> list[Video]:
     """Find what is wrong with the request before hours are spent on it; returns the videos."""
-    from vadistill.datasets import Video
-    from vadistill.evaluation.scoring import short_names
+    from vadistill.datasets import split_of
 
     if not videos:
         raise ConfigError("no video", expected="one or more videos", fix="name them after MODEL")
@@ -106,10 +105,10 @@ def check(
         )
     if smoothing is not None:
         Smoothing.parse(smoothing)
-    found = [Video(name, path) for name, path in zip(short_names(videos), videos, strict=True)]
+    found = split_of(videos, "test")
     for each in found:
         each.open()
-    return found
+    return list(found)
 
 
 def show(scores: Scores, false_alarms_per_day: float) -> None:

@@ -49,7 +49,7 @@ class Video:
         return open_video(self.source, name=self.name, fps=self.fps)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """One split of a data set."""
 
@@ -59,6 +59,9 @@ class Dataset:
     videos: tuple[Video, ...]
     supervision: Literal["one-class", "weak"] = "one-class"
     root: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.split}: {len(self)} videos>"
 
     def __len__(self) -> int:
         return len(self.videos)

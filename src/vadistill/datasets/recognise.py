@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from vadistill.datasets.base import Dataset, Splits
+import numpy as np
+
+from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.sources import entries
 from vadistill.errors import ConfigError, DataError
+from vadistill.files import short_names
+from vadistill.video import PICTURES, VideoSource, open_video
 
 DATASETS: dict[str, str] = {
     "walkway": "vadistill.simulated.walkway:open_walkway",
@@ -83,12 +88,55 @@ def open_dataset(path: str | Path, kind: str = "auto", *, tolerant: bool = False
     return splits
 
 
-def split_of(source: str | Path | Splits | Dataset, split: Literal["train", "test"]) -> Dataset:
-    """One split of a data set, of its path, or the split itself; errors as for ``open_dataset``."""
+Each = str | Path | np.ndarray | VideoSource | Video
+
+Videos = Each | Sequence[Each] | Dataset | Splits
+"""A data set or its path, its split, a video's file, pixels, or several of these."""
+
+
+def split_of(source: Videos, split: Literal["train", "test"]) -> Dataset:
+    """One split of a data set; a split stands for itself, and so do videos that no data set has.
+
+    A video is a file, pixels (t, h, w, 3), or a ``Video``.  Errors as for ``open_dataset``.
+    """
+    if isinstance(source, str | Path) and not Path(source).is_file():
+        source = open_dataset(source)
+    if isinstance(source, Splits):
+        return source.train if split == "train" else source.test
     if isinstance(source, Dataset):
         return source
-    splits = source if isinstance(source, Splits) else open_dataset(source)
-    return splits.train if split == "train" else splits.test
+    given = [source] if isinstance(source, Each) else list(source)
+    names = iter(short_names([Path(each) for each in given if isinstance(each, str | Path)]))
+    videos = []
+    for number, each in enumerate(given, 1):
+        if isinstance(each, str | Path):
+            videos.append(Video(next(names), Path(each)))
+        elif isinstance(each, Video):
+            videos.append(each)
+        else:
+            name = each.info.name if isinstance(each, VideoSource) else f"video {number}"
+            videos.append(Video(name, each))
+    return Dataset("videos", split, tuple(videos))
+
+
+def open_source(
+    source: str | Path | np.ndarray | Sequence[np.ndarray] | VideoSource | Video | Dataset | Splits,
+) -> VideoSource | Dataset:
+    """The frames of one video or, for a data set or a folder of videos, the videos to score.
+
+    These are the test videos or, where there are none, the training ones.  Raises VideoError, and
+    errors as for ``open_dataset``.
+    """
+    if isinstance(source, VideoSource | Dataset):
+        return source
+    if isinstance(source, Video):
+        return source.open()
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        pictures = any(entry.suffix.lower() in PICTURES for entry in entries(Path(source)))
+        source = source if pictures else open_dataset(source)
+    if isinstance(source, Splits):
+        return source.test if len(source.test) else source.train
+    return open_video(source)
 
 
 def _existing(path: str | Path) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vadistill.datasets import Dataset, Splits, split_of
+from vadistill.datasets import Dataset, Videos, split_of
 from vadistill.datasets.tracks import Tracks
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError
@@ -18,7 +18,8 @@ from vadistill.evaluation.measuring import Evaluation, check_measures, interval,
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.evaluation.region_files import read_track_folder
 from vadistill.evaluation.runs import Run, is_located, save_run, take
-from vadistill.evaluation.scoring import score_videos, short_names, smoothing_of
+from vadistill.evaluation.scoring import score_videos, smoothing_of
+from vadistill.files import short_names
 from vadistill.progress import clock
 from vadistill.scores import Scores
 from vadistill.systems import load
@@ -115,7 +116,7 @@ class Results:
 
 def evaluate(
     models: Model | Sequence[Model] | Mapping[str, Model],
-    dataset: str | Path | Splits | Dataset,
+    dataset: Videos,
     protocols: Sequence[Protocol | str] = (),
     *,
     tracks: str | Path | Mapping[str, Tracks] | None = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from vadistill.datasets import Video
@@ -85,9 +84,3 @@ def _length(video: Video) -> int:
 def smoothing_of(model: Detector) -> str:
     """The smoothing that the model's settings name, ``raw`` where they name none."""
     return getattr(model.config, "smoothing", "raw")
-
-
-def short_names(paths: Sequence[Path]) -> list[str]:
-    """The stems of paths where they are unique, else whole paths."""
-    stems = [path.stem for path in paths]
-    return [p.stem if stems.count(p.stem) == 1 else str(p) for p in paths]

@@ -7,15 +7,18 @@ A system imports the detector's contract and what lies below it, never another s
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vadistill.detector import read_config
 from vadistill.errors import one_of
 
 if TYPE_CHECKING:
+    from vadistill.datasets import Videos
     from vadistill.detector import Detector
+    from vadistill.devices import Device
 
 ENTRY_POINTS = "vadistill.detectors"
 """Group of entry points by which other packages add their detectors; each names a class."""
@@ -83,3 +86,36 @@ def detector_class(name: str) -> type[Detector]:
 def load(path: str | Path, *, device: str = "auto") -> Detector:
     """Read a saved detector of any system; raises WeightsError, ConfigError for an unknown one."""
     return detector_class(read_config(Path(path))["system"]).load(Path(path), device=device)
+
+
+def fit(
+    system: str,
+    train: Videos,
+    *,
+    out: str | Path,
+    recipe: str | None = None,
+    device: Device = "auto",
+    **settings: Any,
+) -> Detector:
+    """Fit a system and save it to the folder ``out``; an interrupted fit goes on there.
+
+    Args:
+        system: a name in ``detectors()``, such as cafe.
+        train: a data set or its path, of which the training split counts, or videos.
+        recipe: named settings of the system; the default is its first.
+        settings: changes of the recipe's, such as ``epochs=4``.
+
+    Raises ConfigError for an unknown name or a setting that cannot be, and what ``Detector.fit``
+    raises.
+    """
+    kind = detector_class(system)
+    return kind(config_of(kind, recipe, **settings), device=device).fit(train, out=out)
+
+
+def config_of(kind: type[Detector], recipe: str | None = None, **settings: Any) -> Any:
+    """The settings of a detector's recipe (default: the first), changed; raises ConfigError."""
+    name = next(iter(kind.RECIPES)) if recipe is None else recipe
+    config = kind.RECIPES[one_of(f"recipe of {kind.name}", name, kind.RECIPES)]()
+    for setting in settings:
+        one_of(f"setting of {kind.name}", setting, [f.name for f in fields(config)])
+    return replace(config, **settings)
