@@ -33,9 +33,9 @@ from vadistill.serving.config import (
     Settings,
     SinkSettings,
     StorageSettings,
-    write_settings,
 )
 from vadistill.serving.demo import prepare
+from vadistill.serving.settings_file import write_settings
 from vadistill.serving.storage.store import Store
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

@@ -36,9 +36,9 @@ from vadistill.serving.config import (
     Settings,
     SinkSettings,
     StorageSettings,
-    write_settings,
 )
 from vadistill.serving.demo import prepare
+from vadistill.serving.settings_file import write_settings
 from vadistill.video import VideoWriter, open_video
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

@@ -24,15 +24,9 @@ from support.serving_scene import FPS, film, fitted, scene_settings, until
 from vadistill.cli import main
 from vadistill.datasets import Dataset, Video
 from vadistill.errors import ConfigError, WeightsError
-from vadistill.serving.config import (
-    CameraSettings,
-    FootageSettings,
-    ModelSettings,
-    SinkSettings,
-    read_settings,
-    write_settings,
-)
+from vadistill.serving.config import CameraSettings, FootageSettings, ModelSettings, SinkSettings
 from vadistill.serving.hub import Hub
+from vadistill.serving.settings_file import read_settings, write_settings
 from vadistill.serving.storage.store import Store
 from vadistill.systems.motion import Config, Motion
 
@@ -381,7 +375,7 @@ class TestSettings:
             ("x = 1", r"\[x\]"),
             ("[[camera]]\nname = 'a'", "lacks 'source'"),
             ("[[model]]\nname = 'a'\npath = 'x'\nbad = 1", "has 'bad'"),
-            ("[[model]]\nname = 'A b'\npath = 'x'", "model name 'A b'"),
+            ("[[model]]\nname = 'A b'\npath = 'x'", "name 'A b'"),
             ("[[model]]\nname = 'a'\npath = 3", "path of .* is 3"),
             ("[[sink]]\nname = 'a'\nkind = 'fax'", "kind of .* is 'fax'"),
             ("[[sink]]\nname = 'a'\nkind = 'mqtt'\nurl = 'x'", "begins with mqtt"),

@@ -20,7 +20,7 @@ from PIL import Image
 from vadistill.errors import ConfigError, DataError, StorageError
 from vadistill.progress import VARIABLE, progress
 from vadistill.serving.config import CameraSettings, FootageSettings, ModelSettings, Settings
-from vadistill.serving.jobs.job_files import ScoreFile
+from vadistill.serving.jobs.job import ScoreFile
 from vadistill.serving.jobs.queue import KEPT, WAITING, Job, Jobs
 from vadistill.serving.live.levels import training_level
 from vadistill.serving.storage.footage import cameras, chosen, folders, recorded

@@ -13,6 +13,7 @@ from vadistill.errors import DataError
 from vadistill.scores import Calibration
 from vadistill.serving.live.levels import (
     Level,
+    Tracker,
     camera_level,
     lasting,
     pareto_quantile,
@@ -20,7 +21,6 @@ from vadistill.serving.live.levels import (
     training_level,
     without,
 )
-from vadistill.serving.live.tracker import Tracker
 
 LEVEL = Level(2.0, 1.0, "fixed")
 

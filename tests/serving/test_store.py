@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from vadistill.errors import StorageError
-from vadistill.serving.storage.migrations import STEPS, migrate
+from vadistill.serving.storage.database import STEPS, migrate
 from vadistill.serving.storage.store import Event, Pruned, Store
 
 DAY = 86_400.0

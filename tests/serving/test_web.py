@@ -26,13 +26,13 @@ from vadistill.serving.config import (
     ServerSettings,
     Settings,
     StorageSettings,
-    read_settings,
 )
 from vadistill.serving.hub import Hub
+from vadistill.serving.settings_file import read_settings
 from vadistill.serving.web import auth, feeds, guard, schemas
+from vadistill.serving.web.api_models import SNIFFED, clean_title, container
 from vadistill.serving.web.errors import ErrorAnswer, dumps
 from vadistill.serving.web.server import WebServer
-from vadistill.serving.web.uploads import SNIFFED, clean_title, container
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems.motion import Motion
 from vadistill.video import VideoWriter, open_video

@@ -91,7 +91,8 @@ def needed() -> None:
 
 def read(path: Path) -> Settings:
     """The file's settings, or empty ones where there is no file yet; raises ConfigError."""
-    from vadistill.serving.config import Settings, read_settings
+    from vadistill.serving.config import Settings
+    from vadistill.serving.settings_file import read_settings
 
     if path.exists():
         return read_settings(path)
@@ -120,9 +121,9 @@ def demo_settings() -> Settings:
 
 def added(settings: Settings, models: tuple[Path, ...], footage: tuple[Path, ...]) -> Settings:
     """Settings with models and folders of the command line; raises ConfigError."""
-    from vadistill.cli.watch import names
     from vadistill.detector import read_config
     from vadistill.serving.config import FootageSettings, ModelSettings
+    from vadistill.serving.watching import names
 
     known = {settings.located(model.path).resolve() for model in settings.models}
     new = [path.resolve() for path in models if path.resolve() not in known]
@@ -151,7 +152,7 @@ def added(settings: Settings, models: tuple[Path, ...], footage: tuple[Path, ...
 
 def ask_password(settings: Settings, path: Path) -> int:
     """Write the hash of a password that is typed twice."""
-    from vadistill.serving.config import write_settings
+    from vadistill.serving.settings_file import write_settings
     from vadistill.serving.web.auth import hash_password
 
     if sys.stdin.isatty():
@@ -172,8 +173,8 @@ def serve_until_end(
     """Run cameras and console until SIGINT or SIGTERM."""
     import webbrowser
 
-    from vadistill.cli.watch import logged_to_stderr
     from vadistill.serving.hub import Hub
+    from vadistill.serving.watching import logged_to_stderr
     from vadistill.serving.web.server import WebServer
 
     if path is not None and not path.exists():

@@ -6,36 +6,21 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vadistill.errors import ConfigError, DataError, StorageError
-from vadistill.serving.config import (
-    CameraSettings,
-    ModelSettings,
-    Settings,
-    changed,
-    write_settings,
-)
+from vadistill.errors import ConfigError, StorageError
+from vadistill.serving.config import ModelSettings, Settings
 from vadistill.serving.jobs.queue import Job, Jobs
-from vadistill.serving.live import models
-from vadistill.serving.live.announcing import Announcer, Subscription
-from vadistill.serving.live.calibrating import begin_anew, learned_level, starting_level
-from vadistill.serving.live.camera import Camera
-from vadistill.serving.live.reader import Reader
-from vadistill.serving.live.trial import try_source
+from vadistill.serving.live.announcing import Subscription
+from vadistill.serving.live.batching import described, named
+from vadistill.serving.live.cameras import Cameras
 from vadistill.serving.sinks import Dispatcher, build_sink
 from vadistill.serving.storage import footage
-from vadistill.serving.storage.clips import ClipWriter, mend
-from vadistill.serving.storage.recorder import Recorder
-from vadistill.serving.storage.store import Event, Store, Verdict
-from vadistill.video.live import is_live
-
-if TYPE_CHECKING:
-    pass
+from vadistill.serving.storage.clips import mend
+from vadistill.serving.storage.store import Event, Verdict
 
 log = logging.getLogger("vadistill.serving")
 
@@ -49,7 +34,7 @@ DRAIN = 3.0
 """Seconds that the last messages have at the end."""
 
 
-class Hub:
+class Hub(Cameras):
     """Runs cameras as ``settings`` say; ``path`` is the file that changes are written to.
 
     Raises ConfigError and WeightsError for models that cannot be used, StorageError for the folder
@@ -57,22 +42,12 @@ class Hub:
     """
 
     def __init__(self, settings: Settings, *, path: Path | None = None) -> None:
-        self.settings, self.path = settings, path
-        self._models = models.Models()
-        for camera in settings.cameras:  # before anything is written
-            self._models.get(settings, camera.model)
-        self.folder = settings.located(settings.storage.folder)
-        self.sink_objects = [build_sink(sink) for sink in settings.sinks]
-        self.store = Store(self.folder, sinks=[sink.name for sink in settings.sinks])
-        self.announcer = Announcer()
+        sinks = [build_sink(sink) for sink in settings.sinks]
+        super().__init__(settings, path)
         self.jobs = Jobs(self.folder, changed=self._job_changed)
         self.started = time.time()
-        self._clips = ClipWriter(self.store.media)
-        self._cameras: dict[str, Camera] = {}
-        self._lock, self._changing = threading.RLock(), threading.RLock()
-        """Of ``_cameras``, held for a moment; of changes, which may take long."""
         self._stop = threading.Event()
-        self._dispatcher = Dispatcher(self.store, self.sink_objects)
+        self._dispatcher = Dispatcher(self.store, sinks)
         self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
 
     def start(self) -> None:
@@ -106,7 +81,7 @@ class Hub:
             self._ticker.join(5)
         self._clips.stop()
         for camera in cameras:
-            camera.close_refused()
+            camera.events.close_refused()
         self.jobs.close()
         self._drain()
         self._dispatcher.stop()
@@ -126,155 +101,16 @@ class Hub:
             ):
                 time.sleep(0.02)
 
-    # -- cameras -------------------------------------------------------------------------------
-
-    def cameras(self) -> list[dict[str, Any]]:
-        """All cameras as the API describes them, in the settings' order."""
-        return [camera.as_json() for camera in self.running()]
-
-    def running(self) -> list[Camera]:
-        """The cameras themselves."""
-        with self._lock:
-            return [self._cameras[c.name] for c in self.settings.cameras if c.name in self._cameras]
-
-    def camera(self, name: str) -> dict[str, Any] | None:
-        found = self._camera(name)
-        return None if found is None else found.as_json()
-
-    def _camera(self, name: str) -> Camera | None:
-        with self._lock:
-            return self._cameras.get(name)
-
-    def add_camera(self, camera: CameraSettings) -> None:
-        """Watch another camera; raises ConfigError, WeightsError."""
-        with self._changing:
-            settings = replace(self.settings, cameras=(*self.settings.cameras, camera))
-            self._models.get(settings, camera.model)
-            begin_anew(self.store, camera.name)
-            self._keep(settings)
-            self._open(camera)
-
-    def change_camera(self, name: str, **changes: Any) -> bool:
-        """Change some settings and begin the camera anew; False: no such camera."""
-        with self._changing:
-            old = self._camera(name)
-            if old is None:
-                return False
-            new = changed(old.settings, **changes)
-            cameras = tuple(new if c.name == name else c for c in self.settings.cameras)
-            settings = replace(self.settings, cameras=cameras)
-            self._models.get(settings, new.model)
-            self._keep(settings)
-            old.stop()
-            if (new.model, new.source) != (old.settings.model, old.settings.source):
-                begin_anew(self.store, name)
-            elif new.false_alarms_per_day != old.settings.false_alarms_per_day:
-                with suppress(DataError):
-                    learned_level(self.store, new, 24.0)
-            self._open(new)
-            return True
-
-    def remove_camera(self, name: str) -> bool:
-        """Stop watching it; its events stay.  False: no such camera."""
-        with self._changing:
-            old = self._camera(name)
-            if old is None:
-                return False
-            cameras = tuple(c for c in self.settings.cameras if c.name != name)
-            self._keep(replace(self.settings, cameras=cameras))
-            with self._lock:
-                del self._cameras[name]
-            old.stop()
-            return True
-
     def _keep(self, settings: Settings) -> None:
-        """Settings from now on, also in the file."""
-        if self.path is not None:
-            write_settings(settings, self.path)
-        self.settings = settings
+        super()._keep(settings)
         self._dispatcher.announce([camera.name for camera in settings.cameras])
 
-    def _open(self, camera: CameraSettings) -> None:
-        loaded = self._models.get(self.settings, camera.model)
-        recorder = None
-        if camera.record_hours > 0:
-            recorder = Recorder(self.recordings, camera=camera.name, hours=camera.record_hours)
-        reader = Reader(
-            camera.source if is_live(camera.source) else str(self.settings.located(camera.source)),
-            name=camera.name,
-            fps=camera.fps,
-            skip_idle=camera.skip_idle,
-            fast=camera.fast,
-            loop=camera.loop,
-            recorder=recorder,
-        )
-        made = Camera(
-            camera,
-            reader=reader,
-            recorder=recorder,
-            detector=loaded.detector,
-            batching=loaded.batching,
-            store=self.store,
-            clips=self._clips,
-            level=starting_level(self.store, camera, loaded.detector.require_fitted()),
-            publish=self.announcer,
-        )
-        with self._lock:
-            self._cameras[camera.name] = made
-        made.start()
+    # -- models, jobs, sinks -------------------------------------------------------------------
 
     @property
     def uploads(self) -> Path:
         """Where uploads lie until they are scored."""
         return self.folder / "uploads"
-
-    @property
-    def recordings(self) -> Path:
-        """Where cameras are recorded."""
-        return self.folder / "recordings"
-
-    def test_source(self, address: str) -> dict[str, Any]:
-        """Size, rate and a picture of an address; raises VideoError."""
-        return try_source(address)
-
-    def picture(self, name: str, *, map: bool = False) -> bytes | None:
-        """The last scored picture of a camera with its boxes, as a JPEG."""
-        found = self._camera(name)
-        return None if found is None else found.picture(map=map)
-
-    def pictures(self, name: str, map: bool = False) -> Iterator[bytes]:
-        """New pictures of a camera as they are scored, until it ends."""
-        found = self._camera(name)
-        return iter(()) if found is None else found.pictures(map=map)
-
-    def recent_scores(self, name: str, seconds: float) -> dict[str, Any]:
-        """The curve of the last ``seconds``, and the camera's level."""
-        found = self._camera(name)
-        if found is None:
-            return {"times": [], "scores": [], "level": None}
-        found.write_scores()
-        now = time.time()
-        times, scores = self.store.scores(name, now - seconds, now)
-        level = found.level.as_json()
-        return {"times": times.tolist(), "scores": scores.tolist(), "level": level}
-
-    # -- levels --------------------------------------------------------------------------------
-
-    def calibrate(
-        self, name: str, hours: float = 24.0, false_alarms_per_day: float | None = None
-    ) -> dict[str, Any] | None:
-        """Learn the level anew from the camera's last hours; None: no such camera.
-
-        Raises DataError for less than a minute of normal footage.
-        """
-        camera = self._camera(name)
-        if camera is None:
-            return None
-        camera.write_scores()
-        learned_level(self.store, camera.settings, hours, false_alarms_per_day)
-        level = starting_level(self.store, camera.settings, camera.calibration)
-        camera.set_level(level)
-        return level.as_json()
 
     def set_verdict(self, id: int, verdict: Verdict | None) -> Event | None:
         """What a person says of an event; None: no such event."""
@@ -283,11 +119,9 @@ class Hub:
             self.announcer("event", event.as_json())
         return event
 
-    # -- models, jobs, sinks -------------------------------------------------------------------
-
     def models(self) -> list[dict[str, Any]]:
         """Fitted models as the API describes them."""
-        return models.described(self.settings)
+        return described(self.settings)
 
     def fit_model(self, name: str, system: str, source: dict[str, Any]) -> Job:
         """Fit a model in the background to a named folder, or to a camera's last hours.
@@ -306,7 +140,7 @@ class Hub:
 
     def score_upload(self, path: Path, title: str, model: str) -> Job:
         """Score an uploaded video in the background; raises ConfigError for an unknown model."""
-        found = models.named(self.settings, model)
+        found = named(self.settings, model)
         return self.jobs.score(video=path, title=title, model=self.settings.located(found.path))
 
     def footage(self) -> dict[str, Any]:

@@ -20,19 +20,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vadistill.errors import ConfigError
-from vadistill.serving.jobs.child import Child, kill_left
-from vadistill.serving.jobs.job_files import (
+from vadistill.serving.jobs.job import (
     FOOTAGE,
     MODEL,
     PICTURE,
     RESULT,
     SCORES,
     UPLOAD,
+    Child,
     Job,
     ScoreFile,
     State,
     Task,
     data_set,
+    kill_left,
     new_folder,
     publish,
     read_jobs,

@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
-from vadistill.cli import complain
 from vadistill.errors import VadistillError, VideoError
 from vadistill.files import DISK_ERRORS, write_json
 from vadistill.progress import progress
 from vadistill.serving.config import CameraSettings
-from vadistill.serving.jobs.job_files import PICTURE, RESULT, SCORES
-from vadistill.serving.live.levels import training_level
-from vadistill.serving.live.tracker import Tracker
+from vadistill.serving.jobs.job import PICTURE, RESULT, SCORES
+from vadistill.serving.live.levels import Tracker, training_level
 from vadistill.video import Frame, VideoSource, open_video
 
 if TYPE_CHECKING:
@@ -154,12 +152,15 @@ def main(argv: list[str]) -> int:
     try:
         score(*map(Path, argv))
     except VadistillError as error:
-        return complain(str(error))
+        wrong = str(error)
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        return complain(f"{error.filename or 'the disk'}: {error.strerror}")
-    return 0
+        wrong = f"{error.filename or 'the disk'}: {error.strerror}"
+    else:
+        return 0
+    print(f"vadistill: error: {wrong}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.drawing import Scale, draw_frame, to_jpeg
-from vadistill.errors import StorageError, VadistillError, VideoError
+from vadistill.errors import VadistillError, VideoError
 from vadistill.scores import Calibration, FrameScore
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.live.batching import Batching
-from vadistill.serving.live.levels import Level
+from vadistill.serving.live.events import EventKeeper
+from vadistill.serving.live.levels import Change, Level, Tracker
 from vadistill.serving.live.reader import Reader, Session
-from vadistill.serving.live.tracker import Change, Stretch, Tracker
 from vadistill.serving.storage.clips import ClipWriter, Shot
 from vadistill.video.live import redacted
 
@@ -80,16 +80,14 @@ class Camera:
         """Set when the source has come to its end, or the camera was stopped."""
         self._stopped = threading.Event()
         self._detector, self._batching = detector, batching
-        self._store, self._clips, self._publish = store, clips, publish
+        self._store = store
         self._thread = threading.Thread(target=self._run, name=f"camera-{self.name}", daemon=True)
         self._tracker = Tracker(
             level, frames=settings.frames_to_open, seconds=settings.seconds_to_close
         )
         self._ring: deque[Shot] = deque()
-        self._event: int | None = None
-        self._best: Shot | None = None
-        self._unclosed: deque[Callable[[], None]] = deque()
-        self._touched = 0.0
+        """Pictures of the last seconds, with which an event's clip begins."""
+        self.events = EventKeeper(settings.name, store=store, clips=clips, publish=publish)
         self._new: deque[tuple[float, float]] = deque()
         self._writing, self._written = threading.Lock(), time.monotonic()
         self._points: deque[tuple[float, float]] = deque(maxlen=1000)
@@ -98,7 +96,6 @@ class Camera:
         self._seen = threading.Condition()
         self._view: View | None = None
         self._failure = ""
-        self._store_fails = False
         self.scored = 0
         """Frames scored so far."""
 
@@ -178,129 +175,35 @@ class Camera:
         self._ring.append(shot)
         while not wall - self.settings.pre_roll <= self._ring[0].wall <= wall:
             self._ring.popleft()  # too old, or of a clock that was set back
-        change = self._tracker.push(wall, score.score)
-        if change is not None:
-            self._changed(change, shot)
+        self._track(self._tracker.push(wall, score.score), shot)
         if time.monotonic() - self._written >= CHUNK_SECONDS:
             self.write_scores()
 
     def _lost(self) -> None:
         """The stream is gone: what is open is closed."""
-        change = self._tracker.close()
-        if change is not None:
-            self._changed(change, None)
+        self._track(self._tracker.close(), None)
         self._ring.clear()
         self.write_scores()
+
+    def _track(self, change: Change | None, shot: Shot | None) -> None:
+        if change is not None:
+            before = list(self._ring) if self.events.id is None else ()
+            self.events.follow(change, shot, before=before, scale=self.scale, level=self.level.on)
 
     def write_scores(self) -> None:
         """Put the curve so far into the store; what a full disk refuses is kept for later."""
         with self._writing:  # the console asks for the curve, too
-            self.close_refused()
+            self.events.close_refused()
             self._written = time.monotonic()
             points = np.array([self._new[i] for i in range(len(self._new))], np.float64)
             if not len(points):
                 return
             times, scores = points.T
-            if self._kept(
+            if self.events.keep(
                 lambda: self._store.add_scores(self.name, times.copy(), scores.astype(np.float32))
             ):
                 for _ in points:
                     self._new.popleft()
-
-    # -- events --------------------------------------------------------------------------------
-
-    def _changed(self, change: Change, shot: Shot | None) -> None:
-        event = change.event
-        if change.kind == "closed":
-            self._close(event)
-            return
-        if self._event is None:
-            # Also later in an event, if the disk was full at first.
-            if change.kind == "opened" or time.monotonic() - self._touched >= 1:
-                self._touched = time.monotonic()
-                self._kept(lambda: self._open(event, shot))
-            return
-        if shot is not None:
-            self._clips.add(self._event, shot)
-            self._best = shot if change.kind == "higher" else self._best
-        if time.monotonic() - self._touched >= 1:
-            self._touched = time.monotonic()
-            self._kept(lambda: self._update(event))
-
-    def _open(self, event: Stretch, shot: Shot | None) -> None:
-        opened = self._store.open_event(
-            self.name, event.start, peak=event.peak, level=self.level.on, frames=event.frames
-        )
-        self._event = opened.id
-        self._clips.open(opened.id, list(self._ring), self.scale)
-        self._best = shot
-        self._update(event)
-
-    def _update(self, event: Stretch) -> None:
-        """Keep how far the event is, and the picture of its peak where that is new."""
-        assert self._event is not None
-        self._store.update_event(
-            self._event,
-            last=event.last,
-            peak=event.peak,
-            frames=event.frames,
-            thumbnail=self._thumbnail(self._event),
-        )
-        so_far = self._store.event(self._event)
-        if so_far is not None:
-            self._publish("event", so_far.as_json())
-
-    def _thumbnail(self, event: int) -> str | None:
-        """Write the picture of the peak, if it is a new one; its name."""
-        shot, self._best = self._best, None
-        if shot is None:
-            return None
-        path = self._store.media / f"{event}.jpg"
-        part = path.with_suffix(".part.jpg")
-        try:
-            part.write_bytes(to_jpeg(draw_frame(shot.image(), shot.score, self.scale)))
-            part.replace(path)
-        except OSError as error:
-            log.warning("camera %s: no picture of event %d: %s", self.name, event, error)
-            return None
-        return path.name
-
-    def _close(self, event: Stretch) -> None:
-        if self._event is None:
-            return
-        self._kept(lambda: self._update(event))
-        number, self._event = self._event, None
-
-        def finish(clip: str | None) -> None:
-            closed = self._store.close_event(
-                number, end=event.last, peak=event.peak, frames=event.frames, clip=clip
-            )
-            self._publish("event", closed.as_json())
-
-        def done(clip: str | None) -> None:
-            if not self._kept(lambda: finish(clip)):
-                self._unclosed.append(lambda: finish(clip))
-
-        self._clips.close(number, done)
-
-    def close_refused(self) -> None:
-        """Close the events whose end a full disk refused."""
-        while self._unclosed and self._kept(self._unclosed[0]):
-            self._unclosed.popleft()
-
-    def _kept(self, write: Callable[[], None]) -> bool:
-        """Whether the store took what ``write`` gives it; a failure is told once until it works."""
-        try:
-            write()
-        except StorageError as error:
-            if not self._store_fails:
-                log.warning("camera %s: %s", self.name, error)
-            self._store_fails = True
-            return False
-        if self._store_fails:
-            log.info("camera %s: the store can be written again", self.name)
-        self._store_fails = False
-        return True
 
     # -- what the console sees -----------------------------------------------------------------
 
@@ -381,5 +284,5 @@ class Camera:
             },
             "level": self.level.as_json(),
             "score": None if view is None else float(view.score.score),
-            "event": self._event,
+            "event": self.events.id,
         }

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.drawing import from_jpeg, to_jpeg
-from vadistill.video import Frame, VideoInfo, VideoSource
+from vadistill.errors import VideoError
+from vadistill.video import Frame, LiveSource, VideoInfo, VideoSource, is_live, open_video, redacted
 
 QUEUE_BYTES = 128 * 2**20
 """Of pixels that wait to be scored; of large pictures fewer wait, but 8 may always."""
@@ -189,3 +192,32 @@ class Stillness:
                 return True
         self._last, self._time = grey, seconds
         return False
+
+
+TIMEOUT = 8.0
+"""Seconds that a camera may take to answer."""
+
+
+def try_source(address: str) -> dict[str, Any]:
+    """``width``, ``height``, ``fps`` and a ``picture`` (a data: address) of a source.
+
+    Raises VideoError where it cannot be reached or shows nothing.
+    """
+    source = LiveSource(address, timeout=TIMEOUT) if is_live(address) else open_video(address)
+    try:
+        first = next(iter(source), None)
+    finally:
+        if isinstance(source, LiveSource):
+            source.close()
+    if first is None:
+        raise VideoError(
+            f"{redacted(address)} ended without a picture", expected="video", fix="check the camera"
+        )
+    picture = base64.b64encode(to_jpeg(first.image)).decode()
+    info = source.info
+    return {
+        "width": info.width,
+        "height": info.height,
+        "fps": info.fps,
+        "picture": f"data:image/jpeg;base64,{picture}",
+    }

@@ -5,23 +5,39 @@ Imports ``storage``, ``config`` and what lies below serving.
 
 from __future__ import annotations
 
-from vadistill.serving.config import SinkSettings
-from vadistill.serving.sinks.base import DeliveryError, Refused, Sink
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+from vadistill.serving.config import SINK_PLUGINS, SinkSettings
+from vadistill.serving.sinks.base import DeliveryError, Refused, Sink, Stdout
 from vadistill.serving.sinks.dispatcher import Dispatcher
 
 __all__ = ["DeliveryError", "Dispatcher", "Refused", "Sink", "build_sink"]
 
 
+def _webhook(settings: SinkSettings) -> Sink:
+    from vadistill.serving.sinks.webhook import Webhook
+
+    return Webhook(settings)
+
+
+def _mqtt(settings: SinkSettings) -> Sink:
+    from vadistill.serving.sinks.mqtt import Mqtt
+
+    return Mqtt(settings)
+
+
+SINKS: dict[str, Callable[[SinkSettings], Sink]] = {
+    "webhook": _webhook,
+    "mqtt": _mqtt,
+    "stdout": Stdout,
+}
+"""The kinds that ship; entry points of ``vadistill.sinks`` add classes that take a block."""
+
+
 def build_sink(settings: SinkSettings) -> Sink:
     """The sink of a [[sink]] block; raises ConfigError for an address or extra that is missing."""
-    if settings.kind == "webhook":
-        from vadistill.serving.sinks.webhook import Webhook
-
-        return Webhook(settings)
-    if settings.kind == "mqtt":
-        from vadistill.serving.sinks.mqtt import Mqtt
-
-        return Mqtt(settings)
-    from vadistill.serving.sinks.stdout import Stdout
-
-    return Stdout(settings)
+    if settings.kind in SINKS:
+        return SINKS[settings.kind](settings)
+    (point,) = entry_points(group=SINK_PLUGINS, name=settings.kind)
+    return point.load()(settings)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from vadistill.serving.config import SinkKind
+from vadistill.serving.config import SinkKind, SinkSettings
 from vadistill.serving.storage.records import Message
 
 
@@ -45,3 +47,32 @@ class Sink(Protocol):
     def describe(self) -> str:
         """Where messages go, without credentials."""
         ...
+
+
+class Stdout:
+    """One line a message, flushed, for ``| jq`` and log collectors."""
+
+    kind: SinkKind = "stdout"
+
+    def __init__(self, settings: SinkSettings) -> None:
+        self.name = settings.name
+        self.restored: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        pass
+
+    def deliver(self, message: Message) -> None:
+        try:
+            sys.stdout.write(json.dumps(message.body) + "\n")
+            sys.stdout.flush()
+        except (OSError, ValueError) as error:
+            raise DeliveryError("standard output is closed or full") from error
+
+    def announce(self, cameras: Sequence[str]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def describe(self) -> str:
+        return "standard output"

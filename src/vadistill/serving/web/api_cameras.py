@@ -11,9 +11,18 @@ from fastapi.responses import Response
 
 from vadistill.errors import ConfigError
 from vadistill.serving.config import CameraSettings
-from vadistill.serving.web.bodies import Calibration, CameraChange, NewCamera, SourceTest
 from vadistill.serving.web.errors import ApiError, missing, reply, responses
-from vadistill.serving.web.schemas import Camera, Cameras, CameraScores, Level, SourceTested
+from vadistill.serving.web.schemas import (
+    Calibration,
+    Camera,
+    CameraChange,
+    Cameras,
+    CameraScores,
+    Level,
+    NewCamera,
+    SourceTest,
+    SourceTested,
+)
 
 if TYPE_CHECKING:
     from vadistill.serving.hub import Hub

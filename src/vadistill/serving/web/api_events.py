@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse, Response
 
-from vadistill.serving.web.bodies import EventChange, Name
 from vadistill.serving.web.errors import missing, reply, responses
-from vadistill.serving.web.schemas import Event, Events
+from vadistill.serving.web.schemas import Event, EventChange, Events, Name
 
 if TYPE_CHECKING:
     from vadistill.serving.hub import Hub

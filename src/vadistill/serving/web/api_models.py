@@ -1,17 +1,39 @@
-"""Models, the footage they are fitted from, jobs, and sinks."""
+"""Models, the footage they are fitted from, jobs, uploads and sinks."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
+import secrets
+import threading
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+import anyio
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
 
-from vadistill.serving.live.models import systems
+from vadistill.errors import StorageError, VideoError
+from vadistill.serving.live.batching import systems
 from vadistill.serving.web.api_cameras import JPEG
-from vadistill.serving.web.bodies import NewModel
-from vadistill.serving.web.errors import missing, reply, responses
-from vadistill.serving.web.schemas import Footage, Job, JobEnded, Jobs, JobScores, Models, Sinks
+from vadistill.serving.web.errors import ApiError, missing, reply, responses
+from vadistill.serving.web.guard import too_large
+from vadistill.serving.web.schemas import (
+    Footage,
+    Job,
+    JobEnded,
+    Jobs,
+    JobScores,
+    Models,
+    Name,
+    NewModel,
+    Sinks,
+)
+from vadistill.video import open_video
 
 if TYPE_CHECKING:
     from vadistill.serving.hub import Hub
@@ -96,3 +118,145 @@ def job_routes(hub: Hub) -> APIRouter:
         return Response(found, media_type="image/jpeg")
 
     return router
+
+
+log = logging.getLogger("vadistill.serving")
+
+AT_ONCE = 2
+STALLED = 60.0
+"""Seconds without a byte after which an upload is given up."""
+
+SNIFFED = 392
+"""Bytes that tell a video's container: three packets of a transport stream."""
+
+ANY: dict[str, Any] = {
+    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+}
+
+
+def container(head: bytes) -> str | None:
+    """The file ending of the container that ``head`` (392 bytes or all) begins; None: no video."""
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
+        return ".mp4"
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return ".mkv"
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return ".avi"
+    if head.startswith(b"\x00\x00\x01\xba"):
+        return ".mpg"
+    # Packets of 188 bytes; a camcorder's have four bytes more, in front.
+    for first, size in ((0, 188), (4, 192)):
+        if len(head) > first + size and set(head[first : first + 2 * size : size]) == {0x47}:
+            return ".ts"
+    return None
+
+
+def clean_title(title: str) -> str:
+    """A client's name for its file, as a title: one line of at most 120 printable characters."""
+    kept = (c if unicodedata.category(c)[0] != "C" else " " for c in title)
+    return " ".join("".join(kept).split())[:120].strip() or "upload"
+
+
+def upload_routes(hub: Hub) -> APIRouter:
+    """The address /api/uploads."""
+    router = APIRouter(prefix="/api", tags=["jobs"])
+    places = threading.BoundedSemaphore(AT_ONCE)
+    limit = hub.settings.server.upload_mb * 1_000_000
+
+    @router.put(
+        "/uploads",
+        response_model=Job,
+        status_code=202,
+        responses=responses(404, 413, 415),
+        openapi_extra={"requestBody": {"required": True, "content": ANY}},
+    )
+    async def upload(
+        request: Request,
+        model: Annotated[Name, Query()],
+        title: Annotated[str, Query(max_length=1000)] = "",
+    ) -> Response:
+        """Score a video (mp4, mov, mkv, webm, avi, mpeg) that is the request's body."""
+        models: list[str] = [m.name for m in hub.settings.models]
+        if model not in models:
+            raise missing("model")
+        if not places.acquire(blocking=False):
+            raise ApiError(429, "busy", f"{AT_ONCE} uploads are under way", "try again later")
+        shown = clean_title(title)
+        try:
+            with _temporary(hub.store.folder / "uploads") as path:
+                whole = await _receive(request, path, limit)
+                await anyio.to_thread.run_sync(_prove, whole, shown)
+                job = await anyio.to_thread.run_sync(hub.score_upload, whole, shown, model)
+            return reply(job.as_json(), 202)
+        except ClientDisconnect:
+            raise ApiError(400, "interrupted", "the upload broke off", "send it again") from None
+        except OSError as error:
+            log.warning("an upload cannot be written: %s", error.strerror or error)
+            raise StorageError(
+                f"the upload cannot be written ({error.strerror or 'failed'})",
+                expected="enough free space",
+                fix="free some space on the server",
+            ) from error
+        finally:
+            places.release()
+
+    return router
+
+
+@contextlib.contextmanager
+def _temporary(folder: FilePath) -> Iterator[FilePath]:
+    """A path without ending in ``folder``; what lies at it, with any ending, goes in the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / secrets.token_hex(16)
+    try:
+        yield path
+    finally:
+        for left in folder.glob(f"{path.name}*"):
+            left.unlink(missing_ok=True)
+
+
+async def _receive(request: Request, path: FilePath, limit: int) -> FilePath:
+    """The body in a file with the ending of what it is; raises ApiError and OSError."""
+    chunks = request.stream()
+    head, size, ended = b"", 0, False
+    while len(head) < SNIFFED and not ended:
+        part = await _next(chunks)
+        head, ended = head + (part or b""), part is None
+    ending = container(head)
+    if ending is None:
+        raise ApiError(
+            415,
+            "no_video",
+            "this is no video" if head else "nothing was sent",
+            "send an mp4, mov, mkv, webm, avi or mpeg file as the body",
+            {"Connection": "close"},
+        )
+    whole = path.with_suffix(ending)
+    with whole.open("wb") as file:
+        part: bytes | None = head
+        while part is not None:
+            size += len(part)
+            if size > limit:
+                raise too_large(limit)
+            await anyio.to_thread.run_sync(file.write, part)
+            part = None if ended else await _next(chunks)
+        file.flush()
+        await anyio.to_thread.run_sync(os.fsync, file.fileno())
+    return whole
+
+
+async def _next(chunks: Any) -> bytes | None:
+    try:
+        with anyio.fail_after(STALLED):
+            return await anext(chunks, None)
+    except TimeoutError:
+        raise ApiError(408, "too_slow", "the upload stalled", "send it again") from None
+
+
+def _prove(path: FilePath, title: str) -> None:
+    """Raise VideoError, in which the file goes by its title, unless a picture can be decoded."""
+    try:
+        open_video(path)
+    except VideoError as error:
+        got = error.got.replace(str(path), f"'{title}'")
+        raise VideoError(got, expected=error.expected, fix=error.fix) from None

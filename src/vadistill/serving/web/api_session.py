@@ -9,10 +9,9 @@ from fastapi.responses import Response
 
 import vadistill
 from vadistill.serving.web.auth import LIFE_SECONDS, Access, csrf_token
-from vadistill.serving.web.bodies import SignIn
 from vadistill.serving.web.errors import ApiError, reply, responses
 from vadistill.serving.web.guard import COOKIE, Caller
-from vadistill.serving.web.schemas import SessionState
+from vadistill.serving.web.schemas import SessionState, SignIn
 
 
 def session_routes(access: Access) -> APIRouter:

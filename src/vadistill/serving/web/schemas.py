@@ -1,12 +1,107 @@
-"""Answers of the API, as its OpenAPI document describes them."""
+"""Bodies of requests and answers of the API, as its OpenAPI document describes them.
+
+What is described elsewhere is taken from there: settings from ``config``, jobs, levels and what a
+reader does from their dataclasses.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import MISSING, fields
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from vadistill.serving.web.bodies import Verdict
+from vadistill.serving.config import Address, Alarms, CameraSettings, Name
+from vadistill.serving.jobs.job import Job as JobFacts
+from vadistill.serving.live import levels
+from vadistill.serving.live.reader import ReaderStatus
+from vadistill.serving.storage.records import Verdict
+
+SINCE = Annotated[float, Field(gt=0, le=24 * 366, allow_inf_nan=False)]
+"""Hours up to now."""
+
+
+class Body(BaseModel):
+    """A body of a request: nothing but what is described."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def described(
+    kind: type, *names: str, base: type[BaseModel] = BaseModel, defaults: bool = False
+) -> type[Any]:
+    """A model of some fields of a dataclass, all by default, with their types and bounds.
+
+    With ``defaults`` they may be left out where they have one there; else all are required.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    kept = {f.name: f for f in fields(kind) if not names or f.name in names}
+    given: dict[str, Any] = {
+        name: (hints[name], f.default if defaults and f.default is not MISSING else ...)
+        for name, f in kept.items()
+    }
+    return create_model(kind.__name__, __base__=base, **given)
+
+
+EDITABLE = ("source", "model", "fps", "skip_idle", "false_alarms_per_day", "record_hours")
+"""A camera's settings that the console shows and changes; the file has more."""
+
+
+class SignIn(Body):
+    """A password, or the token where there is no password."""
+
+    password: Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class NewCamera(described(CameraSettings, "name", *EDITABLE, base=Body, defaults=True)):
+    """A camera to be watched."""
+
+
+class CameraChange(described(CameraSettings, *EDITABLE, base=Body, defaults=True)):
+    """Entries of a camera that change; those left out stay."""
+
+    source: Address = ""
+    model: Name = ""
+
+
+class SourceTest(Body):
+    """An address to be tried."""
+
+    source: Address
+
+
+class Calibration(Body):
+    """Footage of the last ``hours`` that counts as normal, and the alarms it should raise."""
+
+    hours: SINCE = 24.0
+    false_alarms_per_day: Alarms | None = None
+
+
+class EventChange(Body):
+    """What somebody who looked at an event says of it; null takes that back."""
+
+    verdict: Verdict | None
+
+
+class FolderFootage(Body):
+    """A folder of videos that the settings name."""
+
+    folder: Name
+
+
+class CameraFootage(Body):
+    """The last hours that a camera's recorder kept, without real events."""
+
+    camera: Name
+    hours: SINCE
+
+
+class NewModel(Body):
+    """A model to be fitted on normal footage."""
+
+    name: Name
+    system: Annotated[str, Field(pattern="^[a-z0-9_]{1,40}$", examples=["motion"])]
+    footage: FolderFootage | CameraFootage
 
 
 class SessionState(BaseModel):
@@ -27,15 +122,9 @@ class SourceTested(BaseModel):
     picture: str
 
 
-class Level(BaseModel):
+class Level(described(levels.Level)):
     """Raw scores at which events open and close, and what they were learned from."""
 
-    on: float
-    off: float
-    source: Literal["training", "camera", "fixed"]
-    footage_hours: float
-    false_alarms_per_day: float
-    extrapolated: bool
     note: str
 
 
@@ -46,38 +135,19 @@ class Latency(BaseModel):
     p95: float
 
 
-class CameraStatus(BaseModel):
+class CameraStatus(described(ReaderStatus)):
     """How a camera fares; counts are since the server started, times in unix seconds."""
 
     state: Literal["connecting", "running", "retrying", "ended", "stopped", "failed"]
-    detail: str
-    since: float
-    frames: int
-    dropped: int
     drop_share: float
-    capped: int
-    idle: int
-    corrupt: int
-    reconnects: int
     scored: int
-    input_fps: float
     scored_fps: float
-    width: int
-    height: int
     latency_ms: Latency | None
-    next_try: float | None
 
 
-class Camera(BaseModel):
+class Camera(described(CameraSettings, "name", *EDITABLE)):
     """A camera, its state, its levels, its latest score and its open event's id."""
 
-    name: str
-    source: str
-    model: str
-    fps: float | None
-    skip_idle: bool
-    false_alarms_per_day: float
-    record_hours: float
     status: CameraStatus
     level: Level | None
     score: float | None
@@ -172,20 +242,8 @@ class Footage(BaseModel):
     cameras: list[Recording]
 
 
-class Job(BaseModel):
+class Job(described(JobFacts)):
     """Fitting a model or scoring an upload; ``progress`` from 0 to 1, null while unknown."""
-
-    id: str
-    kind: Literal["fit", "score"]
-    title: str
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
-    progress: float | None
-    step: str
-    error: str | None
-    created: float
-    started: float | None
-    ended: float | None
-    result: dict | None
 
 
 class Jobs(BaseModel):

@@ -1,0 +1,186 @@
+"""The cameras that run: added, changed and removed while others go on, and what each shows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vadistill.errors import DataError
+from vadistill.serving.config import CameraSettings, Settings, changed
+from vadistill.serving.live.announcing import Announcer
+from vadistill.serving.live.batching import Models
+from vadistill.serving.live.calibrating import begin_anew, learned_level, starting_level
+from vadistill.serving.live.camera import Camera
+from vadistill.serving.live.reader import Reader
+from vadistill.serving.live.session import try_source
+from vadistill.serving.settings_file import write_settings
+from vadistill.serving.storage.clips import ClipWriter
+from vadistill.serving.storage.recorder import Recorder
+from vadistill.serving.storage.store import Store
+from vadistill.video.live import is_live
+
+
+class Cameras:
+    """Runs cameras as ``settings`` say; ``path`` is the file that changes are written to.
+
+    Raises ConfigError and WeightsError for models that cannot be used, StorageError for the folder
+    of events.
+    """
+
+    def __init__(self, settings: Settings, path: Path | None) -> None:
+        self.settings, self.path = settings, path
+        self._models = Models()
+        for camera in settings.cameras:  # before anything is written
+            self._models.get(settings, camera.model)
+        self.folder = settings.located(settings.storage.folder)
+        self.store = Store(self.folder, sinks=[sink.name for sink in settings.sinks])
+        self.announcer = Announcer()
+        self._clips = ClipWriter(self.store.media)
+        self._cameras: dict[str, Camera] = {}
+        self._lock, self._changing = threading.RLock(), threading.RLock()
+        """Of ``_cameras``, held for a moment; of changes, which may take long."""
+
+    def cameras(self) -> list[dict[str, Any]]:
+        """All cameras as the API describes them, in the settings' order."""
+        return [camera.as_json() for camera in self.running()]
+
+    def running(self) -> list[Camera]:
+        """The cameras themselves."""
+        with self._lock:
+            return [self._cameras[c.name] for c in self.settings.cameras if c.name in self._cameras]
+
+    def camera(self, name: str) -> dict[str, Any] | None:
+        found = self._camera(name)
+        return None if found is None else found.as_json()
+
+    def _camera(self, name: str) -> Camera | None:
+        with self._lock:
+            return self._cameras.get(name)
+
+    def add_camera(self, camera: CameraSettings) -> None:
+        """Watch another camera; raises ConfigError, WeightsError."""
+        with self._changing:
+            settings = replace(self.settings, cameras=(*self.settings.cameras, camera))
+            self._models.get(settings, camera.model)
+            begin_anew(self.store, camera.name)
+            self._keep(settings)
+            self._open(camera)
+
+    def change_camera(self, name: str, **changes: Any) -> bool:
+        """Change some settings and begin the camera anew; False: no such camera."""
+        with self._changing:
+            old = self._camera(name)
+            if old is None:
+                return False
+            new = changed(old.settings, **changes)
+            cameras = tuple(new if c.name == name else c for c in self.settings.cameras)
+            settings = replace(self.settings, cameras=cameras)
+            self._models.get(settings, new.model)
+            self._keep(settings)
+            old.stop()
+            if (new.model, new.source) != (old.settings.model, old.settings.source):
+                begin_anew(self.store, name)
+            elif new.false_alarms_per_day != old.settings.false_alarms_per_day:
+                with suppress(DataError):
+                    learned_level(self.store, new, 24.0)
+            self._open(new)
+            return True
+
+    def remove_camera(self, name: str) -> bool:
+        """Stop watching it; its events stay.  False: no such camera."""
+        with self._changing:
+            old = self._camera(name)
+            if old is None:
+                return False
+            cameras = tuple(c for c in self.settings.cameras if c.name != name)
+            self._keep(replace(self.settings, cameras=cameras))
+            with self._lock:
+                del self._cameras[name]
+            old.stop()
+            return True
+
+    def _keep(self, settings: Settings) -> None:
+        """Settings from now on, also in the file."""
+        if self.path is not None:
+            write_settings(settings, self.path)
+        self.settings = settings
+
+    def _open(self, camera: CameraSettings) -> None:
+        loaded = self._models.get(self.settings, camera.model)
+        recorder = None
+        if camera.record_hours > 0:
+            recorder = Recorder(self.recordings, camera=camera.name, hours=camera.record_hours)
+        reader = Reader(
+            camera.source if is_live(camera.source) else str(self.settings.located(camera.source)),
+            name=camera.name,
+            fps=camera.fps,
+            skip_idle=camera.skip_idle,
+            fast=camera.fast,
+            loop=camera.loop,
+            recorder=recorder,
+        )
+        made = Camera(
+            camera,
+            reader=reader,
+            recorder=recorder,
+            detector=loaded.detector,
+            batching=loaded.batching,
+            store=self.store,
+            clips=self._clips,
+            level=starting_level(self.store, camera, loaded.detector.require_fitted()),
+            publish=self.announcer,
+        )
+        with self._lock:
+            self._cameras[camera.name] = made
+        made.start()
+
+    @property
+    def recordings(self) -> Path:
+        """Where cameras are recorded."""
+        return self.folder / "recordings"
+
+    def test_source(self, address: str) -> dict[str, Any]:
+        """Size, rate and a picture of an address; raises VideoError."""
+        return try_source(address)
+
+    def picture(self, name: str, *, map: bool = False) -> bytes | None:
+        """The last scored picture of a camera with its boxes, as a JPEG."""
+        found = self._camera(name)
+        return None if found is None else found.picture(map=map)
+
+    def pictures(self, name: str, map: bool = False) -> Iterator[bytes]:
+        """New pictures of a camera as they are scored, until it ends."""
+        found = self._camera(name)
+        return iter(()) if found is None else found.pictures(map=map)
+
+    def recent_scores(self, name: str, seconds: float) -> dict[str, Any]:
+        """The curve of the last ``seconds``, and the camera's level."""
+        found = self._camera(name)
+        if found is None:
+            return {"times": [], "scores": [], "level": None}
+        found.write_scores()
+        now = time.time()
+        times, scores = self.store.scores(name, now - seconds, now)
+        level = found.level.as_json()
+        return {"times": times.tolist(), "scores": scores.tolist(), "level": level}
+
+    def calibrate(
+        self, name: str, hours: float = 24.0, false_alarms_per_day: float | None = None
+    ) -> dict[str, Any] | None:
+        """Learn the level anew from the camera's last hours; None: no such camera.
+
+        Raises DataError for less than a minute of normal footage.
+        """
+        camera = self._camera(name)
+        if camera is None:
+            return None
+        camera.write_scores()
+        learned_level(self.store, camera.settings, hours, false_alarms_per_day)
+        level = starting_level(self.store, camera.settings, camera.calibration)
+        camera.set_level(level)
+        return level.as_json()

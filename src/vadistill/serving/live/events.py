@@ -1,0 +1,160 @@
+"""A camera's events as they are kept: in the store, with a clip, a picture, and news of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vadistill.drawing import Scale, draw_frame, to_jpeg
+from vadistill.errors import StorageError
+from vadistill.serving.live.levels import Change, Stretch
+from vadistill.serving.storage.clips import ClipWriter, Shot
+
+if TYPE_CHECKING:
+    from vadistill.serving.storage.store import Store
+
+log = logging.getLogger("vadistill.serving")
+
+UPDATE_EVERY = 1.0
+"""Seconds between two notes of how far an event has come."""
+
+
+class EventKeeper:
+    """Keeps one camera's events; what a full disk refuses is kept once it has room.
+
+    ``publish`` is told of each event as it opens, goes on and closes.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        *,
+        store: Store,
+        clips: ClipWriter,
+        publish: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self.camera = camera
+        self.id: int | None = None
+        """Of the open event, once it is in the store."""
+        self._store, self._clips, self._publish = store, clips, publish
+        self._best: Shot | None = None
+        self._unclosed: deque[Callable[[], None]] = deque()
+        self._updated = 0.0
+        self._store_fails = False
+
+    def follow(
+        self,
+        change: Change,
+        shot: Shot | None,
+        *,
+        before: Sequence[Shot],
+        scale: Scale,
+        level: float,
+    ) -> None:
+        """Keep what a frame, of which ``shot`` is the picture, did to the event.
+
+        ``before`` are the pictures with which a new event's clip begins, ``level`` the score at
+        which it opened.
+        """
+        event = change.event
+        if change.kind == "closed":
+            self._close(event, scale)
+            return
+        due = time.monotonic() - self._updated >= UPDATE_EVERY
+        if self.id is None:
+            # Also later in an event, if the disk was full at first.
+            if change.kind == "opened" or due:
+                self._updated = time.monotonic()
+                self.keep(lambda: self._open(event, shot, before, scale, level))
+            return
+        if shot is not None:
+            self._clips.add(self.id, shot)
+            self._best = shot if change.kind == "higher" else self._best
+        if due:
+            self._updated = time.monotonic()
+            self.keep(lambda: self._update(event, scale))
+
+    def _open(
+        self,
+        event: Stretch,
+        shot: Shot | None,
+        before: Sequence[Shot],
+        scale: Scale,
+        level: float,
+    ) -> None:
+        opened = self._store.open_event(
+            self.camera, event.start, peak=event.peak, level=level, frames=event.frames
+        )
+        self.id = opened.id
+        self._clips.open(opened.id, before, scale)
+        self._best = shot
+        self._update(event, scale)
+
+    def _update(self, event: Stretch, scale: Scale) -> None:
+        """Keep how far the event is, and the picture of its peak where that is new."""
+        assert self.id is not None
+        self._store.update_event(
+            self.id,
+            last=event.last,
+            peak=event.peak,
+            frames=event.frames,
+            thumbnail=self._thumbnail(self.id, scale),
+        )
+        so_far = self._store.event(self.id)
+        if so_far is not None:
+            self._publish("event", so_far.as_json())
+
+    def _thumbnail(self, event: int, scale: Scale) -> str | None:
+        """Write the picture of the peak, if it is a new one; its name."""
+        shot, self._best = self._best, None
+        if shot is None:
+            return None
+        path = self._store.media / f"{event}.jpg"
+        part = path.with_suffix(".part.jpg")
+        try:
+            part.write_bytes(to_jpeg(draw_frame(shot.image(), shot.score, scale)))
+            part.replace(path)
+        except OSError as error:
+            log.warning("camera %s: no picture of event %d: %s", self.camera, event, error)
+            return None
+        return path.name
+
+    def _close(self, event: Stretch, scale: Scale) -> None:
+        if self.id is None:
+            return
+        self.keep(lambda: self._update(event, scale))
+        number, self.id = self.id, None
+
+        def finish(clip: str | None) -> None:
+            closed = self._store.close_event(
+                number, end=event.last, peak=event.peak, frames=event.frames, clip=clip
+            )
+            self._publish("event", closed.as_json())
+
+        def done(clip: str | None) -> None:
+            if not self.keep(lambda: finish(clip)):
+                self._unclosed.append(lambda: finish(clip))
+
+        self._clips.close(number, done)
+
+    def close_refused(self) -> None:
+        """Close the events whose end a full disk refused."""
+        while self._unclosed and self.keep(self._unclosed[0]):
+            self._unclosed.popleft()
+
+    def keep(self, write: Callable[[], None]) -> bool:
+        """Whether the store took what ``write`` gives it; a failure is told once until it works."""
+        try:
+            write()
+        except StorageError as error:
+            if not self._store_fails:
+                log.warning("camera %s: %s", self.camera, error)
+            self._store_fails = True
+            return False
+        if self._store_fails:
+            log.info("camera %s: the store can be written again", self.camera)
+        self._store_fails = False
+        return True

@@ -1,0 +1,189 @@
+"""Watching without the console: settings from a few options, until all sources have ended."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from vadistill.errors import ConfigError
+from vadistill.serving.config import (
+    CameraSettings,
+    ModelSettings,
+    Settings,
+    SinkSettings,
+    StorageSettings,
+)
+from vadistill.serving.hub import Hub
+from vadistill.video import is_live, open_video, redacted
+
+
+def settings_for(
+    sources: Sequence[str],
+    *,
+    model: Path | None,
+    folder: Path,
+    camera: Mapping[str, Any],
+    webhook: tuple[str | None, str],
+    mqtt: str | None,
+    device: str,
+) -> Settings:
+    """Settings for some sources that share a model; raises ConfigError."""
+    lone_address = len(sources) == 1 and "://" in sources[0]
+    if model is None and sources and not lone_address:
+        model, sources = Path(sources[0]), sources[1:]
+    if webhook[1] and not webhook[0]:
+        raise ConfigError(
+            "--secret without --webhook", expected="an address to sign for", fix="add --webhook URL"
+        )
+    missing = [what for what, there in (("model", model), ("source", sources)) if not there]
+    if model is None or not sources:
+        raise ConfigError(
+            f"no {' and no '.join(missing)}",
+            expected="vadistill watch SOURCE… --model PATH",
+            fix="name a camera's address and a folder that 'vadistill fit' wrote",
+        )
+    sinks = [SinkSettings("stdout", "stdout")]
+    if webhook[0]:
+        sinks.append(SinkSettings("webhook", "webhook", webhook[0], secret=webhook[1]))
+    if mqtt:
+        sinks.append(SinkSettings("mqtt", "mqtt", mqtt))
+    return Settings(
+        storage=StorageSettings(folder=str(folder)),
+        models=(ModelSettings("model", str(model), device),),
+        cameras=tuple(
+            CameraSettings(name, source, "model", **camera)
+            for name, source in zip(names(sources), sources, strict=True)
+        ),
+        sinks=tuple(sinks),
+        base=Path.cwd(),
+    )
+
+
+def with_stdout(settings: Settings) -> Settings:
+    """Settings that tell their events on stdout, too; raises ConfigError for none to watch."""
+    if not settings.cameras:
+        raise ConfigError(
+            "settings without a camera", expected="a [[camera]] or more", fix="add one"
+        )
+    if any(sink.kind == "stdout" for sink in settings.sinks):
+        return settings
+    return replace(settings, sinks=(*settings.sinks, SinkSettings("stdout", "stdout")))
+
+
+def check_sources(settings: Settings) -> None:
+    """Raise for files and folders that are not there or no video, and unknown kinds of address.
+
+    Networks and webcams may come later: they are tried for ever.
+    """
+    for camera in settings.cameras:
+        if is_live(camera.source):
+            continue
+        if "://" in camera.source or camera.source.startswith("webcam:"):
+            raise ConfigError(
+                f"source '{redacted(camera.source)}'",
+                expected="rtsp://HOST/…, http://HOST/…, webcam:NUMBER, a video file or a folder",
+                fix="correct the address",
+            )
+        open_video(settings.located(camera.source))
+
+
+def names(sources: Sequence[str]) -> list[str]:
+    """A short name for each source, from its host or file, each different."""
+    made: list[str] = []
+    for source in sources:
+        parts = urlsplit(source) if "://" in source else None
+        text = (parts.hostname or "") + parts.path if parts else Path(source).stem
+        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in text.lower())
+        stem = "-".join(filter(None, plain.split("-")))[:32].strip("-") or "camera"
+        name, number = stem, 2
+        while name in made:
+            name, number = f"{stem}-{number}", number + 1
+        made.append(name)
+    return made
+
+
+def watch_until_end(settings: Settings) -> int:
+    """Run until every source has ended or a signal comes; what is open is closed and kept."""
+    check_sources(settings)
+    with logged_to_stderr(), stopped_by_signals() as stop:
+        hub = Hub(settings)
+        print(
+            f"vadistill: watching {', '.join(c.name for c in settings.cameras)}; events are kept "
+            f"in {shlex.quote(str(hub.folder))}",
+            file=sys.stderr,
+        )
+        try:
+            hub.start()
+            while not stop.wait(0.25):
+                if all(camera.ended.is_set() for camera in hub.running()):
+                    break
+        finally:
+            waiting = hub.stop()
+            summarise(hub, waiting)
+    return 0
+
+
+def summarise(hub: Hub, waiting: dict[str, int]) -> None:
+    """What each camera came to, and what sinks have not taken, on stderr."""
+    for shown in (camera.as_json() for camera in hub.running()):
+        status = shown["status"]
+        print(
+            f"vadistill: {shown['name']}: {status['scored']} of {status['frames']} frames scored, "
+            f"{status['dropped']} dropped, {status['corrupt']} damaged, "
+            f"{status['reconnects']} reconnects",
+            file=sys.stderr,
+        )
+    for name, count in waiting.items():
+        if count:
+            print(
+                f"vadistill: {count} messages have not reached '{name}'; the next start with this "
+                f"folder sends them",
+                file=sys.stderr,
+            )
+
+
+@contextmanager
+def logged_to_stderr() -> Iterator[None]:
+    """Recoveries and warnings, one line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("vadistill.serving")
+    before = (logger.level, logger.propagate)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+
+
+class stopped_by_signals:
+    """An event that SIGINT and SIGTERM set; a second one interrupts at once."""
+
+    def __enter__(self) -> threading.Event:
+        self._event = threading.Event()
+        self._old = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+
+        def ask(number: int, frame: object) -> None:
+            if self._event.is_set():
+                raise KeyboardInterrupt
+            self._event.set()
+
+        for number in self._old:
+            signal.signal(number, ask)
+        return self._event
+
+    def __exit__(self, *_: object) -> None:
+        for number, old in self._old.items():
+            signal.signal(number, old)
