@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, one_of
 from vadistill.serving.jobs.job import (
     FOOTAGE,
     MODEL,
@@ -84,9 +84,7 @@ class Jobs:
         are deleted meanwhile.  Raises ConfigError for an unknown system or when ``out`` is taken,
         DataError for missing videos.
         """
-        if system not in DETECTORS:
-            known = ", ".join(DETECTORS)
-            raise ConfigError(f"system '{system}'", expected=f"one of {known}", fix="choose one")
+        one_of("system", system, DETECTORS)
         out = Path(out).absolute()
         job = self._new("fit", name)
         with new_folder(self.folder / job.id) as folder:
