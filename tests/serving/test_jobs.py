@@ -23,7 +23,7 @@ from vadistill.serving.config import CameraSettings, FootageSettings, ModelSetti
 from vadistill.serving.jobs.job import ScoreFile
 from vadistill.serving.jobs.queue import KEPT, WAITING, Job, Jobs
 from vadistill.serving.live.levels import training_level
-from vadistill.serving.storage.footage import cameras, chosen, folders, recorded
+from vadistill.serving.storage.footage import cameras, folders, recorded, videos_for
 from vadistill.serving.storage.store import Store
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems import load
@@ -400,14 +400,14 @@ def test_footage_that_a_request_may_choose(tmp_path: Path):
         for event in (real, false):
             store.close_event(event.id, end=event.start + 20, peak=1.0, frames=9, clip=None)
         store.set_verdict(false.id, "false")
-        found = chosen(settings, store, tmp_path, {"camera": "gate", "hours": 1})
+        found = videos_for(settings, store, tmp_path, {"camera": "gate", "hours": 1})
         assert minutes_of(found, begin) == [0, *range(2, 10)]
-        assert chosen(settings, store, tmp_path, {"folder": "quiet"}) == [tmp_path / "videos"]
+        assert videos_for(settings, store, tmp_path, {"folder": "quiet"}) == [tmp_path / "videos"]
         with pytest.raises(DataError, match="no normal footage of camera 'yard'"):
-            chosen(settings, store, tmp_path, {"camera": "yard", "hours": 1})
+            videos_for(settings, store, tmp_path, {"camera": "yard", "hours": 1})
         for source in ({"folder": "../quiet"}, {"camera": "hall", "hours": 1}):
             with pytest.raises(ConfigError, match="expected one of"):
-                chosen(settings, store, tmp_path, source)
+                videos_for(settings, store, tmp_path, source)
         (gate,) = cameras(settings, tmp_path)
         assert (gate["name"], gate["segments"]) == ("gate", 10)
         assert gate["hours"] == pytest.approx(1 / 6)

@@ -17,7 +17,7 @@ import pytest
 
 from support.mqtt_broker import Broker, Listener, free_port
 from vadistill.errors import ConfigError
-from vadistill.serving.config import SinkSettings
+from vadistill.serving.config import Settings, SinkSettings
 from vadistill.serving.sinks import DeliveryError, Dispatcher, Refused, build_sink
 from vadistill.serving.sinks.webhook import sign, verify
 from vadistill.serving.storage.store import Message, Store
@@ -410,3 +410,24 @@ def test_an_older_broker_is_spoken_to_in_its_version() -> None:
 def test_an_mqtt_address_or_prefix_that_cannot_be_is_an_error(url: str, prefix: str) -> None:
     with pytest.raises(ConfigError, match="of sink 'bus'"):
         build_sink(SinkSettings("bus", "mqtt", url=url, prefix=prefix))
+
+
+def test_another_packages_sink_is_a_kind_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "siren.py").write_text(
+        "from vadistill.serving.sinks.base import Stdout\n\n\nclass Siren(Stdout):\n"
+        "    kind = 'siren'\n"
+    )
+    facts = tmp_path / "siren-1.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: siren\nVersion: 1\n")
+    (facts / "entry_points.txt").write_text("[vadistill.sinks]\nsiren = siren:Siren\n")
+    with pytest.raises(ConfigError, match=r"kind of .* is 'siren'"):
+        Settings(sinks=(SinkSettings("roof", "siren"),))
+    monkeypatch.syspath_prepend(tmp_path)
+    (block,) = Settings(sinks=(SinkSettings("roof", "siren"),)).sinks
+    sink = build_sink(block)
+    assert (type(sink).__name__, sink.name, sink.kind) == ("Siren", "roof", "siren")
+    with pytest.raises(ConfigError, match=r"kind of .* is 'fax'.*stdout, siren"):
+        Settings(sinks=(SinkSettings("roof", "fax"),))

@@ -37,9 +37,9 @@ def prepare(folder: Path) -> Settings:
         storage=StorageSettings(folder="data"),
         models=(ModelSettings("walkway", "motion.vad"),),
         cameras=tuple(
-            CameraSettings(name, f"walkway/test/{clip.source.name}", "walkway", loop=True)
-            for name, clip in zip(CAMERAS, splits.test, strict=True)
-            if isinstance(clip.source, Path)
+            CameraSettings(name, f"walkway/test/{video.source.name}", "walkway", loop=True)
+            for name, video in zip(CAMERAS, splits.test, strict=True)
+            if isinstance(video.source, Path)
         ),
         footage=(FootageSettings("walkway", "walkway/train"),),
         base=folder.resolve(),

@@ -19,7 +19,7 @@ from vadistill.serving.live.batching import described, named
 from vadistill.serving.live.cameras import Cameras
 from vadistill.serving.sinks import Dispatcher, build_sink
 from vadistill.serving.storage import footage
-from vadistill.serving.storage.clips import mend
+from vadistill.serving.storage.clips import recover_clips
 from vadistill.serving.storage.store import Event, Verdict
 
 log = logging.getLogger("vadistill.serving")
@@ -52,7 +52,7 @@ class Hub(Cameras):
 
     def start(self) -> None:
         """Close what a former process left open, then start cameras and sinks."""
-        mend(self.store.media)
+        recover_clips(self.store.media)
         self.store.recover()
         for stored in self.store.pending():
             if stored not in self.store.sinks:
@@ -134,7 +134,7 @@ class Hub(Cameras):
                 f"a second model '{name}'", expected="a new name", fix="choose another one"
             )
         ModelSettings(name, "")
-        videos = footage.chosen(self.settings, self.store, self.recordings, source)
+        videos = footage.videos_for(self.settings, self.store, self.recordings, source)
         out = self.folder / "models" / f"{name}.vad"
         return self.jobs.fit(name=name, system=system, videos=videos, out=out)
 

@@ -146,7 +146,7 @@ def whole(part: Path, path: Path) -> str | None:
     return path.name
 
 
-def mend(folder: Path) -> None:
+def recover_clips(folder: Path) -> None:
     """Make what a killed process left of its clips whole; what cannot be played is removed."""
     for part in folder.glob("*.part.mp4"):
         rest = folder / f"{part.name}.rest.mp4"

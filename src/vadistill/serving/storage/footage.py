@@ -81,8 +81,10 @@ def cameras(settings: Settings, folder: Path, now: float | None = None) -> list[
     return found
 
 
-def chosen(settings: Settings, store: Store, folder: Path, source: Mapping[str, Any]) -> list[Path]:
-    """Videos for a fit: ``{"folder": name}`` of the settings, or ``{"camera": name, "hours": h}``.
+def videos_for(
+    settings: Settings, store: Store, folder: Path, source: Mapping[str, Any]
+) -> list[Path]:
+    """The videos that a fit learns from: ``{"folder": name}`` of the settings, or ``{"camera": name, "hours": h}``.
 
     A camera's footage lies in ``folder``; events in it do not count as normal unless people have
     called them false alarms.  Raises ConfigError for an unknown name, DataError where there is no
@@ -115,13 +117,13 @@ def chosen(settings: Settings, store: Store, folder: Path, source: Mapping[str, 
 
 def _count(folder: Path) -> int:
     """Videos and frame folders that a fit would learn from, as ``datasets.folder`` finds them."""
-    return _clips(named(folder, *TRAIN) or folder)
+    return _videos_in(named(folder, *TRAIN) or folder)
 
 
-def _clips(folder: Path, depth: int = 1) -> int:
+def _videos_in(folder: Path, depth: int = 1) -> int:
     here = len(videos(folder))
     if not here and pictures(folder):
         return 1
     inside = [f for f in subfolders(folder) if f.name.lower() not in (*TEST, MASKS)]
-    deeper = (_clips(f, depth - 1) if depth else bool(pictures(f)) for f in inside)
+    deeper = (_videos_in(f, depth - 1) if depth else bool(pictures(f)) for f in inside)
     return here + sum(deeper)
