@@ -84,7 +84,7 @@ def cameras(settings: Settings, folder: Path, now: float | None = None) -> list[
 def videos_for(
     settings: Settings, store: Store, folder: Path, source: Mapping[str, Any]
 ) -> list[Path]:
-    """The videos that a fit learns from: ``{"folder": name}`` of the settings, or ``{"camera": name, "hours": h}``.
+    """Videos for a fit: ``{"folder": name}`` of the settings, or ``{"camera": name, "hours": h}``.
 
     A camera's footage lies in ``folder``; events in it do not count as normal unless people have
     called them false alarms.  Raises ConfigError for an unknown name, DataError where there is no
