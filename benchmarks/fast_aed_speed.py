@@ -36,7 +36,6 @@ from vadistill.scores import Calibration
 from vadistill.systems.fast_aed import Config, FastAed
 from vadistill.systems.fast_aed.data import Size, resized
 from vadistill.systems.fast_aed.model import Student, count_parameters, frame_score, macs_per_window
-from vadistill.systems.fast_aed.recipes import network
 from vadistill.systems.fast_aed.scoring import as_program
 from vadistill.video import open_video
 from vadistill.video.writer import VideoWriter
@@ -63,7 +62,7 @@ def seconds(run: Callable[[], object], at_least: float) -> float:
 
 def untrained(name: str, size: Size) -> Student:
     torch.manual_seed(0)
-    architecture = network(Config(architecture=name))  # pyright: ignore[reportArgumentType]
+    architecture = Config(architecture=name).network  # pyright: ignore[reportArgumentType]
     return Student(architecture, size).eval()
 
 

@@ -36,7 +36,7 @@ from vadistill.systems.dakd.training import optimiser
 from vadistill.systems.fast_aed import training as student_training
 from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.model import Student
-from vadistill.systems.fast_aed.recipes import ALPHA, network
+from vadistill.systems.fast_aed.recipes import ALPHA
 
 CPU = torch.device("cpu")
 
@@ -68,8 +68,8 @@ def autoencoders() -> Step:
 
 def lite(alpha: float) -> Step:
     """Distillation from two teachers: 16 windows of three frames, Ped2's size and resolutions."""
-    config = replace(fast_aed.lite(), resolutions=(1, 30, 60), alpha=alpha)
-    student = Student(network(config), (240, 360))
+    config = replace(fast_aed.default(), resolutions=(1, 30, 60), alpha=alpha)
+    student = Student(config.network, (240, 360))
     judges = nn.ModuleList(Discriminator.of(student.architecture) for _ in range(2 if alpha else 0))
     trained = student_training.channels_last(nn.ModuleDict({"s": student, "d": judges})).train()
     optimizer = torch.optim.Adam(trained.parameters(), config.learning_rate)

@@ -27,7 +27,7 @@ def test_the_python_session_runs(
     assert isinstance(video, Path)
     (tmp_path / "normal_videos").symlink_to(tmp_path / "labelled" / "train")
     (tmp_path / "today.mp4").symlink_to(video)
-    quick = replace(cafe.compact(), epochs=2, consistency_after=1)
+    quick = replace(cafe.default(), epochs=2, consistency_after=1)
     recipes = {**cafe.Cafe.RECIPES, next(iter(cafe.Cafe.RECIPES)): lambda: quick}
     monkeypatch.setattr(cafe.Cafe, "RECIPES", MappingProxyType(recipes))
     monkeypatch.chdir(tmp_path)

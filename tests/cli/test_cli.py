@@ -91,7 +91,7 @@ def test_every_verb_has_help_with_examples(
         (["evalute", "x"], "evaluate"),
         (["fit", "caffe", "x"], "cafe"),
         (["data", "chek"], "check"),
-        (["fit", "cafe", "x", "--out", "y", "--recipe", "quik"], "quick"),
+        (["fit", "cafe", "x", "--out", "y", "--recipe", "avenu"], "avenue"),
     ],
 )
 def test_typo_of_a_name_is_answered_with_the_nearest(
@@ -142,7 +142,7 @@ def test_recipe_sets_the_defaults_of_fit(capsys: pytest.CaptureFixture[str]) -> 
         out = " ".join(capsys.readouterr().out.replace("│", " ").split())
         return out.split("--epochs INT")[1].split(")")[0]
 
-    assert epochs() != epochs("--recipe", "quick")
+    assert epochs() != epochs("--recipe", "demo")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from vadistill.simulated.features import SimulatedConfig, simulate_features
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems import aed, cafe, dakd, fast_aed, ssmtl
 from vadistill.systems.fast_aed.model import Student
-from vadistill.systems.fast_aed.recipes import network, trained_by
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def walkway(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_rows_are_the_papers() -> None:
-    rows = reproduce_cafe.variants(cafe.ped2())
+    rows = reproduce_cafe.variants(cafe.paper_ped2())
     assert [name for name, (source, _) in rows.items() if source == "Table 1"] == [
         "cafe",
         "ll-o",
@@ -57,8 +56,8 @@ def test_every_row_has_a_recipe_that_the_networks_accept() -> None:
 def test_a_run_is_kept_and_goes_on(
     walkway: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = replace(cafe.compact(), epochs=2, consistency_after=1)
-    monkeypatch.setattr(cafe, "compact", lambda: small)
+    small = replace(cafe.default(), epochs=2, consistency_after=1)
+    monkeypatch.setitem(cafe.RECIPES, "ped2", lambda: small)
     records = reproduce_cafe.reproduce(
         walkway, quick=True, out=tmp_path, only=("cafe",), command="vadistill reproduce cafe"
     )
@@ -96,7 +95,7 @@ class TestFastAed:
             **{**vars(fast_aed.avenue()), "teachers": ("aed", "ssmtl")}
         )
         assert named["without-adversarial"] == replace(named["student"], alpha=0.0)
-        assert trained_by(named["int8"]) == trained_by(named["without-adversarial"])
+        assert named["int8"].training_settings() == named["without-adversarial"].training_settings()
         assert named["kd"].teachers == ("aed",) and named["t2"].teachers == ("ssmtl",)
         steps = [named[n] for n in ("kd", "ae+kd", "ae+kd+akd")]
         assert [(c.autoencoder_epochs > 0, c.alpha) for c in steps] == [
@@ -119,7 +118,7 @@ class TestFastAed:
             rows = reproduce_fast_aed.variants(base)
             assert ("heads-3" in rows) == (networks == "paper")
             for name in published_rows("fast_aed", dataset, "raw").keys() & rows.keys():
-                Student(network(rows[name][1]), (72, 128))
+                Student(rows[name][1].network, (72, 128))
 
     def test_teachers_are_fitted_once_for_all_students(
         self, walkway: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -130,7 +129,7 @@ class TestFastAed:
             ssmtl.Ssmtl.RECIPES, "ped2-quick", lambda: ssmtl.Config(epochs=1, frames=10, batch=8)
         )
         student = fast_aed.Config(frames=10, epochs=1, autoencoder_epochs=1, width=160)
-        monkeypatch.setattr(fast_aed, "lite", lambda: student)
+        monkeypatch.setattr(fast_aed, "default", lambda: student)
         asked = {
             "quick": True,
             "out": tmp_path,

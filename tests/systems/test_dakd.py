@@ -383,8 +383,8 @@ class TestErrors:
         [
             ("temporal", "foo", "temporal module 'foo'"),
             ("scoring", "segment", "one of dense, segments, live"),
-            ("terms", ("content",), "terms content"),
-            ("reach", 0, "k = 0"),
+            ("terms", ("content",), "term 'content'"),
+            ("reach", 0, "reach 0"),
             ("tau", 0.0, "tau 0.0: expected 0.001 or more"),
             ("tau", float("nan"), "tau nan"),
             ("batch", 1, "batch 1: expected 2 or more"),
@@ -399,7 +399,7 @@ class TestErrors:
         config = dataclasses.replace(SMALL)
         object.__setattr__(config, setting, value)
         with pytest.raises(ConfigError, match=message):
-            dakd.Dakd(config)
+            config.__post_init__()
 
     def test_a_loss_that_is_no_number(self, train: Dataset, tmp_path: Path) -> None:
         config = dataclasses.replace(SMALL, learning_rate=1e30, temporal_learning_rate=1e30)

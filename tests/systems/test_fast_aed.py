@@ -35,7 +35,7 @@ from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.losses import reconstruction_loss
 from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
-from vadistill.systems.fast_aed.recipes import Config, network
+from vadistill.systems.fast_aed.recipes import Config
 from vadistill.systems.fast_aed.scoring import as_program
 
 SMALL = Config(
@@ -234,7 +234,7 @@ class TestSteps:
     def test_ten_golden_steps(self):
         torch.manual_seed(0)
         config = dataclasses.replace(SMALL, alpha=0.1)
-        student = Student(network(config), (32, 48))
+        student = Student(config.network, (32, 48))
         judges = torch.nn.ModuleList([Discriminator.of(student.architecture)])
         optimizer = training._adam(student.parameters(), config)
         optimizer.add_param_group({"params": judges.parameters(), "lr": config.discriminator_rate})
@@ -259,7 +259,7 @@ class TestSteps:
         """Table 6: a branch a teacher, one discriminator for both, or one of each for each."""
         torch.manual_seed(0)
         config = dataclasses.replace(SMALL, teachers=("motion", "cafe"), **change)
-        student = Student(network(config), (32, 48))
+        student = Student(config.network, (32, 48))
         joint = config.joint_discriminator
         made = [Discriminator.of(student.architecture, outputs=3 if joint else 1)]
         judges = torch.nn.ModuleList(made if joint else [made[0], _judge(student)])
@@ -277,7 +277,7 @@ class TestSteps:
 
     def test_without_alpha_there_is_no_adversary(self):
         config = dataclasses.replace(SMALL, alpha=0.0)
-        student = Student(network(config), (32, 48))
+        student = Student(config.network, (32, 48))
         judges = torch.nn.ModuleList()
         optimizer = training._adam(student.parameters(), config)
         windows = torch.zeros(2, 9, 32, 48, dtype=torch.uint8)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from vadistill.cli.terminal import Device, console, parse
+from vadistill.config import describe_recipe
 from vadistill.errors import ConfigError
 from vadistill.progress import clock
 from vadistill.systems import DETECTORS, config_of, detector_class
@@ -94,8 +95,9 @@ def data_first(argv: Sequence[str]) -> list[str]:
 def arguments_class(system: type[Detector], default: Any) -> type:
     """A dataclass of the verb's options and, flat beside them, the system's settings."""
     flat = tyro.conf.arg(name="", prefix_name=False)
+    each = [f"{name} – {describe_recipe(recipe)}" for name, recipe in system.RECIPES.items()]
     recipes = tyro.conf.arg(
-        metavar="NAME", help=f"One of {', '.join(system.RECIPES)}; sets the defaults below."
+        metavar="NAME", help="\n".join(["Sets the defaults of the options below.", *each])
     )
     first = next(iter(system.RECIPES))
     kind = "normal videos" if system.supervision == "one-class" else "videos with a labels.csv"

@@ -55,6 +55,7 @@ def machine() -> dict[str, Any]:
     """Versions, devices, and the systems with their recipes."""
     import torch
 
+    from vadistill.config import describe_recipe
     from vadistill.devices import has_fast_bf16, pick_device
     from vadistill.systems import DETECTORS, detector_class
 
@@ -71,7 +72,9 @@ def machine() -> dict[str, Any]:
     }
     for name in DETECTORS:
         system = detector_class(name)
-        rows[f"system {name}"] = f"{system.supervision}; recipes {', '.join(system.RECIPES)}"
+        rows[f"system {name}"] = f"{system.supervision}; recipes:"
+        for recipe, made in system.RECIPES.items():
+            rows[f"  {name} {recipe}"] = describe_recipe(made)
     return rows
 
 

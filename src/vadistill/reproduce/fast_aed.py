@@ -7,7 +7,7 @@ the whole method.  Every row says where it belongs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,27 +30,20 @@ Networks = Literal["compact", "paper"]
 
 T1, T2 = "aed", "ssmtl"
 
-RECIPES: dict[str, Callable[..., fast_aed.Config]] = {
-    "avenue": fast_aed.avenue,
-    "shanghaitech": fast_aed.shanghaitech,
-}
-"""By data set; others take Ped2's."""
-
-
-TEACHING = {"avenue": "avenue", "shanghaitech": "shanghaitech"}
-"""The teachers' recipe by data set; others take Ped2's."""
+RECIPES = {"avenue": "avenue", "shanghaitech": "shanghaitech"}
+"""Names of recipes, of teachers and student alike, by data set; others take Ped2's."""
 
 
 def base_config(dataset: str, networks: Networks, *, quick: bool) -> fast_aed.Config:
-    """The data set's recipe with the public configuration, or ``lite`` with its resolutions.
+    """The data set's recipe, of the paper's student, or the default with its resolutions.
 
-    That learns from four times as many frames as by default, in as many steps.
+    The latter learns from four times as many frames as by default, in as many steps.
     """
-    recipe = RECIPES.get(dataset, fast_aed.ped2)(quick=quick)
+    recipe = fast_aed.RECIPES[RECIPES.get(dataset, "ped2") + "-quick" * quick]()
     if networks == "paper":
         return recipe
     few = {"frames": 2560, "epochs": 8, "autoencoder_epochs": 1}
-    return replace(fast_aed.lite(), resolutions=recipe.resolutions, **few)
+    return replace(fast_aed.default(), resolutions=recipe.resolutions, **few)
 
 
 def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
@@ -69,7 +62,7 @@ def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
     add("int8", "ours, the row above in 8 bits", T1, T2, alpha=0.0, runtime="onnx-int8")
     without = {"alpha": 0.0, "autoencoder_epochs": 0}
     add("without-autoencoder", "as Table 5, both teachers", T1, T2, **without)
-    ours = fast_aed.lite()
+    ours = fast_aed.default()
     if base.hurried or base.pasted:
         add("without-pseudo", "ours left out", T1, T2, alpha=0.0, hurried=0.0, pasted=0.0)
         add("without-mirrored", "ours left out", T1, T2, alpha=0.0, mirrored=0.0)
@@ -143,7 +136,7 @@ def reproduce(
     smoothing = next(iter(bases.values())).smoothing
     protocols = protocols or usual_protocols(splits, smoothing, "macro-pad")
     published = published_rows("fast_aed", name, smoothing)
-    recipe = TEACHING.get(name, "ped2")
+    recipe = RECIPES.get(name, "ped2")
     if quick or "paper" not in networks:
         recipe = f"{recipe}-quick"
     rows: list[Row] = []

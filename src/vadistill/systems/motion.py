@@ -7,7 +7,7 @@ calibrates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from vadistill import objects
+from vadistill.config import Recipe, SystemConfig
 from vadistill.detector import Detector, Merge, pack_localiser, unpack_localiser
-from vadistill.flow import build_flow
+from vadistill.errors import ConfigError, one_of
+from vadistill.flow import FLOWS, build_flow
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
 from vadistill.windows import triplets
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(SystemConfig):
     """Settings of the baseline."""
 
     localiser: str = "background"
@@ -42,8 +44,18 @@ class Config:
     """Percentile of the flow speed within a box, 0 to 100."""
     frames: int = 300
     """Training frames that the calibration scores: the first ones of every clip."""
-    smoothing: str = "gaussian3"
-    """The protocol's smoothing; applied by whoever evaluates, never by ``stream``."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("optical flow", self.flow, FLOWS)
+        self.at_least(1, "frames")
+        if not 0 <= self.percentile <= 100:
+            raise ConfigError(
+                f"percentile {self.percentile}", expected="0 to 100", fix="correct --percentile"
+            )
+
+
+RECIPES: dict[str, Recipe[Config]] = {"default": Recipe(Config, "any footage, to compare with")}
 
 
 class Motion(Detector):
@@ -52,7 +64,7 @@ class Motion(Detector):
     name = "motion"
     supervision = "one-class"
     lookahead = 1
-    RECIPES: ClassVar[Mapping[str, Any]] = {"default": Config}
+    RECIPES: ClassVar = RECIPES
 
     def __init__(self, config: Config | None = None, *, device: Device = "cpu") -> None:
         self.config = config or Config()

@@ -8,14 +8,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from vadistill import objects
+from vadistill.config import TrainedConfig
 from vadistill.detector import Detector, Merge
-from vadistill.devices import Device, Precision, pick_device
+from vadistill.devices import Device, pick_device
 from vadistill.errors import ConfigError
 from vadistill.objects.map_painting import mean_filter, paint
 from vadistill.objects.patches import (
@@ -38,8 +39,10 @@ CHUNK = 256
 
 
 @dataclass(frozen=True)
-class ObjectCentricConfig:
+class ObjectCentricConfig(TrainedConfig):
     """Settings that every object-centric detector has; the defaults are for two CPU cores."""
+
+    SCORING: ClassVar = TrainedConfig.SCORING | {"map_scale", "filter_frames", "filter_cells"}
 
     localiser: str = "background"
     """Where objects come from: background, motion, detector:NAME, boxes:FILE, or a+b; ``all:``
@@ -52,13 +55,19 @@ class ObjectCentricConfig:
     """Frames of the maps' temporal mean filter: odd, 1 for none; half of them are waited for."""
     filter_cells: int = 1
     """Cells along a side of the maps' spatial mean filter: odd, 1 for none."""
-    smoothing: str = "gaussian3"
-    """The protocol's smoothing; applied by whoever evaluates, never by ``stream``."""
     batch_frames: int = 16
     """Frames of a file whose objects are scored together; live video takes one at a time."""
-    seed: int = 0
-    precision: Precision = "auto"
-    """Arithmetic of training; scoring is fp32."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least(1, "frames", "map_scale", "filter_frames", "filter_cells", "batch_frames")
+        for name in ("filter_frames", "filter_cells"):
+            if getattr(self, name) % 2 == 0:
+                raise ConfigError(
+                    f"{name} {getattr(self, name)}",
+                    expected="an odd number, 1 for no mean filter",
+                    fix="choose the next one",
+                )
 
     @property
     def filters(self) -> bool:
@@ -93,13 +102,6 @@ class ObjectCentric(Detector):
     half: float
 
     def __init__(self, config: ObjectCentricConfig, cut: Cut, *, device: Device = "auto") -> None:
-        if config.map_scale < 1 or config.batch_frames < 1:
-            raise ConfigError(
-                f"map_scale={config.map_scale}, batch_frames={config.batch_frames}",
-                expected="1 or more",
-                fix="correct them",
-            )
-        next(mean_filter((), frames=config.filter_frames, cells=config.filter_cells), None)
         self.config, self.cut = config, cut
         self.device = pick_device(device)
         self.localiser = objects.build_for_patches(config.localiser)

@@ -4,6 +4,6 @@ Imports ``object_centric``, the contract (``detector``) and what lies below it, 
 """
 
 from vadistill.systems.aed.detector import Aed
-from vadistill.systems.aed.recipes import Config, avenue, ped2, quick, shanghaitech
+from vadistill.systems.aed.recipes import RECIPES, Config, avenue, default, ped2, shanghaitech
 
-__all__ = ["Aed", "Config", "avenue", "ped2", "quick", "shanghaitech"]
+__all__ = ["RECIPES", "Aed", "Config", "avenue", "default", "ped2", "shanghaitech"]

@@ -39,7 +39,6 @@ Departures from the paper and readings of what it and the summary leave open:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -51,14 +50,12 @@ from torch import Tensor
 
 from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.devices import Device, pick_precision
-from vadistill.errors import ConfigError
 from vadistill.files import content_hash
-from vadistill.flow import build_flow
 from vadistill.objects.patches import Cut, FlowPatches, Patches, learn_patches
 from vadistill.systems.aed.losses import abnormality
 from vadistill.systems.aed.model import SIDE, Networks
 from vadistill.systems.aed.pseudo import PseudoAppearance, open_pictures
-from vadistill.systems.aed.recipes import Config, avenue, ped2, quick, shanghaitech
+from vadistill.systems.aed.recipes import RECIPES, Config
 from vadistill.systems.aed.training import fast, flow_rms, normal_views, train_networks, untrained
 from vadistill.systems.object_centric import ObjectCentric, in_chunks
 
@@ -78,33 +75,13 @@ class Aed(ObjectCentric):
     name = "aed"
     lookahead = 1
     config: Config
-    RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
-        "quick": quick,
-        "ped2": ped2,
-        "ped2-quick": lambda: ped2(quick=True),
-        "avenue": avenue,
-        "avenue-quick": lambda: avenue(quick=True),
-        "shanghaitech": shanghaitech,
-        "shanghaitech-quick": lambda: shanghaitech(quick=True),
-    }
+    RECIPES: ClassVar = RECIPES
 
     networks: Networks
     span: float
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         config = config or Config()
-        if config.gap < 2:
-            raise ConfigError(
-                f"gap={config.gap}",
-                expected="2 or more: neighbouring frames have normal motion",
-                fix="correct --gap",
-            )
-        if not config.flow_span > 0:
-            raise ConfigError(
-                f"flow_span={config.flow_span}", expected="above 0", fix="correct --flow-span"
-            )
-        build_flow(config.flow)  # a wrong name is an error before hours of work
-        PseudoAppearance.parse(config.pseudo, None)
         super().__init__(config, Cut(SIDE, (0,), NEIGHBOURS, config.flow), device=device)
         wider = tuple((a, b * config.gap) for a, b in NEIGHBOURS)
         self.training_cut = replace(self.cut, flows=NEIGHBOURS + wider)
@@ -121,7 +98,8 @@ class Aed(ObjectCentric):
         )
         arithmetic = f"{self.device.type} {pick_precision(self.device, config.precision)}"
         foreign = "" if pictures is None else pictures.tobytes()
-        folder = work / f"aed-{content_hash(store.key, arithmetic, repr(config), foreign)}"
+        key = content_hash(store.key, arithmetic, config.training_settings(), foreign)
+        folder = work / f"aed-{key}"
         self.span = config.flow_span * flow_rms(store)
         networks, adversaries = untrained(config)
         self.networks = networks.to(self.device)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from vadistill.config import Recipe
+from vadistill.errors import ConfigError, one_of
+from vadistill.flow import FLOWS
+from vadistill.systems.aed.pseudo import PseudoAppearance
 from vadistill.systems.object_centric import ObjectCentricConfig
 
 
@@ -34,9 +38,21 @@ class Config(ObjectCentricConfig):
     learning_rate: float = 1e-3
     """Adam's at first; it goes down to zero along a cosine in each phase."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("optical flow", self.flow, FLOWS)
+        PseudoAppearance.parse(self.pseudo, None)
+        self.at_least(2, "gap")  # neighbouring frames have normal motion
+        self.at_least(0, "adversarial", "adversarial_after", "learning_rate")
+        self.at_least(1, "epochs", "classifier_epochs")
+        if not self.flow_span > 0:
+            raise ConfigError(
+                f"flow_span {self.flow_span}", expected="above 0", fix="correct --flow-span"
+            )
 
-def quick() -> Config:
-    """The default: a sample of the frames and few epochs, on any data."""
+
+def default() -> Config:
+    """A sample of the frames and few epochs, on any data."""
     return Config()
 
 
@@ -63,3 +79,17 @@ def _filtered(quick: bool) -> Config:
         few = {"epochs": 4, "adversarial_after": 1, "classifier_epochs": 2}
         return replace(config, frames=2560, **few)
     return replace(config, frames=None, epochs=16, adversarial_after=4, classifier_epochs=8)
+
+
+RECIPES: dict[str, Recipe[Config]] = {
+    "default": Recipe(default, "own footage, and whatever fast_aed learns from"),
+    "ped2": Recipe(ped2, "every frame of UCSD Ped2, for a GPU"),
+    "ped2-quick": Recipe(lambda: ped2(quick=True), "every frame of UCSD Ped2, few epochs", 22),
+    "avenue": Recipe(avenue, "every frame of CUHK Avenue, for a GPU"),
+    "avenue-quick": Recipe(lambda: avenue(quick=True), "2,560 frames of CUHK Avenue, few epochs"),
+    "shanghaitech": Recipe(shanghaitech, "20,000 frames of ShanghaiTech, for a GPU"),
+    "shanghaitech-quick": Recipe(
+        lambda: shanghaitech(quick=True), "2,560 frames of ShanghaiTech, few epochs"
+    ),
+}
+"""The default first; Ped2's minutes were measured on one of the two cores."""

@@ -4,6 +4,29 @@ Imports ``object_centric``, the contract (``detector``) and what lies below it, 
 """
 
 from vadistill.systems.cafe.detector import Cafe
-from vadistill.systems.cafe.recipes import Config, avenue, compact, demo, ped2, shanghaitech
+from vadistill.systems.cafe.recipes import (
+    RECIPES,
+    Config,
+    avenue,
+    default,
+    demo,
+    paper_avenue,
+    paper_ped2,
+    paper_shanghaitech,
+    ped2,
+    shanghaitech,
+)
 
-__all__ = ["Cafe", "Config", "avenue", "compact", "demo", "ped2", "shanghaitech"]
+__all__ = [
+    "RECIPES",
+    "Cafe",
+    "Config",
+    "avenue",
+    "default",
+    "demo",
+    "paper_avenue",
+    "paper_ped2",
+    "paper_shanghaitech",
+    "ped2",
+    "shanghaitech",
+]

@@ -21,9 +21,9 @@ Departures from the paper and readings of what it leaves open:
   networks.
 - C-1, E and C+1 go through the student as one batch, so batch norm sees them together.
 - A frame without events gets the lowest score of the training events.
-- ``compact``, the default, is our own pair of quarter-width networks; the shipped teacher learned
+- The default is ``compact``, our own pair of quarter-width networks; the shipped teacher learned
   CIFAR-10, with a part of its pictures turned grey.  It and the ``quick`` recipes sample frames,
-  train 10 to 20 epochs and lower the learning rate along a cosine (``compact`` from 3e-3).
+  train 10 to 20 epochs and lower the learning rate along a cosine (the default from 3e-3).
 - Training and the teacher's targets use bf16 products where the processor has them, and targets are
   kept as fp16; scoring is fp32 unless ``runtime`` says otherwise.
 - Pre-training uses Nesterov momentum, and teachers are stored as fp16.
@@ -32,7 +32,7 @@ Departures from the paper and readings of what it leaves open:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -48,14 +48,13 @@ from vadistill.detector import Detector, Merge, below, pack_localiser, unpack_lo
 from vadistill.devices import Device, pick_device, pick_precision
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.files import content_hash
-from vadistill.flow import build_flow
 from vadistill.objects.patches import Cut, FramePatches, PatchStore, frame_patches, learn_patches
 from vadistill.progress import progress
 from vadistill.runtime import INT8, Arrays, Merged, Runtime, open_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.cafe.losses import overall_score
 from vadistill.systems.cafe.model import PatchScorer, as_program, scorer_inputs
-from vadistill.systems.cafe.recipes import Config, avenue, compact, demo, ped2, shanghaitech
+from vadistill.systems.cafe.recipes import RECIPES, Config
 from vadistill.systems.cafe.training import teacher_targets, train_student, untrained
 
 if TYPE_CHECKING:
@@ -69,16 +68,7 @@ class Cafe(Detector):
     name = "cafe"
     supervision = "one-class"
     lookahead = 1
-    RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
-        "compact": compact,
-        "demo": demo,
-        "quick": lambda: ped2(quick=True),  # the paper's networks on any data, in half an hour
-        "ped2": ped2,
-        "avenue": avenue,
-        "avenue-quick": lambda: avenue(quick=True),
-        "shanghaitech": shanghaitech,
-        "shanghaitech-quick": lambda: shanghaitech(quick=True),
-    }
+    RECIPES: ClassVar = RECIPES
 
     scorer: PatchScorer
     runtime: Runtime
@@ -93,8 +83,6 @@ class Cafe(Detector):
         self.localiser = objects.build_for_patches(self.config.localiser)
         flows = ((0, 1),) if self.uses_flow else ()
         self.cut = Cut(PATCH, (-1, 0, 1), flows, self.config.flow)
-        if self.uses_flow:
-            build_flow(self.config.flow)  # a wrong name is an error before hours of work
 
     @property
     def latency(self) -> int:
@@ -121,8 +109,7 @@ class Cafe(Detector):
         targets_key = content_hash(*sampled, str(config.layers))
         targets = TargetCache(work / f"targets-{targets_key}", key=targets_key, count=len(store))
         targets.fill(lambda rows: teacher_targets(teacher, store, rows, config, self.device))
-        train_key = content_hash(targets_key, repr(config))
-        folder = work / f"student-{train_key}"
+        folder = work / f"student-{content_hash(targets_key, config.training_settings())}"
         train_student(self.scorer, store, targets, config, self.device, folder)
         self._standardise(store)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
-from vadistill.devices import Precision
+from vadistill.backbones.residual import ARCHITECTURES
+from vadistill.config import Recipe, TrainedConfig
+from vadistill.errors import one_of
+from vadistill.flow import FLOWS
 from vadistill.runtime import RuntimeName
 from vadistill.systems.cafe.losses import Reduction
 
@@ -14,13 +17,16 @@ Schedule = Literal["constant", "cosine"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TrainedConfig):
     """Settings of CAFE; the defaults are the compact pair for two CPU cores."""
+
+    SCORING: ClassVar = TrainedConfig.SCORING | {"omega_kd", "omega_ca", "omega_lo"}
 
     teacher: str = "compact"
     """``compact`` (shipped), ``imagenet`` (torchvision's ResNet-34), or a file of ``pretrain``."""
     student: str = "narrow9"
-    """Student architecture: narrow9 for the compact teacher, resnet9 or resnet17 for ResNet-34."""
+    """Student architecture: narrow9 or narrow17 for the compact teacher, resnet9 or resnet17 for
+    ResNet-34."""
     layers: int = 4
     """C: the last layer groups whose features are imitated, 1 to 6 (Fig. 5)."""
     localiser: str = "background"
@@ -47,51 +53,68 @@ class Config:
     schedule: Schedule = "cosine"
     """How the learning rate goes: constant (the paper's) or down to zero along a cosine."""
     frames: int | None = 640
-    """Evenly spaced training frames whose events are learned from; None takes all."""
+    """Evenly spaced training frames whose patches are learned from; None takes all."""
     smoothing: str = "average10"
-    """The protocol's smoothing; applied by whoever evaluates, never by ``stream``."""
     runtime: RuntimeName = "auto"
-    """How events are scored: torch, torch-bf16, onnx, onnx-int8; auto: onnx on CPUs, else torch."""
+    """How patches are scored: torch, torch-bf16, onnx, onnx-int8; auto: onnx on CPUs, or torch."""
     batch_frames: int = 16
-    """Frames of a file whose events are scored together; live video takes one at a time."""
-    seed: int = 0
-    precision: Precision = "auto"
-    """Arithmetic of training; scoring has ``runtime``."""
+    """Frames of a file whose patches are scored together; live video takes one at a time."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("student", self.student, ARCHITECTURES)
+        one_of("optical flow", self.flow, FLOWS)
+        self.at_least(1, "layers", "frames", "epochs", "batch_frames")
+        self.at_least(2, "batch")
+        self.at_least(0, "lambda_kd", "lambda_ca", "lambda_lo", "learning_rate")
 
 
-def compact() -> Config:
-    """The default: quarter-width networks, fitted in minutes on two CPU cores.
-
-    Its score weights are those that the paper publishes for Avenue, on every data set.
-    """
+def default() -> Config:
+    """Quarter-width networks with the score weights that the paper publishes for Avenue."""
     return Config()
 
 
 def demo() -> Config:
-    """``compact`` for small data sets: every frame, and more epochs of them."""
+    """``default`` for small data sets: every frame, and more epochs of them."""
     return replace(Config(), frames=None, epochs=20, consistency_after=12)
 
 
-def ped2(*, quick: bool = False) -> Config:
+def ped2() -> Config:
+    """``default`` with the paper's smoothing for UCSD Ped1 and Ped2."""
+    return Config(smoothing="average10")
+
+
+def avenue() -> Config:
+    """``default`` with the paper's smoothing for CUHK Avenue."""
+    return Config(smoothing="average20")
+
+
+def shanghaitech() -> Config:
+    """``default`` with the paper's smoothing for ShanghaiTech."""
+    return Config(smoothing="average20")
+
+
+def paper_ped2(*, quick: bool = False) -> Config:
     """The paper's networks, schedule and weights for UCSD Ped2.
 
     ``quick`` samples a quarter of the frames and trains 10 epochs along a cosine.
     """
-    return _paper((0.5, 1.0, 0.1), "average10", quick)
+    return _paper((0.5, 1.0, 0.1), ped2(), quick)
 
 
-def avenue(*, quick: bool = False) -> Config:
+def paper_avenue(*, quick: bool = False) -> Config:
     """The paper's networks, schedule and weights for CUHK Avenue."""
-    return _paper((1.0, 0.5, 0.1), "average20", quick)
+    return _paper((1.0, 0.5, 0.1), avenue(), quick)
 
 
-def shanghaitech(*, quick: bool = False) -> Config:
+def paper_shanghaitech(*, quick: bool = False) -> Config:
     """The paper's networks, schedule and weights for ShanghaiTech."""
-    return _paper((0.5, 1.0, 0.5), "average20", quick)
+    return _paper((0.5, 1.0, 0.5), shanghaitech(), quick)
 
 
-def _paper(omega: tuple[float, float, float], smoothing: str, quick: bool) -> Config:
-    config = Config(
+def _paper(omega: tuple[float, float, float], base: Config, quick: bool) -> Config:
+    config = replace(
+        base,
         teacher="resnet34.safetensors",
         student="resnet9",
         omega_kd=omega[0],
@@ -102,8 +125,33 @@ def _paper(omega: tuple[float, float, float], smoothing: str, quick: bool) -> Co
         learning_rate=1e-3,
         schedule="constant",
         frames=None,
-        smoothing=smoothing,
     )
     if not quick:
         return config
     return replace(config, frames=640, epochs=10, consistency_after=6, schedule="cosine")
+
+
+TEACHER = "a ResNet-34 of 'vadistill pretrain'"
+
+RECIPES: dict[str, Recipe[Config]] = {
+    "default": Recipe(default, "own footage", 3),
+    "demo": Recipe(demo, "a small data set: every frame, and more epochs"),
+    "ped2": Recipe(ped2, "UCSD Ped1 and Ped2: the default with the paper's smoothing", 3),
+    "avenue": Recipe(avenue, "CUHK Avenue: the default with the paper's smoothing"),
+    "shanghaitech": Recipe(shanghaitech, "ShanghaiTech: the default with the paper's smoothing"),
+    "paper-ped2": Recipe(paper_ped2, "the paper's networks on Ped2, on a GPU", needs=TEACHER),
+    "paper-ped2-quick": Recipe(
+        lambda: paper_ped2(quick=True), "these on a quarter of the frames", 20, TEACHER
+    ),
+    "paper-avenue": Recipe(paper_avenue, "the paper's networks on Avenue on a GPU", needs=TEACHER),
+    "paper-avenue-quick": Recipe(
+        lambda: paper_avenue(quick=True), "these on 640 frames", needs=TEACHER
+    ),
+    "paper-shanghaitech": Recipe(
+        paper_shanghaitech, "the paper's networks on ShanghaiTech, on a GPU", needs=TEACHER
+    ),
+    "paper-shanghaitech-quick": Recipe(
+        lambda: paper_shanghaitech(quick=True), "these on 640 frames", needs=TEACHER
+    ),
+}
+"""The default first; minutes are those of Ped2."""

@@ -4,6 +4,6 @@ Imports the contract (``detector``) and what lies below it, no other system.
 """
 
 from vadistill.systems.dakd.detector import Dakd
-from vadistill.systems.dakd.recipes import Config, default, paper, pets
+from vadistill.systems.dakd.recipes import RECIPES, Config, default, paper, pets
 
-__all__ = ["Config", "Dakd", "default", "paper", "pets"]
+__all__ = ["RECIPES", "Config", "Dakd", "default", "paper", "pets"]

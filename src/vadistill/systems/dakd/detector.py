@@ -36,10 +36,10 @@ Departures from the papers and readings of what they leave open:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -51,24 +51,27 @@ from vadistill.backbones.store import FeatureStore
 from vadistill.datasets.feature_source import CLIP, FeatureSource
 from vadistill.datasets.sampling import data_key
 from vadistill.detector import Detector, Merge, below
-from vadistill.devices import Device, Precision, pick_device
+from vadistill.devices import Device, pick_device
 from vadistill.distill import FrozenTeacher
-from vadistill.errors import ConfigError, DataError, WeightsError
+from vadistill.errors import DataError, WeightsError
 from vadistill.files import content_hash
 from vadistill.progress import progress
-from vadistill.scores import Calibration, FrameScore, Smoothing
-from vadistill.systems.dakd.attention import TERMS, Index
+from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.dakd.data import Bags, Read, gather_bags
-from vadistill.systems.dakd.model import Baseline, ClipScorer, Network, Rows
-from vadistill.systems.dakd.recipes import Config, Scorer, Scoring, default, paper, pets
+from vadistill.systems.dakd.model import (
+    Baseline,
+    ClipScorer,
+    Network,
+    Rows,
+    student_network,
+    teacher_network,
+)
+from vadistill.systems.dakd.recipes import RECIPES, Config
 from vadistill.systems.dakd.training import distil, teacher_targets, train_teacher
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
     from vadistill.video import VideoSource
-
-OF_SCORING = ("scorer", "scoring", "smoothing", "store")
-"""Settings that no network depends on."""
 
 OF_THE_STUDENT = ("student", "half_width", "minmax", "lambda_bce", "alpha", "tau", "delta")
 """Settings that the teacher does not depend on."""
@@ -79,12 +82,7 @@ class Dakd(Detector):
 
     name = "dakd"
     supervision = "weak"
-    RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
-        "default": default,
-        "paper": paper,
-        "paper-i3d": lambda: paper("i3d"),
-        "pets": pets,
-    }
+    RECIPES: ClassVar = RECIPES
 
     network: Network | Baseline
     """The one that scores."""
@@ -94,8 +92,7 @@ class Dakd(Detector):
     """Hash of each such backbone's weights; of published features none is known."""
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
-        self.config = config or default()
-        check(self.config)
+        self.config = config or Config()
         ahead = {"live": 1, "dense": self.config.segments, "segments": None}[self.config.scoring]
         self.lookahead = None if ahead is None else CLIP * ahead - 1
         self._asked: Device = device
@@ -151,7 +148,7 @@ class Dakd(Detector):
     def _teacher(self, bags: Bags, data: str, work: Path) -> tuple[Network | Baseline, str]:
         """Stage 1, and what tells its result from another's."""
         config = self.config
-        mine = settings_key(config, without=(*OF_SCORING, *OF_THE_STUDENT))
+        mine = config.training_settings(without=OF_THE_STUDENT)
         torch.manual_seed(config.seed)
         network = teacher_network(config, bags.widths(config.teacher)).to(self.device)
         key = content_hash(data, mine)
@@ -171,7 +168,7 @@ class Dakd(Detector):
         )
         torch.manual_seed(config.seed)
         network = student_network(config, bags.widths([config.student])[0]).to(self.device)
-        mine = content_hash(key, settings_key(config, without=OF_SCORING))
+        mine = content_hash(key, config.training_settings())
         folder = work / f"student-{mine}"
         distil(network, config.student, targets, bags, config, self.device, folder)
         return network
@@ -276,79 +273,3 @@ class Dakd(Detector):
         network.load_state_dict(below(tensors, "network/"))
         detector.network = network.to(detector.device).eval()
         return detector
-
-
-def settings_key(config: Config, *, without: tuple[str, ...]) -> str:
-    """Settings as text, but for some."""
-    return repr({k: v for k, v in asdict(config).items() if k not in without})
-
-
-def check(config: Config) -> None:
-    """Raise ConfigError for settings that cannot be, before anything is computed."""
-    known = {
-        "scorer": (config.scorer, get_args(Scorer)),
-        "scoring": (config.scoring, get_args(Scoring)),
-        "index": (config.index, get_args(Index)),
-        "precision": (config.precision, get_args(Precision)),
-    }
-    for name, (value, allowed) in known.items():
-        if value not in allowed:
-            raise ConfigError(
-                f"{name} '{value}'", expected=f"one of {', '.join(allowed)}", fix="correct it"
-            )
-    least = {
-        **{"segments": 1, "epochs": 1, "batch": 2, "half_width": 0, "tau": 1e-3},
-        **{"learning_rate": 0, "temporal_learning_rate": 0, "weight_decay": 0, "smoothness": 0},
-        **{"sparsity": 0, "lambda_bce": 0, "alpha": 0, "delta": 0},
-    }
-    for name, low in least.items():
-        if not low <= getattr(config, name) < float("inf"):
-            raise ConfigError(
-                f"{name} {getattr(config, name)}", expected=f"{low} or more", fix="correct it"
-            )
-    Smoothing.parse(config.smoothing)
-    if config.delta > 1 or config.seed < 0:
-        raise ConfigError(
-            f"delta {config.delta:g} and seed {config.seed}",
-            expected="a delta of 1 or less and a seed of 0 or more",
-            fix="correct them",
-        )
-    if len(set(config.teacher)) < len(config.teacher):
-        raise ConfigError(
-            f"backbones {', '.join(config.teacher)}", expected="each once", fix="name each once"
-        )
-    if not config.teacher or not config.student:
-        raise ConfigError(
-            "no backbone",
-            expected="one of the student's and one or more of the teacher's",
-            fix="name them with --teacher and --student",
-        )
-    if config.temporal == "baseline" and config.scorer == "student":
-        raise ConfigError(
-            "temporal module 'baseline' with a student",
-            expected="it with --scorer teacher: it has no features to distil",
-            fix="pass --scorer teacher, or another temporal module",
-        )
-    with torch.device("meta"):
-        teacher_network(config, [8] * len(config.teacher))
-
-
-def teacher_network(config: Config, widths: list[int]) -> Network | Baseline:
-    """The untrained teacher; raises ConfigError."""
-    if config.temporal == "baseline":
-        return Baseline(widths)
-    return Network(widths, config.temporal, **attention(config, config.terms))
-
-
-def student_network(config: Config, width: int) -> Network:
-    """The untrained student: one backbone, and so no cross term; raises ConfigError."""
-    terms = tuple(term for term in TERMS if term != "cross")
-    return Network([width], config.temporal, **attention(config, terms))
-
-
-def attention(config: Config, terms: tuple[str, ...]) -> dict[str, Any]:
-    """Settings of the attention; those of the temporal aggregation module for no other."""
-    shared: dict[str, Any] = {"skip": config.skip}
-    if config.temporal != "tam":
-        return shared
-    return {**shared, "reach": config.reach, "terms": terms, "index": config.index}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
 from vadistill.datasets.segments import SEGMENTS, segment_means, segment_of_clips
+from vadistill.systems.dakd.attention import TERMS
 from vadistill.systems.dakd.data import normalised
-from vadistill.systems.dakd.recipes import Scoring
+from vadistill.systems.dakd.recipes import Config, Scoring
 from vadistill.systems.dakd.temporal import temporal_module
 
 PROJECTED = 512
@@ -104,6 +105,27 @@ class Projector(nn.Module):
 
     def forward(self, features: Float[Tensor, "*n w"]) -> Float[Tensor, "*n z"]:
         return self.layers(features)
+
+
+def teacher_network(config: Config, widths: list[int]) -> Network | Baseline:
+    """The untrained teacher."""
+    if config.temporal == "baseline":
+        return Baseline(widths)
+    return Network(widths, config.temporal, **_attention(config, config.terms))
+
+
+def student_network(config: Config, width: int) -> Network:
+    """The untrained student: one backbone, and so no cross term."""
+    terms = tuple(term for term in TERMS if term != "cross")
+    return Network([width], config.temporal, **_attention(config, terms))
+
+
+def _attention(config: Config, terms: tuple[str, ...]) -> dict[str, Any]:
+    """Settings of the attention; those of the temporal aggregation module for no other."""
+    shared: dict[str, Any] = {"skip": config.skip}
+    if config.temporal != "tam":
+        return shared
+    return {**shared, "reach": config.reach, "terms": terms, "index": config.index}
 
 
 Row = Float32[np.ndarray, " _"]

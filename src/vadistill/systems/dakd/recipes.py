@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from vadistill.devices import Precision
+from vadistill.config import Recipe, TrainedConfig
+from vadistill.errors import ConfigError, one_of
 from vadistill.systems.dakd.attention import TERMS, Index, Term
+from vadistill.systems.dakd.temporal import RIVALS
 
 Scoring = Literal["dense", "segments", "live"]
 Scorer = Literal["student", "teacher"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TrainedConfig):
     """Settings of DAKD; the defaults need no download and are sized for two CPU cores."""
+
+    SCORING: ClassVar = TrainedConfig.SCORING | {"scorer", "scoring", "store"}
 
     teacher: tuple[str, ...] = ("compact", "flow")
     """The teacher's backbones: names as for 'vadistill extract', or of published features."""
@@ -70,13 +74,38 @@ class Config:
     """How a video is scored: dense (each clip of 16 frames amid 32), segments (the paper's 32 a
     video, known at its end), or live (each clip as the last of 32, at once)."""
     smoothing: str = "raw"
-    """Of reported scores, such as average10."""
     store: str = ""
     """Folder of extracted features, as 'vadistill extract' fills it; empty: they are kept until the
     fit is done."""
-    precision: Precision = "auto"
-    """Of training."""
-    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("temporal module", self.temporal, ("tam", *RIVALS, "baseline"))
+        for term in self.terms:
+            one_of("term", term, TERMS)
+        self.at_least(1, "reach", "segments", "crops", "epochs")
+        self.at_least(2, "batch")
+        self.at_least(0, "learning_rate", "temporal_learning_rate", "weight_decay", "smoothness")
+        self.at_least(0, "sparsity", "half_width", "lambda_bce", "alpha", "delta")
+        self.at_least(1e-3, "tau")
+        if self.delta > 1:
+            raise ConfigError(f"delta {self.delta:g}", expected="1 or less", fix="correct --delta")
+        if not self.teacher or not self.student:
+            raise ConfigError(
+                "no backbone",
+                expected="one of the student's and one or more of the teacher's",
+                fix="name them with --teacher and --student",
+            )
+        if len(set(self.teacher)) < len(self.teacher):
+            raise ConfigError(
+                f"backbones {', '.join(self.teacher)}", expected="each once", fix="name each once"
+            )
+        if self.temporal == "baseline" and self.scorer == "student":
+            raise ConfigError(
+                "temporal module 'baseline' with a student",
+                expected="it with --scorer teacher: it has no features to distil",
+                fix="pass --scorer teacher, or another temporal module",
+            )
 
 
 def default() -> Config:
@@ -93,3 +122,14 @@ def pets() -> Config:
     """Four synchronised views teach one; an epoch of so small a set is a single step."""
     views = ("view1", "view2", "view3", "view4")
     return Config(teacher=views, student="view1", scoring="segments")
+
+
+BACKBONES = "weights or features of I3D, S3D and CLIP"
+
+RECIPES: dict[str, Recipe[Config]] = {
+    "default": Recipe(default, "own labelled videos, by backbones that are at hand offline"),
+    "paper": Recipe(paper, "the paper's three backbones, CLIP the student", needs=BACKBONES),
+    "paper-i3d": Recipe(lambda: paper("i3d"), "the same, I3D the student", needs=BACKBONES),
+    "pets": Recipe(pets, "PETS 2009: four views teach one", needs="the published features"),
+}
+"""The default first."""

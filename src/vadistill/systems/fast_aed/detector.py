@@ -40,7 +40,7 @@ Departures from the paper and readings of what it leaves open:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -69,15 +69,7 @@ from vadistill.systems.fast_aed.data import (
     resized,
 )
 from vadistill.systems.fast_aed.model import Student
-from vadistill.systems.fast_aed.recipes import (
-    Config,
-    avenue,
-    lite,
-    network,
-    ped2,
-    shanghaitech,
-    trained_by,
-)
+from vadistill.systems.fast_aed.recipes import RECIPES, Config
 from vadistill.systems.fast_aed.scoring import as_program
 from vadistill.systems.fast_aed.training import distil, train_autoencoder
 from vadistill.windows import Window, windows
@@ -96,15 +88,7 @@ class FastAed(Detector):
 
     name = "fast_aed"
     supervision = "one-class"
-    RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
-        "lite": lite,
-        "quick": lambda: ped2(quick=True),
-        "ped2": ped2,
-        "avenue": avenue,
-        "avenue-quick": lambda: avenue(quick=True),
-        "shanghaitech": shanghaitech,
-        "shanghaitech-quick": lambda: shanghaitech(quick=True),
-    }
+    RECIPES: ClassVar = RECIPES
 
     student: Student
     runtime: Runtime
@@ -113,7 +97,7 @@ class FastAed(Detector):
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
-        self.architecture = network(self.config)
+        self.architecture = self.config.network
         self.lookahead = self.reach
         self._asked: Device = device
         self.device = pick_device(device)
@@ -154,7 +138,7 @@ class FastAed(Detector):
         store = learn_windows(
             train, work / f"frames-{frames_key}", sample=sample, offsets=offsets, size=size
         )
-        folder = work / f"student-{content_hash(frames_key, repr(trained_by(config)), *taught)}"
+        folder = work / f"student-{content_hash(frames_key, config.training_settings(), *taught)}"
         if config.autoencoder_epochs:
             decoder = train_autoencoder(self.student, store, config, self.device, folder)
             self.decoder = None if stores else decoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from vadistill.devices import Precision
+from vadistill.config import Recipe, TrainedConfig
 from vadistill.errors import ConfigError
 from vadistill.runtime import RuntimeName
 from vadistill.systems.fast_aed.attention import Dense
@@ -21,7 +21,7 @@ LEARNING_RATE = 1e-4
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TrainedConfig):
     """Settings of fast_aed; the defaults are ``lite``, sized for two CPU cores."""
 
     teachers: tuple[str, ...] = ("aed", "ssmtl")
@@ -76,59 +76,54 @@ class Config:
     """
     joint_discriminator: bool = False
     """One discriminator for all teachers instead of one for each (Table 6)."""
-    smoothing: str = "gaussian3"
-    """The protocol's smoothing; applied by whoever evaluates, never by ``stream``."""
     box_level: float = 0.5
     """Boxes are where the map exceeds this quantile of the highest cells of training frames."""
     runtime: RuntimeName = "auto"
     """How frames are scored; auto: onnx on CPUs, torch on GPUs; onnx-int8: 8-bit convolutions."""
     batch_frames: int = 8
     """Frames of a file that are scored together; live video takes one at a time."""
-    seed: int = 0
-    precision: Precision = "auto"
-    """Arithmetic of training; scoring is fp32."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least(1, "frames", "width", "batch_frames")
+        self.at_least(0, "autoencoder_epochs", "epochs", "decay_every", "learning_rate")
+        self.at_least(0, "discriminator_rate", "weight_decay", "lambda_kd", "alpha")
+        for name in ("hurried", "pasted", "mirrored", "box_level"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(
+                    f"{name} {getattr(self, name)}", expected="0 to 1", fix="correct it"
+                )
+        if not self.teachers and self.autoencoder_epochs < 1:
+            raise ConfigError(
+                "no teachers and no auto-encoder phase",
+                expected="one of the two",
+                fix="name teachers, or set autoencoder_epochs to 1 or more",
+            )
+        if self.branches and self.joint_discriminator:
+            raise ConfigError(
+                "a branch for each teacher and one discriminator for all",
+                expected="one of the two, since that discriminator judges one set of maps",
+                fix="leave out branches or joint_discriminator",
+            )
+        assert self.network  # whose settings are checked as it is made
 
-def network(config: Config) -> Architecture:
-    """The student's architecture with the settings that vary it; raises ConfigError."""
-    if not config.teachers and config.autoencoder_epochs < 1:
-        raise ConfigError(
-            "no teachers and no auto-encoder phase",
-            expected="one of the two",
-            fix="name teachers, or set autoencoder_epochs to 1 or more",
+    @property
+    def network(self) -> Architecture:
+        """The student's architecture with the settings that vary it; raises ConfigError."""
+        base = ARCHITECTURES[self.architecture]
+        return replace(
+            base,
+            resolutions=self.resolutions,
+            blocks=base.blocks if self.blocks is None else self.blocks,
+            heads=base.heads if self.heads is None else self.heads,
+            dense=self.dense,
+            frames=self.input_frames,
+            branches=max(1, len(self.teachers)) if self.branches else 1,
         )
-    if config.branches and config.joint_discriminator:
-        raise ConfigError(
-            "a branch for each teacher and one discriminator for all",
-            expected="one of the two, since that discriminator judges one set of maps",
-            fix="leave out branches or joint_discriminator",
-        )
-    base = ARCHITECTURES[config.architecture]
-    return replace(
-        base,
-        resolutions=config.resolutions,
-        blocks=base.blocks if config.blocks is None else config.blocks,
-        heads=base.heads if config.heads is None else config.heads,
-        dense=config.dense,
-        frames=config.input_frames,
-        branches=max(1, len(config.teachers)) if config.branches else 1,
-    )
 
 
-def trained_by(config: Config) -> Config:
-    """The settings with those that change scoring alone at their defaults: what training is of."""
-    given = Config()
-    return replace(
-        config,
-        smoothing=given.smoothing,
-        box_level=given.box_level,
-        runtime=given.runtime,
-        batch_frames=given.batch_frames,
-    )
-
-
-def lite() -> Config:
-    """The default: a student for two CPU cores, taught by both teachers in their quick recipes."""
+def default() -> Config:
+    """``lite``, a student for two CPU cores, taught by both teachers in their default recipes."""
     return Config()
 
 
@@ -178,3 +173,21 @@ def _paper(resolutions: tuple[int, ...], recipe: str, quick: bool) -> Config:
         learning_rate=5e-4,
         decay_every=4,
     )
+
+
+RECIPES: dict[str, Recipe[Config]] = {
+    "default": Recipe(default, "own footage: a student for CPUs"),
+    "ped2": Recipe(ped2, "the paper's student on UCSD Ped2, for a GPU", needs="8 GB of disk"),
+    "ped2-quick": Recipe(
+        lambda: ped2(quick=True), "the paper's student on 640 frames of UCSD Ped2", 67
+    ),
+    "avenue": Recipe(avenue, "the paper's student on Avenue, for a GPU", needs="20 GB of disk"),
+    "avenue-quick": Recipe(
+        lambda: avenue(quick=True), "the paper's student on 640 frames of CUHK Avenue"
+    ),
+    "shanghaitech": Recipe(shanghaitech, "the paper's student on ShanghaiTech, for a GPU"),
+    "shanghaitech-quick": Recipe(
+        lambda: shanghaitech(quick=True), "the paper's student on 640 frames of ShanghaiTech"
+    ),
+}
+"""The default first.  Ped2's minutes, of one of the two cores, are 42 of teachers and 25 of it."""

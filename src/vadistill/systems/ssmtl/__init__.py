@@ -4,6 +4,6 @@ Imports ``object_centric``, the contract (``detector``) and what lies below it, 
 """
 
 from vadistill.systems.ssmtl.detector import Ssmtl
-from vadistill.systems.ssmtl.recipes import Config, avenue, ped2, quick, shanghaitech
+from vadistill.systems.ssmtl.recipes import RECIPES, Config, avenue, default, ped2, shanghaitech
 
-__all__ = ["Config", "Ssmtl", "avenue", "ped2", "quick", "shanghaitech"]
+__all__ = ["RECIPES", "Config", "Ssmtl", "avenue", "default", "ped2", "shanghaitech"]

@@ -47,7 +47,6 @@ Departures from the paper and readings of what it and the summary leave open:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -61,13 +60,12 @@ from vadistill.backbones.image_networks import pack_network
 from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.devices import Device, autocast, pick_precision
 from vadistill.distill import TargetCache
-from vadistill.errors import ConfigError
 from vadistill.files import content_hash
 from vadistill.objects.patches import Cut, FlowPatches, Patches, PatchStore, learn_patches
 from vadistill.systems.object_centric import ObjectCentric, in_chunks
 from vadistill.systems.ssmtl.losses import error_unit, object_score
 from vadistill.systems.ssmtl.model import SIDE, TaskScorer
-from vadistill.systems.ssmtl.recipes import Config, avenue, ped2, quick, shanghaitech
+from vadistill.systems.ssmtl.recipes import RECIPES, Config
 from vadistill.systems.ssmtl.tasks import (
     REGULAR,
     SPAN,
@@ -78,7 +76,6 @@ from vadistill.systems.ssmtl.tasks import (
 )
 from vadistill.systems.ssmtl.training import (
     standardise_targets,
-    task_weights,
     train_network,
     untrained,
 )
@@ -96,15 +93,7 @@ class Ssmtl(ObjectCentric):
     name = "ssmtl"
     lookahead = SPAN
     config: Config
-    RECIPES: ClassVar[Mapping[str, Callable[[], Config]]] = {
-        "quick": quick,
-        "ped2": ped2,
-        "ped2-quick": lambda: ped2(quick=True),
-        "avenue": avenue,
-        "avenue-quick": lambda: avenue(quick=True),
-        "shanghaitech": shanghaitech,
-        "shanghaitech-quick": lambda: shanghaitech(quick=True),
-    }
+    RECIPES: ClassVar = RECIPES
 
     scorer: TaskScorer
     embedder_facts: dict[str, Any]
@@ -112,14 +101,7 @@ class Ssmtl(ObjectCentric):
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         config = config or Config()
-        self.tasks = tuple(task_weights(config))
-        if min(config.epochs, config.batch) < 1:
-            raise ConfigError(
-                f"epochs={config.epochs}, batch={config.batch}",
-                expected="1 or more",
-                fix="correct them",
-            )
-        untrained(config, 1)  # a wrong name is an error before hours of work
+        self.tasks = tuple(config.task_weights)
         super().__init__(config, Cut(SIDE, REGULAR), device=device)
         self.training_cut = Cut(SIDE, STORED)
 
@@ -141,7 +123,8 @@ class Ssmtl(ObjectCentric):
         self.scorer = TaskScorer(network, embedder, self.tasks).place(self.device)
         arithmetic = f"{self.device.type} {pick_precision(self.device, config.precision)}"
         sha = self.embedder_facts.get("sha", "")
-        folder = work / f"ssmtl-{content_hash(store.key, arithmetic, sha, repr(config))}"
+        key = content_hash(store.key, arithmetic, sha, config.training_settings())
+        folder = work / f"ssmtl-{key}"
         train_network(network, store, targets, config, self.device, folder)
         self._standardise(store, train)
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from vadistill.config import Recipe
+from vadistill.errors import ConfigError, one_of
 from vadistill.systems.object_centric import ObjectCentricConfig
+from vadistill.systems.ssmtl.losses import TASKS
+from vadistill.systems.ssmtl.model import ARCHITECTURES
 
 Schedule = Literal["constant", "cosine"]
 
@@ -34,9 +38,27 @@ class Config(ObjectCentricConfig):
     schedule: Schedule = "cosine"
     """How the learning rate goes: constant or down to zero along a cosine."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("architecture", self.architecture, ARCHITECTURES)
+        self.at_least(1, "epochs")
+        self.at_least(0, *(f"lambda_{task}" for task in TASKS), "learning_rate")
+        if not self.task_weights:
+            raise ConfigError(
+                "a weight of 0 for every task",
+                expected="at least one above 0",
+                fix="leave out one of --lambda-arrow, … --lambda-distillation",
+            )
 
-def quick() -> Config:
-    """The default: a sample of the frames, few epochs and the strided network, on any data."""
+    @property
+    def task_weights(self) -> dict[str, float]:
+        """The weight of each task that takes part, in the order of scores."""
+        weights = {task: float(getattr(self, f"lambda_{task}")) for task in TASKS}
+        return {task: weight for task, weight in weights.items() if weight > 0}
+
+
+def default() -> Config:
+    """A sample of the frames, few epochs and the strided network, on any data."""
     return Config()
 
 
@@ -68,3 +90,17 @@ def _filtered(quick: bool) -> Config:
     if quick:
         return replace(config, frames=2560, epochs=2)
     return replace(config, frames=None, epochs=10, batch=64, architecture="shallow-narrow")
+
+
+RECIPES: dict[str, Recipe[Config]] = {
+    "default": Recipe(default, "own footage, and whatever fast_aed learns from"),
+    "ped2": Recipe(ped2, "every frame of UCSD Ped2, for a GPU", needs="8 GB of disk"),
+    "ped2-quick": Recipe(lambda: ped2(quick=True), "every frame of UCSD Ped2, few epochs", 20),
+    "avenue": Recipe(avenue, "every frame of CUHK Avenue, for a GPU", needs="20 GB of disk"),
+    "avenue-quick": Recipe(lambda: avenue(quick=True), "2,560 frames of CUHK Avenue, few epochs"),
+    "shanghaitech": Recipe(shanghaitech, "20,000 frames of ShanghaiTech, for a GPU"),
+    "shanghaitech-quick": Recipe(
+        lambda: shanghaitech(quick=True), "2,560 frames of ShanghaiTech, few epochs"
+    ),
+}
+"""The default first; Ped2's minutes were measured on one of the two cores."""

@@ -13,11 +13,9 @@ from torch import Tensor
 
 from vadistill.devices import autocast
 from vadistill.distill import TargetCache
-from vadistill.errors import ConfigError
 from vadistill.objects.patches import PatchStore
 from vadistill.progress import progress
 from vadistill.systems.ssmtl.losses import (
-    TASKS,
     arrow_loss,
     distillation_loss,
     irregularity_loss,
@@ -30,26 +28,8 @@ from vadistill.systems.ssmtl.tasks import Clips, compose
 from vadistill.training import Checkpoint, RunLog, epoch_batches, prepared, seeded_generator
 
 
-def task_weights(config: Config) -> dict[str, float]:
-    """The weight of each task that takes part; raises ConfigError."""
-    weights = {task: float(getattr(config, f"lambda_{task}")) for task in TASKS}
-    if min(weights.values()) < 0 or max(weights.values()) == 0:
-        raise ConfigError(
-            ", ".join(f"lambda_{task}={weight:g}" for task, weight in weights.items()),
-            expected="0 or more, and at least one above 0",
-            fix="correct the weights",
-        )
-    return {task: weight for task, weight in weights.items() if weight > 0}
-
-
 def untrained(config: Config, outputs: int) -> MultiTaskNetwork:
-    """The network for an image network of so many outputs; raises ConfigError."""
-    if config.architecture not in ARCHITECTURES:
-        raise ConfigError(
-            f"architecture '{config.architecture}'",
-            expected=f"one of {', '.join(ARCHITECTURES)}",
-            fix="choose one of them",
-        )
+    """The network for an image network of so many outputs."""
     torch.manual_seed(config.seed)
     return MultiTaskNetwork(ARCHITECTURES[config.architecture], outputs)
 
@@ -88,7 +68,7 @@ def train_network(
     position = checkpoint.load() or {"epoch": 0, "step": 0}
     log = RunLog(work / "losses.jsonl", resume_after=position["step"] - 1)
     step = position["step"]
-    weights = task_weights(config)
+    weights = config.task_weights
 
     def batch(numbered: tuple[int, Tensor]) -> tuple[Clips, Tensor | None]:
         number, index = numbered
