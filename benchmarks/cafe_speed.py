@@ -22,7 +22,7 @@ import torch
 
 import vadistill
 from vadistill import objects
-from vadistill.backbones.residual import ARCHITECTURES, PATCH, ResNet
+from vadistill.backbones.teachers import ARCHITECTURES, PATCH, ResNet
 from vadistill.datasets import open_dataset
 from vadistill.distill import FrozenTeacher
 from vadistill.evaluation.facts import run_facts

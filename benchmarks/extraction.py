@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vadistill.backbones.base import Backbone, open_backbone
+from vadistill.backbones import open_backbone
+from vadistill.backbones.base import Backbone
 from vadistill.backbones.extraction import Tally, clip_features
 from vadistill.datasets import Video, open_dataset
 from vadistill.datasets.feature_source import CLIP

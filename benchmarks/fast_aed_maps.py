@@ -18,7 +18,7 @@ import numpy as np
 
 import vadistill
 from vadistill.datasets import Video, open_dataset
-from vadistill.objects.map_painting import paint
+from vadistill.objects.maps import paint
 
 FRAMES = 5
 

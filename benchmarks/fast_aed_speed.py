@@ -29,7 +29,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from vadistill.evaluation.facts import run_facts
-from vadistill.objects.map_boxes import MapBoxes
+from vadistill.objects.maps import MapBoxes
 from vadistill.reproduce.records import Record, of_measurement, write_records
 from vadistill.runtime import Runtime, open_runtime
 from vadistill.scores import Calibration

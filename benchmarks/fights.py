@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vadistill.backbones.base import open_backbone
+from vadistill.backbones import open_backbone
 from vadistill.backbones.extraction import Tally, features_of
 from vadistill.backbones.store import FeatureStore
 from vadistill.datasets import Dataset, Video, open_dataset

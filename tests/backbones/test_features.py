@@ -13,13 +13,11 @@ import torch
 from safetensors.torch import save_file
 
 from support.feature_clips import opened, pixels
-from vadistill.backbones import base as backbones
-from vadistill.backbones import i3d, video_backbones
-from vadistill.backbones.base import BACKBONES, open_backbone
-from vadistill.backbones.flow_backbone import DIRECTIONS, GRID, STATISTICS
-from vadistill.backbones.network_backbone import NetworkBackbone
-from vadistill.backbones.torchvision_backbones import drop_classifier
-from vadistill.backbones.view import View, evenly
+from vadistill import backbones
+from vadistill.backbones import BACKBONES, open_backbone, videos
+from vadistill.backbones.base import NetworkBackbone, View, evenly
+from vadistill.backbones.flow import DIRECTIONS, GRID, STATISTICS
+from vadistill.backbones.torchvision import drop_classifier
 from vadistill.backbones.weights import drawn
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.torchvision_cpu import import_torchvision
@@ -47,28 +45,28 @@ class TestI3D:
     def test_names_and_shapes_are_those_of_the_public_port(self) -> None:
         lines = (FIXTURES / "i3d_names.txt").read_text().splitlines()
         port = {n: tuple(map(int, s)) for n, *s in (line.split() for line in lines)}
-        network = i3d.I3D()
+        network = videos.I3D()
         ours = {k: tuple(v.shape) for k, v in network.state_dict().items()}
         assert {k: v for k, v in ours.items() if not k.endswith("num_batches_tracked")} == port
         assert sum(p.numel() for p in network.parameters()) == 12_697_264
 
     def test_same_padding_is_tensorflows(self) -> None:
         x = torch.ones(1, 1, 16, 224, 7)
-        padded = i3d.same_padded(x, (7, 7, 3), (2, 2, 2))
+        padded = videos.same_padded(x, (7, 7, 3), (2, 2, 2))
         assert padded.shape == (1, 1, 21, 229, 9)
         assert padded[0, 0, :, 100, 4].nonzero().flatten().tolist() == list(range(2, 18))
         # 7 = 2 x 3 + 1 pixels at stride 2: one zero on either side.
         assert padded[0, 0, 10, 100].tolist() == [0, *[1] * 7, 0]
-        assert i3d.same_padded(x, (1, 1, 1), (1, 1, 1)) is x
+        assert videos.same_padded(x, (1, 1, 1), (1, 1, 1)) is x
 
     def test_pooling_halves_and_rounds_up(self) -> None:
         x = torch.rand(1, 2, 4, 7, 8)
-        pooled = i3d.max_pool(x, (1, 3, 3), (1, 2, 2))
+        pooled = videos.max_pool(x, (1, 3, 3), (1, 2, 2))
         assert pooled.shape == (1, 2, 4, 4, 4)
         assert torch.equal(pooled[..., 0, 0], x[..., :2, :3].amax((-1, -2)))
 
     def test_logits_are_the_classifier_on_the_features(self) -> None:
-        network = drawn(lambda: i3d.I3D(7)).eval()
+        network = drawn(lambda: videos.I3D(7)).eval()
         clips = torch.rand(1, 3, 16, 64, 64) * 2 - 1
         head = network.logits.conv3d
         assert head.bias is not None
@@ -218,11 +216,11 @@ class TestBackbones:
 
 class TestWeights:
     @pytest.fixture
-    def network(self) -> i3d.I3D:
+    def network(self) -> videos.I3D:
         """With other weights than those of ``i3d:random``."""
-        return drawn(lambda: i3d.I3D(11), seed=1).eval()
+        return drawn(lambda: videos.I3D(11), seed=1).eval()
 
-    def test_i3d_by_path_in_every_format(self, network: i3d.I3D, tmp_path: Path) -> None:
+    def test_i3d_by_path_in_every_format(self, network: videos.I3D, tmp_path: Path) -> None:
         state = network.state_dict()
         old = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
         torch.save(state, tmp_path / "a.pt")
@@ -340,7 +338,7 @@ class TestWeights:
     def test_random_weights_leave_the_seed_alone(self) -> None:
         torch.manual_seed(5)
         before = torch.random.get_rng_state()
-        again = video_backbones.open_i3d("i3d:random", "random", device="cpu", crops=1)
+        again = videos.open_i3d("i3d:random", "random", device="cpu", crops=1)
         assert torch.equal(torch.random.get_rng_state(), before)
         assert again.fingerprint == opened("i3d:random").fingerprint
 

@@ -36,7 +36,7 @@ from vadistill.evaluation.region_level import (
     tbdc,
 )
 from vadistill.evaluation.region_matching import Detections, detections_of, iou, match
-from vadistill.objects.map_boxes import MapBoxes
+from vadistill.objects.maps import MapBoxes
 from vadistill.scores import FrameScore, Scores
 
 HAND_TRACKS = {

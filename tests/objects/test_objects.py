@@ -23,7 +23,7 @@ from vadistill.objects.base import Localiser
 from vadistill.objects.detector import spans
 from vadistill.objects.merge import clip_boxes, merge
 from vadistill.objects.motion_gradients import MotionGradients, MotionSettings
-from vadistill.objects.silhouettes import ObjectSizes, split
+from vadistill.objects.scene import ObjectSizes, split
 from vadistill.video import Frame, VideoInfo
 from vadistill.windows import Triplet, triplets
 

@@ -7,7 +7,8 @@ import functools
 import cv2
 import numpy as np
 
-from vadistill.backbones.base import Backbone, open_backbone
+from vadistill.backbones import open_backbone
+from vadistill.backbones.base import Backbone
 from vadistill.datasets.feature_source import CLIP
 
 

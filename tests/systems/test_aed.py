@@ -17,7 +17,7 @@ from vadistill.batches import seeded_generator
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.sampling import Sample
 from vadistill.errors import ConfigError, DataError
-from vadistill.objects.map_painting import mean_filter, paint
+from vadistill.objects.maps import mean_filter, paint
 from vadistill.objects.patches import PatchStore
 from vadistill.scores import FrameScore
 from vadistill.systems import object_centric

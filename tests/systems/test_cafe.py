@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from vadistill.backbones.image_networks import Teacher
-from vadistill.backbones.residual import ARCHITECTURES, Classifier, ResNet
+from vadistill.backbones.teachers import ARCHITECTURES, ResNet, Teacher
 from vadistill.batches import seeded_generator
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError, WeightsError
@@ -25,6 +24,7 @@ from vadistill.systems.cafe.model import (
     scorer_inputs,
 )
 from vadistill.systems.cafe.pretraining import (
+    Classifier,
     PretrainConfig,
     augment,
     learning_rate,

@@ -263,7 +263,7 @@ class TestCafe:
     def test_teacher_is_unchanged_and_referred_to_by_hash(self, fitted_cafe: Fitted) -> None:
         from safetensors import safe_open
 
-        from vadistill.backbones.image_networks import open_teacher
+        from vadistill.backbones.teachers import open_teacher
 
         detector = fitted_cafe.detector
         assert isinstance(detector, cafe.Cafe)
@@ -279,8 +279,7 @@ class TestCafe:
     def test_a_foreign_teacher_is_saved_with_the_model(
         self, train: Dataset, test: Dataset, tmp_path: Path
     ) -> None:
-        from vadistill.backbones.image_networks import Teacher
-        from vadistill.backbones.residual import ARCHITECTURES, ResNet
+        from vadistill.backbones.teachers import ARCHITECTURES, ResNet, Teacher
 
         file = tmp_path / "teacher.safetensors"
         Teacher(ResNet(ARCHITECTURES["narrow34"]).eval(), "narrow34", "random", float("nan")).save(

@@ -321,9 +321,8 @@ def test_kill_in_the_middle_of_training_and_resume_is_no_kill(
 def test_two_tasks_with_another_image_network_and_filtered_maps(
     train: Dataset, test_clip: Video, tmp_path: Path
 ) -> None:
-    from vadistill.backbones.image_networks import Teacher
-    from vadistill.backbones.residual import ARCHITECTURES as IMAGE_NETWORKS
-    from vadistill.backbones.residual import ResNet
+    from vadistill.backbones.teachers import ARCHITECTURES as IMAGE_NETWORKS
+    from vadistill.backbones.teachers import ResNet, Teacher
 
     file = tmp_path / "network.safetensors"
     Teacher(ResNet(IMAGE_NETWORKS["narrow9"]).eval(), "narrow9", "none", math.nan).save(file)

@@ -1,19 +1,31 @@
-"""Detection networks: ONNX files of two families, and torchvision's by name."""
+"""Detection networks (ONNX files of two families, torchvision's by name), and one as a backbone."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from vadistill.backbones.base import Backbone, View, evenly
+from vadistill.backbones.torchvision import SAMPLED
 from vadistill.errors import ConfigError, WeightsError
+from vadistill.files import content_hash
+
+if TYPE_CHECKING:
+    from vadistill.devices import Device
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Detections = tuple[Float32[np.ndarray, "n 4"], Float32[np.ndarray, " n"]]
 """Boxes in pixels of the picture given, and their scores in [0, 1]."""
+
+
+Run = Callable[[np.ndarray], np.ndarray]
+"""What an ONNX file makes of one picture [1, 3, h, w]."""
 
 
 class Network(ABC):
@@ -54,31 +66,26 @@ def load_onnx(path: Path, device: str) -> Network:
 
     Raises WeightsError for a missing or damaged file, ConfigError for another model.
     """
-    import onnxruntime
+    from vadistill.runtime import OnnxRuntime
 
     if not path.is_file():
         raise WeightsError(f"no detector at {path}", expected="an .onnx file", fix="check the path")
-    wanted = ["CPUExecutionProvider"]
-    if device != "cpu":
-        wanted.insert(0, "CUDAExecutionProvider")
-    available = onnxruntime.get_available_providers()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            path, options, providers=[p for p in wanted if p in available]
-        )
+        runtime = OnnxRuntime(path, device=device)
     except Exception as error:  # ONNX Runtime raises a dozen classes of its own
         raise WeightsError(
             f"{path} is not a readable ONNX model ({str(error).splitlines()[0]})",
             expected="a whole .onnx file",
             fix="export or copy it again",
         ) from error
-    inputs, outputs = session.get_inputs(), session.get_outputs()
+
+    def run(picture: Float32[np.ndarray, "1 3 h w"]) -> np.ndarray:
+        return runtime.run([picture])[0]
+
+    inputs, outputs = runtime.session.get_inputs(), runtime.session.get_outputs()
     shape, shapes = list(inputs[0].shape), [list(o.shape) for o in outputs]
     if len(inputs) == 1 and len(outputs) == 1 and _is_picture(shape):
         side = (shape[3], shape[2])
-        run = OnnxRun(session, inputs[0].name)
         out = run(np.zeros((1, 3, side[1], side[0]), np.float32))
         if out.ndim == 4 and out.shape[1] > 5 and out.shape[2] * 4 <= side[1]:
             return FastestDet(run, side)
@@ -99,20 +106,10 @@ def _is_picture(shape: list[Any]) -> bool:
     return fixed and shape[1] == 3 and (shape[0] == 1 or not isinstance(shape[0], int))
 
 
-class OnnxRun:
-    """One input, one output."""
-
-    def __init__(self, session: Any, name: str) -> None:
-        self._session, self._name = session, name
-
-    def __call__(self, picture: Float32[np.ndarray, "1 3 h w"]) -> np.ndarray:
-        return self._session.run(None, {self._name: picture})[0]
-
-
 class FastestDet(Network):
     """https://github.com/dog-qiuqiu/FastestDet: one grid; the picture is stretched to the input."""
 
-    def __init__(self, run: OnnxRun, side: tuple[int, int]) -> None:
+    def __init__(self, run: Run, side: tuple[int, int]) -> None:
         self.run, self.side = run, side
 
     def __call__(self, picture: Picture) -> Detections:
@@ -148,7 +145,7 @@ YOLOX_STRIDES = (8, 16, 32)
 class YOLOX(Network):
     """Ge et al. 2021, "YOLOX: exceeding YOLO series in 2021": three grids, letterboxed input."""
 
-    def __init__(self, run: OnnxRun, side: tuple[int, int], *, in_pixels: bool) -> None:
+    def __init__(self, run: Run, side: tuple[int, int], *, in_pixels: bool) -> None:
         self.run, self.side, self.in_pixels = run, side, in_pixels
 
     def __call__(self, picture: Picture) -> Detections:
@@ -208,3 +205,85 @@ class TorchvisionNetwork(Network):
             tensor = torch.from_numpy(picture).to(self._device).permute(2, 0, 1).float() / 255
             found = self._model([tensor])[0]
         return found["boxes"].float().cpu().numpy(), found["scores"].float().cpu().numpy()
+
+
+STEMS = "*/stems.*/act/Mul_output_0"
+"""Where a YOLOX's heads begin, at its three resolutions."""
+
+
+class DetectorBackbone(Backbone):
+    """Mean, maximum and deviation over space of a detector's maps; of each, mean and deviation
+    over a clip's sampled frames.
+
+    Frames are squeezed to the detector's input.
+    """
+
+    def __init__(self, name: str, path: Path, pattern: str) -> None:
+        import onnx
+
+        from vadistill.runtime import OnnxRuntime
+
+        detector = load_onnx(path, "cpu")
+        self._scale = 1.0 if isinstance(detector, YOLOX) else 1 / 255
+        graph = onnx.load(path)
+        maps = [m for m in _maps(graph) if fnmatch(m, pattern)]
+        if not maps:
+            raise ConfigError(
+                f"no feature map of {path} is called '{pattern}'",
+                expected=f"a pattern of names such as {', '.join(_maps(graph)[-3:])}",
+                fix="write it behind the file: detector:FILE@PATTERN",
+            )
+        del graph.graph.output[:]
+        for each in maps:
+            kind = onnx.TensorProto.FLOAT
+            graph.graph.output.append(onnx.helper.make_tensor_value_info(each, kind, None))
+        self._network = OnnxRuntime(graph.SerializeToString())
+        width, height = detector.side
+        self.name = name
+        self.view = View.whole(tuple(evenly(SAMPLED).tolist()), (height, width))
+        self.fingerprint = content_hash(path, repr((sorted(maps), self.view)))
+        blank = np.zeros((1, *self.view.shape), np.uint8)
+        self.dim = self(blank).shape[1]
+
+    def prepare(self, frames: UInt8[np.ndarray, "16 h w 3"]) -> UInt8[np.ndarray, "1 f y x 3"]:
+        """Sampled frames at the detector's size, as bytes."""
+        return self.view(frames)
+
+    def __call__(self, prepared: UInt8[np.ndarray, "n 1 f y x 3"]) -> Float32[np.ndarray, "n d"]:
+        """Pooled maps of each frame, pooled again over a clip's frames."""
+        clips = []
+        for frames in prepared[:, 0]:
+            each = np.stack([self._pooled(frame) for frame in frames])
+            clips.append(np.concatenate([each.mean(0), each.std(0)]))
+        return np.stack(clips)
+
+    def _pooled(self, frame: UInt8[np.ndarray, "y x 3"]) -> Float32[np.ndarray, " p"]:
+        """One frame's maps; both families of detectors were trained on BGR."""
+        picture = frame[None, :, :, ::-1].transpose(0, 3, 1, 2) * np.float32(self._scale)
+        maps = self._network.run([picture])
+        over = [np.asarray(m[0]).reshape(m.shape[1], -1) for m in maps]
+        return np.concatenate([p for m in over for p in (m.mean(1), m.max(1), m.std(1))])
+
+
+def _maps(graph: Any) -> list[str]:
+    """Names of all four-dimensional tensors inside a model, in its order."""
+    import onnx
+
+    known = onnx.shape_inference.infer_shapes(graph).graph.value_info
+    return [v.name for v in known if len(v.type.tensor_type.shape.dim) == 4]
+
+
+def open_detector(name: str, rest: str | None, *, device: Device, crops: int) -> DetectorBackbone:
+    """``detector:FILE`` (YOLOX) or ``detector:FILE@PATTERN`` with the maps' names.
+
+    It sees whole frames, so ``crops`` changes nothing, and runs on the CPU.  Raises ConfigError for
+    a model of another family or a pattern that no map meets, WeightsError for an unreadable file.
+    """
+    file, _, pattern = (rest or "").partition("@")
+    if not file:
+        raise ConfigError(
+            f"backbone '{name}' without a file",
+            expected="an ONNX detector, as in detector:yolox_nano.onnx",
+            fix="name one",
+        )
+    return DetectorBackbone(name, Path(file), pattern or STEMS)

@@ -50,7 +50,7 @@ def extract(
         crops: Of each frame: its centre, its corners too, or these and their mirror images.
         device: auto takes the GPU where there is one.
     """
-    from vadistill.backbones.base import open_backbone
+    from vadistill.backbones import open_backbone
     from vadistill.backbones.extraction import Tally, features_of
     from vadistill.backbones.store import FeatureStore
     from vadistill.datasets import open_dataset

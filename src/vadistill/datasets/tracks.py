@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from vadistill.datasets.base import Track, Video
 from vadistill.errors import DataError
-from vadistill.objects.map_boxes import components
+from vadistill.objects.maps import components
 
 SPECK = 1e-4
 """Connected pixels that are less than this share of a mask are no object: 9 pixels on Ped2."""

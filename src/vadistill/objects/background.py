@@ -22,12 +22,13 @@ from vadistill.objects.merge import NO_BOXES, clip_boxes
 from vadistill.objects.scene import (
     SAMPLES,
     LearnedScene,
+    ObjectSizes,
     Picture,
     RunningScene,
     choose,
     median,
+    split,
 )
-from vadistill.objects.silhouettes import ObjectSizes, split
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset, Video

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from vadistill.backbones.image_networks import UpsampledImageNet
-from vadistill.backbones.residual import ResNet
+from vadistill.backbones.teachers import ResNet, UpsampledImageNet
 from vadistill.devices import pick_device
 from vadistill.evaluation.published import published_rows
 from vadistill.reproduce.records import Record

@@ -18,7 +18,7 @@ from vadistill.config import TrainedConfig
 from vadistill.detector import Detector, Merge
 from vadistill.devices import Device, pick_device
 from vadistill.errors import ConfigError
-from vadistill.objects.map_painting import mean_filter, paint
+from vadistill.objects.maps import mean_filter, paint
 from vadistill.objects.patches import (
     Cut,
     FlowPatches,

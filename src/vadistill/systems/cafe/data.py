@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from vadistill.backbones.residual import PATCH
+from vadistill.backbones.teachers import PATCH
 from vadistill.errors import DataError
 
 

@@ -42,8 +42,7 @@ import torch
 from torch import Tensor, nn
 
 from vadistill import objects
-from vadistill.backbones.image_networks import open_teacher, pack_network, restore_network
-from vadistill.backbones.residual import PATCH
+from vadistill.backbones.teachers import PATCH, open_teacher, pack_network, restore_network
 from vadistill.detector import Detector, Merge, below, pack_localiser, unpack_localiser
 from vadistill.devices import Device, pick_device, pick_precision
 from vadistill.distill import FrozenTeacher, TargetCache

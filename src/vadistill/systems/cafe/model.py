@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from vadistill.backbones.residual import PATCH
+from vadistill.backbones.teachers import PATCH
 from vadistill.objects.patches import FlowPatches, Patches
 from vadistill.runtime import Arrays, Program
 from vadistill.systems.cafe.losses import (

@@ -13,17 +13,30 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vadistill.backbones.image_networks import Teacher
-from vadistill.backbones.residual import ARCHITECTURES, Classifier, ResNet
+from vadistill.backbones.teachers import ARCHITECTURES, ResNet, Teacher
 from vadistill.devices import Device, Precision, autocast, pick_device
 from vadistill.errors import ConfigError
 from vadistill.files import content_hash
 from vadistill.progress import progress
 from vadistill.systems.cafe.data import Images
 from vadistill.training import Checkpoint, RunLog, epoch_batches, seeded_generator
+
+
+class Classifier(nn.Module):
+    """A feature extractor with the average pooling and linear layer of its pre-training."""
+
+    def __init__(self, network: ResNet, classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self.head = nn.Linear(network.architecture.channels[-1], classes)
+
+    def forward(self, patches: Float[Tensor, "n 3 32 32"]) -> Float[Tensor, "n classes"]:
+        """Class logits of RGB patches in [0, 1]."""
+        (top,) = self.network(patches, last=1)
+        return self.head(top.mean((2, 3)))
 
 
 @dataclass(frozen=True)

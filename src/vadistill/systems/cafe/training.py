@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vadistill.backbones.image_networks import UpsampledImageNet
-from vadistill.backbones.residual import ARCHITECTURES, ResNet
+from vadistill.backbones.teachers import ARCHITECTURES, ResNet, UpsampledImageNet
 from vadistill.batches import shuffled
 from vadistill.devices import autocast
 from vadistill.distill import FrozenTeacher, TargetCache

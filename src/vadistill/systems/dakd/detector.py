@@ -45,7 +45,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vadistill.backbones.base import Backbone, Merged, open_backbone
+from vadistill.backbones import open_backbone
+from vadistill.backbones.base import Backbone, Merged
 from vadistill.backbones.extraction import features_of, stream_features
 from vadistill.backbones.store import FeatureStore
 from vadistill.datasets.feature_source import CLIP, FeatureSource

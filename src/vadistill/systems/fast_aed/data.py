@@ -16,7 +16,7 @@ from vadistill.datasets.sampling import ClipArrays, Sample, clip_names, data_key
 from vadistill.detector import Detector, read_config
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.files import content_hash, replacing
-from vadistill.objects.map_painting import paint
+from vadistill.objects.maps import paint
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems import detector_class, load

@@ -54,7 +54,7 @@ from vadistill.datasets.sampling import Sample, data_key
 from vadistill.detector import Detector, Merge, below
 from vadistill.devices import Device, pick_device
 from vadistill.files import content_hash
-from vadistill.objects.map_boxes import MapBoxes
+from vadistill.objects.maps import MapBoxes
 from vadistill.progress import progress
 from vadistill.runtime import INT8, Arrays, Merged, Runtime, open_runtime, pick_runtime
 from vadistill.scores import Calibration, FrameScore

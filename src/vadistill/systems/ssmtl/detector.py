@@ -56,7 +56,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vadistill.backbones.image_networks import pack_network
+from vadistill.backbones.teachers import pack_network
 from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.devices import Device, autocast, pick_precision
 from vadistill.distill import TargetCache

