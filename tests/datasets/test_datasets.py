@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from support.dataset_files import problem, text
-from vadistill.datasets import DATASETS, open_dataset
+from vadistill.datasets import DATASETS, open_dataset, recognise
 from vadistill.datasets.check import COLUMNS, check, mask_disagreements
-from vadistill.datasets.recognise import recognise
 from vadistill.datasets.sources import frame_times
 from vadistill.errors import ConfigError, DataError
 from vadistill.video import VideoWriter, count_frames

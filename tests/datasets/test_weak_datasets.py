@@ -12,10 +12,9 @@ import pytest
 
 from support.dataset_files import problem, text
 from support.feature_files import features, labels, rows, save
-from vadistill.datasets import Dataset, open_dataset
+from vadistill.datasets import Dataset, open_dataset, recognise
 from vadistill.datasets.check import FEATURE_COLUMNS, check
 from vadistill.datasets.feature_source import FeatureSource
-from vadistill.datasets.recognise import recognise
 from vadistill.datasets.sampling import held_out_groups, identity
 from vadistill.errors import DataError, VideoError
 from vadistill.evaluation.alignment import Aligned

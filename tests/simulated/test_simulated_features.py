@@ -12,12 +12,9 @@ from support.dataset_files import text
 from support.feature_files import features, labels
 from vadistill.datasets import open_dataset
 from vadistill.datasets.check import check
+from vadistill.datasets.features import open_simulated_features
 from vadistill.errors import ConfigError, DataError
-from vadistill.simulated.features import (
-    SimulatedConfig,
-    open_simulated_features,
-    simulate_features,
-)
+from vadistill.simulated.features import SimulatedConfig, simulate_features
 
 SMALL = SimulatedConfig(videos=40, longest=64)
 
@@ -48,7 +45,7 @@ class TestSimulated:
             assert features(clip).shape == (32, 1024) and features(clip, "clip").shape == (32, 512)
 
     def test_ucf_crimes_size(self) -> None:
-        from vadistill.simulated.features.plan import plan_videos
+        from vadistill.simulated.signals import plan_videos
 
         videos = plan_videos(SimulatedConfig())
         count = [(v.split, v.kind is not None) for v in videos]
@@ -64,8 +61,7 @@ class TestSimulated:
             assert all(0 <= a < b <= 16 * video.clips for a, b in video.intervals)
 
     def test_backbones_see_events_and_complement_each_other(self, tmp_path: Path) -> None:
-        from vadistill.simulated.features.plan import BACKBONES, CLASSES, plan_videos
-        from vadistill.simulated.features.signals import World
+        from vadistill.simulated.signals import BACKBONES, CLASSES, World, plan_videos
 
         config = SimulatedConfig(videos=190, distractors=0)
         world = World.of(config)

@@ -11,14 +11,9 @@ import numpy as np
 import pytest
 
 from vadistill.datasets import Splits, open_dataset
+from vadistill.datasets.walkway import is_walkway, open_walkway
 from vadistill.errors import ConfigError, DataError
-from vadistill.simulated.walkway import (
-    ANOMALIES,
-    WalkwayConfig,
-    is_walkway,
-    open_walkway,
-    render_walkway,
-)
+from vadistill.simulated.walkway import ANOMALIES, WalkwayConfig, render_walkway
 from vadistill.simulated.walkway.actors import Walker
 from vadistill.simulated.walkway.events import cast
 from vadistill.simulated.walkway.figures import Limb

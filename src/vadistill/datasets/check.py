@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from vadistill.datasets import open_dataset
 from vadistill.datasets.base import Dataset, Video
 from vadistill.datasets.feature_source import CLIP, FeatureSource
-from vadistill.datasets.recognise import open_dataset
 from vadistill.datasets.sources import pictures
 from vadistill.errors import VadistillError
 from vadistill.progress import progress

@@ -10,8 +10,10 @@ features/BACKBONE/VIDEO.npy          and the other forms that ``weak`` tells of;
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from vadistill.datasets.base import Splits
 from vadistill.datasets.intervals import Annotation, Intervals
@@ -20,6 +22,9 @@ from vadistill.datasets.sources import named
 from vadistill.datasets.weak import FEATURES, WeakVideos, find_features, listed, video_name
 from vadistill.errors import DataError
 from vadistill.video import DEFAULT_FPS
+
+FORMAT, INDEX = "vadistill simulated features", "simulated.json"
+"""Of features that ``simulated`` made: what lies beside them, and what it says."""
 
 ANOMALY = "anomaly"
 """The class of an abnormal video where classes.csv tells none."""
@@ -120,3 +125,30 @@ def _classes(path: Path, names: set[str], problems: list[str]) -> dict[str, tupl
             problems.append(f"{path.name} line {line}: no video called {file}")
         found[video] = (*found.get(video, ()), kind)
     return found
+
+
+def is_simulated_features(path: Path) -> bool:
+    """Whether ``path`` is a folder that ``simulate_features`` finished."""
+    return (path / INDEX).is_file()
+
+
+def open_simulated_features(path: Path) -> Splits:
+    """Both splits, called simulated_ucf; raises DataError."""
+    read_index(path)
+    return open_features(path, name="simulated_ucf", kind="simulated_features", fps=30.0)
+
+
+def read_index(path: Path) -> dict[str, Any]:
+    """The settings and facts of simulated features; raises DataError."""
+    try:
+        facts = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        known = facts.get("format") == FORMAT
+    except (OSError, ValueError, AttributeError):
+        facts, known = {}, False
+    if not known:
+        raise DataError(
+            f"{path / INDEX} cannot be used",
+            expected=f"an index of '{FORMAT}'",
+            fix="simulate the features into another folder",
+        )
+    return facts

@@ -11,7 +11,6 @@ from jaxtyping import Bool, Float, Int
 
 from vadistill.datasets.base import Track, Video
 from vadistill.errors import DataError
-from vadistill.objects.maps import components
 
 SPECK = 1e-4
 """Connected pixels that are less than this share of a mask are no object: 9 pixels on Ped2."""
@@ -139,6 +138,25 @@ def tracks_of(clip: Video) -> Tracks:
             fix="pass track files, or measure whole frames only",
         )
     return derive_tracks(clip.mask, len(labels))
+
+
+def components(
+    mask: Bool[np.ndarray, "h w"], smallest: int = 1
+) -> tuple[Int[np.ndarray, "h w"], Int[np.ndarray, "n 4"]]:
+    """8-connected components of at least ``smallest`` pixels, numbered from 1 (0 elsewhere).
+
+    With them their boxes x1, y1, x2, y2 in pixels, x2 and y2 exclusive; row i is component i + 1.
+    """
+    import cv2
+
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    kept = stats[:, cv2.CC_STAT_AREA] >= smallest
+    kept[0] = False  # the background
+    numbers = np.where(kept, np.cumsum(kept), 0)
+    left, top, width, height = stats[kept, :4].T
+    return numbers[labels.astype(np.intp)], np.stack(
+        [left, top, left + width, top + height], axis=1
+    )
 
 
 def derive_tracks(mask: Callable[[int], Bool[np.ndarray, "h w"]], frames: int) -> Tracks:

@@ -8,30 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Float, Float32
 
+from vadistill.datasets.tracks import components
 from vadistill.errors import ConfigError, DataError
 from vadistill.objects.base import Boxes
 from vadistill.scores import FrameScore
-
-
-def components(
-    mask: Bool[np.ndarray, "h w"], smallest: int = 1
-) -> tuple[Int[np.ndarray, "h w"], Int[np.ndarray, "n 4"]]:
-    """8-connected components of at least ``smallest`` pixels, numbered from 1 (0 elsewhere).
-
-    With them their boxes x1, y1, x2, y2 in pixels, x2 and y2 exclusive; row i is component i + 1.
-    """
-    import cv2
-
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    kept = stats[:, cv2.CC_STAT_AREA] >= smallest
-    kept[0] = False  # the background
-    numbers = np.where(kept, np.cumsum(kept), 0)
-    left, top, width, height = stats[kept, :4].T
-    return numbers[labels.astype(np.intp)], np.stack(
-        [left, top, left + width, top + height], axis=1
-    )
 
 
 @dataclass(frozen=True)

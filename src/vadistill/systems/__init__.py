@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vadistill.detector import read_config
 from vadistill.errors import one_of
+from vadistill.plugins import added
 
 if TYPE_CHECKING:
     from vadistill.datasets import Videos
@@ -73,8 +73,7 @@ DETECTORS: dict[str, Callable[[], type[Detector]]] = {
 
 def detectors() -> dict[str, Callable[[], type[Detector]]]:
     """All detectors by name: those that ship and those that entry points add."""
-    added = {point.name: point.load for point in entry_points(group=ENTRY_POINTS)}
-    return {**added, **DETECTORS}
+    return {**added(ENTRY_POINTS), **DETECTORS}
 
 
 def detector_class(name: str) -> type[Detector]:

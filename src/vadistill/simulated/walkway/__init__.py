@@ -19,70 +19,33 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
 
-from vadistill.datasets.base import Dataset, Splits, Track, Video
+from vadistill.datasets.base import Splits
+from vadistill.datasets.intervals import intervals_of
+from vadistill.datasets.walkway import FORMAT, INDEX, is_walkway, open_walkway, read_index
 from vadistill.errors import DataError
 from vadistill.files import replacing, unwritable, write_json
 from vadistill.progress import progress
-from vadistill.simulated.walkway.config import ANOMALIES, WalkwayConfig
+from vadistill.simulated.walkway.scene import ANOMALIES, WalkwayConfig
 
 if TYPE_CHECKING:
     from vadistill.simulated.walkway.render import Rendered
     from vadistill.simulated.walkway.scene import Scene
 
-__all__ = ["ANOMALIES", "WalkwayConfig", "is_walkway", "open_walkway", "render_walkway"]
+__all__ = ["ANOMALIES", "WalkwayConfig", "render_walkway"]
 
-FORMAT, VERSION = "vadistill walkway", 1
-"""VERSION grows when equal settings no longer give equal pixels."""
+VERSION = 1
+"""Grows when equal settings no longer give equal pixels."""
 
 DETECTABLE = 0.4
 """Share of an actor that must show for a box in boxes.csv."""
 
-_INDEX, _BOXES, _UNFINISHED = "walkway.json", "boxes.csv", ".unfinished"
+_BOXES, _UNFINISHED = "boxes.csv", ".unfinished"
 _FOLDERS = ("train", "test", "test_masks")
-
-
-def is_walkway(path: Path) -> bool:
-    """Whether ``path`` is a folder that ``render_walkway`` finished."""
-    return (path / _INDEX).is_file()
-
-
-def open_walkway(path: Path) -> Splits:
-    """Both splits of a rendered walkway; raises DataError.
-
-    Clips are named ``train_01`` …, ``test_01`` …; test clips have frame labels, masks and a track
-    of every abnormal actor.  Missing videos are listed as problems.
-    """
-    facts = _read_index(path)
-    try:
-        height, width = facts["config"]["height"], facts["config"]["width"]
-        clips = {
-            split: tuple(
-                _clip(path, clip, (height, width)) for clip in facts["clips"]
-                if clip["split"] == split
-            )
-            for split in ("train", "test")
-        }  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__} {error}") from error
-    problems = tuple(
-        f"{split} clip {clip.name}: no video at {clip.source}"
-        for split, found in clips.items()
-        for clip in found
-        if not Path(str(clip.source)).is_file()
-    )
-    return Splits(
-        Dataset("walkway", "train", clips["train"], root=path),
-        Dataset("walkway", "test", clips["test"], root=path),
-        "walkway",
-        problems,
-    )
 
 
 def render_walkway(
@@ -100,7 +63,7 @@ def render_walkway(
     """
     wanted = _plain(config)
     if is_walkway(path):
-        there = _read_index(path)
+        there = read_index(path)
         if (there.get("config"), there.get("version")) == (wanted, VERSION):
             return open_walkway(path)
         raise DataError(
@@ -116,7 +79,7 @@ def render_walkway(
         for clip in clips:
             writer.writerows((clip["name"], *row) for row in clip.pop("boxes"))
     write_json(
-        path / _INDEX, {"format": FORMAT, "version": VERSION, "config": wanted, "clips": clips}
+        path / INDEX, {"format": FORMAT, "version": VERSION, "config": wanted, "clips": clips}
     )
     (path / _UNFINISHED).unlink()
     return open_walkway(path)
@@ -201,7 +164,7 @@ def _render_clip(
         "frames": config.frames,
         "events": list(config.events(number)) if split == "test" else [],
         "boxes_per_frame": round(len(boxes) / config.frames, 2),
-        "abnormal": _stretches(labels),
+        "abnormal": [[a, b - 1] for a, b in intervals_of(np.array(labels, np.uint8))],
         "tracks": list(tracks.values()),
         "boxes": boxes,
     }
@@ -218,54 +181,6 @@ def _write_mask(path: Path, frame: Rendered) -> None:
         raise unwritable(path, error) from error
 
 
-def _stretches(labels: list[int]) -> list[list[int]]:
-    """First and last frames (inclusive) of the stretches of ones."""
-    edges = np.flatnonzero(np.diff([0, *labels, 0])).tolist()
-    return [[a, b - 1] for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _clip(path: Path, facts: dict[str, Any], size: tuple[int, int]) -> Video:
-    name, source = facts["name"], path / facts["video"]
-    if facts["split"] == "train":
-        return Video(name, source, video_label=0)
-    labels = np.zeros(facts["frames"], np.uint8)
-    for first, last in facts["abnormal"]:
-        labels[first : last + 1] = 1
-    masks = path / "test_masks" / Path(facts["video"]).stem
-    tracks = tuple(
-        Track(
-            track["id"],
-            track["kind"],
-            np.array(track["frames"], np.int64),
-            np.array(track["boxes"], np.float32).reshape(-1, 4),
-        )
-        for track in facts["tracks"]
-    )
-    mask = partial(_mask, masks, labels, size)
-    return Video(name, source, labels, mask, int(labels.any()), tracks)
-
-
-def _mask(
-    folder: Path, labels: UInt8[np.ndarray, " t"], size: tuple[int, int], index: int
-) -> Bool[np.ndarray, "h w"]:
-    """The abnormal pixels of frame ``index``; raises IndexError past the clip's end, DataError."""
-    if not 0 <= index < len(labels):
-        raise IndexError(f"frame {index} of a clip with {len(labels)}")
-    if not labels[index]:
-        return np.zeros(size, bool)
-    import cv2
-
-    file = folder / f"{index:04d}.png"
-    picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if file.is_file() else None
-    if picture is None or picture.shape != size:
-        raise DataError(
-            f"cannot read the mask {file}",
-            expected=f"a whole PNG of {size[1]}x{size[0]} pixels",
-            fix="render the walkway into another folder",
-        )
-    return picture > 0
-
-
 def _plain(config: WalkwayConfig) -> dict[str, Any]:
     """The settings as JSON gives them back: lists for tuples."""
     return json.loads(json.dumps(asdict(config)))
@@ -277,27 +192,3 @@ def _difference(there: dict[str, Any], wanted: dict[str, Any]) -> str:
         if name not in old or old[name] != value:
             return f"{name} {old.get(name, 'unknown')}, asked for {value}"
     return f"version {there.get('version')}, this is {VERSION}"
-
-
-def _read_index(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads((path / _INDEX).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(
-            f"no {_INDEX} in {path}",
-            expected="a folder that 'vadistill data walkway' finished",
-            fix="render it again",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise _damaged(path, "another format")
-    return facts
-
-
-def _damaged(path: Path, reason: str) -> DataError:
-    return DataError(
-        f"{path / _INDEX} cannot be used ({reason})",
-        expected=f"an index of '{FORMAT}', version {VERSION}",
-        fix="render the walkway into another folder",
-    )

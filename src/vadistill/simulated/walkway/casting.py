@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from vadistill.simulated.walkway.actors import ARMS, Times, Walker
-from vadistill.simulated.walkway.config import WalkwayConfig
 from vadistill.simulated.walkway.figures import Colour, Look
-from vadistill.simulated.walkway.scene import FAR_EDGE, MIDDLE, NEAR_EDGE, Camera
+from vadistill.simulated.walkway.scene import FAR_EDGE, MIDDLE, NEAR_EDGE, Camera, WalkwayConfig
 
 _TOPS: tuple[Colour, ...] = (
     *((48, 53, 68), (36, 36, 39), (128, 56, 57), (99, 113, 132), (205, 203, 198)),

@@ -8,9 +8,8 @@ import numpy as np
 
 from vadistill.simulated.walkway.actors import ARMS, Actor, Times, Walker, fly, keep_apart
 from vadistill.simulated.walkway.casting import BRIGHT, Casting
-from vadistill.simulated.walkway.config import WalkwayConfig
 from vadistill.simulated.walkway.people import RELEASE
-from vadistill.simulated.walkway.scene import FAR_EDGE, MIDDLE, NEAR_EDGE
+from vadistill.simulated.walkway.scene import FAR_EDGE, MIDDLE, NEAR_EDGE, WalkwayConfig
 
 
 def cast(

@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
 from vadistill.simulated.walkway.actors import Actor
-from vadistill.simulated.walkway.config import WalkwayConfig
 from vadistill.simulated.walkway.events import cast
 from vadistill.simulated.walkway.figures import Face, Limb, Part, Shape, dim
-from vadistill.simulated.walkway.scene import DETAIL, SUN, Camera, Scene, reduce
+from vadistill.simulated.walkway.scene import DETAIL, SUN, Camera, Scene, WalkwayConfig, reduce
 
 MIN_VISIBLE = 20
 """Pixels of an actor that must show for it to count as seen (boxes, tracks, labels, masks)."""

@@ -26,7 +26,6 @@ Imports ``datasets`` and what lies below them.
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -36,44 +35,30 @@ from typing import Any
 import numpy as np
 
 from vadistill.datasets.base import Splits
-from vadistill.datasets.features import open_features
+from vadistill.datasets.features import (
+    FORMAT,
+    INDEX,
+    is_simulated_features,
+    open_simulated_features,
+    read_index,
+)
 from vadistill.datasets.segments import segment_means
 from vadistill.datasets.weak import FEATURES
 from vadistill.errors import DataError
 from vadistill.files import unwritable, write_json
 from vadistill.progress import progress
-from vadistill.simulated.features.plan import (
+from vadistill.simulated.signals import (
     BACKBONES,
     SimulatedConfig,
     Video,
+    World,
     plan_videos,
 )
-from vadistill.simulated.features.signals import World
 
-__all__ = [
-    "SimulatedConfig",
-    "is_simulated_features",
-    "open_simulated_features",
-    "simulate_features",
-]
+__all__ = ["SimulatedConfig", "simulate_features"]
 
-NAME, FORMAT, VERSION = "simulated_ucf", "vadistill simulated features", 1
-"""VERSION grows when equal settings no longer give equal features."""
-
-FPS = 30.0
-
-_INDEX = "simulated.json"
-
-
-def is_simulated_features(path: Path) -> bool:
-    """Whether ``path`` is a folder that ``simulate_features`` finished."""
-    return (path / _INDEX).is_file()
-
-
-def open_simulated_features(path: Path) -> Splits:
-    """Both splits, called simulated_ucf; raises DataError."""
-    _read_index(path)
-    return open_features(path, name=NAME, kind="simulated_features", fps=FPS)
+VERSION = 1
+"""Grows when equal settings no longer give equal features."""
 
 
 def simulate_features(
@@ -91,7 +76,7 @@ def simulate_features(
     path = path.absolute()
     wanted = {"format": FORMAT, "version": VERSION, "config": asdict(config)}
     if is_simulated_features(path):
-        there = _read_index(path)
+        there = read_index(path)
         if {name: there.get(name) for name in wanted} == wanted:
             return open_simulated_features(path)
     if path.exists() and (path.is_file() or any(path.iterdir())):
@@ -118,7 +103,7 @@ def simulate_features(
                 if on_video is not None:
                     on_video()
         _write_lists(folder, videos)
-        write_json(folder / _INDEX, {**wanted, "note": "simulated: no video is behind these"})
+        write_json(folder / INDEX, {**wanted, "note": "simulated: no video is behind these"})
         if path.is_dir():
             path.rmdir()
         folder.rename(path)
@@ -145,18 +130,3 @@ def _write_lists(folder: Path, videos: Sequence[Video]) -> None:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(header)
             writer.writerows(rows)
-
-
-def _read_index(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads((path / _INDEX).read_text(encoding="utf-8"))
-        known = facts.get("format") == FORMAT
-    except (OSError, ValueError, AttributeError):
-        facts, known = {}, False
-    if not known:
-        raise DataError(
-            f"{path / _INDEX} cannot be used",
-            expected=f"an index of '{FORMAT}'",
-            fix="simulate the features into another folder",
-        )
-    return facts

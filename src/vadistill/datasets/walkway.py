@@ -1,0 +1,125 @@
+"""The simulated walkway as ``simulated`` renders it, with exact truth.
+
+walkway.json                  the settings, and of each clip its events, labels and tracks
+train/01.mp4 …  test/01.mp4 …
+test_masks/01/0007.png …      pixels of abnormal actors; only for abnormal frames
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from vadistill.datasets.base import Dataset, Splits, Track, Video
+from vadistill.errors import DataError
+
+FORMAT, INDEX = "vadistill walkway", "walkway.json"
+
+
+def is_walkway(path: Path) -> bool:
+    """Whether ``path`` is a folder that ``render_walkway`` finished."""
+    return (path / INDEX).is_file()
+
+
+def open_walkway(path: Path) -> Splits:
+    """Both splits of a rendered walkway; raises DataError.
+
+    Clips are named ``train_01`` …, ``test_01`` …; test clips have frame labels, masks and a track
+    of every abnormal actor.  Missing videos are listed as problems.
+    """
+    facts = read_index(path)
+    try:
+        height, width = facts["config"]["height"], facts["config"]["width"]
+        clips = {
+            split: tuple(
+                _clip(path, clip, (height, width)) for clip in facts["clips"]
+                if clip["split"] == split
+            )
+            for split in ("train", "test")
+        }  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__} {error}") from error
+    problems = tuple(
+        f"{split} clip {clip.name}: no video at {clip.source}"
+        for split, found in clips.items()
+        for clip in found
+        if not Path(str(clip.source)).is_file()
+    )
+    return Splits(
+        Dataset("walkway", "train", clips["train"], root=path),
+        Dataset("walkway", "test", clips["test"], root=path),
+        "walkway",
+        problems,
+    )
+
+
+def _clip(path: Path, facts: dict[str, Any], size: tuple[int, int]) -> Video:
+    name, source = facts["name"], path / facts["video"]
+    if facts["split"] == "train":
+        return Video(name, source, video_label=0)
+    labels = np.zeros(facts["frames"], np.uint8)
+    for first, last in facts["abnormal"]:
+        labels[first : last + 1] = 1
+    masks = path / "test_masks" / Path(facts["video"]).stem
+    tracks = tuple(
+        Track(
+            track["id"],
+            track["kind"],
+            np.array(track["frames"], np.int64),
+            np.array(track["boxes"], np.float32).reshape(-1, 4),
+        )
+        for track in facts["tracks"]
+    )
+    mask = partial(_mask, masks, labels, size)
+    return Video(name, source, labels, mask, int(labels.any()), tracks)
+
+
+def _mask(
+    folder: Path, labels: UInt8[np.ndarray, " t"], size: tuple[int, int], index: int
+) -> Bool[np.ndarray, "h w"]:
+    """The abnormal pixels of frame ``index``; raises IndexError past the clip's end, DataError."""
+    if not 0 <= index < len(labels):
+        raise IndexError(f"frame {index} of a clip with {len(labels)}")
+    if not labels[index]:
+        return np.zeros(size, bool)
+    import cv2
+
+    file = folder / f"{index:04d}.png"
+    picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if file.is_file() else None
+    if picture is None or picture.shape != size:
+        raise DataError(
+            f"cannot read the mask {file}",
+            expected=f"a whole PNG of {size[1]}x{size[0]} pixels",
+            fix="render the walkway into another folder",
+        )
+    return picture > 0
+
+
+def read_index(path: Path) -> dict[str, Any]:
+    """The settings and facts of a rendered walkway; raises DataError."""
+    try:
+        facts = json.loads((path / INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"no {INDEX} in {path}",
+            expected="a folder that 'vadistill data walkway' finished",
+            fix="render it again",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise _damaged(path, "another format")
+    return facts
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"{path / INDEX} cannot be used ({reason})",
+        expected=f"an index of '{FORMAT}'",
+        fix="render the walkway into another folder",
+    )
