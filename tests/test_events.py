@@ -13,7 +13,7 @@ from vadistill.errors import ConfigError, DataError
 from vadistill.flow import build_flow
 from vadistill.objects.base import Boxes, Localiser
 from vadistill.objects.patches import Cut, frame_patches, learn_patches
-from vadistill.video import Frame, VideoInfo, open_video
+from vadistill.video import Frame, open_video
 from vadistill.windows import Triplet, triplets, windows
 
 
@@ -68,11 +68,11 @@ class TestWindows:
 class Everywhere(Localiser):
     """One box in the middle of every frame, or none."""
 
-    def __init__(self, found: bool = True) -> None:
-        self.found = found
+    name = "everywhere"
 
-    def start(self, info: VideoInfo) -> None:
-        return
+    def __init__(self, found: bool = True) -> None:
+        super().__init__()
+        self.found = found
 
     def boxes(self, window: Triplet) -> Boxes:
         return np.array([[4, 4, 12, 20]] * self.found, np.float32).reshape(-1, 4)

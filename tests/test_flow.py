@@ -40,7 +40,7 @@ def test_still_pictures_do_not_move() -> None:
 
 
 def test_wrong_flow_names_are_one_line_errors() -> None:
-    with pytest.raises(ConfigError, match="did you mean raft_small") as caught:
+    with pytest.raises(ConfigError, match="did you mean 'raft_small'") as caught:
         build_flow("raft_smal")
     assert "\n" not in str(caught.value) and all(name in str(caught.value) for name in FLOWS)
     with pytest.raises(ConfigError, match="DIS has none"):

@@ -53,8 +53,17 @@ class StorageError(VadistillError):
     """The store of events or a file that belongs to it is damaged, foreign or cannot be written."""
 
 
-def one_of(what: str, value: str, known: Iterable[str], *, fix: str = "choose one of them") -> str:
+def one_of(
+    what: str,
+    value: str,
+    known: Iterable[str],
+    *,
+    expected: str = "",
+    fix: str = "choose one of them",
+) -> str:
     """``value`` if it is among ``known``; else raises ConfigError that names the nearest one.
+
+    ``expected`` stands for names that are too many to list.
 
     >>> one_of("flow", "dos", ("dis", "raft"))
     Traceback (most recent call last):
@@ -67,6 +76,6 @@ def one_of(what: str, value: str, known: Iterable[str], *, fix: str = "choose on
     near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
     raise ConfigError(
         f"{what} '{value}'",
-        expected=f"one of {', '.join(names)}",
+        expected=expected or f"one of {', '.join(names)}",
         fix=f"did you mean '{near[0]}'?" if near else fix,
     )

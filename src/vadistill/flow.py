@@ -6,7 +6,6 @@ RAFT: Teed and Deng 2020, "RAFT: recurrent all-pairs field transforms for optica
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, one_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,13 +37,7 @@ def build_flow(
     ``weights`` is a local state dict for RAFT; without it torchvision downloads its own.
     ``device`` is where RAFT runs.
     """
-    if name not in FLOWS:
-        near = difflib.get_close_matches(name, FLOWS, n=2, cutoff=0.4)
-        raise ConfigError(
-            f"optical flow '{name}'",
-            expected=f"one of {', '.join(FLOWS)}",
-            fix=f"did you mean {' or '.join(near)}?" if near else "choose one of them",
-        )
+    one_of("optical flow", name, FLOWS)
     if not name.startswith("dis"):
         from vadistill.devices import pick_device
         from vadistill.torchvision_cpu import pretrained

@@ -7,7 +7,6 @@ Detectors need just that operator: RoI Align has a Python form inside torchvisio
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pickle
 import sys
@@ -19,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vadistill.errors import ConfigError, WeightsError
+from vadistill.errors import ConfigError, WeightsError, one_of
 
 _library: torch.library.Library | None = None
 """Keeps the operator registered: PyTorch removes it when this object is collected."""
@@ -111,13 +110,7 @@ def pretrained(name: str, weights: str | Path | None = None, **arguments: object
     from torchvision.models import get_model_builder, list_models
 
     known = list_models(models)
-    if builder not in known:
-        near = difflib.get_close_matches(builder, known, n=2, cutoff=0.4)
-        raise ConfigError(
-            f"torchvision model '{builder}'",
-            expected=f"one of {', '.join(known)}",
-            fix=f"did you mean {' or '.join(near)}?" if near else "choose one of them",
-        )
+    one_of("torchvision model", builder, known)
     build = get_model_builder(builder)
     if weights is not None:
         # The backbone's weights are named too, lest torchvision download them for nothing.

@@ -19,9 +19,8 @@ from vadistill.backbones.detection import decode_fastestdet, decode_yolox
 from vadistill.datasets import Dataset, Video
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.objects.background import Background
-from vadistill.objects.base import Localiser
+from vadistill.objects.base import Localiser, clip_boxes, merge
 from vadistill.objects.detector import spans
-from vadistill.objects.merge import clip_boxes, merge
 from vadistill.objects.motion_gradients import MotionGradients, MotionSettings
 from vadistill.objects.scene import ObjectSizes, split
 from vadistill.video import Frame, VideoInfo
@@ -111,12 +110,12 @@ def test_text_sets_what_it_says() -> None:
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("backgruond", "did you mean background"),
+        ("backgruond", "did you mean 'background'"),
         ("", "one of background, motion, detector, boxes"),
-        ("background+mtion", "did you mean motion"),
-        ("motion:avenu", "did you mean avenue"),
+        ("background+mtion", "did you mean 'motion'"),
+        ("motion:avenu", "did you mean 'avenue'"),
         ("background:x", "without an argument"),
-        ("background?treshold=3", "did you mean threshold"),
+        ("background?treshold=3", "did you mean 'threshold'"),
         ("background?threshold=high", "background.threshold = 'high'"),
         ("background?threshold=40", "threshold 40 above strong 30"),
         ("background?blur", "key=value"),
@@ -127,7 +126,7 @@ def test_text_sets_what_it_says() -> None:
         ("detector:model.pt", "ends in .onnx"),
         ("detector:x.onnx?tiles=3", "a value such as 3x2"),
         ("detector:x.onnx?score=2", "a share in"),
-        ({"name": "motion", "presets": "ped2"}, "did you mean preset"),
+        ({"name": "motion", "presets": "ped2"}, "did you mean 'preset'"),
         ({"threshold": 3}, "one of background"),
     ],
 )

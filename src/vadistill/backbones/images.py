@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +16,7 @@ from vadistill.backbones.base import NetworkBackbone, View, evenly, model_and_we
 from vadistill.backbones.teachers import ResNet, open_teacher
 from vadistill.backbones.torchvision import SAMPLED
 from vadistill.backbones.weights import RANDOM, downloading, drawn, load_weights, read_state
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, one_of
 
 if TYPE_CHECKING:
     from vadistill.devices import Device
@@ -116,14 +115,8 @@ def open_timm(name: str, rest: str | None, *, device: Device, crops: int) -> Net
     """
     library = _extra("timm", "timm")
     model, weights = model_and_weights(name, rest)
-    known = library.list_models()
-    if model.partition(".")[0] not in known:
-        near = difflib.get_close_matches(model, known, 2, cutoff=0.4)
-        raise ConfigError(
-            f"timm model '{model}'",
-            expected="a model of timm.list_models()",
-            fix=f"did you mean {' or '.join(near)}?" if near else "choose one of them",
-        )
+    known, expected = library.list_models(), "a model of timm.list_models()"
+    one_of("timm model", model.partition(".")[0], known, expected=expected)
 
     def build(pretrained: bool = False) -> Any:
         return library.create_model(model, pretrained=pretrained, num_classes=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from torch import nn
 from vadistill.backbones.base import NetworkBackbone, View, evenly, model_and_weights
 from vadistill.backbones.weights import RANDOM, downloading, drawn, load_weights, read_state
 from vadistill.datasets.feature_source import CLIP
-from vadistill.errors import ConfigError
+from vadistill.errors import one_of
 
 if TYPE_CHECKING:
     from vadistill.devices import Device
@@ -40,13 +39,8 @@ def torchvision_backbone(
     from torchvision import models
 
     images, videos = models.list_models(module=models), models.list_models(module=models.video)
-    if model not in images + videos:
-        near = difflib.get_close_matches(model, images + videos, 2, cutoff=0.4)
-        raise ConfigError(
-            f"torchvision model '{model}'",
-            expected="an image or video classifier of torchvision.models",
-            fix=f"did you mean {' or '.join(near)}?" if near else "see torchvision.models",
-        )
+    known = "an image or video classifier of torchvision.models"
+    one_of("torchvision model", model, images + videos, expected=known, fix="see its documentation")
     build = models.get_model_builder(model)
     default: Any = models.get_model_weights(model).DEFAULT  # pyright: ignore[reportAttributeAccessIssue]
     if weights is None:

@@ -6,15 +6,13 @@ Imports ``backbones``, ``datasets``, ``video`` and what lies below them.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import importlib
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
-from vadistill.errors import ConfigError
-from vadistill.objects.base import Boxes, Localiser
-from vadistill.objects.merge import clip_boxes, merge
-from vadistill.objects.whole import Whole, WholeSettings
+from vadistill.errors import ConfigError, one_of
+from vadistill.objects.base import Boxes, Localiser, clip_boxes, merge
+from vadistill.objects.combined import Union, UnionSettings, Whole, WholeSettings
+from vadistill.plugins import added
 
 __all__ = [
     "LOCALISERS",
@@ -29,13 +27,46 @@ __all__ = [
 KEEP_ALL = "all:"
 """Before a localiser's text: slivers at the picture's edge are events, too."""
 
-LOCALISERS: dict[str, tuple[str, str]] = {
-    "background": ("vadistill.objects.background:Background", ""),
-    "motion": ("vadistill.objects.motion_gradients:MotionGradients", "preset"),
-    "detector": ("vadistill.objects.detector:ObjectDetector", "model"),
-    "boxes": ("vadistill.objects.boxes_file:BoxesFile", "paths"),
+
+def _background() -> type[Localiser]:
+    from vadistill.objects.background import Background
+
+    return Background
+
+
+def _motion() -> type[Localiser]:
+    from vadistill.objects.motion_gradients import MotionGradients
+
+    return MotionGradients
+
+
+def _detector() -> type[Localiser]:
+    from vadistill.objects.detector import ObjectDetector
+
+    return ObjectDetector
+
+
+def _boxes() -> type[Localiser]:
+    from vadistill.objects.boxes_file import BoxesFile
+
+    return BoxesFile
+
+
+LOCALISERS: dict[str, Callable[[], type[Localiser]]] = {
+    "background": _background,
+    "motion": _motion,
+    "detector": _detector,
+    "boxes": _boxes,
 }
-"""Each localiser's class and the setting that the text after ``name:`` gives; '' takes none."""
+"""The localisers that ship with the package; each is imported on first use."""
+
+ENTRY_POINTS = "vadistill.localisers"
+"""Group of entry points by which other packages add their localisers; each names a class."""
+
+
+def localisers() -> dict[str, Callable[[], type[Localiser]]]:
+    """All localisers by name: those that ship and those that entry points add."""
+    return {**added(ENTRY_POINTS), **LOCALISERS}
 
 
 def build(spec: str | dict[str, Any]) -> Localiser:
@@ -52,8 +83,8 @@ def build(spec: str | dict[str, Any]) -> Localiser:
     if len(parts) > 1:
         return _from_dict({"name": "union", "parts": parts})
     name, argument, settings = _parse(parts[0])
-    _, option = _entry(name)
     if argument:
+        option = _class(name).ARGUMENT
         if not option:
             raise ConfigError(
                 f"localiser '{name}:{argument}'",
@@ -81,12 +112,9 @@ def _from_dict(described: dict[str, Any]) -> Localiser:
         inner = build(settings.pop("inner"))
         return Whole(inner, _settings(WholeSettings, settings, name))
     if name == "union":
-        from vadistill.objects.merge import Union, UnionSettings
-
         parts = [build(part) for part in settings.pop("parts", ())]
         return Union(parts, _settings(UnionSettings, settings, name))
-    module, attribute = _entry(name)[0].split(":")
-    made = getattr(importlib.import_module(module), attribute)
+    made = _class(name)
     return made(_settings(made.Settings, settings, name))
 
 
@@ -94,7 +122,7 @@ def _parts(spec: str) -> list[str]:
     """Split at ``+``, except where the text behind it goes on with a file's name."""
     parts: list[str] = []
     for piece in spec.split("+"):
-        continues = parts and ":" in parts[-1] and _parse(piece)[0] not in LOCALISERS
+        continues = parts and ":" in parts[-1] and _parse(piece)[0] not in localisers()
         if continues:
             parts[-1] += f"+{piece}"
         else:
@@ -118,19 +146,9 @@ def _parse(text: str) -> tuple[str, str, dict[str, Any]]:
     return name.strip(), argument.strip(), settings
 
 
-def _entry(name: str) -> tuple[str, str]:
-    if name not in LOCALISERS:
-        raise ConfigError(
-            f"localiser '{name}'",
-            expected=f"one of {', '.join(LOCALISERS)}, or several joined by '+'",
-            fix=_nearest(name, LOCALISERS),
-        )
-    return LOCALISERS[name]
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), n=2, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}?" if near else "choose one of them"
+def _class(name: str) -> type[Localiser]:
+    known = localisers()
+    return known[one_of("localiser", name, known, fix="choose one, or several joined by '+'")]()
 
 
 def _settings(kind: type[Any], values: dict[str, Any], name: str) -> Any:
@@ -138,12 +156,7 @@ def _settings(kind: type[Any], values: dict[str, Any], name: str) -> Any:
     types = get_type_hints(kind)
     names = [f.name for f in dataclasses.fields(kind)]
     for key in values:
-        if key not in names:
-            raise ConfigError(
-                f"setting '{key}' of localiser '{name}'",
-                expected=f"one of {', '.join(names)}",
-                fix=_nearest(key, names),
-            )
+        one_of(f"{name} setting", key, names)
     return kind(
         **{key: _typed(value, types[key], f"{name}.{key}") for key, value in values.items()}
     )
@@ -171,10 +184,4 @@ def _typed(value: Any, wanted: Any, where: str) -> Any:
             f"{where} = {value!r}", expected=f"a value such as {kind}", fix="correct the setting"
         ) from None
     choices = get_args(wanted)
-    if choices and value not in choices:
-        raise ConfigError(
-            f"{where} = {value!r}",
-            expected=f"one of {', '.join(map(str, choices))}",
-            fix=_nearest(str(value), map(str, choices)),
-        )
-    return value
+    return one_of(f"{where} =", value, choices) if choices else value

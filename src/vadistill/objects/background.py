@@ -9,16 +9,15 @@ how large one object is at each height of the picture is learned from training v
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from vadistill.errors import ConfigError
-from vadistill.objects.base import Boxes, Localiser
-from vadistill.objects.merge import NO_BOXES, clip_boxes
+from vadistill.objects.base import NO_BOXES, Boxes, Localiser, clip_boxes
 from vadistill.objects.scene import (
     SAMPLES,
     LearnedScene,
@@ -95,6 +94,7 @@ class Background(Localiser):
     replaces the first frame as it gets better.
     """
 
+    name = "background"
     Settings = BackgroundSettings
 
     def __init__(self, settings: BackgroundSettings | None = None) -> None:
@@ -251,9 +251,6 @@ class Background(Localiser):
             yield np.concatenate([boxes[:, 3:], sides], axis=1) / np.float32(len(frame))
 
     # -- saving --------------------------------------------------------------------------------
-
-    def describe(self) -> dict[str, Any]:
-        return {"name": "background", **asdict(self.settings)}
 
     def arrays(self) -> dict[str, np.ndarray]:
         learned: dict[str, np.ndarray] = {}

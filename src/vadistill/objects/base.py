@@ -1,10 +1,11 @@
-"""The contract of foreground localisers."""
+"""The contract of foreground localisers, and arithmetic of boxes."""
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -18,6 +19,11 @@ Boxes = Float32[np.ndarray, "_ 4"]
 """x1, y1, x2, y2 in pixels of the video, x2 and y2 exclusive, inside the picture, never empty."""
 
 
+@dataclass(frozen=True)
+class NoSettings:
+    """Of a localiser without settings."""
+
+
 L = TypeVar("L", bound="Localiser")
 
 
@@ -28,13 +34,25 @@ class Localiser(ABC):
     then ``boxes`` for every frame in order.  What ``fit`` learned is in ``arrays``.
     """
 
+    name: ClassVar[str]
+    """What ``objects.build`` makes it by."""
+
+    Settings: ClassVar[type[Any]] = NoSettings
+    """Dataclass of its settings; an instance is what the constructor takes."""
+
+    ARGUMENT: ClassVar[str] = ""
+    """The setting that the text after ``name:`` gives; '' takes none."""
+
+    def __init__(self, settings: Any = None) -> None:
+        self.settings = settings or self.Settings()
+
     def fit(self, train: Dataset) -> None:
         """Learn from normal video, such as the empty scene's picture."""
         return
 
-    @abstractmethod
     def start(self, info: VideoInfo) -> None:
         """Forget the last video and begin another."""
+        return
 
     @abstractmethod
     def boxes(self, window: Triplet) -> Boxes:
@@ -46,7 +64,7 @@ class Localiser(ABC):
 
     def describe(self) -> dict[str, Any]:
         """Plain JSON from which ``objects.build`` makes this localiser again."""
-        return {}
+        return {"name": self.name, **asdict(self.settings)}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``fit`` learned, for saving."""
@@ -55,3 +73,30 @@ class Localiser(ABC):
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """The inverse of ``arrays``."""
         return
+
+
+NO_BOXES = np.zeros((0, 4), np.float32)
+
+
+def clip_boxes(boxes: Any, width: int, height: int) -> Boxes:
+    """Boxes cut to the picture; those with nothing (less than one pixel) inside it are dropped."""
+    array = np.asarray(boxes, np.float32).reshape(-1, 4)
+    limit = np.array([width, height, width, height], np.float32)
+    array = np.clip(array, 0, limit)
+    return array[(array[:, 2] - array[:, 0] >= 1) & (array[:, 3] - array[:, 1] >= 1)]
+
+
+def merge(boxes: Boxes, inside: float = 0.6) -> Boxes:
+    """Drop each box of which more than ``inside`` (of its area) lies inside one larger box.
+
+    The rest comes back by ascending area.  Of equal areas the later one counts as the larger.
+    """
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    order = np.argsort(areas, kind="stable")
+    boxes, areas = boxes[order], areas[order]
+    corner = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    sides = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - corner
+    shared: Float32[np.ndarray, "n n"] = sides.clip(0).prod(2)
+    larger = np.triu(np.ones(shared.shape, bool), 1)
+    covered = larger & (shared > inside * areas[:, None])
+    return boxes[~covered.any(1)]

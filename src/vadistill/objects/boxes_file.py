@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vadistill.errors import ConfigError, DataError
-from vadistill.objects.base import Boxes, Localiser
-from vadistill.objects.merge import NO_BOXES, clip_boxes
+from vadistill.objects.base import NO_BOXES, Boxes, Localiser, clip_boxes
 
 if TYPE_CHECKING:
     from vadistill.video import VideoInfo
@@ -43,7 +42,9 @@ class BoxesFile(Localiser):
     misnamed.
     """
 
+    name = "boxes"
     Settings = BoxesFileSettings
+    ARGUMENT = "paths"
 
     def __init__(self, settings: BoxesFileSettings) -> None:
         self.settings = settings
@@ -69,9 +70,6 @@ class BoxesFile(Localiser):
     def boxes(self, window: Triplet) -> Boxes:
         height, width = window.current.image.shape[:2]
         return clip_boxes(self._frames.get(window.current.index, NO_BOXES), width, height)
-
-    def describe(self) -> dict[str, Any]:
-        return {"name": "boxes", **asdict(self.settings)}
 
 
 def read_boxes(path: Path) -> dict[str, dict[int, Boxes]]:

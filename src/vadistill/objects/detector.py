@@ -5,18 +5,16 @@ All classes count as foreground: what a detector calls a skateboard may be the a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from vadistill.backbones.detection import load_network
 from vadistill.errors import ConfigError
-from vadistill.objects.base import Boxes, Localiser
-from vadistill.objects.merge import clip_boxes, merge
+from vadistill.objects.base import Boxes, Localiser, clip_boxes, merge
 
 if TYPE_CHECKING:
-    from vadistill.video import VideoInfo
     from vadistill.windows import Triplet
 
 
@@ -70,14 +68,13 @@ class ObjectDetector(Localiser):
     both when it is made.
     """
 
+    name = "detector"
     Settings = DetectorSettings
+    ARGUMENT = "model"
 
     def __init__(self, settings: DetectorSettings) -> None:
         self.settings = settings
         self.network = load_network(settings.model, settings.weights, settings.device)
-
-    def start(self, info: VideoInfo) -> None:
-        """Nothing to forget: each frame stands alone."""
 
     def boxes(self, window: Triplet) -> Boxes:
         """Boxes of the current frame by ascending area."""
@@ -107,9 +104,6 @@ class ObjectDetector(Localiser):
         across = spans(width, columns, self.settings.overlap)
         down = spans(height, rows, self.settings.overlap)
         return [(x1, y1, x2, y2) for y1, y2 in down for x1, x2 in across]
-
-    def describe(self) -> dict[str, Any]:
-        return {"name": "detector", **asdict(self.settings)}
 
 
 def spans(length: int, count: int, overlap: float) -> list[tuple[int, int]]:

@@ -6,15 +6,14 @@ to complete video events"), which CAFE takes over to add what a detector misses.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.errors import ConfigError
-from vadistill.objects.base import Boxes, Localiser
-from vadistill.objects.merge import NO_BOXES, clip_boxes, merge
+from vadistill.objects.base import NO_BOXES, Boxes, Localiser, clip_boxes, merge
 
 if TYPE_CHECKING:
     from vadistill.video import VideoInfo
@@ -59,7 +58,9 @@ class MotionSettings:
 class MotionGradients(Localiser):
     """Bounding boxes of moving regions; needs no weights and learns nothing."""
 
+    name = "motion"
     Settings = MotionSettings
+    ARGUMENT = "preset"
 
     def __init__(self, settings: MotionSettings | None = None) -> None:
         self.settings = settings or MotionSettings()
@@ -103,6 +104,3 @@ class MotionGradients(Localiser):
                 found.append((x - GROW, y - GROW, x + w + GROW, y + h + GROW))
         height, width = moving.shape
         return merge(clip_boxes(found, width, height))
-
-    def describe(self) -> dict[str, Any]:
-        return {"name": "motion", **asdict(self.settings)}

@@ -1,4 +1,4 @@
-"""Objects that the picture's edge cuts to slivers are left out.
+"""Localisers made of others: several in order, and one without slivers at the picture's edge.
 
 Of somebody who is about to leave the picture only a strip shows, a few pixels wide.  Stretched to
 a square it looks like nothing that was learned, and optical flow is unreliable there: on UCSD Ped2
@@ -8,20 +8,92 @@ such strips had the highest scores of normal frames, whatever the system.
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from vadistill.errors import ConfigError
-from vadistill.objects.base import Boxes, Localiser
+from vadistill.objects.base import NO_BOXES, Boxes, Localiser, merge
 from vadistill.windows import Triplet, windows
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
     from vadistill.video import VideoInfo
+    from vadistill.windows import Triplet
+
+
+@runtime_checkable
+class AddsMissed(Protocol):
+    """A localiser that can look outside boxes that others found."""
+
+    def boxes_beyond(self, window: Triplet, known: Boxes) -> Boxes:
+        """Boxes of foreground outside ``known``; replaces a call of ``boxes`` for this frame."""
+        ...
+
+
+@dataclass(frozen=True)
+class UnionSettings:
+    """Settings of ``Union``."""
+
+    parts: tuple[Any, ...] = ()
+    """Descriptions of the localisers, in order; ``objects.build`` makes them."""
+    inside: float = 0.6
+    """Share of a box inside a larger one above which it is dropped (0.65 for ShanghaiTech)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.inside <= 1:
+            raise ConfigError(
+                f"inside {self.inside:g}", expected="a share in (0, 1]", fix="use 0.6"
+            )
+
+
+class Union(Localiser):
+    """Localisers in order: each later one adds what the earlier ones missed, then ``merge``."""
+
+    name = "union"
+    Settings = UnionSettings
+
+    def __init__(self, parts: Sequence[Localiser], settings: UnionSettings | None = None) -> None:
+        self.parts, self.settings = tuple(parts), settings or UnionSettings()
+
+    def fit(self, train: Dataset) -> None:
+        for part in self.parts:
+            part.fit(train)
+
+    def clone(self) -> Union:
+        return Union([part.clone() for part in self.parts], self.settings)
+
+    def start(self, info: VideoInfo) -> None:
+        for part in self.parts:
+            part.start(info)
+
+    def boxes(self, window: Triplet) -> Boxes:
+        found = NO_BOXES
+        for part in self.parts:
+            beyond = isinstance(part, AddsMissed) and len(found)
+            more = part.boxes_beyond(window, found) if beyond else part.boxes(window)  # type: ignore
+            found = np.concatenate([found, more])
+        return merge(found, self.settings.inside)
+
+    def describe(self) -> dict[str, Any]:
+        parts = [part.describe() for part in self.parts]
+        return {"name": self.name, "parts": parts, "inside": self.settings.inside}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        learned = ((i, part.arrays()) for i, part in enumerate(self.parts))
+        return {f"{i}.{key}": value for i, arrays in learned for key, value in arrays.items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        for i, part in enumerate(self.parts):
+            prefix = f"{i}."
+            part.restore(
+                {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+            )
+
 
 EDGE = 1.0
 """Pixels from the picture's edge within which a box is cut by it."""
@@ -52,6 +124,7 @@ class Whole(Localiser):
     pass.
     """
 
+    name = "whole"
     Settings = WholeSettings
 
     def __init__(self, inner: Localiser, settings: WholeSettings | None = None) -> None:
@@ -93,7 +166,7 @@ class Whole(Localiser):
         return boxes[~(thin | flat)]
 
     def describe(self) -> dict[str, Any]:
-        return {"name": "whole", **asdict(self.settings), "inner": self.inner.describe()}
+        return {**super().describe(), "inner": self.inner.describe()}
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"typical": self._typical, **self.inner.arrays()}
