@@ -16,7 +16,7 @@ Then a classifier a view tells normal from pseudo-abnormal objects by latent and
     reversed gradient    model.reversed_gradient, Config.adversarial
     pseudo-abnormal      pseudo.PseudoAppearance; motion: flow over Config.gap frames
     p(abnormal)          losses.abnormality, mean of the three classifiers
-    anomaly map          objects.map_painting.paint
+    anomaly map          objects.maps.paint
 
 Departures from the paper and readings of what it and the summary leave open:
 - Objects come from a background model by default, not from YOLOv3 (no weights needed); a detector

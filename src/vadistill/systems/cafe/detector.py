@@ -7,7 +7,7 @@ or where a low-level branch D rebuilds appearance or flow badly (A_lo), somethin
     symbol      here                                        paper
     E, C-1, C+1 objects.patches.Patches[:, 1], [:, 0], [:, 2]  Sec. 3.1, 3.3.2
     O(E)        objects.patches.FlowPatches[:, 0]            Sec. 3.4.2
-    T, S, D     backbones.residual.ResNet, model.LowLevelBranch  Fig. 1, Fig. 3
+    T, S, D     backbones.teachers.ResNet, model.LowLevelBranch  Fig. 1, Fig. 3
     K, C        Config.layers, the last C layer groups      Sec. 3.2.2
     lambda      Config.lambda_kd, lambda_ca, lambda_lo      Eq. 8
     omega       Config.omega_kd, omega_ca, omega_lo         Eq. 12

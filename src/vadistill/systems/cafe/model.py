@@ -1,6 +1,6 @@
 """CAFE's own networks: the low-level branch ``D`` (Fig. 3), and all that score a patch.
 
-Teacher ``T`` and student ``S`` (Fig. 1) are ``backbones.residual.ResNet``s; ``E``, a video event in
+Teacher ``T`` and student ``S`` (Fig. 1) are ``backbones.teachers.ResNet``s; ``E``, a video event in
 the paper, is a foreground patch of 32x32 pixels.
 """
 

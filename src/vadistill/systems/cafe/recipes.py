@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from vadistill.backbones.residual import ARCHITECTURES
+from vadistill.backbones.teachers import ARCHITECTURES
 from vadistill.config import Recipe, TrainedConfig
 from vadistill.errors import one_of
 from vadistill.flow import FLOWS

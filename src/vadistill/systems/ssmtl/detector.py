@@ -18,7 +18,7 @@ tasks on normal video.  Where it fails at them, something abnormal happens.
     L_1 … L_4, L              losses.arrow_loss … distillation_loss, total_loss
     Y                         tasks.ImageEmbedder, standardised
     object's score            losses.object_score, the mean of the four
-    anomaly map               objects.map_painting.paint
+    anomaly map               objects.maps.paint
 
 Departures from the paper and readings of what it and the summary leave open:
 - Objects come from a background model by default, not from YOLOv3 (no weights needed); a detector
