@@ -85,7 +85,7 @@ class TestRuns:
     def test_boxes_need_tracks_or_masks(self):
         bare = tuple(replace(c, tracks=()) for c in data_set())
         dataset = Dataset("own", "test", bare)
-        with pytest.raises(DataError, match="no tracks or masks of its abnormal clips"):
+        with pytest.raises(DataError, match="no tracks or masks of its abnormal videos"):
             measure_scores(dataset, scored(dataset, 1.0, 0), ["tbdc"])
 
     @pytest.mark.parametrize("damage", ["absent", "no json", "format", "a frame less"])

@@ -156,9 +156,9 @@ class TestWrongInput:
         with pytest.raises(DataError, match="no scores of video v1 and 1 more"):
             measure_scores(dataset, {n: scores[n] for n in ("v0", "v2")})
         bare = tuple(replace(clip, frame_labels=None) for clip in dataset)
-        with pytest.raises(DataError, match="no frame labels of any clip"):
+        with pytest.raises(DataError, match="no frame labels of any video"):
             measure_scores(Dataset("own", "test", bare), scores)
-        with pytest.raises(DataError, match="no frame labels of clip v0"):
+        with pytest.raises(DataError, match="no frame labels of video v0"):
             measure_scores(Dataset("own", "test", (bare[0], *dataset.videos[1:])), scores)
 
     def test_messages_are_one_line(self):
@@ -349,7 +349,7 @@ class TestVideoLabels:
         with pytest.raises(DataError, match="no scores of video a"):
             measure_scores(dataset, {"b": np.ones(3)}, ["video"])
         mixed = replace(dataset.videos[0], frame_labels=np.zeros(3, np.uint8))
-        with pytest.raises(DataError, match="no frame labels of clip b"):
+        with pytest.raises(DataError, match="no frame labels of video b"):
             measure_scores(replace(dataset, videos=(mixed, *dataset.videos[1:])), scores, ["video"])
 
     def test_frame_labels_do_too(self):

@@ -20,9 +20,9 @@ from vadistill.datasets.base import Dataset, Video
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.evaluation import measure_scores
 from vadistill.evaluation.evaluate import Results
-from vadistill.report import charts, moments, playback
+from vadistill.report import films, moments, timelines
 from vadistill.report.annotate import HEAD, STRIP, annotate, columns_of, draw_strip
-from vadistill.report.film import Film
+from vadistill.report.films import Film
 from vadistill.report.report import ReportTable, write_report
 from vadistill.scores import Calibration, FrameScore, Scores
 from vadistill.video import open_video
@@ -186,7 +186,7 @@ class TestReport:
 
     def test_ten_of_each_kind_that_are_different_moments(self):
         dataset = Dataset("d", "test", (clip("one", 1000),))
-        found = moments.choose("s", dataset, {"one": scores_of("one", 1000, 700)})
+        found = moments.pick("s", dataset, {"one": scores_of("one", 1000, 700)})
         for kind in ("false alarm", "miss"):
             times = sorted(m.time for m in found if m.kind == kind)
             assert len(times) == 10 and min(np.diff(times)) >= moments.APART
@@ -196,7 +196,7 @@ class TestReport:
 
         one = clip("one", labelled=False)
         scores = {"s": {"one": scores_of("one", boxes=False)}}
-        chosen = moments.choose("s", Dataset("d", "test", (one,)), scores["s"], 1)
+        chosen = moments.pick("s", Dataset("d", "test", (one,)), scores["s"], 1)
         pictures = moments.Pictures(chosen, scores, {"s": drawing.Scale(0.0, 0.5, 1.0)})
         for frame in one.open():
             pictures.see(one, frame)
@@ -273,19 +273,19 @@ class TestTimeline:
     def test_long_videos_keep_their_extremes_and_stay_small(self):
         values = np.sin(np.arange(900_000) / 7)
         values[54_321], values[700_000] = 5.0, -5.0
-        kept = charts.thinned(values, 500)
+        kept = timelines.thinned(values, 500)
         assert len(kept) <= 1002 and (np.diff(kept) > 0).all()
         assert {0, 54_321, 700_000, 899_999} <= set(kept.tolist())
-        few = charts.thinned(values[:900], 500)
+        few = timelines.thinned(values[:900], 500)
         assert few.tolist() == list(range(900))
 
     def test_a_page_does_not_grow_with_its_videos(self):
-        assert 2 * charts.columns_for(120) * 120 <= charts.POINTS
-        assert charts.columns_for(1) == charts.COLUMNS[1]
+        assert 2 * timelines.columns_for(120) * 120 <= timelines.POINTS
+        assert timelines.columns_for(1) == timelines.COLUMNS[1]
 
     def test_every_run_of_labels_is_a_band(self):
-        assert charts.bands(np.array([1, 0, 0, 1, 1], np.uint8)) == [(0, 0), (3, 4)]
-        flicker = charts.bands((np.arange(100_000) % 2).astype(np.uint8))
+        assert timelines.bands(np.array([1, 0, 0, 1, 1], np.uint8)) == [(0, 0), (3, 4)]
+        flicker = timelines.bands((np.arange(100_000) % 2).astype(np.uint8))
         assert len(flicker) == 1
 
 
@@ -307,29 +307,29 @@ class TestFilm:
         clips = [clip("one", 200), clip("two", 100)]
         scores = {"s": {"one": scores_of("one", 200), "two": scores_of("two", 100)}}
         pixels = 300 * 64 * 48
-        budget = int(pixels * playback.BYTES_A_PIXEL / 4)
-        stride, plans = playback.plan(clips, scores, {"one": {7, 199}}, budget)
+        budget = int(pixels * films.BYTES_A_PIXEL / 4)
+        stride, plans = films.plan(clips, scores, {"one": {7, 199}}, budget)
         assert stride in (4, 5)
         assert plans["one"].kept.tolist() == sorted({*range(0, 200, stride), 7, 199})
         assert sum(p.size for p in plans.values()) <= budget
 
     def test_overlays_are_those_of_the_kept_frames(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(playback, "FRAMES", 20)
+        monkeypatch.setattr(films, "FRAMES", 20)
         one, given = clip("one"), scores_of("one")
         heat = np.zeros((48, 64), np.float32)
         heat[:24] = 9.0
         frames = [replace(f, map=heat) if f.index == 45 else f for f in given]
         scores = {"s": {"one": replace(given, frames=frames)}}
         scale = drawing.scale_of([given])
-        stride, plans = playback.plan([one], scores, {"one": {45}})
-        (made,) = playback.record([one], plans, scores, [scale])
+        stride, plans = films.plan([one], scores, {"one": {45}})
+        (made,) = films.record([one], plans, scores, [scale])
         assert made is not None and stride == 3
         kept = unpack(made["kept"], "<i4")
         assert kept.tolist() == list(range(0, 60, 3))
         overlay = made["systems"]["0"]
         assert np.allclose(unpack(overlay["value"], "<f4"), given.values[kept])
         assert np.allclose(unpack(overlay["share"], "<f4"), given.calibrated[kept])
-        boxes = unpack(overlay["boxes"], "<i2").reshape(-1, 4) / playback.STEPS
+        boxes = unpack(overlay["boxes"], "<i2").reshape(-1, 4) / films.STEPS
         assert boxes[:2].tolist() == [[4, 4, 20, 30], [30, 10, 50, 40]]
         levels = unpack(overlay["map"]["levels"], "u1")
         levels = levels.reshape(len(kept), overlay["map"]["height"], overlay["map"]["width"])
@@ -341,8 +341,8 @@ class TestFilm:
     def test_a_video_that_breaks_off_shows_what_came_before(self, tmp_path: Path):
         short = replace(clip("one", 60, labelled=False), source=np.zeros((25, 48, 64, 3), np.uint8))
         given = {"s": {"one": scores_of("one")}}
-        stride, plans = playback.plan([short], given, {})
-        (made,) = playback.record([short], plans, given, [drawing.Scale(0.0, 0.5, 1.0)])
+        stride, plans = films.plan([short], given, {})
+        (made,) = films.record([short], plans, given, [drawing.Scale(0.0, 0.5, 1.0)])
         assert made is not None and stride == 1 and len(unpack(made["kept"], "<i4")) == 25
 
 

@@ -46,13 +46,13 @@ def demo(
     open: bool = False,
     device: Device = "auto",
 ) -> None:
-    """Render a simulated walkway, learn from its normal clips, score the others, write a report.
+    """Render a simulated walkway, learn from its normal videos, score the others, write a report.
 
     Nothing is downloaded.  What is finished is kept: an interrupted demo goes on where it was.
 
     Args:
         out: Folder for everything that is made.
-        quick: Fewer and shorter clips and less training: a look at the journey, not at the figures.
+        quick: Fewer, shorter videos and less training: a look at the journey, not at the figures.
         seed: Of the scene, its people and events, and of the training.
         open: Open the report in a browser at the end.
         device: auto takes the GPU where there is one.

@@ -64,7 +64,7 @@ def extract(
     for name in names:
         opened(name)
     clips, failures = readable([*splits.train, *splits.test])
-    told, tally, rows = console(), Tally(), dict.fromkeys(names, 0)
+    print_to, tally, rows = console(), Tally(), dict.fromkeys(names, 0)
     started, done = time.monotonic(), 0
     with progress("clips of 16 frames", sum(clips.values())) as advance:
         for clip, expected in clips.items():
@@ -82,12 +82,12 @@ def extract(
                 rows[name] += len(made[name])
     show(list(map(opened, names)), rows, tally)
     seconds = time.monotonic() - started
-    told.print(
+    print_to.print(
         f"[bold]{out}[/] holds {done} of {done + len(failures)} videos of {splits.train.name}; "
         f"{tally.clips:,} clips were new, after {clock(seconds)}"
     )
     if store.damaged:
-        told.print(f"{len(store.damaged)} damaged entries were made again")
+        print_to.print(f"{len(store.damaged)} damaged entries were made again")
     for error in failures:
         print(f"vadistill: error: {error}", file=sys.stderr)
     return 2 if failures else 0

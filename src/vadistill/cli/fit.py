@@ -149,7 +149,7 @@ def fit(system: type[Detector], arguments: Any) -> None:
     started = time.monotonic()
     detector.fit(splits.train, out=folder)
     out.print(f"wrote [bold]{folder}[/] after {clock(time.monotonic() - started)}")
-    unlabelled = [clip for clip in splits.test if clip.frame_labels is None]
+    unlabelled = [video for video in splits.test if video.frame_labels is None]
     if unlabelled:
         out.print(f"{len(unlabelled)} videos without frame labels were put aside for testing")
     if len(splits.test) > len(unlabelled):

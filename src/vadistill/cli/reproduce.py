@@ -102,10 +102,10 @@ def run(argv: list[str]) -> None:
         }
         started = time.monotonic()
         records = papers[system](data, **asked)
-        told = console()
-        told.print(rich_table(records))
-        told.print(f"wrote {out / 'results.json'}")
+        print_to = console()
+        print_to.print(rich_table(records))
+        print_to.print(f"wrote {out / 'results.json'}")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        told.print(f"{clock(time.monotonic() - started)}, {peak:,.0f} MB of memory at most")
+        print_to.print(f"{clock(time.monotonic() - started)}, {peak:,.0f} MB of memory at most")
 
     parse(reproduce, argv, prog="vadistill reproduce", examples=EXAMPLES)

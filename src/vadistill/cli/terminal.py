@@ -1,4 +1,4 @@
-"""What the verbs share: parsing of options, consoles, and how times and numbers are written."""
+"""What the verbs have in common: parsing of options, consoles and tables."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def parse(
     return call if isinstance(function, type) else call()
 
 
-TOLD = {"Error parsing ": "cannot read ", "Argument helptext: ": "expected "}
+BEGINS = {"Error parsing ": "cannot read ", "Argument helptext: ": "expected "}
 """How parts of a box begin, and how they do in a line."""
 
 
@@ -66,16 +66,16 @@ def one_line(box: str, prog: str) -> str:
     """
     rows = [row.strip(" │╭╮╰╯") for row in box.splitlines()[1:]]
     parts = re.split(r"^[─-]+$", "\n".join(rows), flags=re.MULTILINE)
-    told = []
+    words = []
     for part in (" ".join(part.split()) for part in parts):
         near = re.match(r"Perhaps you meant: (\S+)", part)
         if near:
-            told.append(f"did you mean '{near[1]}'?")
+            words.append(f"did you mean '{near[1]}'?")
         elif part and not part.startswith("For full helptext"):
-            for begins, words in TOLD.items():
-                part = words + part.removeprefix(begins) if part.startswith(begins) else part
-            told.append(part[0].lower() + part[1:].rstrip("."))
-    return "; ".join([*told, f"see '{prog} --help'"])
+            for begins, instead in BEGINS.items():
+                part = instead + part.removeprefix(begins) if part.startswith(begins) else part
+            words.append(part[0].lower() + part[1:].rstrip("."))
+    return "; ".join([*words, f"see '{prog} --help'"])
 
 
 def _later(function: Callable[..., Result]) -> Callable[..., Callable[[], Result]]:

@@ -102,30 +102,30 @@ def align(labels: PerVideo, scores: PerVideo) -> Aligned:
 
 
 def align_dataset(dataset: Dataset, scores: Mapping[str, Any]) -> Aligned:
-    """Labels of a test set beside raw scores by clip name; raises DataError.
+    """Labels of a test set beside raw scores by video name; raises DataError.
 
     A value of ``scores`` is a Scores, of which the raw scores count, or an array.
     """
     values = raw_scores(scores)
     if not has_video_labels_only(dataset):
-        return align({clip.name: clip.frame_labels for clip in dataset}, values)
+        return align({video.name: video.frame_labels for video in dataset}, values)
     labels = {
-        clip.name: np.full(len(values.get(clip.name, ())), clip.video_label, np.uint8)
-        for clip in dataset
+        video.name: np.full(len(values.get(video.name, ())), video.video_label, np.uint8)
+        for video in dataset
     }
     return replace(align(labels, values), of_videos=True)
 
 
 def has_video_labels_only(dataset: Dataset) -> bool:
     """Whether a test set's labels are of whole videos; raises DataError where it has neither."""
-    unlabelled = [clip.name for clip in dataset if clip.frame_labels is None]
+    unlabelled = [video.name for video in dataset if video.frame_labels is None]
     if len(unlabelled) == len(dataset) and all(c.video_label is not None for c in dataset):
         return len(dataset) > 0
     if unlabelled:
-        which = "any clip" if len(unlabelled) == len(dataset) else f"clip {unlabelled[0]}"
+        which = "any video" if len(unlabelled) == len(dataset) else f"video {unlabelled[0]}"
         raise DataError(
             f"data set {dataset.name} has no frame labels of {which}",
-            expected="frame labels of every test clip, or a label of every video",
+            expected="frame labels of every test video, or a label of every video",
             fix="add labels (see 'vadistill data check'), or score without evaluating",
         )
     return False

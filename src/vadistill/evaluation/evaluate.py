@@ -136,7 +136,7 @@ def evaluate(
         bootstrap: resamples of the videos behind each 95 % interval; 0 for none.
         seed: of the resamples.
         device: on which folders are loaded: auto, cpu or cuda.
-        command: told among the facts.
+        command: what the facts say made the results.
 
     Raises DataError for absent labels, ConfigError for an unknown protocol, WeightsError for a
     folder that holds no model, VideoError.

@@ -83,10 +83,10 @@ def measure_scores(
     seed: int = 0,
     paper: Mapping[str, float] | None = None,
 ) -> Evaluation:
-    """Measure the raw scores of every clip of a labelled test set.
+    """Measure the raw scores of every video of a labelled test set.
 
     Args:
-        scores: by clip name, a Scores or an array with one raw score a frame.
+        scores: by video name, a Scores or an array with one raw score a frame.
         protocols: what to measure; smoothing is applied here, from raw scores.
         bootstrap: resamples of the videos behind each 95 % interval; 0 for none.
         seed: of the resamples; all protocols see the same ones.
@@ -171,7 +171,7 @@ def check_measures(protocols: Sequence[Protocol], dataset: str, *, of_videos: bo
     if wrong:
         raise DataError(
             f"{wrong[0].name} of data set {dataset}, whose labels are of whole videos",
-            expected="frame labels of every test clip, or the measure video",
+            expected="frame labels of every test video, or the measure video",
             fix=f"measure video/{wrong[0].smoothing.name}, or add frame labels",
         )
 

@@ -138,7 +138,7 @@ def operating_point(
         ]
     )
     shares = _shares(counts.sum(1, keepdims=True))
-    value = {key: float(share[0]) for key, share in shares.items()}
+    value = {key: float(one[0]) for key, one in shares.items()}
     spread = None if drawn is None else _shares((drawn @ counts.T).T)
     seconds = late[found] / flat.fps[flat.video[starts[found]]]
     normal = (flat.abnormal == 0) & np.isfinite(flat.scores)

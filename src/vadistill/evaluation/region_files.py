@@ -150,7 +150,7 @@ def _malformed(path: Path, line: int, row: str, columns: tuple[str, ...]) -> Dat
     return DataError(
         f"{path} line {line} is {row[:60]!r}",
         expected=f"{len(columns)} numbers {','.join(columns)}",
-        fix="mend that line",
+        fix="correct that line",
     )
 
 
@@ -168,7 +168,7 @@ def _whole(
         raise DataError(
             f"{path} line {lines[row]}: {names[column]} {numbers[row, column]:g}",
             expected="a whole number",
-            fix="mend that line",
+            fix="correct that line",
         )
     return numbers.astype(np.int64)
 
@@ -184,7 +184,7 @@ def _check(
         np.asarray((inclusive[:, 2:] < inclusive[:, :2]).any(1)),
         lambda row: f"a box from {_point(inclusive[row, :2])} to {_point(inclusive[row, 2:])}",
         "x1 ≤ x2 and y1 ≤ y2, both inclusive",
-        "mend that line: its columns may be x, y, width, height",
+        "correct that line: its columns may be x, y, width, height",
     )
     found = [fault for fault in (first_fault([backwards]), table.fault(frames)) if fault]
     if found:

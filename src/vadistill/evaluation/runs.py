@@ -87,12 +87,12 @@ def take(
 ) -> Run:
     """The run of one model's scores on a labelled test set.
 
-    ``scores`` maps every clip's name to a Scores, or to an array of raw scores.  ``regions`` says
-    whether boxes and tracks are taken along: None does where both exist.  ``tracks`` by clip name
+    ``scores`` maps every video's name to a Scores, or to an array of raw scores.  ``regions`` says
+    whether boxes and tracks are taken along: None does where both exist.  ``tracks`` by video name
     stand for those of the data set.  Raises DataError.
     """
     frames = align_dataset(dataset, scores)
-    given = {clip.name: scores[clip.name] for clip in dataset}
+    given = {video.name: scores[video.name] for video in dataset}
     rates = {n: s.fps if isinstance(s, Scores) else dataset[n].fps for n, s in given.items()}
     fps = {name: float(rate) for name, rate in rates.items() if rate}
     run = Run(name, dataset.name, frames, fps)
@@ -101,12 +101,12 @@ def take(
     boxed = all(isinstance(s, Scores) for s in given.values()) and any(
         len(frame.boxes) for s in given.values() for frame in s
     )
-    known = tracks is not None or all(is_located(clip) for clip in dataset)
+    known = tracks is not None or all(is_located(video) for video in dataset)
     if boxed and known:
         return replace(run, regions=_regions(dataset, given, tracks))
     if regions:
         raise DataError(
-            f"data set {dataset.name} has no tracks or masks of its abnormal clips"
+            f"data set {dataset.name} has no tracks or masks of its abnormal videos"
             if boxed
             else "scores without boxes",
             expected="scored boxes, and tracks or pixel masks, for rbdc and tbdc",
@@ -117,10 +117,10 @@ def take(
     return run
 
 
-def is_located(clip: Video) -> bool:
-    """Whether it is known where in the picture the clip's anomalies are."""
-    normal = clip.frame_labels is not None and not clip.frame_labels.any()
-    return normal or bool(clip.tracks) or clip.mask is not None
+def is_located(video: Video) -> bool:
+    """Whether it is known where in the picture the video's anomalies are."""
+    normal = video.frame_labels is not None and not video.frame_labels.any()
+    return normal or bool(video.tracks) or video.mask is not None
 
 
 def save_run(run: Run, folder: Path, evaluation: Any = None) -> None:
@@ -214,9 +214,9 @@ def _regions(
     if tracks is None:
         tracks = {}
         with progress("tracks", len(dataset)) as advance:
-            for clip in dataset:
-                tracks[clip.name] = tracks_of(clip)
-                advance(note=clip.name)
+            for video in dataset:
+                tracks[video.name] = tracks_of(video)
+                advance(note=video.name)
     derived, notes = sum(t.derived for t in tracks.values()), ()
     if derived:
         notes = (f"rbdc and tbdc: tracks of {derived} videos are derived from their pixel masks",)

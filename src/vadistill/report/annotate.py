@@ -42,7 +42,7 @@ BAND = (84, 40, 74)
 
 
 def annotate(
-    clip_or_source: Video | VideoSource,
+    video_or_source: Video | VideoSource,
     scores: Scores,
     path: Path,
     *,
@@ -52,17 +52,17 @@ def annotate(
 
     Picture i is frame i.  Colours are those of ``scale_of``, by calibrated score where there is a
     calibration; the video says what they mean.  The curve shows ``scores.values`` with their
-    smoothing; abnormal frames of ``labels`` (default: the clip's) are a band behind it and a frame
+    smoothing; abnormal frames of ``labels`` (default: the video's) are a band behind it and a frame
     around the picture, masks an outline.  Sources narrower than 480 pixels are drawn at twice their
     size.  Decodes as it writes: constant memory.
 
     Raises DataError when scores, labels and frames differ in number, VideoError, WeightsError when
     the file cannot be written.
     """
-    clip = clip_or_source if isinstance(clip_or_source, Video) else None
-    source = clip_or_source.open() if isinstance(clip_or_source, Video) else clip_or_source
-    if labels is None and clip is not None:
-        labels = clip.frame_labels
+    video = video_or_source if isinstance(video_or_source, Video) else None
+    source = video_or_source.open() if isinstance(video_or_source, Video) else video_or_source
+    if labels is None and video is not None:
+        labels = video.frame_labels
     if labels is not None:
         check_lengths(scores.video, len(scores), len(labels))
     info, scale, values = source.info, scale_of([scores]), scores.values
@@ -80,7 +80,7 @@ def annotate(
         for frame in source:
             if frame.index < len(scores):
                 known = scores.frames[frame.index]
-                mask = mask_at(clip.mask, frame.index) if clip is not None else None
+                mask = mask_at(video.mask, frame.index) if video is not None else None
                 picture = draw_frame(frame.image, known, scale, mask=mask)
                 abnormal = labels is not None and bool(labels[frame.index])
                 if abnormal:

@@ -57,12 +57,12 @@ class Moment:
     """data: URL of a JPEG, empty when the frame could not be decoded."""
 
 
-def choose(
+def pick(
     system: str, dataset: Dataset, scores: Mapping[str, Scores], count: int = COUNT
 ) -> list[Moment]:
     """Up to ``count`` false alarms and misses, and CATCHES catches; top moments without labels."""
-    scored = [clip for clip in dataset if clip.name in scores]
-    labelled = [clip for clip in scored if clip.frame_labels is not None]
+    scored = [video for video in dataset if video.name in scores]
+    labelled = [video for video in scored if video.frame_labels is not None]
     if not labelled:
         return _pick(system, "top", scored, scores, None, count)
     found = []
@@ -79,7 +79,7 @@ def choose(
 def _pick(
     system: str,
     kind: Kind,
-    clips: Sequence[Video],
+    videos: Sequence[Video],
     scores: Mapping[str, Scores],
     label: int | None,
     count: int,
@@ -87,22 +87,22 @@ def _pick(
     """The most extreme frames of ``label``, no two of a video within APART seconds."""
     sign = 1 if kind == "miss" else -1
     candidates: list[tuple[float, str, int, float]] = []
-    for clip in clips:
-        given = scores[clip.name]
+    for video in videos:
+        given = scores[video.name]
         values, times = sign * given.values, given.times
-        if label is not None and clip.frame_labels is not None:
-            values = np.where(clip.frame_labels == label, values, np.inf)
+        if label is not None and video.frame_labels is not None:
+            values = np.where(video.frame_labels == label, values, np.inf)
         for _ in range(count):
             if not len(values) or not np.isfinite(values.min()):
                 break
             best = int(values.argmin())
-            candidates.append((float(values[best]), clip.name, best, float(times[best])))
+            candidates.append((float(values[best]), video.name, best, float(times[best])))
             values = np.where(np.abs(times - times[best]) < APART, np.inf, values)
     made = []
-    for value, video, frame, time in sorted(candidates)[:count]:
-        given = scores[video]
-        share = None if given.calibration is None else float(given.calibrated[frame])
-        made.append(Moment(system, kind, video, frame, time, sign * value, share))
+    for value, name, frame, time in sorted(candidates)[:count]:
+        given = scores[name]
+        known = None if given.calibration is None else float(given.calibrated[frame])
+        made.append(Moment(system, kind, name, frame, time, sign * value, known))
     return made
 
 
@@ -123,14 +123,14 @@ class Pictures:
         self.moments, self.scores, self.scales = moments, scores_by_system, scales
         self._drawn: dict[tuple[str, str, int], str] = {}
 
-    def see(self, clip: Video, frame: Frame) -> None:
+    def see(self, video: Video, frame: Frame) -> None:
         """Draw the frame for every system that has a moment there."""
-        video, index = clip.name, frame.index
-        for system in {m.system for m in self.moments if (m.video, m.frame) == (video, index)}:
-            known = self.scores[system][video].frames[index]
-            mask = mask_at(clip.mask, index)
+        name, index = video.name, frame.index
+        for system in {m.system for m in self.moments if (m.video, m.frame) == (name, index)}:
+            known = self.scores[system][name].frames[index]
+            mask = mask_at(video.mask, index)
             drawn = draw_frame(frame.image, known, self.scales[system], mask=mask)
-            self._drawn[system, video, index] = _jpeg(drawn)
+            self._drawn[system, name, index] = _jpeg(drawn)
 
     def finished(self) -> list[Moment]:
         """The moments with their pictures."""
@@ -140,11 +140,13 @@ class Pictures:
         ]
 
 
-def gallery(moments: Sequence[Moment], systems: Sequence[str], clips: Sequence[Video]) -> list[str]:
+def gallery(
+    moments: Sequence[Moment], systems: Sequence[str], videos: Sequence[Video]
+) -> list[str]:
     """HTML of the pictures, by system and kind; one that is clicked opens the player there."""
     if not moments:
         return []
-    numbers = {clip.name: number for number, clip in enumerate(clips)}
+    numbers = {video.name: number for number, video in enumerate(videos)}
     parts = [
         small(
             "Boxes, of systems that have them, run from blue (calm) over yellow to red; the "
@@ -163,7 +165,7 @@ def gallery(moments: Sequence[Moment], systems: Sequence[str], clips: Sequence[V
     return parts
 
 
-def _figure(moment: Moment, clip: int, system: int) -> str:
+def _figure(moment: Moment, video: int, system: int) -> str:
     words = f"{moment.video}, {clock(moment.time)} (frame {moment.frame}), score {moment.score:.3g}"
     if moment.calibrated is not None:
         words += f", above {share_of_normal(moment.calibrated)} training frames"
@@ -171,7 +173,7 @@ def _figure(moment: Moment, clip: int, system: int) -> str:
     shown = '<div class="lost">the video could not be read again</div>'
     if moment.picture:
         shown = (
-            f'<button data-open="{clip}" data-frame="{moment.frame}" data-system="{system}">'
+            f'<button data-open="{video}" data-frame="{moment.frame}" data-system="{system}">'
             f'<img alt="{alt}" src="{escape(moment.picture)}"></button>'
         )
     return f"<figure>{shown}<figcaption>{escape(words)}</figcaption></figure>"

@@ -18,17 +18,17 @@ from vadistill.evaluation.evaluate import Results
 from vadistill.evaluation.measuring import Evaluation
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.files import replacing
-from vadistill.report.charts import roc_and_pr
-from vadistill.report.moments import Moment, Pictures, choose, frames_of, gallery
+from vadistill.report.films import STEPS, plan, record
+from vadistill.report.moments import Moment, Pictures, frames_of, gallery, pick
 from vadistill.report.page import ReportTable, page, section, small, table
-from vadistill.report.playback import STEPS, plan, record
 from vadistill.report.tables import figures, tables_of
 from vadistill.report.timelines import (
     BySystem,
-    chosen,
     count,
+    drawn_videos,
     key,
     lines,
+    roc_and_pr,
     scored,
     scores_of,
     spans,
@@ -67,12 +67,12 @@ def write_report(
     _check_tables(tables)
     systems = list(scores_by_system)
     scales = [scale_of(list(scores.values())) for scores in scores_by_system.values()]
-    moments = [m for s, v in scores_by_system.items() for m in choose(s, dataset, v)]
+    moments = [m for s, v in scores_by_system.items() for m in pick(s, dataset, v)]
     marks = frames_of(moments)
-    clips = chosen(dataset, scores_by_system, set(marks))
+    videos = drawn_videos(dataset, scores_by_system, set(marks))
     pictures = Pictures(moments, scores_by_system, dict(zip(systems, scales, strict=True)))
-    stride, plans = plan(clips, scores_by_system, marks)
-    films = record(clips, plans, scores_by_system, scales, pictures.see)
+    stride, plans = plan(videos, scores_by_system, marks)
+    films = record(videos, plans, scores_by_system, scales, pictures.see)
     moments = pictures.finished()
     measured, forms = _measured(evaluations, dataset, scores_by_system)
     data = {
@@ -89,7 +89,7 @@ def write_report(
         "colours": {"levels": [LOW, MIDDLE, HIGH], "truth": TRUTH, "map": MAP_WEIGHT},
         "curves": roc_and_pr(measured),
         "curve_systems": [systems.index(name) for name in measured],
-        "clips": lines(clips, scores_by_system, marks),
+        "clips": lines(videos, scores_by_system, marks),
         "films": films,
         "steps": STEPS,
         "stride": stride,
@@ -105,8 +105,8 @@ def write_report(
             section("Figures", *figures(evaluations)),
             *(section(t.title, table(t.header, t.rows), small(t.note)) for t in tables),
             section("Curves", *_curves(systems, forms)),
-            section("Scores over time", *timelines(clips, scores_by_system, total)),
-            section("Moments", *gallery(moments, systems, clips)),
+            section("Scores over time", *timelines(videos, scores_by_system, total)),
+            section("Moments", *gallery(moments, systems, videos)),
             section("Run", _facts(facts)),
         ]
     )
@@ -135,27 +135,27 @@ def _check_tables(tables: Sequence[ReportTable]) -> None:
 
 
 def _check(dataset: Dataset, scores_by_system: BySystem) -> None:
-    clips = {clip.name: clip for clip in dataset}
+    known = {video.name: video for video in dataset}
     if not any(scores_by_system.values()):
         raise DataError("no scores", expected="scores of at least one video", fix="score a video")
     for scores in scores_by_system.values():
         for video, given in scores.items():
-            if video not in clips:
+            if video not in known:
                 raise DataError(
                     f"scores of a video {video}",
                     expected=f"videos of data set {dataset.name}",
                     fix="pass the data set that was scored",
                 )
-            labels = clips[video].frame_labels
+            labels = known[video].frame_labels
             if labels is not None:
                 check_lengths(video, len(given), len(labels))
 
 
 def _summary(dataset: Dataset, scores_by_system: BySystem) -> str:
-    clips = scored(dataset, scores_by_system)
-    frames = sum(len(next(scores_of(clip, scores_by_system))[1]) for clip in clips)
-    words = f"{count(len(clips), 'video')}, {count(frames, 'frame')}"
-    labels = [c.frame_labels for c in clips if c.frame_labels is not None]
+    videos = scored(dataset, scores_by_system)
+    frames = sum(len(next(scores_of(video, scores_by_system))[1]) for video in videos)
+    words = f"{count(len(videos), 'video')}, {count(frames, 'frame')}"
+    labels = [v.frame_labels for v in videos if v.frame_labels is not None]
     if not labels:
         return f"{words}, without labels"
     abnormal = sum(int(np.count_nonzero(y)) for y in labels)

@@ -106,14 +106,14 @@ def operate(run: Run, dataset: Dataset, scores: Mapping[str, Scores]) -> Operati
 
 
 def classes_of(dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    """Kinds of anomaly by abnormal clip; empty unless the data set knows them of all of these."""
-    found = {clip.name: kinds for clip in dataset if (kinds := _kinds(clip))}
+    """Kinds of anomaly by abnormal video; empty unless the data set knows them of all of these."""
+    found = {video.name: kinds for video in dataset if (kinds := _kinds(video))}
     abnormal = [c.name for c in dataset if c.frame_labels is not None and c.frame_labels.any()]
     return found if set(abnormal) <= set(found) else {}
 
 
-def _kinds(clip: Video) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(track.kind for track in clip.tracks if track.kind))
+def _kinds(video: Video) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(track.kind for track in video.tracks if track.kind))
 
 
 def operating_table(found: Mapping[str, OperatingPoints]) -> ReportTable:

@@ -13,7 +13,7 @@ from vadistill.evaluation.published import published_rows
 from vadistill.reproduce.records import Record
 from vadistill.reproduce.rows import (
     Row,
-    chosen,
+    asked,
     files_by_name,
     labelled,
     run_rows,
@@ -82,7 +82,7 @@ def reproduce(
     bases = {n: base_config(name, n, quick=quick, teacher=teacher) for n in networks}
     runtime = pick_runtime(runtime, pick_device(device))
     tables = {n: variants(replace(base, runtime=runtime)) for n, base in bases.items()}
-    names = chosen([row for table in tables.values() for row in table], only, ("motion",))
+    names = asked([row for table in tables.values() for row in table], only, ("motion",))
     smoothing = next(iter(bases.values())).smoothing
     protocols = protocols or usual_protocols(splits, smoothing, "macro-skip")
     published = published_rows("cafe", name, smoothing)

@@ -23,7 +23,7 @@ from vadistill.evaluation.frame_level import class_aucs
 from vadistill.evaluation.published import published_rows
 from vadistill.evaluation.runs import load_run
 from vadistill.reproduce.records import Record, write_records
-from vadistill.reproduce.rows import Row, chosen, labelled, run_rows
+from vadistill.reproduce.rows import Row, asked, labelled, run_rows
 from vadistill.systems import dakd
 from vadistill.systems.dakd.attention import TERMS
 from vadistill.systems.dakd.temporal import RIVALS
@@ -39,8 +39,8 @@ DELTAS = (0.5, 0.6, 0.7, 0.8, 0.95)
 
 
 def backbones_of(splits: Splits) -> tuple[str, ...]:
-    """Those whose features all clips have, the paper's in its order first; () for videos."""
-    sources = [clip.source for split in (splits.train, splits.test) for clip in split]
+    """Those whose features all videos have, the paper's in its order first; () for videos."""
+    sources = [video.source for split in (splits.train, splits.test) for video in split]
     each = [set(s.arrays) if isinstance(s, FeatureSource) else set[str]() for s in sources]
     common = set.intersection(*each) if each else set[str]()
     known = [name for name in PREFERRED if name in common]
@@ -130,7 +130,7 @@ def reproduce(
     name = splits.train.name
     base = base_config(splits, backbones, quick=quick, epochs=epochs)
     table = variants(base)
-    names = chosen(list(table), only, ())
+    names = asked(list(table), only, ())
     marks = published_rows("dakd", name, "raw")
     protocol = next((protocol for mark in marks.values() for protocol in mark), "micro/raw")
     if set(base.teacher) != set(PREFERRED):
@@ -164,7 +164,7 @@ def class_records(
     Empty where the data set does not tell several kinds.  Raises ConfigError for a row without a
     record.
     """
-    classes = {clip.name: clip.classes for clip in splits.test if clip.classes}
+    classes = {video.name: video.classes for video in splits.test if video.classes}
     if len({kind for kinds in classes.values() for kind in kinds}) < 2:
         return []
     mine = [r for r in records if r.variant == row.label and r.seeds == (row.seed,)]

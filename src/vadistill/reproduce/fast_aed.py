@@ -16,7 +16,7 @@ from vadistill.evaluation.published import published_rows
 from vadistill.reproduce.records import Record
 from vadistill.reproduce.rows import (
     Row,
-    chosen,
+    asked,
     files_by_name,
     labelled,
     run_rows,
@@ -132,7 +132,7 @@ def reproduce(
     tables = {n: variants(base) for n, base in bases.items()}
     variant_names = [row for table in tables.values() for row in table]
     full_names = [f"{network} {row}" for network, table in tables.items() for row in table]
-    names = chosen([*variant_names, *full_names], only, ("motion", T1, T2))
+    names = asked([*variant_names, *full_names], only, ("motion", T1, T2))
     smoothing = next(iter(bases.values())).smoothing
     protocols = protocols or usual_protocols(splits, smoothing, "macro-pad")
     published = published_rows("fast_aed", name, smoothing)

@@ -16,6 +16,7 @@ from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation.facts import RunFacts, run_facts
 from vadistill.evaluation.measuring import measure
 from vadistill.evaluation.runs import Run, is_located, load_run, save_run, take
+from vadistill.evaluation.scoring import score_videos
 from vadistill.files import content_hash, replacing, write_json
 from vadistill.progress import progress
 from vadistill.reproduce.records import Record, of_figure, of_measurement, over_seeds, write_records
@@ -29,7 +30,7 @@ class Row:
 
     system: str
     label: str
-    """As in the table; rows are told apart by it."""
+    """As in the table; rows differ by it."""
     source: str
     """Table or figure of the paper, or ``baseline``."""
     config: Any
@@ -41,8 +42,10 @@ class Row:
 
     def key(self, data: Path) -> str:
         """Fingerprint of everything that the row's model is made of."""
-        taught = [teacher.key(data) for teacher in self.teachers]
-        return content_hash(self.label, repr(self.config), str(data), *_files(self.config), *taught)
+        teachers = [teacher.key(data) for teacher in self.teachers]
+        return content_hash(
+            self.label, repr(self.config), str(data), *_files(self.config), *teachers
+        )
 
     def folder(self, data: Path, out: Path) -> Path:
         """Where the row's model and run are kept."""
@@ -61,7 +64,7 @@ class Row:
 def labelled(data: Path) -> Splits:
     """A data set whose test videos have frame labels; raises DataError."""
     splits = open_dataset(data)
-    if not any(clip.frame_labels is not None for clip in splits.test):
+    if not any(video.frame_labels is not None for video in splits.test):
         raise DataError(
             f"{data} has no frame labels",
             expected="a data set with labelled test videos",
@@ -79,7 +82,7 @@ def usual_protocols(splits: Splits, smoothing: str, macro: str) -> tuple[str, ..
     return tuple(dict.fromkeys(protocols))
 
 
-def chosen(rows: Sequence[str], only: Sequence[str], always: Sequence[str]) -> set[str]:
+def asked(rows: Sequence[str], only: Sequence[str], always: Sequence[str]) -> set[str]:
     """The variants of ``rows`` to run; raises ConfigError for an unknown one."""
     unknown = sorted(set(only) - {*rows, *always})
     if unknown:
@@ -176,14 +179,11 @@ def _fit_and_score(
     start = time.monotonic()
     detector.fit(splits.train, out=folder, work=work)
     fitted = time.monotonic()
-    scores = {}
-    with progress("scoring", len(splits.test)) as advance:
-        for clip in splits.test:
-            scores[clip.name] = detector.score(clip.open())
-            advance(note=clip.name)
-    fps = sum(map(len, scores.values())) / (time.monotonic() - fitted)
-    run = replace(take(splits.test, scores, name=row.label), facts={**facts, "seed": row.seed})
+    scored = score_videos(detector, list(splits.test), "scoring")
+    run = replace(
+        take(splits.test, scored.scores, name=row.label), facts={**facts, "seed": row.seed}
+    )
     save_run(run, folder)
-    timing = {"fit": fitted - start, "fps": fps, "facts": facts}
+    timing = {"fit": fitted - start, "fps": scored.speed, "facts": facts}
     write_json(timing_file, timing)
     return run, timing

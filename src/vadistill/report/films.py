@@ -7,6 +7,7 @@ those of its moments, and the page says so.
 from __future__ import annotations
 
 import base64
+import io
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,17 +15,24 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 
 from vadistill.datasets.base import Video
 from vadistill.drawing import Scale, contours, mask_at
 from vadistill.errors import VideoError
 from vadistill.progress import progress
-from vadistill.report.charts import packed
-from vadistill.report.film import Film, film_size
-from vadistill.report.timelines import BySystem, scores_of
+from vadistill.report.timelines import BySystem, packed, scores_of
 from vadistill.scores import FrameScore, Scores
 from vadistill.video import Frame, VideoInfo
+
+WIDEST = 360
+"""Films are at most this many pixels wide."""
+
+GROUP = 12
+"""Frames from one key frame to the next: what a browser decodes at most to show one frame."""
+
+QUALITY = 24
+"""x264's constant rate factor, where the bytes allow it."""
 
 BYTES = 4_500_000
 """Bytes of all films of a page; a third more as text."""
@@ -50,7 +58,7 @@ STEPS = 16
 
 @dataclass(frozen=True)
 class Plan:
-    """What is kept of one clip."""
+    """What is kept of one video."""
 
     width: int
     height: int
@@ -66,25 +74,25 @@ class Plan:
 
 
 def plan(
-    clips: Sequence[Video],
+    videos: Sequence[Video],
     scores_by_system: BySystem,
     wanted: Mapping[str, Collection[int]],
     budget: int = BYTES,
 ) -> tuple[int, dict[str, Plan]]:
-    """Every how many frames one is kept, and the plan of each clip that can be opened.
+    """Every how many frames one is kept, and the plan of each video that can be opened.
 
-    ``wanted`` are frames of each clip to keep whatever the budget says.
+    ``wanted`` are frames of each video to keep whatever the budget says.
     """
     found: dict[str, tuple[VideoInfo, int, int, int]] = {}
-    for clip in clips:
+    for video in videos:
         try:
-            info = clip.open().info
+            info = video.open().info
         except VideoError:
             continue
         if not info.width:  # features without pictures
             continue
-        length = len(next(scores_of(clip, scores_by_system))[1])
-        found[clip.name] = (info, *film_size(info.width, info.height), length)
+        length = len(next(scores_of(video, scores_by_system))[1])
+        found[video.name] = (info, *film_size(info.width, info.height), length)
     pixels = sum(width * height * length for _, width, height, length in found.values())
     frames = sum(length for *_, length in found.values())
     stride = max(1, math.ceil(pixels * BYTES_A_PIXEL / budget), math.ceil(frames / FRAMES))
@@ -103,15 +111,15 @@ def plan(
 
 
 def record(
-    clips: Sequence[Video],
+    videos: Sequence[Video],
     plans: Mapping[str, Plan],
     scores_by_system: BySystem,
     scales: Sequence[Scale],
-    see: Callable[[Video, Frame], None] = lambda clip, frame: None,
+    see: Callable[[Video, Frame], None] = lambda video, frame: None,
 ) -> list[dict[str, Any] | None]:
-    """For every clip its film, boxes, maps and true outlines as the page's script takes them.
+    """For every video its film, boxes, maps and true outlines as the page's script takes them.
 
-    Each video is decoded once, and ``see`` is shown its kept frames.  None for a clip of which no
+    Each video is decoded once, and ``see`` is shown its kept frames.  None for a video of which no
     frame can be read again: its scores were paid for, and a page without a film is better than
     none.
     """
@@ -122,16 +130,16 @@ def record(
     cells = MAP_BYTES / max(1, sum(mapped) * sum(len(p.kept) for p in plans.values()))
     found: list[dict[str, Any] | None] = []
     with progress("films", sum(len(p.kept) for p in plans.values())) as advance:
-        for clip in clips:
+        for video in videos:
             made = None
-            if clip.name in plans and len(plans[clip.name].kept):
-                one = plans[clip.name]
+            if video.name in plans and len(plans[video.name].kept):
+                one = plans[video.name]
 
-                def saw(frame: Frame, clip: Video = clip) -> None:
-                    see(clip, frame)
-                    advance(note=clip.name)
+                def saw(frame: Frame, video: Video = video) -> None:
+                    see(video, frame)
+                    advance(note=video.name)
 
-                kept, film = _film(clip, one, saw)
+                kept, film = _film(video, one, saw)
                 if film:
                     made = {
                         "film": base64.b64encode(film).decode(),
@@ -139,22 +147,22 @@ def record(
                         "height": one.height,
                         "rate": float(one.rate),
                         "kept": packed(kept, "i4"),
-                        "truth": _truth(clip, kept, one),
+                        "truth": _truth(video, kept, one),
                         "systems": {
                             str(number): _overlay(given, kept, one, scales[number], cells)
-                            for number, given in scores_of(clip, scores_by_system)
+                            for number, given in scores_of(video, scores_by_system)
                         },
                     }
             found.append(made)
     return found
 
 
-def _film(clip: Video, one: Plan, saw: Callable[[Frame], None]) -> tuple[np.ndarray, bytes]:
+def _film(video: Video, one: Plan, saw: Callable[[Frame], None]) -> tuple[np.ndarray, bytes]:
     """The frames of the video that could be read, and their film; no bytes if there is none."""
     film, read = Film(one.width, one.height, one.rate, len(one.kept), one.size), []
     wanted = set(one.kept.tolist())
     try:
-        for frame in clip.open():
+        for frame in video.open():
             if frame.index in wanted:
                 film.write(frame.image)
                 saw(frame)
@@ -166,14 +174,14 @@ def _film(clip: Video, one: Plan, saw: Callable[[Frame], None]) -> tuple[np.ndar
     return np.array(read, int), film.close() if read else b""
 
 
-def _truth(clip: Video, kept: np.ndarray, one: Plan) -> dict[str, list[list[int]]]:
+def _truth(video: Video, kept: np.ndarray, one: Plan) -> dict[str, list[list[int]]]:
     """Outlines x, y, x, y, … in the film's pixels, by the film's frames that have any."""
     import cv2
 
     found = {}
     for j, index in enumerate(kept.tolist()):
-        abnormal = clip.frame_labels is None or clip.frame_labels[index]
-        mask = mask_at(clip.mask, index) if abnormal else None
+        abnormal = video.frame_labels is None or video.frame_labels[index]
+        mask = mask_at(video.mask, index) if abnormal else None
         if mask is not None and mask.any():
             outlines = contours(mask, one.width, one.height)
             short = (cv2.approxPolyDP(outline, 0.7, True) for outline in outlines)
@@ -220,3 +228,65 @@ def _small_map(frame: FrameScore, scale: Scale, width: int, height: int) -> np.n
         np.asarray(frame.map, np.float32), (width, height), interpolation=cv2.INTER_AREA
     )
     return np.round(255 * scale.level(small))
+
+
+def film_size(width: int, height: int) -> tuple[int, int]:
+    """Even width and height of the film of a video."""
+    factor = min(1.0, WIDEST / width)
+    even = (max(2, 2 * round(side * factor / 2)) for side in (width, height))
+    wide, tall = even
+    return wide, tall
+
+
+class Film:
+    """Frame j is shown from j / rate seconds on: no edit list, no frames out of order.
+
+    ``size`` bytes are kept for ``frames`` frames by a rate limit (VBV), which only noise that is
+    coarser at x264's lowest quality can break.
+    """
+
+    def __init__(self, width: int, height: int, rate: Fraction, frames: int, size: int) -> None:
+        import av
+
+        self.width, self.height, self.rate, self.frames = width, height, rate, 0
+        self._bytes = io.BytesIO()
+        self._container = av.open(self._bytes, "w", format="mp4")
+        # A buffer of one group may be spent at once, so it counts as frames of its own.
+        limit = max(1000, int(8 * size / (frames + GROUP) * float(rate)))
+        options = {
+            "crf": str(QUALITY),
+            "preset": "fast",
+            "bf": "0",
+            "g": str(GROUP),
+            "maxrate": str(limit),
+            "bufsize": str(max(1000, int(limit * GROUP / float(rate)))),
+        }
+        self._stream = self._container.add_stream("libx264", rate, options)
+        self._stream.width, self._stream.height = width, height
+        self._stream.pix_fmt = "yuv420p"
+        # One thread: the same frames give the same bytes.
+        self._stream.codec_context.thread_count = 1
+        context = self._stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = 1
+        context.color_range = 1
+
+    def write(self, rgb: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Append one picture of any size."""
+        import av
+        import cv2
+
+        size = (self.width, self.height)
+        if rgb.shape[1::-1] != size:
+            rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb)).reformat(
+            format="yuv420p", dst_colorspace="itu709", dst_color_range="MPEG", threads=1
+        )
+        picture.pts, picture.time_base = self.frames, 1 / self.rate
+        self._container.mux(self._stream.encode(picture))
+        self.frames += 1
+
+    def close(self) -> bytes:
+        """The whole MP4."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return self._bytes.getvalue()
