@@ -206,3 +206,17 @@ def test_the_systems_import_nothing_that_measures() -> None:
                     waiting.append(other)
     assert reached
     assert not [m for found in reached.values() for m in found if m.startswith(measuring)]
+
+
+def test_what_the_architecture_page_names_is_there() -> None:
+    page = SOURCE.parent / "docs" / "architecture.md"
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", text))
+    named -= {"vadistill-data/"}
+    assert len(named) > 30
+    package = SOURCE / "vadistill"
+    beside = [folder for folder in package.iterdir() if folder.is_dir()]
+    known = (SOURCE.parent, package, package / "serving", package / "systems" / "dakd", *beside)
+    assert [n for n in sorted(named) if not any((place / n).exists() for place in known)] == []
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+    assert links and [link for link in links if not (page.parent / link).exists()] == []

@@ -48,7 +48,7 @@ def distillation_loss(
 def consistency_loss(
     before: Features, event: Features, after: Features, reduction: Reduction = "mean"
 ) -> Float[Tensor, ""]:
-    """L_ca, Eq. 4: half the squared distances to the student's features of both context patches."""
+    """L_ca, Eq. 4 (Eq. 3 as a loss): half the squared distances to both neighbours."""
     distances = layer_distances(before, event, reduction) + layer_distances(after, event, reduction)
     return 0.5 * distances.sum(1).mean()
 
@@ -58,7 +58,7 @@ def low_level_loss(
     targets: Mapping[str, Float[Tensor, "n _ h w"]],
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""]:
-    """L_lo, Eq. 6 for one branch and Eq. 7 for several: their errors to E and/or O(E), added."""
+    """L_lo, Eq. 5 as a loss: Eq. 6 for one branch, Eq. 7 for several, whose errors are added."""
     errors = [squared_distance(outputs[name], targets[name], reduction) for name in outputs]
     return torch.stack(errors).sum(0).mean()
 
