@@ -1,6 +1,6 @@
 """The command line: ``vadistill VERB …``, one module a verb.
 
-Only that verb's module is imported, so help answers before PyTorch could be loaded.
+Only that verb's module is imported, and what all verbs need when one runs: help answers at once.
 
 Imports every room; none imports this one.
 """
@@ -14,9 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from vadistill import __version__
-from vadistill.devices import keep_freed_memory
 from vadistill.errors import VadistillError, one_of
-from vadistill.files import DISK_ERRORS
 
 VERBS: dict[str, str] = {
     "demo": "render a simulated walkway, learn it, score it, write a report",
@@ -59,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VadistillError as error:
         return complain(str(error))
     except OSError as error:
+        from vadistill.files import DISK_ERRORS
+
         if isinstance(error, BrokenPipeError):  # such as `vadistill info | head -1`
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -96,6 +96,8 @@ def dispatch(arguments: list[str]) -> int:
         return 0
     verb = one_of("verb", arguments[0], VERBS, fix="see 'vadistill --help'")
     if verb not in LIVE:
+        from vadistill.devices import keep_freed_memory
+
         keep_freed_memory()
     module = importlib.import_module(f"vadistill.cli.{verb}")
     try:
