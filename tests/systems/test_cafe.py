@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from support.killing import kill_at
 from vadistill.backbones.teachers import ARCHITECTURES, ResNet, Teacher
 from vadistill.batches import seeded_generator
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError, WeightsError
+from vadistill.loss_log import losses_of
 from vadistill.objects.patches import crop
 from vadistill.runtime import open_runtime
 from vadistill.systems.cafe import losses
@@ -27,7 +28,6 @@ from vadistill.systems.cafe.pretraining import (
     Classifier,
     PretrainConfig,
     augment,
-    learning_rate,
     pretrain,
 )
 
@@ -205,16 +205,13 @@ class TestPretraining:
         for a, b in zip(loaded.network(x), teacher.network(x), strict=True):
             assert torch.allclose(a, b, atol=0.05)
 
-    def test_kill_and_resume_is_no_kill(self, images: Images, tmp_path: Path) -> None:
+    def test_kill_and_resume_is_no_kill(
+        self, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         unbroken = pretrain(images, self.CONFIG, tmp_path / "a.safetensors")
-
-        def killed(epoch: int) -> bool:
-            if epoch == 2:
-                raise KeyboardInterrupt
-            return False
-
-        with pytest.raises(KeyboardInterrupt):
-            pretrain(images, self.CONFIG, tmp_path / "b.safetensors", stop_after=killed)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            kill_at(patch, "classifier", 9)
+            pretrain(images, self.CONFIG, tmp_path / "b.safetensors")
         assert not (tmp_path / "b.safetensors").exists()
         resumed = pretrain(images, self.CONFIG, tmp_path / "b.safetensors")
         for a, b in zip(
@@ -223,13 +220,11 @@ class TestPretraining:
             strict=True,
         ):
             assert torch.equal(a, b)
-        steps = [json.loads(x)["step"] for x in (tmp_path / "b.log.jsonl").read_text().splitlines()]
-        assert steps == sorted(steps)
-
-    def test_learning_rate_follows_the_public_recipe(self) -> None:
-        config = PretrainConfig()
-        rates = [learning_rate(config, e * 10 + 5, 10) for e in (0, 1, 59, 60, 120, 160)]
-        assert rates == pytest.approx([0.06, 0.1, 0.1, 0.02, 0.004, 0.0008])
+        assert sorted(path.name for path in tmp_path.glob("b.*")) == ["b.jsonl", "b.safetensors"]
+        log = losses_of(tmp_path / "b.jsonl")["classifier"]
+        assert log["step"].tolist() == [0, 3, 7, 10, 11]
+        assert np.isfinite(log["accuracy"]).tolist() == [False, True, True, False, True]
+        assert resumed.accuracy == unbroken.accuracy == log["accuracy"][-1]
 
     def test_augmentation_without_change_is_identity(self) -> None:
         x = torch.rand(64, 3, 32, 32)

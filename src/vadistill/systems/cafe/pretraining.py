@@ -6,8 +6,8 @@ will do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vadistill.backbones.teachers import ARCHITECTURES, ResNet, Teacher
+from vadistill.batches import seeded_generator, shuffled
 from vadistill.devices import Device, Precision, autocast, pick_device
-from vadistill.errors import ConfigError
+from vadistill.errors import one_of
 from vadistill.files import content_hash
-from vadistill.progress import progress
 from vadistill.systems.cafe.data import Images
-from vadistill.training import Checkpoint, RunLog, epoch_batches, seeded_generator
+from vadistill.training import Run, milestones
 
 
 class Classifier(nn.Module):
@@ -89,15 +89,6 @@ def augment(
     return torch.where(turned, (moved * weights).sum(1, keepdim=True).expand_as(moved), moved)
 
 
-def learning_rate(config: PretrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up, then ``decay`` at each milestone; milestones are shares of the whole run."""
-    epoch = step / steps_per_epoch
-    if epoch < config.warm_up:
-        return config.learning_rate * (step + 1) / (config.warm_up * steps_per_epoch)
-    passed = sum(epoch >= share * config.epochs for share in config.milestones)
-    return config.learning_rate * config.decay**passed
-
-
 def as_patches(pixels: UInt8[np.ndarray, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
     """RGB bytes as float patches in [0, 1], channels last in memory."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
@@ -123,25 +114,14 @@ def accuracy(
     return correct / len(images)
 
 
-def pretrain(
-    images: Images,
-    config: PretrainConfig,
-    out: Path,
-    *,
-    stop_after: Callable[[int], bool] = lambda epoch: False,
-) -> Teacher:
+def pretrain(images: Images, config: PretrainConfig, out: Path) -> Teacher:
     """Train a classifier and write its feature extractor to ``out`` (safetensors, fp16).
 
-    A run that was interrupted goes on from ``out``.checkpoint after the last whole epoch.
-    ``stop_after(epoch)`` may end it early, as a deadline does.  Raises ConfigError, WeightsError.
+    The losses lie beside it as .jsonl; what an interrupted run goes on from, in the folder .fit.
+    Raises ConfigError, WeightsError.
     """
-    if config.architecture not in ARCHITECTURES:
-        raise ConfigError(
-            f"architecture '{config.architecture}'",
-            expected=f"one of {', '.join(ARCHITECTURES)}",
-            fix="choose one of them",
-        )
-    device = pick_device(config.device)
+    one_of("architecture", config.architecture, ARCHITECTURES)
+    device, work = pick_device(config.device), out.with_suffix(".fit")
     torch.manual_seed(config.seed)
     mean, std = images.statistics()
     network = ResNet(ARCHITECTURES[config.architecture], mean, std)
@@ -154,57 +134,41 @@ def pretrain(
         weight_decay=config.weight_decay,
         nesterov=True,
     )
-    settings = content_hash(
-        images.name, images.train.tobytes(), images.train_labels.tobytes(), repr(config)
+    run = Run(
+        "classifier",
+        work,
+        model,
+        optimizer,
+        epochs=config.epochs,
+        order=shuffled(len(images.train), config.batch, seed=config.seed),
+        schedule=milestones(config.milestones, decay=config.decay, warm_up=config.warm_up),
+        settings=content_hash(
+            images.name, images.train.tobytes(), images.train_labels.tobytes(), repr(config)
+        ),
     )
-    checkpoint = Checkpoint(
-        out.with_suffix(".checkpoint"), {"model": model}, optimizer, settings=settings
-    )
-    position = checkpoint.load() or {"epoch": 0}
-    count = len(images.train)
-    steps_per_epoch = -(-count // config.batch)
-    log = RunLog(
-        out.with_suffix(".log.jsonl"), resume_after=position["epoch"] * steps_per_epoch - 1
-    )
-    top1 = position.get("accuracy", 0.0)
-    for epoch in range(position["epoch"], config.epochs):
-        model.train()
-        with progress(f"epoch {epoch + 1}/{config.epochs}", steps_per_epoch) as advance:
-            batches = epoch_batches(count, config.batch, seed=config.seed, epoch=epoch)
-            for i, index in enumerate(batches):
-                step = epoch * steps_per_epoch + i
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(config, step, steps_per_epoch)
-                rows = index.numpy()
-                patches = augment(
-                    as_patches(images.train[rows]).to(device),
-                    seeded_generator(config.seed, 1, step),
-                    rotation=config.rotation,
-                    grey=config.grey,
-                )
-                labels = torch.from_numpy(images.train_labels[rows]).to(device)
-                with autocast(device, config.precision):
-                    loss = F.cross_entropy(model(patches), labels)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                if i % 20 == 0:
-                    log.write(step, loss=loss.item(), lr=optimizer.param_groups[0]["lr"])
-                    advance(0, note=f"loss {loss.item():.3f}")
-                advance()
-        top1 = accuracy(model, images.test, images.test_labels, precision=config.precision)
-        log.write((epoch + 1) * steps_per_epoch - 1, epoch=epoch + 1, accuracy=top1)
-        checkpoint.save(epoch=epoch + 1, accuracy=top1)
-        if stop_after(epoch + 1):
-            config = replace(config, epochs=epoch + 1)
-            break
+    for step in run:
+        patches = augment(
+            as_patches(images.train[step.rows]).to(device),
+            seeded_generator(config.seed, 1, step.number),
+            rotation=config.rotation,
+            grey=config.grey,
+        )
+        labels = torch.from_numpy(images.train_labels[step.rows]).to(device)
+        with autocast(device, config.precision):
+            loss = F.cross_entropy(model(patches), labels)
+        run.minimise({"total": loss}, lr=optimizer.param_groups[0]["lr"])
+        if step.last:
+            top1 = accuracy(model, images.test, images.test_labels, precision=config.precision)
+            run.facts["accuracy"] = top1
+            run.note(accuracy=top1)
     teacher = Teacher(
         network=network.eval(),
         architecture=config.architecture,
         source=f"{images.name}, {config.epochs} epochs",
-        accuracy=top1,
+        accuracy=run.facts.get("accuracy", 0.0),
         config=asdict(config),
     )
     teacher.save(out)
-    checkpoint.path.unlink(missing_ok=True)
+    run.log.path.replace(out.with_suffix(".jsonl"))
+    shutil.rmtree(work)
     return teacher
