@@ -355,10 +355,11 @@ def test_every_loss_is_logged_by_name(
 ) -> None:
     _, totals, work = unbroken
     kinds = {"auto-encoders": ("reconstruction", "adversarial"), "classifiers": ("classification",)}
+    lines = [json.loads(line) for line in (work / "training.jsonl").read_text().splitlines()]
     for (name, terms), total in zip(kinds.items(), totals.values(), strict=True):
-        (record,) = map(json.loads, (work / f"{name}.jsonl").read_text().splitlines())
+        (record,) = (line for line in lines if line["stage"] == name)
         named = {f"{term}_{view}" for term in terms for view in VIEWS}
-        assert set(record) == {"step", "seconds", "total"} | named
+        assert set(record) == {"stage", "step", "seconds", "total"} | named
         assert record["total"] == total[0] == pytest.approx(sum(record[n] for n in named))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -12,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vadistill.batches import seeded_generator, shuffled
 from vadistill.devices import autocast
 from vadistill.objects.patches import PatchStore
-from vadistill.progress import progress
 from vadistill.systems.aed.losses import (
     adversarial_loss,
     classification_loss,
@@ -31,7 +30,7 @@ from vadistill.systems.aed.model import (
 )
 from vadistill.systems.aed.pseudo import PseudoAppearance
 from vadistill.systems.aed.recipes import Config
-from vadistill.training import Checkpoint, RunLog, epoch_batches, prepared, seeded_generator
+from vadistill.training import Run, Step, cosine
 
 Losses = dict[str, Float[Tensor, ""]]
 BatchLosses = Callable[[Views, Views, int], Losses]
@@ -134,7 +133,27 @@ def train_networks(
     device: torch.device,
     work: Path,
 ) -> None:
-    """Both phases, one after the other; each goes on from its checkpoint in ``work``."""
+    """Both phases, one after the other; the gradient into the encoders is reversed in the first."""
+
+    def phase(stage: str, trained: nn.ModuleDict, epochs: int, compute: BatchLosses) -> None:
+        run = Run(
+            stage,
+            work,
+            trained,
+            torch.optim.Adam(trained.parameters(), config.learning_rate),
+            epochs=epochs,
+            order=shuffled(len(store), config.batch, seed=config.seed),
+            schedule=cosine,
+        )
+
+        def batch(step: Step[np.ndarray]) -> tuple[Views, Views]:
+            generator = seeded_generator(config.seed, step.number, len(stage))
+            return batch_views(store, np.sort(step.rows), source, generator, span, device)
+
+        for step, (normal, pseudo) in run.batches(batch, device):
+            with autocast(device, config.precision):
+                losses = compute(normal, pseudo, step.epoch)
+            run.minimise(losses)
 
     def first(normal: Views, pseudo: Views, epoch: int) -> Losses:
         strength = config.adversarial if epoch >= config.adversarial_after else 0.0
@@ -143,42 +162,8 @@ def train_networks(
     def second(normal: Views, pseudo: Views, epoch: int) -> Losses:
         return classifier_losses(networks, normal, pseudo)
 
-    def phase(name: str, trained: nn.ModuleDict, losses_of: BatchLosses, epochs: int) -> None:
-        optimizer = torch.optim.Adam(trained.parameters(), config.learning_rate)
-        checkpoint = Checkpoint(
-            work / f"{name}.safetensors", {"networks": trained}, optimizer, settings=work.name
-        )
-        position = checkpoint.load() or {"epoch": 0, "step": 0}
-        log = RunLog(work / f"{name}.jsonl", resume_after=position["step"] - 1)
-        step = position["step"]
-
-        def batch(numbered: tuple[int, Tensor]) -> tuple[Views, Views]:
-            number, index = numbered
-            generator = seeded_generator(config.seed, number, len(name))
-            rows = np.sort(index.numpy())
-            return batch_views(store, rows, source, generator, span, device)
-
-        with progress(name, epochs) as advance:
-            advance(position["epoch"])
-            for epoch in range(position["epoch"], epochs):
-                batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
-                for normal, pseudo in prepared(batch, enumerate(batches, step), device):
-                    share = step / (epochs * len(batches))
-                    rate = config.learning_rate * (1 + math.cos(math.pi * share)) / 2
-                    optimizer.param_groups[0]["lr"] = rate
-                    with autocast(device, config.precision):
-                        losses = losses_of(normal, pseudo, epoch)
-                    optimizer.zero_grad(set_to_none=True)
-                    losses["total"].backward()
-                    optimizer.step()
-                    if step % 10 == 0:
-                        log.write(step, **{key: value.item() for key, value in losses.items()})
-                    step += 1
-                    advance(1 / len(batches), note=f"epoch {epoch + 1}/{epochs}")
-                checkpoint.save(epoch=epoch + 1, step=step)
-
     networks.train()
     encoding = nn.ModuleDict({"main": networks.autoencoders, "adversarial": adversaries})
-    phase("auto-encoders", encoding, first, config.epochs)
-    phase("classifiers", networks.classifiers, second, config.classifier_epochs)
+    phase("auto-encoders", encoding, config.epochs, first)
+    phase("classifiers", networks.classifiers, config.classifier_epochs, second)
     networks.eval()
