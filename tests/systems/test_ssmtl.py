@@ -13,10 +13,13 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import vadistill
+from support.killing import kill_at
+from vadistill.batches import seeded_generator
 from vadistill.datasets import Dataset, Video
 from vadistill.distill import TargetCache
 from vadistill.errors import ConfigError, NotFittedError
 from vadistill.files import read_safetensors
+from vadistill.loss_log import losses_of
 from vadistill.scores import Scores
 from vadistill.systems import object_centric, ssmtl
 from vadistill.systems.ssmtl import losses
@@ -35,7 +38,6 @@ from vadistill.systems.ssmtl.training import (
     task_losses,
     untrained,
 )
-from vadistill.training import RunLog, seeded_generator
 
 SMALL = ssmtl.Config(epochs=3, batch=8, frames=16, batch_frames=8, precision="fp32")
 FRAMES, HEIGHT, WIDTH = 36, 96, 144
@@ -299,21 +301,12 @@ def test_kill_in_the_middle_of_training_and_resume_is_no_kill(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path, write = tmp_path / "m.vad", RunLog.write
-
-    def killed(log: RunLog, step: int, **values: float) -> None:
-        write(log, step, **values)
-        if step >= 10:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(RunLog, "write", killed)
-    with pytest.raises(KeyboardInterrupt):
+    path = tmp_path / "m.vad"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        kill_at(patch, "proxy-tasks", 10)
         ssmtl.Ssmtl(SMALL, device="cpu").fit(train, out=path)
-    (checkpoint,) = path.glob(".fit/ssmtl-*/checkpoint.safetensors")
-    log = [json.loads(line) for line in (checkpoint.parent / "losses.jsonl").open()]
-    assert set(losses.TASKS) | {"total", "step"} <= set(log[0])
-    monkeypatch.undo()
     resumed = ssmtl.Ssmtl(SMALL, device="cpu").fit(train, out=path)
+    assert set(losses.TASKS) | {"total", "step"} <= set(losses_of(path)["proxy-tasks"])
     assert not (path / ".fit").exists()
     np.testing.assert_array_equal(resumed.score(test_clip.open()).raw, scores.raw)
 

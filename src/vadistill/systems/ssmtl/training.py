@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vadistill.batches import seeded_generator, shuffled
 from vadistill.devices import autocast
 from vadistill.distill import TargetCache
 from vadistill.objects.patches import PatchStore
-from vadistill.progress import progress
 from vadistill.systems.ssmtl.losses import (
     arrow_loss,
     distillation_loss,
@@ -25,7 +24,7 @@ from vadistill.systems.ssmtl.losses import (
 from vadistill.systems.ssmtl.model import ARCHITECTURES, MultiTaskNetwork, to_unit
 from vadistill.systems.ssmtl.recipes import Config
 from vadistill.systems.ssmtl.tasks import Clips, compose
-from vadistill.training import Checkpoint, RunLog, epoch_batches, prepared, seeded_generator
+from vadistill.training import SCHEDULES, Run, Step
 
 
 def untrained(config: Config, outputs: int) -> MultiTaskNetwork:
@@ -57,45 +56,27 @@ def train_network(
     device: torch.device,
     work: Path,
 ) -> None:
-    """Minimise the total of the tasks' losses.
-
-    A run that was interrupted goes on after its last whole epoch, from the checkpoint in ``work``.
-    """
-    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
-    checkpoint = Checkpoint(
-        work / "checkpoint.safetensors", {"network": network}, optimizer, settings=work.name
-    )
-    position = checkpoint.load() or {"epoch": 0, "step": 0}
-    log = RunLog(work / "losses.jsonl", resume_after=position["step"] - 1)
-    step = position["step"]
+    """Minimise the total of the tasks' losses."""
     weights = config.task_weights
+    run = Run(
+        "proxy-tasks",
+        work,
+        network,
+        torch.optim.Adam(network.parameters(), config.learning_rate),
+        epochs=config.epochs,
+        order=shuffled(len(store), config.batch, seed=config.seed),
+        schedule=SCHEDULES[config.schedule],
+    )
 
-    def batch(numbered: tuple[int, Tensor]) -> tuple[Clips, Tensor | None]:
-        number, index = numbered
-        rows = np.sort(index.numpy())
-        clips = compose(store.patches(rows), seeded_generator(config.seed, 1, number))
+    def batch(step: Step[np.ndarray]) -> tuple[Clips, Tensor | None]:
+        rows = np.sort(step.rows)
+        clips = compose(store.patches(rows), seeded_generator(config.seed, 1, step.number))
         return clips, None if targets is None else targets[rows][0].to(device)
 
-    network.train()
-    with progress("proxy tasks", config.epochs) as advance:
-        advance(position["epoch"])
-        for epoch in range(position["epoch"], config.epochs):
-            batches = epoch_batches(len(store), config.batch, seed=config.seed, epoch=epoch)
-            for clips, imitated in prepared(batch, enumerate(batches, step), device):
-                if config.schedule == "cosine":
-                    share = step / (config.epochs * len(batches))
-                    rate = config.learning_rate * (1 + math.cos(math.pi * share)) / 2
-                    optimizer.param_groups[0]["lr"] = rate
-                with autocast(device, config.precision):
-                    losses = task_losses(network, clips, imitated, weights, device)
-                optimizer.zero_grad(set_to_none=True)
-                losses["total"].backward()
-                optimizer.step()
-                if step % 10 == 0:
-                    log.write(step, **{name: value.item() for name, value in losses.items()})
-                step += 1
-                advance(1 / len(batches), note=f"epoch {epoch + 1}/{config.epochs}")
-            checkpoint.save(epoch=epoch + 1, step=step)
+    for _, (clips, imitated) in run.batches(batch, device):
+        with autocast(device, config.precision):
+            losses = task_losses(network, clips, imitated, weights, device)
+        run.minimise(losses)
     network.eval()
 
 
