@@ -12,10 +12,11 @@ import pytest
 import torch
 
 import vadistill
+from support.killing import kill_at
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.sampling import Sample
 from vadistill.errors import ConfigError, WeightsError
-from vadistill.loss_log import LOG
+from vadistill.loss_log import LOG, losses_of
 from vadistill.runtime import open_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed import detector as detector_module
@@ -236,18 +237,22 @@ class TestSteps:
         config = dataclasses.replace(SMALL, alpha=0.1)
         student = Student(config.network, (32, 48))
         judges = torch.nn.ModuleList([Discriminator.of(student.architecture)])
-        optimizer = training._adam(student.parameters(), config)
-        optimizer.add_param_group({"params": judges.parameters(), "lr": config.discriminator_rate})
+        optimiser = training.adam(student, config.learning_rate, config)
+        judging = training.adam(judges, config.discriminator_rate, config)
         generator = torch.Generator().manual_seed(1)
         windows = torch.randint(0, 256, (4, 9, 32, 48), generator=generator, dtype=torch.uint8)
         sizes = student.architecture.sizes
         targets = [[torch.rand(4, *size, generator=generator) for size in sizes]]
-        losses = [
-            training.distillation_step(
-                student, judges, optimizer, windows, targets, config, torch.device("cpu")
+        losses = []
+        for _ in range(10):
+            losses.append(
+                training.distillation_losses(
+                    student, judges, judging, windows, targets, config, torch.device("cpu")
+                )
             )
-            for _ in range(10)
-        ]
+            optimiser.zero_grad()
+            losses[-1]["total"].backward()
+            optimiser.step()
         first, last = losses[0], losses[-1]
         assert last["kd"] < first["kd"]
         assert first["total"].item() == pytest.approx(GOLDEN[0], rel=2e-3)
@@ -263,27 +268,28 @@ class TestSteps:
         joint = config.joint_discriminator
         made = [Discriminator.of(student.architecture, outputs=3 if joint else 1)]
         judges = torch.nn.ModuleList(made if joint else [made[0], _judge(student)])
-        both = torch.nn.ModuleDict({"student": student, "judges": judges})
-        optimizer = training._adam(both.parameters(), config)
+        judging = training.adam(judges, config.discriminator_rate, config)
         windows = torch.randint(0, 256, (4, 9, 32, 48), dtype=torch.uint8)
         targets = [[torch.rand(4, *s) for s in student.architecture.sizes] for _ in range(2)]
-        before = {name: value.clone() for name, value in both.named_parameters()}
-        losses = training.distillation_step(
-            student, judges, optimizer, windows, targets, config, torch.device("cpu")
+        before = [value.clone() for value in judges.parameters()]
+        losses = training.distillation_losses(
+            student, judges, judging, windows, targets, config, torch.device("cpu")
         )
         assert all(torch.isfinite(value) and value > 0 for value in losses.values())
-        moved = {n.split(".")[0] for n, v in both.named_parameters() if not v.equal(before[n])}
-        assert moved == {"student", "judges"}
+        assert not any(b.equal(v) for b, v in zip(before, judges.parameters(), strict=True))
+        judging.zero_grad()
+        losses["total"].backward()
+        assert any(p.grad is not None and p.grad.any() for p in student.parameters())
+        assert not any(p.grad is not None for p in judges.parameters())
 
     def test_without_alpha_there_is_no_adversary(self):
         config = dataclasses.replace(SMALL, alpha=0.0)
         student = Student(config.network, (32, 48))
         judges = torch.nn.ModuleList()
-        optimizer = training._adam(student.parameters(), config)
         windows = torch.zeros(2, 9, 32, 48, dtype=torch.uint8)
         targets = [[torch.rand(2, *s) for s in student.architecture.sizes]]
-        losses = training.distillation_step(
-            student, judges, optimizer, windows, targets, config, torch.device("cpu")
+        losses = training.distillation_losses(
+            student, judges, None, windows, targets, config, torch.device("cpu")
         )
         assert losses["akd"] == losses["discriminator"] == 0
         assert losses["total"] == losses["kd"]
@@ -406,7 +412,7 @@ class TestDetector:
         FastAed(config, device="cpu").fit(train, out=tmp_path / "m.vad")
         assert seen and set(seen) == {1.0}
 
-    @pytest.mark.parametrize("phase", ["autoencoder.jsonl", "losses.jsonl"])
+    @pytest.mark.parametrize("phase", ["auto-encoder", "distillation"])
     def test_kill_in_either_phase_and_resume_is_no_kill(
         self,
         fitted: tuple,
@@ -415,21 +421,10 @@ class TestDetector:
         monkeypatch: pytest.MonkeyPatch,
         phase: str,
     ):
-        from vadistill.training import Checkpoint
-
-        save = Checkpoint.save
-
-        def killed(checkpoint: Checkpoint, **position: int) -> None:
-            save(checkpoint, **position)
-            if checkpoint.path.with_name(phase).exists() and (
-                phase.startswith("auto") or "check" in checkpoint.path.name
-            ):
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(Checkpoint, "save", killed)
+        kill_at(monkeypatch, phase, losses_of(fitted[1])[phase]["step"].astype(int)[-1])
         with pytest.raises(KeyboardInterrupt):
             FastAed(SMALL, device="cpu").fit(train, out=tmp_path / "m.vad")
-        monkeypatch.setattr(Checkpoint, "save", save)
+        monkeypatch.undo()
         resumed = FastAed(SMALL, device="cpu").fit(train, out=tmp_path / "m.vad")
         clip = moving(9, 3)
         np.testing.assert_array_equal(
