@@ -11,7 +11,6 @@ videos of 32 segments at once (after warm-up, the median of ten).
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import shutil
 import statistics
@@ -26,6 +25,7 @@ import numpy as np
 
 from vadistill.datasets import open_dataset
 from vadistill.evaluation.facts import run_facts
+from vadistill.loss_log import losses_of
 from vadistill.reproduce.records import of_measurement, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.simulated.features import SimulatedConfig
@@ -54,9 +54,8 @@ def main() -> None:
     size = f"{len(splits.train)} videos, {arguments.epochs} epochs"
     figures = [("SECONDS", f"fit, all of it ({size})", total)]
     for stage in ("teacher", "student"):
-        (log,) = work.glob(f"{stage}-*/log.jsonl")
-        last = json.loads(log.read_text().splitlines()[-1])
-        figures.append(("SECONDS", f"the {stage}'s stage of it", last["seconds"]))
+        last = float(losses_of(work / "model.vad")[stage]["seconds"][-1])
+        figures.append(("SECONDS", f"the {stage}'s stage of it", last))
     shutil.rmtree(work)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     figures.append(("PEAK-MB", "the whole process", peak))

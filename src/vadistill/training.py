@@ -50,6 +50,11 @@ class Step(Generic[B]):
     count: int
 
     @property
+    def first(self) -> bool:
+        """Whether it begins its epoch."""
+        return self.index == 0
+
+    @property
     def last(self) -> bool:
         """Whether it ends its epoch."""
         return self.index + 1 == self.count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,23 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import vadistill
+from support.killing import kill_at
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.feature_source import FeatureSource
 from vadistill.datasets.segments import edges, segment_means, segment_of_clips
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError, DataError, VideoError, WeightsError
+from vadistill.loss_log import losses_of
 from vadistill.systems import dakd
 from vadistill.systems.dakd import losses
 from vadistill.systems.dakd.data import Bags, gather_bags
 from vadistill.systems.dakd.model import ClipScorer, Network, Scored
-from vadistill.systems.dakd.training import distil, losses_of, teacher_targets, train_teacher
+from vadistill.systems.dakd.training import (
+    distil,
+    student_losses,
+    teacher_targets,
+    train_teacher,
+)
 
 CPU = torch.device("cpu")
 
@@ -198,11 +204,11 @@ class TestTraining:
         assert detector.latency == detector.lookahead == (15 if scoring == "live" else 511)
 
     def test_the_log_has_every_loss_and_both_gradients(self, fitted: Any) -> None:
-        (log,) = (fitted[1] / "w").glob("student-*/log.jsonl")
-        lines = [json.loads(line) for line in log.read_text().splitlines()]
-        assert len(lines) == SMALL.epochs
-        assert {"bce", "nce", "bce_gradient", "nce_gradient"} <= set(lines[0])
-        assert lines[-1]["bce"] < lines[0]["bce"] and lines[0]["nce_gradient"] > 0
+        (log,) = (fitted[1] / "w").glob("student-*/training.jsonl")
+        logged = losses_of(log)["student"]
+        assert logged["step"].tolist() == list(range(SMALL.epochs))
+        assert {"total", "bce", "nce", "bce_gradient", "nce_gradient"} <= logged.keys()
+        assert logged["bce"][-1] < logged["bce"][0] and logged["nce_gradient"][0] > 0
 
     def test_ten_golden_steps(self, train: Dataset, tmp_path: Path) -> None:
         names = ("wide", "narrow")
@@ -225,12 +231,8 @@ class TestTraining:
         student = Network(bags.widths(["narrow"]))
         distil(student, "narrow", targets, bags, config, CPU, tmp_path / "student")
         assert FrozenTeacher(teacher).fingerprint == before, "the teacher does not learn"
-        logs = {
-            stage: [json.loads(x) for x in (tmp_path / stage / "log.jsonl").open()]
-            for stage in ("teacher", "student")
-        }
-        hinge = [line["hinge"] for line in logs["teacher"]]
-        bce = [line["bce"] for line in logs["student"]]
+        hinge = losses_of(tmp_path / "teacher")["teacher"]["hinge"]
+        bce = losses_of(tmp_path / "student")["student"]["bce"]
         np.testing.assert_allclose(hinge, GOLDEN_HINGE, atol=2e-3)
         np.testing.assert_allclose(bce, GOLDEN_BCE, atol=2e-3)
 
@@ -238,7 +240,7 @@ class TestTraining:
         ours, theirs = torch.randn(2, 4, 8, requires_grad=True), torch.randn(2, 4, 8)
         said = Scored(torch.zeros(2, 4, 3), torch.zeros(2, 4, requires_grad=True))
         labels = torch.tensor([[0, 0.95, 1, 0.5], [0, 0, 0, 0]])
-        parts = losses_of(said, labels, ours, theirs, 1, SMALL)
+        parts = student_losses(said, labels, ours, theirs, 1, SMALL)
         assert set(parts) == {"bce", "nce"}
         nce = losses.feature_loss(
             theirs.flatten(0, 1), ours.flatten(0, 1), (labels > 0.9).flatten(), SMALL.tau
@@ -248,7 +250,7 @@ class TestTraining:
     def test_without_bce_the_head_learns_from_video_labels(self) -> None:
         said = Scored(torch.zeros(2, 4, 3), torch.tensor([[2.0, 0, 0, 0], [-1.0, -1, -1, -1]]))
         config = dataclasses.replace(SMALL, lambda_bce=0.0, alpha=0.0, smoothness=0.5, sparsity=2.0)
-        parts = losses_of(said, torch.zeros(2, 4), None, None, 1, config)
+        parts = student_losses(said, torch.zeros(2, 4), None, None, 1, config)
         scores = said.scores
         wanted = losses.ranking_loss(scores[:1], scores[1:], smoothness=0.5, sparsity=2.0)
         assert parts == wanted and float(parts["hinge"]) < 1
@@ -320,28 +322,16 @@ class TestTraining:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         from vadistill.systems.dakd import training
-        from vadistill.training import RunLog
 
-        config, write = fitted[0].config, RunLog.write
+        config = fitted[0].config
         monkeypatch.setattr(training, "SAVED_EVERY", 0.0)
-        epochs: list[int] = []
-        stop = 0
-
-        def killed(log: RunLog, step: int, **values: float) -> None:
-            write(log, step, **values)
-            epochs.append(step)
-            if len(epochs) == stop:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(RunLog, "write", killed)
-        for stop in (6, SMALL.epochs + 7):
-            epochs.clear()
-            out = tmp_path / f"{stop}.vad"
-            with pytest.raises(KeyboardInterrupt):
+        for stage in ("teacher", "student"):
+            out = tmp_path / f"{stage}.vad"
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                kill_at(patch, stage, 6)
                 dakd.Dakd(config, device="cpu").fit(train, out=out)
-            epochs[:] = [-1] * 1000  # no more kills
             resumed = dakd.Dakd(config, device="cpu").fit(train, out=out)
-            assert len(epochs) - 1000 == 2 * SMALL.epochs - stop + 1, "and the one cut off"
+            assert losses_of(out)[stage]["step"].tolist() == list(range(SMALL.epochs))
             clip = test.videos[1]
             np.testing.assert_array_equal(
                 resumed.score(clip.open()).raw, fitted[0].score(clip.open()).raw

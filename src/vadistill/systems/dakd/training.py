@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from torch import Tensor, nn
 
 from vadistill.devices import autocast
 from vadistill.distill import FrozenTeacher, TargetCache
-from vadistill.errors import DataError
-from vadistill.progress import progress
 from vadistill.systems.dakd.data import Bags, balanced_batches
 from vadistill.systems.dakd.losses import (
     distillation_loss,
@@ -25,17 +22,17 @@ from vadistill.systems.dakd.losses import (
 )
 from vadistill.systems.dakd.model import Baseline, Network, Projector, Scored
 from vadistill.systems.dakd.recipes import Config
-from vadistill.training import Checkpoint, RunLog
+from vadistill.training import Run
 
 SAVED_EVERY = 20.0
 """Seconds of training that a kill may cost at most, beside an epoch."""
 
 
-def optimiser(modules: Mapping[str, nn.Module], config: Config) -> torch.optim.Optimizer:
+def optimiser(network: nn.Module, config: Config) -> torch.optim.Optimizer:
     """Adagrad with a smaller learning rate for temporal modules than for the rest."""
-    named = [item for module in modules.values() for item in module.named_parameters()]
-    temporal = [p for name, p in named if name.startswith("temporal.")]
-    other = [p for name, p in named if not name.startswith("temporal.")]
+    named = list(network.named_parameters())
+    temporal = [p for name, p in named if ".temporal." in f".{name}"]
+    other = [p for name, p in named if ".temporal." not in f".{name}"]
     groups = [{"params": other, "lr": config.learning_rate}]
     if temporal:
         groups.append({"params": temporal, "lr": config.temporal_learning_rate})
@@ -51,42 +48,39 @@ def train_teacher(
     device: torch.device,
     folder: Path,
 ) -> None:
-    """Stage 1: the ranking loss on bags of both classes.  Goes on from ``folder``'s checkpoint."""
-    optimizer = optimiser({"network": network}, config)
-    checkpoint = Checkpoint(
-        folder / "checkpoint.safetensors", {"network": network}, optimizer, settings=folder.name
-    )
-    position = checkpoint.load() or {"epoch": 0}
-    log = RunLog(folder / "log.jsonl", resume_after=position["epoch"] - 1)
-    network.train()
-    saved = time.monotonic()
-    with progress("teacher", config.epochs) as advance:
-        advance(position["epoch"])
-        for epoch in range(position["epoch"], config.epochs):
-            total: dict[str, float] = {}
-            batches = balanced_batches(bags.labels, config.batch, seed=config.seed, epoch=epoch)
-            for abnormal, normal in batches:
-                features = bags.batch(names, np.concatenate([abnormal, normal]), device)
-                with autocast(device, config.precision):
-                    scores = network(features).scores
-                parts = ranking_loss(
-                    scores[: len(abnormal)],
-                    scores[len(abnormal) :],
-                    smoothness=config.smoothness,
-                    sparsity=config.sparsity,
-                )
-                optimizer.zero_grad(set_to_none=True)
-                torch.stack(list(parts.values())).sum().backward()
-                optimizer.step()
-                for name, value in parts.items():
-                    total[name] = total.get(name, 0.0) + value.item() / len(batches)
-            _finite(total, "teacher", epoch)
-            log.write(epoch, **total)
-            advance(note=f"hinge {total['hinge']:.3f}")
-            if time.monotonic() - saved > SAVED_EVERY or epoch + 1 == config.epochs:
-                checkpoint.save(epoch=epoch + 1)
-                saved = time.monotonic()
+    """Stage 1: the ranking loss on bags of both classes."""
+    run = stage_run("teacher", network, bags, config, folder)
+    for step in run:
+        abnormal, normal = step.rows
+        features = bags.batch(names, np.concatenate([abnormal, normal]), device)
+        with autocast(device, config.precision):
+            scores = network(features).scores
+        losses = ranking_loss(
+            scores[: len(abnormal)],
+            scores[len(abnormal) :],
+            smoothness=config.smoothness,
+            sparsity=config.sparsity,
+        )
+        run.minimise(losses)
     network.eval()
+
+
+def stage_run(
+    stage: str, network: nn.Module, bags: Bags, config: Config, folder: Path
+) -> Run[tuple[np.ndarray, np.ndarray]]:
+    """The run of either stage, over (abnormal, normal) rows; an epoch's mean losses are logged."""
+    return Run(
+        stage,
+        folder,
+        network,
+        optimiser(network, config),
+        epochs=config.epochs,
+        order=lambda epoch: balanced_batches(
+            bags.labels, config.batch, seed=config.seed, epoch=epoch
+        ),
+        log_every=0,
+        save_every=SAVED_EVERY,
+    )
 
 
 def teacher_targets(
@@ -125,17 +119,11 @@ def distil(
     The log has both losses and, once an epoch, the norms of their gradients in the student's H.
     """
     torch.manual_seed(config.seed)
-    modules: dict[str, nn.Module] = {"student": student}
+    trained = nn.ModuleDict({"student": student})
     projector = None
     if config.alpha:
-        projector = Projector().to(device)
-        modules["projector"] = projector
-    optimizer = optimiser(modules, config)
-    checkpoint = Checkpoint(
-        folder / "checkpoint.safetensors", modules, optimizer, settings=folder.name
-    )
-    position = checkpoint.load() or {"epoch": 0}
-    log = RunLog(folder / "log.jsonl", resume_after=position["epoch"] - 1)
+        projector = trained["projector"] = Projector().to(device)
+    run = stage_run("student", trained, bags, config, folder)
     chunks = np.array_split(np.arange(len(bags)), -(-len(bags) // 256))
     labels = pseudo_labels(
         torch.cat([targets[rows][1].sigmoid() for rows in chunks]),
@@ -143,40 +131,21 @@ def distil(
         half_width=config.half_width,
         minmax=config.minmax,
     ).to(device)
-    student.train()
-    saved = time.monotonic()
-    with progress("student", config.epochs) as advance:
-        advance(position["epoch"])
-        for epoch in range(position["epoch"], config.epochs):
-            total: dict[str, float] = {}
-            norms: dict[str, float] = {}
-            batches = balanced_batches(bags.labels, config.batch, seed=config.seed, epoch=epoch)
-            for abnormal, normal in batches:
-                rows = np.concatenate([abnormal, normal])
-                taught = targets[rows][0].to(device) if projector else None
-                with autocast(device, config.precision):
-                    said = student(bags.batch([name], rows, device))
-                    ours, theirs = None, None
-                    if projector is not None and taught is not None:
-                        ours, theirs = projector(said.features), projector(taught).detach()
-                parts = losses_of(said, labels[rows], ours, theirs, len(abnormal), config)
-                if not norms:
-                    norms = _gradient_norms(parts, said.features)
-                optimizer.zero_grad(set_to_none=True)
-                torch.stack(list(parts.values())).sum().backward()
-                optimizer.step()
-                for part, value in parts.items():
-                    total[part] = total.get(part, 0.0) + value.item() / len(batches)
-            _finite(total, "student", epoch)
-            log.write(epoch, **total, **norms)
-            advance(note=" ".join(f"{part} {value:.3f}" for part, value in total.items()))
-            if time.monotonic() - saved > SAVED_EVERY or epoch + 1 == config.epochs:
-                checkpoint.save(epoch=epoch + 1)
-                saved = time.monotonic()
+    for step in run:
+        abnormal, normal = step.rows
+        rows = np.concatenate([abnormal, normal])
+        with autocast(device, config.precision):
+            said = student(bags.batch([name], rows, device))
+            ours, theirs = None, None
+            if projector is not None:
+                taught = targets[rows][0].to(device)
+                ours, theirs = projector(said.features), projector(taught).detach()
+        losses = student_losses(said, labels[rows], ours, theirs, len(abnormal), config)
+        run.minimise(losses, **(gradient_norms(losses, said.features) if step.first else {}))
     student.eval()
 
 
-def losses_of(
+def student_losses(
     said: Scored,
     labels: Float[Tensor, "b n"],
     ours: Float[Tensor, "b n z"] | None,
@@ -208,18 +177,7 @@ def losses_of(
     return parts
 
 
-def _finite(total: Mapping[str, float], stage: str, epoch: int) -> None:
-    """Raise DataError where a loss is no number any more."""
-    bad = [name for name, value in total.items() if not np.isfinite(value)]
-    if bad:
-        raise DataError(
-            f"the {stage}'s {bad[0]} loss is {total[bad[0]]} in epoch {epoch + 1}",
-            expected="a finite loss",
-            fix="scale the features (--normalise), or lower the learning rates",
-        )
-
-
-def _gradient_norms(
+def gradient_norms(
     parts: Mapping[str, Float[Tensor, ""]], features: Float[Tensor, "b n w"]
 ) -> dict[str, float]:
     """How strongly each term of the loss pulls at the student's H."""
