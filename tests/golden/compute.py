@@ -324,20 +324,13 @@ def scores(bench: Bench, name: str) -> Figures:
 def losses(bench: Bench, name: str) -> Figures:
     """All values of a fit's loss log, by stage and name."""
     bench.fit(name)
-    work, found = bench.work(name), {}
-    for path in sorted(work.rglob("*.jsonl")):
-        if path.name == LOG:
-            continue
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        # Folders carry a hash of their settings, which may change where nothing else does.
-        log = re.sub(r"-[0-9a-f]{6,}(?=/|$|\.)", "", path.relative_to(work).as_posix())
-        names = dict.fromkeys(key for line in lines for key in line if key != "seconds")
-        found[log] = {key: [line.get(key) for line in lines] for key in names}
-    if (bench.model(name) / LOG).exists():
-        for stage, values in losses_of(bench.model(name)).items():
-            del values["seconds"]
-            found[stage] = {key: array.tolist() for key, array in values.items()}
-            found[stage]["step"] = values["step"].astype(int).tolist()
+    if not (bench.model(name) / LOG).exists():  # motion trains no network
+        return {}
+    found: Figures = {}
+    for stage, values in losses_of(bench.model(name)).items():
+        del values["seconds"]
+        found[stage] = {key: array.tolist() for key, array in values.items()}
+        found[stage]["step"] = values["step"].astype(int).tolist()
     return plain(found)
 
 
