@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from vadistill.evaluation.evaluate import Results, evaluate
+    from vadistill.loss_log import losses_of
     from vadistill.report.report import write_report
     from vadistill.scores import Calibration, Event, FrameScore, Scores, Smoothing
     from vadistill.systems import DETECTORS, detector_class, fit, load
@@ -85,6 +86,7 @@ __all__ = [
     "evaluate",
     "fit",
     "load",
+    "losses_of",
     "open_dataset",
     "open_video",
     "write_report",
@@ -104,6 +106,7 @@ _HOME = {
     ),
     "vadistill.evaluation.evaluate": ("Results", "evaluate"),
     "vadistill.report.report": ("write_report",),
+    "vadistill.loss_log": ("losses_of",),
     "vadistill.scores": ("Calibration", "Event", "FrameScore", "Scores", "Smoothing"),
     "vadistill.video": ("Frame", "VideoInfo", "VideoSource", "open_video"),
     "vadistill.systems.aed": ("Aed",),

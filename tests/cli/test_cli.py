@@ -261,6 +261,19 @@ def test_fit_takes_settings_as_options(data: Path, tmp_path: Path) -> None:
     assert config["localiser"] == "motion"
 
 
+def test_fit_says_what_tensorboard_needs_before_it_learns(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    argv = ["fit", "motion", str(data), "--out", str(tmp_path / "m.vad")]
+    assert main([*argv, "--tensorboard", str(tmp_path / "board")]) == 2
+    assert "pip install 'vadistill[tensorboard]'" in capsys.readouterr().err
+    assert not (tmp_path / "m.vad").exists()
+
+
 def test_fit_needs_nothing_but_the_videos(
     data: Path,
     tmp_path: Path,

@@ -127,6 +127,14 @@ def arguments_class(system: type[Detector], default: Any) -> type:
                 Annotated[Device, tyro.conf.arg(help="auto takes the GPU where there is one.")],
                 "auto",
             ),
+            (
+                "tensorboard",
+                Annotated[
+                    Path | None,
+                    tyro.conf.arg(metavar="FOLDER", help="Write the losses to TensorBoard, too."),
+                ],
+                None,
+            ),
             ("config", Annotated[type(default), flat], default),
         ],
         frozen=True,
@@ -137,6 +145,7 @@ def arguments_class(system: type[Detector], default: Any) -> type:
 
 def fit(system: type[Detector], arguments: Any) -> None:
     from vadistill.datasets import open_dataset
+    from vadistill.loss_log import tensorboard
 
     folder = arguments.out or unused(Path(f"{system.name}.vad"))
     splits = open_dataset(arguments.data)
@@ -147,7 +156,8 @@ def fit(system: type[Detector], arguments: Any) -> None:
         f"({splits.kind})"
     )
     started = time.monotonic()
-    detector.fit(splits.train, out=folder)
+    with tensorboard(arguments.tensorboard):
+        detector.fit(splits.train, out=folder)
     out.print(f"wrote [bold]{folder}[/] after {clock(time.monotonic() - started)}")
     unlabelled = [video for video in splits.test if video.frame_labels is None]
     if unlabelled:
