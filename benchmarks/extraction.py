@@ -23,7 +23,7 @@ from vadistill.backbones import open_backbone
 from vadistill.backbones.base import Backbone
 from vadistill.backbones.extraction import Tally, clip_features
 from vadistill.datasets import Video, open_dataset
-from vadistill.datasets.feature_source import CLIP
+from vadistill.datasets.snippets import SNIPPET
 from vadistill.evaluation.facts import run_facts
 from vadistill.reproduce.records import Record, of_measurement, write_records
 from vadistill.video import Frame, VideoSource
@@ -42,7 +42,7 @@ class FirstClips(VideoSource):
         size = (self.info.height, self.info.width)
         frames = chain.from_iterable(v.open() for again in repeat(self.videos) for v in again)
         fitting = (frame for frame in frames if frame.image.shape[:2] == size)
-        return islice(fitting, self.clips * CLIP)
+        return islice(fitting, self.clips * SNIPPET)
 
 
 def steps(source: FirstClips, backbone: Backbone, batch: int) -> dict[str, float]:
@@ -50,7 +50,7 @@ def steps(source: FirstClips, backbone: Backbone, batch: int) -> dict[str, float
     marks = [time.perf_counter()]
     frames = [frame.image for frame in source]
     marks.append(time.perf_counter())
-    clips = [np.stack(frames[i : i + CLIP]) for i in range(0, len(frames), CLIP)]
+    clips = [np.stack(frames[i : i + SNIPPET]) for i in range(0, len(frames), SNIPPET)]
     prepared = np.stack([backbone.prepare(clip) for clip in clips])
     marks.append(time.perf_counter())
     for start in range(0, len(prepared), batch):

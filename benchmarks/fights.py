@@ -31,8 +31,8 @@ from vadistill.backbones import open_backbone
 from vadistill.backbones.extraction import Tally, features_of
 from vadistill.backbones.store import FeatureStore
 from vadistill.datasets import Dataset, Video, open_dataset
-from vadistill.datasets.feature_source import CLIP
 from vadistill.datasets.sampling import held_out_groups
+from vadistill.datasets.snippets import SNIPPET
 from vadistill.evaluation.facts import run_facts
 from vadistill.evaluation.measuring import measure_scores
 from vadistill.reproduce import dakd as reproduce_dakd
@@ -112,7 +112,7 @@ def extract(data: Path, backbones: Mapping[str, str], store: FeatureStore) -> li
             named = {name: rows[full] for name, full in backbones.items()}
             parts.append(Part(clip, int(row["fight"]), row["source"], named))
     for name, full in backbones.items():
-        print(f"{name}: {tally.rate(full):.1f} clips/s of {CLIP} frames", flush=True)
+        print(f"{name}: {tally.rate(full):.1f} clips/s of {SNIPPET} frames", flush=True)
     return parts
 
 
@@ -155,7 +155,7 @@ def save(videos: Mapping[str, Sequence[Part]], folder: Path) -> None:
         start = 0
         for part in video:
             if part.fight and name.startswith("test"):
-                lists["intervals"].append((name, CLIP * start, CLIP * (start + part.length)))
+                lists["intervals"].append((name, SNIPPET * start, SNIPPET * (start + part.length)))
             start += part.length
     for name, rows in lists.items():
         with (folder / f"{name}.csv").open("w", newline="") as file:
@@ -181,7 +181,7 @@ def baseline(
     score = functools.cache(lambda number: motion.score(parts[number].clip.open()).raw)
     place = {part.clip.name: number for number, part in enumerate(parts)}
     scores = {
-        name: np.concatenate([score(place[p.clip.name])[: CLIP * p.length] for p in video])
+        name: np.concatenate([score(place[p.clip.name])[: SNIPPET * p.length] for p in video])
         for name, video in videos.items()
         if name.startswith("test")
     }

@@ -21,7 +21,7 @@ from vadistill.backbones.extraction import (
 from vadistill.backbones.store import FeatureStore, content_key
 from vadistill.cli import main
 from vadistill.datasets import Video
-from vadistill.datasets.feature_source import FeatureSource
+from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import ConfigError, DataError, VideoError
 from vadistill.video import Frame, VideoInfo, VideoSource, VideoWriter, open_video
 

@@ -13,7 +13,7 @@ import pytest
 
 from support.dataset_files import problem, text
 from vadistill.datasets import DATASETS, open_dataset, recognise
-from vadistill.datasets.check import COLUMNS, check, mask_disagreements
+from vadistill.datasets.check import COLUMNS, check
 from vadistill.datasets.sources import frame_times
 from vadistill.errors import ConfigError, DataError
 from vadistill.video import VideoWriter, count_frames
@@ -169,7 +169,7 @@ class TestLayouts:
                 assert clip.video_label == clip.frame_labels.max()
             if clip.mask is not None:
                 assert clip.mask(0).shape == shown[0].image.shape[:2]
-                assert mask_disagreements(clip) == []
+                assert clip.mask_disagreements() == []
 
     def test_training_clips_are_unlabelled(self, layout: tuple[Path, str]) -> None:
         for clip in open_dataset(layout[0]).train:
@@ -261,7 +261,7 @@ class TestUcsd:
         assert {clip.size for clip in report.clips} == {"360x240"}
         test = open_dataset(shared_data / "ucsd/UCSDped2").test
         assert test.name == "ucsd_ped2"
-        assert [mask_disagreements(clip) for clip in test] == [[]] * 12
+        assert [clip.mask_disagreements() for clip in test] == [[]] * 12
 
 
 class TestAvenue:
@@ -306,7 +306,7 @@ class TestAvenue:
             assert clip.frame_labels is not None and clip.mask is not None
             lengths[clip.name] = (len(clip.frame_labels), sum(1 for _ in clip.open()))
             assert clip.mask(len(clip.frame_labels) - 1).shape == (360, 640)
-            assert mask_disagreements(clip) == []
+            assert clip.mask_disagreements() == []
         assert lengths == {"08": (36, 36), "21": (76, 76)}
 
 

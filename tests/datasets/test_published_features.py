@@ -11,8 +11,8 @@ from scipy.io import savemat
 
 from support.dataset_files import text
 from support.feature_files import rows, save
-from vadistill.datasets.feature_source import FeatureArray
 from vadistill.datasets.published import FeatureCrops, FeatureFile, wrong_widths
+from vadistill.datasets.snippets import FeatureArray
 from vadistill.errors import DataError
 
 

@@ -14,8 +14,8 @@ from support.dataset_files import problem, text
 from support.feature_files import features, labels, rows, save
 from vadistill.datasets import Dataset, open_dataset, recognise
 from vadistill.datasets.check import FEATURE_COLUMNS, check
-from vadistill.datasets.feature_source import FeatureSource
 from vadistill.datasets.sampling import held_out_groups, identity
+from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import DataError, VideoError
 from vadistill.evaluation.alignment import Aligned
 from vadistill.evaluation.frame_level import class_aucs

@@ -29,7 +29,7 @@ import torch
 import vadistill
 from vadistill import Calibration, Dataset, FrameScore, Scores, Video, detector_class
 from vadistill.datasets.base import Track
-from vadistill.datasets.feature_source import FeatureSource
+from vadistill.datasets.snippets import FeatureSource
 from vadistill.evaluation import Protocol, Run, compare, load_run, measure, save_run, take
 from vadistill.evaluation.evaluate import Results
 from vadistill.loss_log import LOG, losses_of

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vadistill.datasets import shanghaitech, ucf_crime, xd_violence
-from vadistill.datasets.intervals import CLIP, Annotation, frame_labels, intervals_of
+from vadistill.datasets.intervals import Annotation, frame_labels, intervals_of
+from vadistill.datasets.snippets import SNIPPET
 from vadistill.errors import DataError
 
 UCF_CUT = {
@@ -163,10 +164,10 @@ def test_labels_and_intervals_are_inverse(labels: list[int]) -> None:
 
 
 def test_an_interval_past_the_end_is_cut_within_a_clip_only() -> None:
-    assert frame_labels([(2, 5 + CLIP)], 5).tolist() == [0, 0, 1, 1, 1]
+    assert frame_labels([(2, 5 + SNIPPET)], 5).tolist() == [0, 0, 1, 1, 1]
     assert frame_labels([(9, 12)], 5).tolist() == [0] * 5
     with pytest.raises(DataError, match="reach 22 frames but the video has 5"):
-        frame_labels([(2, 6 + CLIP)], 5)
+        frame_labels([(2, 6 + SNIPPET)], 5)
     with pytest.raises(DataError, match="reach 6 frames"):
         frame_labels([(2, 6)], 5, spare=0)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vadistill.backbones import open_backbone
 from vadistill.backbones.base import Backbone
-from vadistill.datasets.feature_source import CLIP
+from vadistill.datasets.snippets import SNIPPET
 
 
 @functools.cache
@@ -30,7 +30,7 @@ def pixels(frames: int, height: int = 48, width: int = 64, seed: int = 0) -> np.
 class Means(Backbone):
     """A stand-in that averages each frame and remembers the batches it was given."""
 
-    dim = CLIP
+    dim = SNIPPET
 
     def __init__(self, name: str = "means", fingerprint: str = "0" * 16) -> None:
         self.name, self.fingerprint = name, fingerprint

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.io import savemat
 
 from vadistill.datasets.base import Video
-from vadistill.datasets.feature_source import FeatureSource
+from vadistill.datasets.snippets import FeatureSource
 
 
 def rows(clips: int, width: int = 4, seed: int = 0) -> np.ndarray:

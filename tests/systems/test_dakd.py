@@ -14,8 +14,7 @@ from sklearn.metrics import roc_auc_score
 import vadistill
 from support.killing import kill_at
 from vadistill.datasets import Dataset, Video
-from vadistill.datasets.feature_source import FeatureSource
-from vadistill.datasets.segments import edges, segment_means, segment_of_clips
+from vadistill.datasets.snippets import FeatureSource, edges, segment_means, segment_of_clips
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError, DataError, VideoError, WeightsError
 from vadistill.loss_log import losses_of

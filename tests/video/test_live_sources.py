@@ -31,7 +31,7 @@ from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.live.session import RateCap, Stillness
 from vadistill.serving.storage.recorder import Recorder, segments
 from vadistill.video import Frame, LiveSource, VideoInfo, is_live, open_video, redacted
-from vadistill.video.clock import Clock
+from vadistill.video.connection import Clock
 
 rtsp = pytest.mark.skipif(bool(missing()), reason=missing() or "it is there")
 QUICK = (0.05, 0.2)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor, nn
 
 from vadistill.backbones.weights import fingerprint
-from vadistill.datasets.feature_source import CLIP
+from vadistill.datasets.snippets import SNIPPET
 from vadistill.devices import pick_device
 from vadistill.errors import ConfigError
 
@@ -85,7 +85,7 @@ Box = tuple[int, int, int, int]
 
 def evenly(count: int) -> Int[np.ndarray, " {count}"]:
     """``count`` of a clip's frames, each from the middle of its share: 2, 6, 10, 14 for four."""
-    return (2 * np.arange(count) + 1) * CLIP // (2 * count)
+    return (2 * np.arange(count) + 1) * SNIPPET // (2 * count)
 
 
 @dataclass(frozen=True)

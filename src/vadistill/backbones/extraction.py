@@ -16,7 +16,7 @@ from jaxtyping import Float32
 from vadistill.backbones.base import Backbone
 from vadistill.backbones.store import FeatureStore, content_key
 from vadistill.datasets.base import Video
-from vadistill.datasets.feature_source import CLIP, FeatureSource
+from vadistill.datasets.snippets import SNIPPET, FeatureSource
 from vadistill.errors import VideoError
 from vadistill.progress import progress
 from vadistill.video import Frame, VideoSource
@@ -76,7 +76,7 @@ def clip_features(
             tally.extracted[backbone.name] += len(held)
         held.clear()
 
-    first, total = tally.frames, (source.info.frames or 0) // CLIP or None
+    first, total = tally.frames, (source.info.frames or 0) // SNIPPET or None
     with progress(label, total) if label else nullcontext(advance) as step:
         for prepared in _ahead(_prepared(source, backbones, tally), AHEAD):
             held.append(prepared)
@@ -87,7 +87,7 @@ def clip_features(
                 step()
         if held:
             flush()
-    if tally.frames - first < CLIP:
+    if tally.frames - first < SNIPPET:
         raise too_short(source, tally.frames - first)
     return {name: np.concatenate(parts) for name, parts in rows.items()}
 
@@ -103,7 +103,7 @@ def stream_features(
     """
     for number, frames in enumerate(_clips(source)):
         times = [(frame.index, frame.time) for frame in frames]
-        if len(frames) == CLIP:
+        if len(frames) == SNIPPET:
             pixels = np.stack([frame.image for frame in frames])
             yield times, [backbone(backbone.prepare(pixels)[None])[0] for backbone in backbones]
         elif number == 0:
@@ -158,7 +158,7 @@ def too_short(source: VideoSource, frames: int) -> VideoError:
     """The error for a video of which no clip can be made."""
     return VideoError(
         f"{source.info.name} has {frames} frame{'' if frames == 1 else 's'}",
-        expected=f"at least {CLIP}, one clip",
+        expected=f"at least {SNIPPET}, one clip",
         fix="leave it out, or give a longer video",
     )
 
@@ -168,7 +168,7 @@ def _clips(source: Iterable[Frame]) -> Iterator[list[Frame]]:
     held: list[Frame] = []
     for frame in source:
         held.append(frame)
-        if len(held) == CLIP:
+        if len(held) == SNIPPET:
             yield held
             held = []
     if held:
@@ -183,7 +183,7 @@ def _prepared(
     for frames in _clips(source):
         tally.decode += time.perf_counter() - start
         tally.frames += len(frames)
-        if len(frames) == CLIP:
+        if len(frames) == SNIPPET:
             pixels = np.stack([frame.image for frame in frames])
             made = []
             for backbone in backbones:

@@ -9,7 +9,7 @@ from torch import nn
 
 from vadistill.backbones.base import NetworkBackbone, View, evenly, model_and_weights
 from vadistill.backbones.weights import RANDOM, downloading, drawn, load_weights, read_state
-from vadistill.datasets.feature_source import CLIP
+from vadistill.datasets.snippets import SNIPPET
 from vadistill.errors import one_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def torchvision_backbone(
             load_weights(network, read_state(Path(weights)), Path(weights), of=model)
     dim = drop_classifier(network)
     over = "clips" if model in videos else "frames"
-    frames = tuple(range(CLIP)) if over == "clips" else tuple(evenly(SAMPLED).tolist())
+    frames = tuple(range(SNIPPET)) if over == "clips" else tuple(evenly(SAMPLED).tolist())
     preset = default.transforms()
     bicubic = preset.interpolation.value == "bicubic"
     view = View(

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from vadistill.backbones.base import NetworkBackbone, View
 from vadistill.backbones.weights import RANDOM, drawn, load_weights, read_state
-from vadistill.datasets.feature_source import CLIP
+from vadistill.datasets.snippets import SNIPPET
 from vadistill.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def open_i3d(name: str, rest: str | None, *, device: Device, crops: int) -> Netw
         head = state.get("logits.conv3d.weight")
         network = I3D(KINETICS if head is None else len(head))
         load_weights(network, state, path, of="Inception-I3D")
-    view = View(tuple(range(CLIP)), (224, 224), 256, crops)
+    view = View(tuple(range(SNIPPET)), (224, 224), 256, crops)
     return NetworkBackbone(
         name,
         I3DFeatures(network),

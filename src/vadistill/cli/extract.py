@@ -98,7 +98,7 @@ def readable(clips: list[Video]) -> tuple[dict[Video, int], list[VadistillError]
 
     Raises DataError where there is nothing to extract.
     """
-    from vadistill.datasets.feature_source import CLIP, FeatureSource
+    from vadistill.datasets.snippets import SNIPPET, FeatureSource
 
     if not clips or any(isinstance(clip.source, FeatureSource) for clip in clips):
         raise DataError(
@@ -110,7 +110,7 @@ def readable(clips: list[Video]) -> tuple[dict[Video, int], list[VadistillError]
     failures: list[VadistillError] = []
     for clip in clips:
         try:
-            found[clip] = (clip.open().info.frames or 0) // CLIP
+            found[clip] = (clip.open().info.frames or 0) // SNIPPET
         except VideoError as error:
             failures.append(error)
     return found, failures

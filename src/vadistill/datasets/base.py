@@ -48,6 +48,17 @@ class Video:
             return self.source
         return open_video(self.source, name=self.name, fps=self.fps)
 
+    def mask_disagreements(self) -> list[int]:
+        """Frames that are labelled normal but have abnormal mask pixels, or the other way round.
+
+        Reads every mask; empty for a video that lacks labels or masks.  Raises DataError for a mask
+        that cannot be read.
+        """
+        if self.mask is None or self.frame_labels is None:
+            return []
+        found = [bool(self.mask(index).any()) for index in range(len(self.frame_labels))]
+        return np.flatnonzero(np.array(found) != self.frame_labels.astype(bool)).tolist()
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:

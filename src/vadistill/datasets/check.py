@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vadistill.datasets import open_dataset
 from vadistill.datasets.base import Dataset, Video
-from vadistill.datasets.feature_source import CLIP, FeatureSource
+from vadistill.datasets.snippets import SNIPPET, FeatureSource
 from vadistill.datasets.sources import pictures
 from vadistill.errors import VadistillError
 from vadistill.progress import progress
@@ -162,9 +160,9 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
         problems += [lacking] if lacking else []
         problems += [
             f"{report.split} clip {report.name}: {_count(report.frames, 'frame')}, fewer than the"
-            f" {CLIP} that one feature is made of"
+            f" {SNIPPET} that one feature is made of"
             for report in reports
-            if report.frames is not None and report.width and report.frames < CLIP
+            if report.frames is not None and report.width and report.frames < SNIPPET
         ]
     sizes = Counter(report.size for report in reports if report.width)
     # One detector watches one camera; features for weak supervision come from any.
@@ -182,18 +180,6 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
         tuple(dict.fromkeys(problems)),
         full,
     )
-
-
-def mask_disagreements(clip: Video) -> list[int]:
-    """Frames that are labelled normal but have abnormal mask pixels, or the other way round.
-
-    Reads every mask; empty for a clip that lacks labels or masks.  Raises DataError for a mask
-    that cannot be read.
-    """
-    if clip.mask is None or clip.frame_labels is None:
-        return []
-    found = [bool(clip.mask(index).any()) for index in range(len(clip.frame_labels))]
-    return np.flatnonzero(np.array(found) != clip.frame_labels.astype(bool)).tolist()
 
 
 def _check_clip(clip: Video, dataset: Dataset, problems: list[str], *, full: bool) -> ClipReport:
@@ -284,7 +270,7 @@ def _mask_problems(clip: Video, width: int, height: int, *, full: bool) -> list[
         return []
     try:
         mask_height, mask_width = clip.mask(0).shape
-        different = mask_disagreements(clip) if full else []
+        different = clip.mask_disagreements() if full else []
     except VadistillError as error:
         return [error.got]
     problems = []

@@ -10,10 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from vadistill.datasets.labels import labels_from_intervals
+from vadistill.datasets.snippets import SNIPPET
 from vadistill.errors import DataError
-
-CLIP = 16
-"""Frames of a clip of the published features, whose labels end with the last whole clip."""
 
 Intervals = tuple[tuple[int, int], ...]
 """Abnormal stretches of one video: 0-based frames, end exclusive, in order and apart."""
@@ -39,7 +37,7 @@ class Annotation:
 
 
 def frame_labels(
-    intervals: Iterable[tuple[int, int]], frames: int, *, spare: int = CLIP
+    intervals: Iterable[tuple[int, int]], frames: int, *, spare: int = SNIPPET
 ) -> UInt8[np.ndarray, " {frames}"]:
     """1 for each abnormal frame of a video, or of its features, of ``frames`` frames.
 

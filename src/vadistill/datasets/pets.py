@@ -22,9 +22,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.datasets.base import Dataset, Splits, Video
-from vadistill.datasets.feature_source import FeatureSource
-from vadistill.datasets.intervals import CLIP
 from vadistill.datasets.published import FeatureFile, wrong_widths
+from vadistill.datasets.snippets import SNIPPET, FeatureSource
 from vadistill.errors import DataError
 
 VIEWS = ("view1", "view2", "view3", "view4")
@@ -133,7 +132,7 @@ def _labels(
     root: Path, views: list[str], number: int, scene: dict[str, Any], problems: list[str]
 ) -> UInt8[np.ndarray, " t"] | None:
     """The frame labels of one scene, if every view has the same; else None, and a problem."""
-    frames = CLIP * scene["clips"]
+    frames = SNIPPET * scene["clips"]
     found = [_read_labels(_file(root, "test", view), number) for view in views]
     for view, labels in zip(views, found, strict=True):
         if len(labels) != frames:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vadistill.datasets.base import Dataset, Video
-from vadistill.datasets.feature_source import FeatureSource
+from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import DataError
 from vadistill.files import content_hash
 from vadistill.video import VideoSource, count_frames

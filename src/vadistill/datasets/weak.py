@@ -23,8 +23,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.datasets.base import Dataset, Splits, Video
-from vadistill.datasets.feature_source import FeatureSource
-from vadistill.datasets.intervals import CLIP, Annotation, frame_labels
+from vadistill.datasets.intervals import Annotation, frame_labels
 from vadistill.datasets.published import (
     FORMATS,
     FeatureCrops,
@@ -32,7 +31,7 @@ from vadistill.datasets.published import (
     FeatureShape,
     wrong_widths,
 )
-from vadistill.datasets.segments import SEGMENTS
+from vadistill.datasets.snippets import SEGMENTS, SNIPPET, FeatureSource
 from vadistill.datasets.sources import VIDEOS, folders, frame_count, is_video, named
 from vadistill.errors import DataError, VadistillError
 from vadistill.progress import progress
@@ -235,11 +234,11 @@ class WeakVideos:
         clips = self._clips(split, record, shapes)
         frames = record.frames
         # Published features of a video begin or end it at most a clip early or late.
-        if frames and abs(frames // CLIP - clips) > 1:
+        if frames and abs(frames // SNIPPET - clips) > 1:
             if split == "test" or clips != SEGMENTS:
                 self._unfit.append(
                     f"{split} video {record.name} has {clips} clips of features, expected"
-                    f" {frames // CLIP} of its {frames} frames"
+                    f" {frames // SNIPPET} of its {frames} frames"
                 )
             frames = None
         return FeatureSource(record.name, files, clips=clips, frames=frames, fps=self.fps)

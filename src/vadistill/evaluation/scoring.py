@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from vadistill.datasets import Video
-from vadistill.datasets.feature_source import FeatureSource
+from vadistill.datasets.snippets import FeatureSource
 from vadistill.detector import Detector
 from vadistill.errors import VideoError
 from vadistill.progress import progress

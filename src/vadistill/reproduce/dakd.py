@@ -17,7 +17,7 @@ from itertools import combinations
 from pathlib import Path
 
 from vadistill.datasets import Splits
-from vadistill.datasets.feature_source import FeatureSource
+from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import ConfigError
 from vadistill.evaluation.frame_level import class_aucs
 from vadistill.evaluation.published import published_rows

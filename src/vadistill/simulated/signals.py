@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from vadistill.datasets.intervals import CLIP, Intervals
+from vadistill.datasets.intervals import Intervals
+from vadistill.datasets.snippets import SNIPPET
 from vadistill.errors import ConfigError
 
 BACKBONES = {"i3d": 1024, "s3d": 1024, "clip": 512}
@@ -109,8 +110,8 @@ def plan_videos(config: SimulatedConfig) -> list[Video]:
         frames = _event_frames(lengths, clips, abnormal, config.share if split == "test" else None)
         for number, kind in enumerate(kinds):
             name = f"Simulated_{kind or 'Normal'}_{split}_{number:04d}"
-            intervals = _intervals(rng, int(frames[number]), CLIP * int(clips[number]))
-            distractors = _distractors(rng, config, CLIP * int(clips[number]), intervals)
+            intervals = _intervals(rng, int(frames[number]), SNIPPET * int(clips[number]))
+            distractors = _distractors(rng, config, SNIPPET * int(clips[number]), intervals)
             videos.append(
                 Video(name, split, number, kind, int(clips[number]), intervals, distractors)
             )
@@ -133,10 +134,10 @@ def _event_frames(
     # A video is abnormal in 70 % of its frames at most, so the right factor is searched for.
     for _ in range(60):
         factor = 1.0 if share is None else float(np.sqrt(low * high))
-        frames = CLIP * np.clip(factor * lengths, 2, np.maximum(2, 0.7 * clips)) * abnormal
+        frames = SNIPPET * np.clip(factor * lengths, 2, np.maximum(2, 0.7 * clips)) * abnormal
         if share is None:
             break
-        if frames.sum() > share * CLIP * clips.sum():
+        if frames.sum() > share * SNIPPET * clips.sum():
             high = factor
         else:
             low = factor
@@ -148,7 +149,7 @@ def _intervals(rng: np.random.Generator, abnormal: int, frames: int) -> Interval
     if not abnormal:
         return ()
     parts = [abnormal]
-    if abnormal >= 4 * CLIP and rng.random() < 0.1:
+    if abnormal >= 4 * SNIPPET and rng.random() < 0.1:
         first = int(abnormal * rng.uniform(0.3, 0.7))
         parts = [first, abnormal - first]
     free = frames - abnormal
@@ -163,7 +164,7 @@ def _distractors(
     """Normal stretches that look like an anomaly to one backbone, apart from the events."""
     found = []
     for _ in range(rng.poisson(config.distractors)):
-        length = int(min(CLIP * np.exp(rng.normal(2.0, 0.7)), frames / 4))
+        length = int(min(SNIPPET * np.exp(rng.normal(2.0, 0.7)), frames / 4))
         start = int(rng.integers(0, frames - length + 1))
         backbone, kind = str(rng.choice(list(BACKBONES))), str(rng.choice(list(CLASSES)))
         if all(start + length <= a or start >= b for a, b in events):
@@ -253,8 +254,8 @@ def _wandering(rng: np.random.Generator, clips: int, count: int) -> Float32[np.n
 
 def _envelope(intervals: Sequence[tuple[int, int]], clips: int) -> Float32[np.ndarray, " {clips}"]:
     """The share of each clip within the intervals, softened over the clips beside it."""
-    frames = np.zeros(CLIP * clips, np.float32)
+    frames = np.zeros(SNIPPET * clips, np.float32)
     for start, end in intervals:
         frames[start:end] = 1
-    inside = np.pad(frames.reshape(clips, CLIP).mean(1), 1, mode="edge")
+    inside = np.pad(frames.reshape(clips, SNIPPET).mean(1), 1, mode="edge")
     return np.convolve(inside, np.array([0.25, 0.5, 0.25], np.float32), "valid")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vadistill.errors import VideoError
+from vadistill.video.addresses import ADDRESS, is_live, redacted
 from vadistill.video.base import (
     DEFAULT_FPS,
     PICTURES,
@@ -20,7 +21,7 @@ from vadistill.video.base import (
     check_fps,
 )
 from vadistill.video.files import FileSource
-from vadistill.video.live import ADDRESS, LiveSource, is_live, redacted
+from vadistill.video.live import LiveSource
 from vadistill.video.pictures import ArraySource, FolderSource, natural_key
 from vadistill.video.writer import VideoWriter
 

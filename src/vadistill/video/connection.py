@@ -1,4 +1,4 @@
-"""A connection to a live stream: a thread that owns everything of FFmpeg's."""
+"""A connection to a live stream: a thread that owns all of FFmpeg's, and its pictures' times."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vadistill.errors import VideoError
+from vadistill.video.addresses import ADDRESS, PROTOCOLS, redacted
 from vadistill.video.base import DEFAULT_FPS
-from vadistill.video.clock import Clock
-from vadistill.video.live import ADDRESS, redacted
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -23,20 +23,45 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-# What a scheme may go on to open: never a file, so that no camera has one read for it.
-WEB = "http,https,httpproxy,tls,tcp,crypto"
-PROTOCOLS = {
-    "rtsp": "rtp,rtcp,srtp,udp,tcp,crypto",
-    "rtsps": "rtp,rtcp,srtp,udp,tls,tcp,crypto",
-    "http": WEB,
-    "https": WEB,
-}
+ALONE = 25
+"""Pictures in a row without a time stamp after which the wall clock counts."""
+JUMP = 10.0
+"""Seconds by which stamps may run ahead of the wall clock; beyond, or back, is a clock set anew."""
 UNTIMED = ("mpjpeg", "mjpeg", "jpeg_pipe", "h264", "hevc")
 """Containers without time stamps, for which FFmpeg makes some up."""
 HANDED = 2
 """Pictures that wait to be taken."""
 DAMAGED = 1000
 """Errors in a row after which a stream is lost."""
+
+
+class Clock:
+    """Seconds from the first picture, from time stamps or, without those, from the wall clock."""
+
+    def __init__(self, unit: Fraction | None, fps: float, stamped: bool) -> None:
+        self._unit, self._step, self._stamped = unit or Fraction(1), 1 / fps, stamped
+        self._first: int | None = None
+        self._offset = self._seconds = 0.0
+        self._came: float | None = None
+        self._missing = 0
+
+    def time(self, stamp: int | None) -> float:
+        """The time of the next picture; it never decreases."""
+        now = time.monotonic()
+        waited = 0.0 if self._came is None else now - self._came
+        self._missing = self._missing + 1 if stamp is None else 0
+        # RTSP leaves out the first stamp, and the first pictures come in one burst.
+        regular = self._stamped and self._came is not None and self._missing < ALONE
+        passed, self._came = self._step if regular else waited, now
+        if stamp is None or not self._stamped:
+            self._seconds += passed
+            return self._seconds
+        seconds = self._offset + float((stamp - (self._first or 0)) * self._unit)
+        if self._first is None or not -1 < seconds - self._seconds < waited + JUMP:
+            seconds = self._seconds + (passed if self._first is None else waited)
+            self._first, self._offset = stamp, seconds
+        self._seconds = max(seconds, self._seconds)
+        return self._seconds
 
 
 class Connection:
@@ -120,8 +145,7 @@ class Connection:
             yield picture
 
     def _silence(self, since: float) -> str:
-        """Why waiting since then is in vain; '' if it is not.  The time-outs of FFmpeg come first,
-        where they work."""
+        """Why waiting since then is in vain, '' if it is not; FFmpeg's own time-outs come first."""
         now, patience = time.monotonic(), max(3 * self._timeout, 30.0)
         if now - max(since, self._heard) > self._timeout + 2:
             return f"nothing arrived for {self._timeout:g} s"

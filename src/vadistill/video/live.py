@@ -8,52 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from vadistill.errors import VideoError
+from vadistill.video.addresses import ADDRESS, is_live, redacted
 from vadistill.video.base import Frame, VideoInfo, VideoSource
+from vadistill.video.connection import Connection
 
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
-
-    from vadistill.video.connection import Connection
-
-SCHEMES = ("rtsp", "rtsps", "http", "https")
-ADDRESS = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]+):/+")
-"""How a network address of any scheme begins; a Path leaves one of its two strokes."""
-USER = re.compile(r"[^/@]*:[^@]*@")
-"""How an address begins that lacks its scheme."""
-WEBCAM = re.compile(r"webcam:\d{1,3}|/dev/video\d{1,3}")
-HOST = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.%]+\])(:\d*)?")
-SECRET = re.compile(r"(?i)(pass|pwd|user|login|token|secret|auth|key)[^/]*[=:]")
-
-
-def is_live(address: str) -> bool:
-    """Whether ``address`` is a stream's (rtsp, rtsps, http, https) or a webcam's."""
-    scheme = ADDRESS.match(address)
-    known = scheme is not None and scheme[1].lower() in SCHEMES
-    return known or WEBCAM.fullmatch(address) is not None
-
-
-def redacted(address: str) -> str:
-    """``address`` as it may be shown: without user, password, query and what may be one of them.
-
-    >>> redacted("rtsp://user:secret@host/x?token=1")
-    'rtsp://host/x'
-    """
-    scheme = ADDRESS.match(address)
-    if scheme is None:
-        return USER.sub("…@", address, count=1) if USER.match(address) else address
-    rest = address[scheme.end() :]
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    path = re.split(r"[?#]", rest[len(authority) :], maxsplit=1)[0]
-    query = rest[len(authority) + len(path) :]
-    host = authority.rpartition("@")[2]
-    # A password with '/', '?' or '#' in it reaches past the authority.
-    torn = "@" in path or ("@" in query and "@" not in authority and ":" in authority)
-    if torn or not HOST.fullmatch(host):
-        return f"{scheme[1].lower()}://…"
-    parts = ("…" if SECRET.search(part) else part for part in path.split("/"))
-    shown = f"{scheme[1].lower()}://{host}{'/'.join(parts)}"
-    return "".join(c for c in shown if c.isprintable())
 
 
 class LiveSource(VideoSource):
@@ -116,6 +77,4 @@ class LiveSource(VideoSource):
             self._closed.set()
 
     def _connect(self) -> Connection:
-        from vadistill.video.connection import Connection
-
         return Connection(*self._arguments)

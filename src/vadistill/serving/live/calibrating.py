@@ -9,7 +9,7 @@ from vadistill.scores import Calibration
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.live.levels import Level, camera_level, training_level, without
 from vadistill.serving.storage.store import Store
-from vadistill.video.live import redacted
+from vadistill.video.addresses import redacted
 
 log = logging.getLogger("vadistill.serving")
 

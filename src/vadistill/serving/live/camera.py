@@ -27,7 +27,7 @@ from vadistill.serving.live.events import EventKeeper
 from vadistill.serving.live.levels import Change, Level, Tracker
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.storage.clips import ClipWriter, Shot
-from vadistill.video.live import redacted
+from vadistill.video.addresses import redacted
 
 if TYPE_CHECKING:
     from vadistill.detector import Detector

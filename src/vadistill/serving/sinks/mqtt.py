@@ -23,7 +23,7 @@ from vadistill.errors import ConfigError
 from vadistill.serving.config import SinkKind, SinkSettings
 from vadistill.serving.sinks.base import DeliveryError, Refused
 from vadistill.serving.storage.records import Message
-from vadistill.video.live import redacted
+from vadistill.video.addresses import redacted
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vadistill.batches import seeded_generator
 from vadistill.datasets import Dataset, Video
-from vadistill.datasets.segments import segment_means
+from vadistill.datasets.snippets import segment_means
 from vadistill.errors import DataError
 from vadistill.files import allocate, content_hash, write_json
 from vadistill.progress import progress

@@ -49,8 +49,8 @@ from vadistill.backbones import open_backbone
 from vadistill.backbones.base import Backbone, Merged
 from vadistill.backbones.extraction import features_of, stream_features
 from vadistill.backbones.store import FeatureStore
-from vadistill.datasets.feature_source import CLIP, FeatureSource
 from vadistill.datasets.sampling import data_key
+from vadistill.datasets.snippets import SNIPPET, FeatureSource
 from vadistill.detector import Detector, Merge, below
 from vadistill.devices import Device, pick_device
 from vadistill.distill import FrozenTeacher
@@ -95,7 +95,7 @@ class Dakd(Detector):
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
         ahead = {"live": 1, "dense": self.config.segments, "segments": None}[self.config.scoring]
-        self.lookahead = None if ahead is None else CLIP * ahead - 1
+        self.lookahead = None if ahead is None else SNIPPET * ahead - 1
         self._asked: Device = device
         self.device = pick_device(device)
         self._backbones: dict[str, Backbone] = {}
@@ -202,7 +202,7 @@ class Dakd(Detector):
             arrays = [self._checked(source, name) for name in self.sees]
             scores = self._scorer().whole(arrays)
             for index in range(source.info.frames or 0):
-                clip = min(index // CLIP, len(scores) - 1)
+                clip = min(index // SNIPPET, len(scores) - 1)
                 yield FrameScore(index, index / source.info.fps, float(scores[clip]))
             return
         backbones = [self._fitted_backbone(name) for name in self.sees]

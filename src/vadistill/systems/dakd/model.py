@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
-from vadistill.datasets.segments import SEGMENTS, segment_means, segment_of_clips
+from vadistill.datasets.snippets import SEGMENTS, segment_means, segment_of_clips
 from vadistill.systems.dakd.attention import TERMS
 from vadistill.systems.dakd.data import normalised
 from vadistill.systems.dakd.recipes import Config, Scoring

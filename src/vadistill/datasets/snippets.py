@@ -1,4 +1,7 @@
-"""Videos of which only clip features are at hand, such as those that data sets publish."""
+"""Snippets of 16 frames: videos of which only features are at hand, and videos as 32 segments.
+
+Segments are those of Sultani et al. 2018.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32, Int
 
 from vadistill.errors import DataError, VideoError
 from vadistill.video import DEFAULT_FPS, Frame, VideoInfo, VideoSource
 
-CLIP = 16
-"""Frames of a clip, of which a backbone makes one feature vector."""
+SNIPPET = 16
+"""Frames of a snippet, of which a backbone makes one feature vector."""
 
 
 @runtime_checkable
@@ -50,7 +53,7 @@ class FeatureSource(VideoSource):
                 f"{name} has {clips} clips", expected="at least one", fix="leave the video out"
             )
         self.arrays, self.clips = dict(arrays), clips
-        self.info = VideoInfo(name, 0, 0, float(fps), frames or CLIP * clips)
+        self.info = VideoInfo(name, 0, 0, float(fps), frames or SNIPPET * clips)
 
     @property
     def identity(self) -> str:
@@ -89,3 +92,32 @@ class FeatureSource(VideoSource):
             expected="a video",
             fix="use a system that learns from features (dakd), or give the video itself",
         )
+
+
+SEGMENTS = 32
+"""Segments that the weakly supervised literature reduces every video to."""
+
+
+def edges(clips: int, segments: int = SEGMENTS) -> Int[np.ndarray, " _"]:
+    """``linspace(0, clips, segments + 1)`` cut to integers: segment i is clips e[i] to e[i+1] - 1.
+
+    With fewer clips than segments some are empty.
+    """
+    return np.linspace(0, clips, segments + 1).astype(np.int64)
+
+
+def segment_means(
+    clips: Float[np.ndarray, "n d"], segments: int = SEGMENTS
+) -> Float32[np.ndarray, "{segments} d"]:
+    """The mean feature of each segment's clips; of an empty segment, the clip at its edge."""
+    if len(clips) == segments:
+        return clips.astype(np.float32)
+    edge = edges(len(clips), segments)
+    # Of an empty segment, ``reduceat`` gives the row at its edge.
+    sums = np.add.reduceat(clips, edge[:-1], axis=0, dtype=np.float64)
+    return (sums / np.maximum(np.diff(edge), 1)[:, None]).astype(np.float32)
+
+
+def segment_of_clips(clips: int, segments: int = SEGMENTS) -> Int[np.ndarray, " {clips}"]:
+    """The one segment that each clip lies in."""
+    return np.searchsorted(edges(clips, segments), np.arange(clips), side="right") - 1
