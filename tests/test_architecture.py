@@ -93,6 +93,8 @@ def _imported(module: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names if alias.name in MODULES)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: a relative import hides where it goes"
+            ours = (node.module or "").partition(".")[0] == "vadistill"
+            assert not ours or node.module in MODULES, f"{module}: no {node.module}"
             for alias in node.names:
                 if f"{node.module}.{alias.name}" in MODULES:
                     yield f"{node.module}.{alias.name}"
