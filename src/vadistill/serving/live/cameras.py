@@ -22,7 +22,7 @@ from vadistill.serving.settings_file import write_settings
 from vadistill.serving.storage.clips import ClipWriter
 from vadistill.serving.storage.recorder import Recorder
 from vadistill.serving.storage.store import Store
-from vadistill.video.live import is_live
+from vadistill.video.addresses import is_live
 
 
 class Cameras:
