@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 KEEP_ALL = "all:"
-"""Before a localiser's text: slivers at the picture's edge are events, too."""
+"""Before a localiser's text: slivers at the picture's edge are cut out, too."""
 
 
 def _background() -> type[Localiser]:
@@ -96,7 +96,7 @@ def build(spec: str | dict[str, Any]) -> Localiser:
 
 
 def build_for_patches(spec: str) -> Localiser:
-    """What systems take their events from: ``build``'s, without slivers at the picture's edge.
+    """What systems take their patches from: ``build``'s, without slivers at the picture's edge.
 
     ``all:`` before the text keeps them.  Raises ConfigError.
     """

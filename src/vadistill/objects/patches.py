@@ -1,6 +1,6 @@
-"""Video events: foreground objects cut out of a frame and its neighbours, with optical flow.
+"""Patches: foreground objects cut out of a frame and its neighbours, with optical flow.
 
-CAFE's Sec. 3.1 has the word; the object-centric teachers of fast_aed learn from the same.
+CAFE's Sec. 3.1 calls them video events; the object-centric teachers of fast_aed learn from them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from vadistill.datasets import Dataset
 
 Patches = UInt8[np.ndarray, "n t s s 3"]
-"""n events on t frames as RGB bytes: the same box on each."""
+"""n patches on t frames as RGB bytes: the same box on each."""
 
 FlowPatches = Float16[np.ndarray, "n f 2 s s"]
-"""f flow fields of n events in pixels a frame (x, y), cropped by the box and resized."""
+"""f flow fields of n patches in pixels a frame (x, y), cropped by the box and resized."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Cut:
 
 @dataclass(frozen=True, eq=False)
 class FramePatches:
-    """All events of one frame."""
+    """All patches of one frame."""
 
     index: int
     time: float
@@ -95,7 +95,7 @@ def crop(image: np.ndarray, boxes: Float32[np.ndarray, "n 4"], size: int) -> lis
 
 
 def frame_patches(source: VideoSource, localiser: Localiser, cut: Cut) -> Iterator[FramePatches]:
-    """The events of every frame of a video, in order, ``cut.after`` frames behind the decoder.
+    """The patches of every frame of a video, in order, ``cut.after`` frames behind the decoder.
 
     Beyond a video's ends its last frame there repeats, and a flow is that of the nearest pair.
     """
@@ -135,27 +135,27 @@ class PatchStore:
 
     def __init__(self, folder: Path, clips: Sequence[str], key: str) -> None:
         self.key = key
-        """Names the data, the boxes and the frames that the events are of."""
+        """Names the data, the boxes and the frames that the patches are of."""
         counts = [np.load(folder / f"{c}.counts.npy") for c in clips]
         self.counts: Int[np.ndarray, " frames"] = np.concatenate([np.zeros(0, np.int64), *counts])
-        """Number of events of each kept frame, in order; frames without events count too."""
+        """Number of patches of each kept frame, in order; frames without any count too."""
         self._arrays = ClipArrays([folder / c for c in clips], [int(c.sum()) for c in counts])
 
     def __len__(self) -> int:
         return len(self._arrays)
 
     def patches(self, rows: Int[np.ndarray, " n"]) -> Patches:
-        """Patches of some events, in the order of ``rows``."""
+        """Some patches, in the order of ``rows``."""
         return self._arrays.gather("patches", rows)
 
     def flow(self, rows: Int[np.ndarray, " n"]) -> FlowPatches:
-        """Flow of some events, in the order of ``rows``."""
+        """Flow of some patches, in the order of ``rows``."""
         return self._arrays.gather("flow", rows)
 
     def frame_maxima(
         self, scores: Float32[np.ndarray, " n"], empty: float
     ) -> Float32[np.ndarray, " frames"]:
-        """The highest event score of each kept frame; ``empty`` for a frame without events."""
+        """The highest score of each kept frame's patches; ``empty`` for a frame without any."""
         maxima = np.full(len(self.counts), empty, np.float32)
         np.maximum.at(maxima, np.repeat(np.arange(len(self.counts)), self.counts), scores)
         return maxima
@@ -164,7 +164,7 @@ class PatchStore:
 def learn_patches(
     train: Dataset, work: Path, *, localiser: Localiser, cut: Cut, frames: int | None
 ) -> PatchStore:
-    """Fit the localiser, write the events of evenly spaced training frames to ``work``, map them.
+    """Fit the localiser, write the patches of evenly spaced training frames to ``work``, map them.
 
     ``frames`` are kept (None: all), the same share of each clip.  Every frame is localised, since
     background models need the sequence.  A clip that is complete is not done again, whichever
@@ -177,7 +177,7 @@ def learn_patches(
     folder = work / f"patches-{content_hash(located, str(frames), repr(cut))}"
     folder.mkdir(parents=True, exist_ok=True)
     names, sample = clip_names(train), Sample.of(train, frames)
-    with progress("video events", len(names)) as advance:
+    with progress("patches", len(names)) as advance:
         for number, (clip, name) in enumerate(zip(train, names, strict=True)):
             if not (folder / f"{name}.counts.npy").exists():
                 keeps = partial(sample.keeps, number)
@@ -200,16 +200,16 @@ def _extract_clip(
     cut: Cut,
     keeps: Callable[[int], bool],
 ) -> None:
-    """Write the events of every frame whose index is kept."""
+    """Write the patches of every frame whose index is kept."""
     side = cut.size
     patches = [np.zeros((0, len(cut.offsets), side, side, 3), np.uint8)]
     motion = [np.zeros((0, len(cut.flows), 2, side, side), np.float16)]
     counts: list[int] = []
-    for events in frame_patches(source, localiser, cut):
-        if keeps(events.index):
-            patches.append(events.patches)
-            counts.append(len(events.boxes))
-            motion.append(events.flow)
+    for found in frame_patches(source, localiser, cut):
+        if keeps(found.index):
+            patches.append(found.patches)
+            counts.append(len(found.boxes))
+            motion.append(found.flow)
     arrays = {
         "patches": np.concatenate(patches),
         "flow": np.concatenate(motion),
