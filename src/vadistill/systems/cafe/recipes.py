@@ -11,6 +11,7 @@ from vadistill.errors import one_of
 from vadistill.flow import FLOWS
 from vadistill.runtime import RuntimeName
 from vadistill.systems.cafe.losses import Reduction
+from vadistill.training import SCHEDULES
 
 LowLevel = Literal["none", "flow", "image", "both"]
 Schedule = Literal["constant", "cosine"]
@@ -63,6 +64,7 @@ class Config(TrainedConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("student", self.student, ARCHITECTURES)
+        one_of("schedule", self.schedule, SCHEDULES)
         one_of("optical flow", self.flow, FLOWS)
         self.at_least(1, "layers", "frames", "epochs", "batch_frames")
         self.at_least(2, "batch")

@@ -10,6 +10,7 @@ from vadistill.errors import ConfigError, one_of
 from vadistill.systems.object_centric import ObjectCentricConfig
 from vadistill.systems.ssmtl.losses import TASKS
 from vadistill.systems.ssmtl.model import ARCHITECTURES
+from vadistill.training import SCHEDULES
 
 Schedule = Literal["constant", "cosine"]
 
@@ -41,6 +42,7 @@ class Config(ObjectCentricConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("architecture", self.architecture, ARCHITECTURES)
+        one_of("schedule", self.schedule, SCHEDULES)
         self.at_least(1, "epochs")
         self.at_least(0, *(f"lambda_{task}" for task in TASKS), "learning_rate")
         if not self.task_weights:
