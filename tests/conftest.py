@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from support.browser import Browser
 
 # pytest-xdist's processes share the cores; read when PyTorch is imported, and by their children.
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
@@ -31,3 +34,10 @@ def detector_files() -> Path:
     if not all((path / f"{name}_coco.onnx").is_file() for name in ("fastestdet", "yolox_nano")):
         pytest.skip(f"no detectors in {path.name}: set VADISTILL_WEIGHTS to run this test")
     return path
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser without a window, for all tests of a module; skips where there is none."""
+    with Browser() as browser:
+        yield browser

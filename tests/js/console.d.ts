@@ -17,8 +17,8 @@ interface CameraStatus {
   next_try: number | null;
   width: number;
   height: number;
-  input_fps: number | null;
-  scored_fps: number | null;
+  input_fps: number;
+  scored_fps: number;
   drop_share: number;
   dropped: number;
   capped: number;
@@ -33,14 +33,13 @@ interface Camera {
   model: string;
   fps: number | null;
   skip_idle: boolean;
-  false_alarms_per_day: number | null;
+  false_alarms_per_day: number;
   record_hours: number;
   score: number | null;
   event: number | null;
   level: Level | null;
   status: CameraStatus;
 }
-type Verdict = "real" | "false" | null;
 interface CameraEvent {
   id: number;
   camera: string;
@@ -48,13 +47,14 @@ interface CameraEvent {
   start: number;
   end: number | null;
   duration: number | null;
-  peak: number;
-  level: number;
-  verdict: Verdict;
+  peak: number | null;
+  level: number | null;
+  verdict: "real" | "false" | null;
   interrupted: boolean;
   thumbnail: boolean;
   clip: boolean;
 }
+type Verdict = CameraEvent["verdict"];
 interface Model {
   name: string;
   system: string;

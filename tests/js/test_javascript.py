@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
+
+from vadistill.serving.web import schemas
 
 HERE = Path(__file__).parent
+
+SHAPES: dict[str, type[BaseModel]] = {
+    "Level": schemas.Level,
+    "CameraStatus": schemas.CameraStatus,
+    "Camera": schemas.Camera,
+    "CameraEvent": schemas.Event,
+    "Model": schemas.Model,
+    "ServerJob": schemas.Job,
+}
+"""What the console's types describe."""
 
 
 def node() -> str | None:
@@ -29,3 +44,14 @@ def test_what_javascript_computes() -> None:
     files = sorted(str(path) for path in HERE.glob("*.test.mjs"))
     done = subprocess.run([program, "--test", *files], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_consoles_types_are_those_of_the_api(name: str) -> None:
+    text = (HERE / "console.d.ts").read_text(encoding="utf-8")
+    (body,) = re.findall(rf"interface {name} {{(.*?)\n}}", text, re.DOTALL)
+    described = dict(re.findall(r"^  (\w+)\??: (.+);$", body, re.MULTILINE))
+    known = SHAPES[name].model_fields
+    assert described and set(described) <= set(known)
+    for field, words in described.items():
+        assert ("null" in words) == (type(None) in get_args(known[field].annotation)), field

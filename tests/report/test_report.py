@@ -60,12 +60,6 @@ def scores_of(name: str, frames: int = 60, peak: int = 45, boxes: bool = True) -
     return Scores(name, made, FPS, "cafe", calibration=Calibration.fit(np.linspace(0, 0.5, 50)))
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with Browser() as browser:
-        yield browser
-
-
 class Page(HTMLParser):
     """Tags with attributes, and the visible text; complains about tags that are not closed."""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +10,9 @@ import pytest
 
 from support.browser import Browser
 from support.mjpeg_server import MjpegServer, part
-from support.serving_scene import FPS, film, fitted, scene_settings, until
+from support.scenes import FPS, film
+from support.serving_scene import fitted, scene_settings, served
+from support.waiting import until
 from vadistill.serving.config import (
     CameraSettings,
     FootageSettings,
@@ -22,7 +22,6 @@ from vadistill.serving.config import (
 )
 from vadistill.serving.hub import Hub
 from vadistill.serving.web.auth import hash_password
-from vadistill.serving.web.server import WebServer
 from vadistill.video import open_video
 
 FRAMES, RUSH = 80, range(20, 45)
@@ -40,18 +39,6 @@ class Site:
     folder: Path
     hub: Hub
     url: str
-
-
-@contextmanager
-def served(hub: Hub, port: int = 0) -> Iterator[WebServer]:
-    server = WebServer(hub, "127.0.0.1", port)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-        thread.join(10)
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +63,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             yield Site(folder, hub, server.url)
     finally:
         hub.stop()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with Browser() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -400,7 +381,7 @@ def test_empty_pages_say_what_to_do_and_a_lost_connection_is_told(
                 chromium.open(console.url + route)
                 chromium.until(f"document.querySelector('#main').textContent.includes('{words}')")
         chromium.until("!document.querySelector('#banner').hidden")
-        with served(hub, port):
+        with served(hub, port=port):
             chromium.until("document.querySelector('#banner').hidden")
     finally:
         hub.stop()

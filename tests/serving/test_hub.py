@@ -20,7 +20,9 @@ import pytest
 from PIL import Image
 
 import vadistill
-from support.serving_scene import FPS, film, fitted, scene_settings, until
+from support.scenes import FPS, film
+from support.serving_scene import fitted, scene_settings
+from support.waiting import until
 from vadistill.cli import main
 from vadistill.datasets import Dataset, Video
 from vadistill.errors import ConfigError, WeightsError

@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from support.waiting import until
 from vadistill.errors import ConfigError, DataError, StorageError
 from vadistill.progress import VARIABLE, progress
 from vadistill.serving.config import CameraSettings, FootageSettings, ModelSettings, Settings
@@ -61,13 +62,6 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
     made = Jobs(tmp_path / "data")
     yield made
     made.close()
-
-
-def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.01)
 
 
 def ended(jobs: Jobs, id: str) -> Job:

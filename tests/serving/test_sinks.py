@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from support.mqtt_broker import Broker, Listener, free_port
+from support.waiting import until
 from vadistill.errors import ConfigError
 from vadistill.serving.config import Settings, SinkSettings
 from vadistill.serving.sinks import DeliveryError, Dispatcher, Refused, build_sink
@@ -23,16 +24,6 @@ from vadistill.serving.sinks.webhook import sign, verify
 from vadistill.serving.storage.store import Message, Store
 
 SECRET = "k3y with ünicode"
-
-
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """What ``condition`` returns once that is true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not within {seconds:g} s")
 
 
 class Receiver:

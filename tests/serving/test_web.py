@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,8 @@ import httpx
 import numpy as np
 import pytest
 
+from support import serving_scene
+from support.waiting import until
 from vadistill.errors import ConfigError
 from vadistill.serving.config import (
     CameraSettings,
@@ -40,16 +41,6 @@ from vadistill.video import VideoWriter, open_video
 WALKWAY = WalkwayConfig(train_clips=1, test_clips=1, frames=24, width=160, height=120)
 ASKED = {"X-Requested-With": "vadistill"}
 PASSWORD = "correct horse battery"
-DEADLINE = 20.0
-
-
-def until(found: Callable[[], Any]) -> Any:
-    """What ``found`` gives once it gives something."""
-    end = time.monotonic() + DEADLINE
-    while not (value := found()):
-        assert time.monotonic() < end, "nothing came of it"
-        time.sleep(0.05)
-    return value
 
 
 def make_site(folder: Path) -> Settings:
@@ -72,15 +63,8 @@ def running(settings: Settings, path: Path | None = None) -> Iterator[tuple[Hub,
     hub = Hub(settings, path=path)
     hub.start()
     try:
-        server = WebServer(hub, settings.server.host, 0)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        try:
+        with serving_scene.served(hub, settings.server.host) as server:
             yield hub, server
-        finally:
-            server.stop()
-            thread.join(10)
-            assert not thread.is_alive()
     finally:
         hub.stop()
 

@@ -15,6 +15,7 @@ from torch import nn
 
 import vadistill
 from support.killing import kill_at
+from support.scenes import HEIGHT, WIDTH, planted, training
 from vadistill.datasets import Dataset, Video
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
@@ -25,7 +26,7 @@ from vadistill.systems import DETECTORS, aed, cafe, dakd, detector_class, fast_a
 
 SMALL: dict[str, Any] = {
     "motion": motion.Config(),
-    "cafe": cafe.Config(epochs=8, consistency_after=6, batch=32, batch_frames=8),
+    "cafe": cafe.Config(epochs=4, consistency_after=3, batch=32, batch_frames=8),
     "aed": aed.Config(
         epochs=3, classifier_epochs=3, adversarial_after=1, frames=60, batch=16, batch_frames=8
     ),
@@ -40,45 +41,7 @@ SMALL: dict[str, Any] = {
 READS_BEFORE_THE_KILL = {"motion": 8, "cafe": 11, "aed": 11, "ssmtl": 11, "fast_aed": 15, "dakd": 2}
 """How often clips are opened before a kill in the middle of the second pass over three clips."""
 
-FRAMES, HEIGHT, WIDTH = 48, 96, 144
-
-
-def planted_video(seed: int, *, anomaly: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Grey discs drift to the right; in the middle third a striped square may rush to the left."""
-    rng = np.random.default_rng(seed)
-    floor = np.random.default_rng(0).integers(90, 110, (HEIGHT, WIDTH, 1))
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
-    starts, rows = rng.uniform(0, WIDTH, 3), (20, 48, 76)
-    video = np.empty((FRAMES, HEIGHT, WIDTH, 3), np.uint8)
-    labels = np.zeros(FRAMES, np.uint8)
-    for t in range(FRAMES):
-        frame = np.repeat(floor, 3, axis=2) + rng.integers(-3, 4, (HEIGHT, WIDTH, 3))
-        for start, row in zip(starts, rows, strict=True):
-            disc = ((x - (start + 1.5 * t) % WIDTH) ** 2 + (y - row) ** 2) < 9**2
-            frame[disc] = (190, 190, 190)
-        if anomaly and FRAMES // 3 <= t < 2 * FRAMES // 3:
-            labels[t] = 1
-            left = WIDTH - 30 - 5 * (t - FRAMES // 3)
-            square = (abs(x - left) < 12) & (abs(y - 48) < 12)
-            frame[square & ((x + y) // 3 % 2 == 0)] = (250, 30, 30)
-            frame[square & ((x + y) // 3 % 2 == 1)] = (10, 10, 10)
-        video[t] = frame.clip(0, 255)
-    return video, labels
-
-
-def training(supervision: str) -> Dataset:
-    """Three normal clips; for weak supervision three abnormal ones, too."""
-    kinds = (False,) * 3 + (True,) * 3 * (supervision == "weak")
-    clips = [
-        Video(
-            f"{'planted' if anomaly else 'normal'}{i}",
-            planted_video(i, anomaly=anomaly)[0],
-            video_label=int(anomaly) if supervision == "weak" else None,
-            fps=10,
-        )
-        for i, anomaly in enumerate(kinds)
-    ]
-    return Dataset("planted", "train", tuple(clips), supervision)  # pyright: ignore
+FRAMES = 48
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +51,7 @@ def train() -> Dataset:
 
 @pytest.fixture(scope="module")
 def test() -> Dataset:
-    clips = []
-    for i in (10, 11):
-        video, labels = planted_video(i, anomaly=True)
-        clips.append(Video(f"planted{i}", video, frame_labels=labels, fps=10))
-    return Dataset("planted", "test", tuple(clips))
+    return Dataset("planted", "test", (planted(10), planted(11)))
 
 
 @dataclasses.dataclass

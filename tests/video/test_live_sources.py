@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from test_video import encode, levels
 from support.mjpeg_server import MjpegServer, level, part
 from support.rtsp_proxy import FlippingProxy
 from support.rtsp_server import RtspServer, missing
+from support.waiting import until
 from vadistill.errors import VideoError
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.live.session import RateCap, Stillness
@@ -62,14 +63,6 @@ def reading(address: str | Path, **options) -> Iterator[tuple[Reader, Iterator[S
         reader.stop()
         assert time.monotonic() - began < 2
         assert reader.status.state in ("stopped", "ended")
-
-
-def until(holds: Callable[[], bool], seconds: float = 8.0) -> None:
-    """Wait for it, at most so long."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def plain(count: int, size: tuple[int, int] = (64, 48)) -> list[bytes]:
