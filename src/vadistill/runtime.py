@@ -81,6 +81,11 @@ class Runtime(ABC):
         return {INT8: torch.frombuffer(bytearray(self.int8), dtype=torch.uint8)}
 
 
+def saved_int8(tensors: Mapping[str, Tensor]) -> bytes | tuple[()]:
+    """The 8-bit graph among a saved model's tensors, if any: ``Program.int8``."""
+    return tensors[INT8].numpy().tobytes() if INT8 in tensors else ()
+
+
 class TorchRuntime(Runtime):
     """PyTorch on any device; outputs are fp32."""
 
@@ -107,7 +112,8 @@ class TorchRuntime(Runtime):
     def _tensor(self, array: np.ndarray) -> Tensor:
         import torch
 
-        return torch.from_numpy(array if array.flags.writeable else array.copy()).to(self._device)
+        own = array if array.flags.writeable else np.array(array)
+        return torch.from_numpy(own).to(self._device)
 
 
 class OnnxRuntime(Runtime):

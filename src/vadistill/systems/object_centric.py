@@ -1,17 +1,17 @@
-"""What object-centric detectors share: events in, scored boxes and a painted anomaly map out.
+"""Object-centric detectors: objects are found, cut out and scored; a frame's score is its highest.
 
-No system: fast_aed's teachers are built on it, each in its own package, and never meet.
+No system: cafe, aed and ssmtl are built on it, each in its own package, and never meet.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from vadistill import objects
 from vadistill.config import TrainedConfig
@@ -28,39 +28,188 @@ from vadistill.objects.patches import (
     frame_patches,
 )
 from vadistill.progress import progress
+from vadistill.runtime import Arrays, Merged, Program, Runtime, RuntimeName, open_runtime
 from vadistill.scores import Calibration, FrameScore
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
-    from vadistill.video import VideoSource
+    from vadistill.video import VideoInfo, VideoSource
 
 CHUNK = 256
 """Training objects that are scored at a time for the calibration."""
+
+RANGES = 512
+"""Training objects, about, on which the ranges of 8-bit convolutions are measured."""
 
 
 @dataclass(frozen=True)
 class ObjectCentricConfig(TrainedConfig):
     """Settings that every object-centric detector has; the defaults are for two CPU cores."""
 
-    SCORING: ClassVar = TrainedConfig.SCORING | {"map_scale", "filter_frames", "filter_cells"}
-
     localiser: str = "background"
     """Where objects come from: background, motion, detector:NAME, boxes:FILE, or a+b; ``all:``
     before it keeps slivers at the picture's edge, too."""
     frames: int | None = 640
     """Evenly spaced training frames whose objects are learned from; None takes all."""
+    runtime: RuntimeName = "torch"
+    """How objects are scored: torch, torch-bf16, onnx, onnx-int8; auto: onnx on CPUs, torch on
+    GPUs."""
+    batch_frames: int = 16
+    """Frames of a file whose objects are scored together; live video takes one at a time."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least(1, "frames", "batch_frames")
+
+
+class ObjectCentric(Detector):
+    """Finds objects, cuts them out and scores them; a frame's score is its highest object's.
+
+    A subclass says what is cut out around each box (``cut``), which network runs (``program``,
+    ``inputs``), and what its outputs mean (``object_values``, ``scaled``).
+    """
+
+    supervision = "one-class"
+    config: ObjectCentricConfig
+    cut: Cut
+    """Around each box when scoring."""
+    training_cut: Cut
+    """The same, and what training needs besides."""
+    runtime: Runtime
+    low: float
+    """The lowest value of a training object."""
+    empty: float = 0.0
+    """The score of a frame without objects."""
+
+    def __init__(self, config: ObjectCentricConfig, cut: Cut, *, device: Device = "auto") -> None:
+        self.config = config
+        self.cut = self.training_cut = cut
+        self.device = pick_device(device)
+        self.localiser = objects.build_for_patches(config.localiser)
+        self.lookahead = cut.after
+
+    @property
+    def latency(self) -> int:
+        """Frames from a frame's arrival to its score; the default scores 16 frames at a time."""
+        return (self.lookahead or 0) + self.config.batch_frames - 1
+
+    # -- what a subclass says ------------------------------------------------------------------
+
+    @abstractmethod
+    def program(self, int8: bytes | Iterable[Arrays]) -> Program:
+        """What runs: from ``inputs`` to a row of parts for each object."""
+
+    @abstractmethod
+    def inputs(self, patches: Patches, flow: FlowPatches) -> Arrays:
+        """The program's inputs for objects of ``cut``."""
+
+    def fit_parts(self, parts: Float32[np.ndarray, "n p"]) -> None:
+        """Learn from training objects' parts what ``object_values`` needs."""
+
+    @abstractmethod
+    def object_values(self, parts: Float32[np.ndarray, "n p"]) -> Float[np.ndarray, " n"]:
+        """How abnormal each object is by its parts, in any unit; higher is more."""
+
+    def scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Objects' scores, in the same order as their values."""
+        return values
+
+    # -- training's end ------------------------------------------------------------------------
+
+    def calibrate(self, store: PatchStore, train: Dataset) -> None:
+        """Open the runtime, and learn from training objects' scores what is normal."""
+        rows = np.arange(len(store))
+        sample = np.array_split(rows[:: max(1, len(rows) // RANGES)], 8)
+        self.open_runtime(self._training_inputs(store, some) for some in sample if some.size)
+        parts = []
+        with progress("calibration", len(rows)) as advance:
+            for some in np.array_split(rows, -(-len(rows) // CHUNK)):
+                parts += self.runtime(*self._training_inputs(store, some))
+                advance(len(some))
+        parts = np.concatenate(parts)
+        self.fit_parts(parts)
+        values = self.object_values(parts)
+        self.low = float(values.min())
+        self.fit_scale(values)
+        self.calibration = Calibration.fit(map(float, self.training_scores(values, store, train)))
+
+    def fit_scale(self, values: Float[np.ndarray, " n"]) -> None:
+        """Learn from training objects' values what ``scaled`` needs beside ``low``."""
+
+    def training_scores(
+        self, values: Float[np.ndarray, " n"], store: PatchStore, train: Dataset
+    ) -> Iterable[float]:
+        """Scores of the training frames that were kept."""
+        return store.frame_maxima(self.scaled(values).astype(np.float32), self.empty)
+
+    def open_runtime(self, int8: bytes | Iterable[Arrays] = ()) -> None:
+        """Open the networks in the config's runtime; ``int8`` is a ``Program``'s."""
+        self.runtime = open_runtime(self.program(int8), self.config.runtime, self.device)
+
+    def _training_inputs(self, store: PatchStore, rows: np.ndarray) -> Arrays:
+        """Inputs for objects of the store, which has those of ``training_cut``."""
+        offsets = [self.training_cut.offsets.index(offset) for offset in self.cut.offsets]
+        flows = [self.training_cut.flows.index(pair) for pair in self.cut.flows]
+        return self.inputs(store.patches(rows)[:, offsets], store.flow(rows)[:, flows])
+
+    # -- scoring -------------------------------------------------------------------------------
+
+    def stream(self, source: VideoSource) -> Iterator[FrameScore]:
+        self.require_fitted()
+        yield from self.score_frames(source)
+
+    def score_frames(self, source: VideoSource) -> Iterator[FrameScore]:
+        """What ``stream`` gives, before there is a calibration, too."""
+        waiting: list[FramePatches] = []
+        for patches in frame_patches(source, self.localiser, self.cut):
+            waiting.append(patches)
+            if len(waiting) == self.config.batch_frames:
+                yield from self._score(waiting, source.info)
+                waiting = []
+        if waiting:
+            yield from self._score(waiting, source.info)
+
+    def _score(self, frames: list[FramePatches], info: VideoInfo) -> Iterator[FrameScore]:
+        patches = np.concatenate([frame.patches for frame in frames])
+        flow = np.concatenate([frame.flow for frame in frames])
+        (parts,) = self.runtime(*self.inputs(patches, flow))
+        scores = self.scaled(self.object_values(parts)).astype(np.float32)
+        ends = np.cumsum([len(frame.boxes) for frame in frames])
+        for frame, own in zip(frames, np.split(scores, ends[:-1]), strict=True):
+            yield self.frame_score(frame, own, info)
+
+    def frame_score(
+        self, frame: FramePatches, scores: Float32[np.ndarray, " n"], info: VideoInfo
+    ) -> FrameScore:
+        """A frame whose objects have these scores."""
+        highest = float(scores.max()) if len(scores) else self.empty
+        return FrameScore(frame.index, frame.time, highest, frame.boxes, scores)
+
+    def attach_batching(self, merge: Merge) -> None:
+        self.localiser = self.localiser.clone()
+        self.runtime = Merged(self.runtime, merge)
+
+
+@dataclass(frozen=True)
+class PaintingConfig(ObjectCentricConfig):
+    """Settings of object-centric detectors that paint maps."""
+
+    SCORING: ClassVar = ObjectCentricConfig.SCORING | {
+        "map_scale",
+        "filter_frames",
+        "filter_cells",
+    }
+
     map_scale: int = 4
     """Video pixels along a side of an anomaly map's cell."""
     filter_frames: int = 1
     """Frames of the maps' temporal mean filter: odd, 1 for none; half of them are waited for."""
     filter_cells: int = 1
     """Cells along a side of the maps' spatial mean filter: odd, 1 for none."""
-    batch_frames: int = 16
-    """Frames of a file whose objects are scored together; live video takes one at a time."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.at_least(1, "frames", "map_scale", "filter_frames", "filter_cells", "batch_frames")
+        self.at_least(1, "map_scale", "filter_frames", "filter_cells")
         for name in ("filter_frames", "filter_cells"):
             if getattr(self, name) % 2 == 0:
                 raise ConfigError(
@@ -88,101 +237,47 @@ def scaled_score(
     return above / (above + half)
 
 
-class ObjectCentric(Detector):
-    """Scores objects; a frame's map has their scores painted into their boxes.
+class ObjectPainter(ObjectCentric):
+    """Paints objects' scores, from 0 to 1, into their boxes: the frame's anomaly map.
 
-    A frame's score is its map's maximum, 0 without objects.  A subclass says what is cut out around
-    each box (``cut``) and what its networks make of it (``object_values``).
+    The map may pass a mean filter, whose maximum is then the frame's score.
     """
 
-    supervision = "one-class"
-    config: ObjectCentricConfig
-    cut: Cut
-    low: float
+    config: PaintingConfig
     half: float
+    """What the 99th percentile of training objects lies above ``low``."""
 
-    def __init__(self, config: ObjectCentricConfig, cut: Cut, *, device: Device = "auto") -> None:
-        self.config, self.cut = config, cut
-        self.device = pick_device(device)
-        self.localiser = objects.build_for_patches(config.localiser)
-        self._values: Callable[..., np.ndarray] = self.object_values
+    def __init__(self, config: PaintingConfig, cut: Cut, *, device: Device = "auto") -> None:
+        super().__init__(config, cut, device=device)
         self.lookahead = cut.after + config.filter_frames // 2
 
-    @abstractmethod
-    def object_values(self, patches: Patches, flow: FlowPatches) -> Float[np.ndarray, " n"]:
-        """How abnormal each event of ``cut`` is, in any unit; higher is more."""
-
-    @property
-    def latency(self) -> int:
-        """Frames from a frame's arrival to its score; the default scores 16 frames at a time."""
-        return (self.lookahead or 0) + self.config.batch_frames - 1
-
-    def calibrate(self, values: Float[np.ndarray, " n"], store: PatchStore, train: Dataset) -> None:
-        """The statistics of ``scaled_score`` from training objects, and the calibration."""
-        self.low = float(values.min())
+    def fit_scale(self, values: Float[np.ndarray, " n"]) -> None:
         self.half = max(float(np.quantile(values, 0.99)) - self.low, 1e-6)
+
+    def scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        return scaled_score(values, self.low, self.half)
+
+    def training_scores(
+        self, values: Float[np.ndarray, " n"], store: PatchStore, train: Dataset
+    ) -> Iterable[float]:
         if self.config.filters:  # the filter needs the frames between
-            maxima = [frame.score for clip in train for frame in self._frames(clip.open())]
-        else:
-            maxima = store.frame_maxima(self._scaled(values), 0.0)
-        self.calibration = Calibration.fit(float(m) for m in maxima)
+            return (frame.score for video in train for frame in self.score_frames(video.open()))
+        return super().training_scores(values, store, train)
 
-    def _scaled(self, values: Float[np.ndarray, " n"]) -> np.ndarray:
-        return scaled_score(values, self.low, self.half).astype(np.float32)
-
-    def stream(self, source: VideoSource) -> Iterator[FrameScore]:
-        self.require_fitted()
-        yield from self._frames(source)
+    def score_frames(self, source: VideoSource) -> Iterator[FrameScore]:
+        painted, config = super().score_frames(source), self.config
+        if not config.filters:
+            return painted
+        return mean_filter(painted, frames=config.filter_frames, cells=config.filter_cells)
 
     def teach(self, source: VideoSource) -> Iterator[FrameScore]:
         """Painted maps before any filter."""
         self.require_fitted()
-        yield from self._painted(source)
+        yield from super().score_frames(source)
 
-    def attach_batching(self, merge: Merge) -> None:
-        self.localiser = self.localiser.clone()
-        self._values = merge(self._values)  # the first detector's, so that all ask one
-
-    def _frames(self, source: VideoSource) -> Iterator[FrameScore]:
-        config = self.config
-        scored = self._painted(source)
-        if config.filters:
-            scored = mean_filter(scored, frames=config.filter_frames, cells=config.filter_cells)
-        yield from scored
-
-    def _painted(self, source: VideoSource) -> Iterator[FrameScore]:
-        size = (source.info.height, source.info.width)
-        waiting: list[FramePatches] = []
-        for events in frame_patches(source, self.localiser, self.cut):
-            waiting.append(events)
-            if len(waiting) == self.config.batch_frames:
-                yield from self._score_frames(waiting, *size)
-                waiting = []
-        if waiting:
-            yield from self._score_frames(waiting, *size)
-
-    def _score_frames(
-        self, frames: list[FramePatches], height: int, width: int
-    ) -> Iterator[FrameScore]:
-        patches = np.concatenate([f.patches for f in frames])
-        flow = np.concatenate([f.flow for f in frames])
-        scores = self._scaled(self._values(patches, flow))
-        ends = np.cumsum([len(f.boxes) for f in frames])
-        for frame, own in zip(frames, np.split(scores, ends[:-1]), strict=True):
-            painted = paint(frame.boxes, own, height, width, scale=self.config.map_scale)
-            yield FrameScore(
-                index=frame.index,
-                time=frame.time,
-                score=float(painted.max()),
-                boxes=frame.boxes,
-                box_scores=own,
-                map=painted,
-            )
-
-
-def in_chunks(store: PatchStore) -> Iterator[np.ndarray]:
-    """Row numbers of all training events, some at a time, with a progress bar."""
-    with progress("calibration", len(store)) as advance:
-        for rows in np.array_split(np.arange(len(store)), -(-len(store) // CHUNK)):
-            yield rows
-            advance(len(rows))
+    def frame_score(
+        self, frame: FramePatches, scores: Float32[np.ndarray, " n"], info: VideoInfo
+    ) -> FrameScore:
+        scale = self.config.map_scale
+        painted = paint(frame.boxes, scores, info.height, info.width, scale=scale)
+        return replace(super().frame_score(frame, scores, info), map=painted)

@@ -39,25 +39,27 @@ Departures from the paper and readings of what it and the summary leave open:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.devices import Device, pick_precision
 from vadistill.files import content_hash
 from vadistill.objects.patches import Cut, FlowPatches, Patches, learn_patches
+from vadistill.runtime import Arrays, Program, saved_int8
 from vadistill.systems.aed.losses import abnormality
-from vadistill.systems.aed.model import SIDE, Networks
+from vadistill.systems.aed.model import SIDE, Networks, ObjectScorer
 from vadistill.systems.aed.pseudo import PseudoAppearance, open_pictures
 from vadistill.systems.aed.recipes import RECIPES, Config
-from vadistill.systems.aed.training import fast, flow_rms, normal_views, train_networks, untrained
-from vadistill.systems.object_centric import ObjectCentric, in_chunks
+from vadistill.systems.aed.training import fast, flow_rms, train_networks, untrained
+from vadistill.systems.object_centric import ObjectPainter
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
@@ -65,15 +67,11 @@ if TYPE_CHECKING:
 NEIGHBOURS = ((0, -1), (0, 1))
 """Pairs of frames of the motion views' flow."""
 
-BATCH = 256
-"""Objects that go through the networks at once when scoring."""
 
-
-class Aed(ObjectCentric):
+class Aed(ObjectPainter):
     """Object-centric auto-encoders with adversarial training."""
 
     name = "aed"
-    lookahead = 1
     config: Config
     RECIPES: ClassVar = RECIPES
 
@@ -114,28 +112,29 @@ class Aed(ObjectCentric):
             self.device,
             folder,
         )
-        parts = [
-            self.object_values(store.patches(rows), store.flow(rows)) for rows in in_chunks(store)
-        ]
-        self.calibrate(np.concatenate(parts), store, train)
+        self.calibrate(store, train)
 
     # -- scoring -------------------------------------------------------------------------------
 
-    @torch.inference_mode()
-    def object_values(self, patches: Patches, flow: FlowPatches) -> Float[np.ndarray, " n"]:
+    def program(self, int8: bytes | Iterable[Arrays]) -> Program:
+        patches = torch.zeros(2, 1, SIDE, SIDE, 3, dtype=torch.uint8)
+        flow = torch.zeros(2, len(NEIGHBOURS), 2, SIDE, SIDE, dtype=torch.float16)
+        scorer = ObjectScorer(self.networks, self.span)
+        return Program(scorer, {"patches": patches, "flow": flow}, ("logits",), int8=int8)
+
+    def inputs(self, patches: Patches, flow: FlowPatches) -> Arrays:
+        return patches, flow
+
+    def object_values(self, parts: Float32[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         """Mean probability of abnormal of the three classifiers."""
-        parts = [np.zeros(0)]
-        for start in range(0, len(patches), BATCH):
-            rows = slice(start, start + BATCH)
-            views = normal_views(patches[rows], flow[rows], self.span, self.device)
-            parts.append(abnormality(self.networks(views)).cpu().numpy())
-        return np.concatenate(parts)
+        return abnormality(torch.from_numpy(parts)).numpy()
 
     # -- saving --------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, described = pack_localiser(self.localiser)
         tensors |= {f"networks/{k}": v for k, v in self.networks.state_dict().items()}
+        tensors |= self.runtime.saved()
         facts = {
             "config": asdict(self.config),
             "localiser": described,
@@ -155,4 +154,5 @@ class Aed(ObjectCentric):
         detector.networks.load_state_dict(below(tensors, "networks/"))
         detector.networks.to(detector.device).eval()
         detector.span, detector.low, detector.half = (facts[k] for k in ("span", "low", "half"))
+        detector.open_runtime(saved_int8(tensors))
         return detector

@@ -21,6 +21,8 @@ SIDE = 64
 VIEWS: dict[str, int] = {"appearance": 1, "previous": 2, "next": 2}
 """The views of an object and their channels."""
 
+MOTION = ("previous", "next")
+
 FILTERS = (32, 32, 16)
 """Of the encoders' three convolutions."""
 
@@ -42,6 +44,15 @@ def motion(flow: Float[Tensor, "n 2 s s"], span: float | int) -> Float[Tensor, "
     Bounded inputs and outputs keep the gradient ascent on pseudo-abnormal motion from running away.
     """
     return torch.tanh(flow.float() / span)
+
+
+def normal_views(
+    patches: UInt8[Tensor, "n s s 3"], flow: Float[Tensor, "n f 2 s s"], span: float
+) -> Views:
+    """The views of objects whose flow is to the previous and to the next frame first."""
+    views = {"appearance": appearance(patches)}
+    views |= {view: motion(flow[:, i], span) for i, view in enumerate(MOTION)}
+    return {view: x.contiguous(memory_format=torch.channels_last) for view, x in views.items()}
 
 
 class _Reversal(torch.autograd.Function):
@@ -157,3 +168,17 @@ class Networks(nn.Module):
             latent, output = self.autoencoders[view](x)
             error = (x - output).abs()
         return self.classifiers[view](latent, error)
+
+
+class ObjectScorer(nn.Module):
+    """The networks on objects as they are cut out."""
+
+    def __init__(self, networks: Networks, span: float) -> None:
+        super().__init__()
+        self.networks, self.span = networks, span
+
+    def forward(
+        self, patches: UInt8[Tensor, "n 1 s s 3"], flow: Float[Tensor, "n 2 2 s s"]
+    ) -> Float[Tensor, "n 3"]:
+        """Logits of abnormal, in the order of ``VIEWS``."""
+        return self.networks(normal_views(patches[:, 0], flow, self.span))

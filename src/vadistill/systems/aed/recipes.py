@@ -8,11 +8,11 @@ from vadistill.config import Recipe
 from vadistill.errors import ConfigError, one_of
 from vadistill.flow import FLOWS
 from vadistill.systems.aed.pseudo import PseudoAppearance
-from vadistill.systems.object_centric import ObjectCentricConfig
+from vadistill.systems.object_centric import PaintingConfig
 
 
 @dataclass(frozen=True)
-class Config(ObjectCentricConfig):
+class Config(PaintingConfig):
     """Settings of T1; the defaults are sized for two CPU cores."""
 
     flow: str = "dis"

@@ -20,12 +20,14 @@ from vadistill.systems.aed.losses import (
     reconstruction_loss,
 )
 from vadistill.systems.aed.model import (
+    MOTION,
     VIEWS,
     Decoder,
     Networks,
     Views,
     appearance,
     motion,
+    normal_views,
     reversed_gradient,
 )
 from vadistill.systems.aed.pseudo import PseudoAppearance
@@ -35,8 +37,6 @@ from vadistill.training import Run, Step, cosine
 Losses = dict[str, Float[Tensor, ""]]
 BatchLosses = Callable[[Views, Views, int], Losses]
 """Every loss by name of normal and pseudo-abnormal objects in an epoch; the first is minimised."""
-
-MOTION = ("previous", "next")
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -65,16 +65,6 @@ def flow_rms(store: PatchStore) -> float:
     return max(float(np.sqrt(np.mean(squares))), 1e-3)  # a still scene has none
 
 
-def normal_views(
-    patches: np.ndarray, flow: np.ndarray, span: float, device: torch.device
-) -> dict[str, Tensor]:
-    """The views of events that were cut with the flow to the previous and the next frame first."""
-    views = {"appearance": appearance(torch.from_numpy(patches[:, 0]).to(device))}
-    for i, view in enumerate(MOTION):
-        views[view] = motion(torch.from_numpy(flow[:, i]).to(device), span)
-    return {view: x.contiguous(memory_format=torch.channels_last) for view, x in views.items()}
-
-
 def batch_views(
     store: PatchStore,
     rows: Int[np.ndarray, " n"],
@@ -82,14 +72,15 @@ def batch_views(
     generator: torch.Generator,
     span: float,
     device: torch.device,
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+) -> tuple[Views, Views]:
     """Normal objects and as many pseudo-abnormal ones: motion is that over a larger gap."""
-    patches, flow = store.patches(rows), store.flow(rows)
-    normal = normal_views(patches, flow, span, device)
-    grey = appearance(torch.from_numpy(patches[:, 0]))
+    patches = torch.from_numpy(store.patches(rows)[:, 0])
+    flow = torch.from_numpy(store.flow(rows)).to(device)
+    normal = normal_views(patches.to(device), flow, span)
+    grey = appearance(patches)
     pseudo = {"appearance": source(grey, generator).to(device)}
     for i, view in enumerate(MOTION, start=len(MOTION)):
-        pseudo[view] = motion(torch.from_numpy(flow[:, i]).to(device), span)
+        pseudo[view] = motion(flow[:, i], span)
     return normal, pseudo
 
 

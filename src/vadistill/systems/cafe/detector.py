@@ -20,7 +20,7 @@ Departures from the paper and readings of what it leaves open:
 - Patches are normalised by the mean and deviation of the teacher's pre-training set, in both
   networks.
 - C-1, E and C+1 go through the student as one batch, so batch norm sees them together.
-- A frame without events gets the lowest score of the training events.
+- A frame without patches gets the lowest score of the training patches.
 - The default is ``compact``, our own pair of quarter-width networks; the shipped teacher learned
   CIFAR-10, with a part of its pictures turned grey.  It and the ``quick`` recipes sample frames,
   train 10 to 20 epochs and lower the learning rate along a cosine (the default from 3e-3).
@@ -32,66 +32,49 @@ Departures from the paper and readings of what it leaves open:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor, nn
 
-from vadistill import objects
 from vadistill.backbones.teachers import PATCH, open_teacher, pack_network, restore_network
-from vadistill.detector import Detector, Merge, below, pack_localiser, unpack_localiser
-from vadistill.devices import Device, pick_device, pick_precision
+from vadistill.detector import below, pack_localiser, unpack_localiser
+from vadistill.devices import Device, pick_precision
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.files import content_hash
-from vadistill.objects.patches import Cut, FramePatches, PatchStore, frame_patches, learn_patches
-from vadistill.progress import progress
-from vadistill.runtime import INT8, Arrays, Merged, Runtime, open_runtime
-from vadistill.scores import Calibration, FrameScore
+from vadistill.objects.patches import Cut, FlowPatches, Patches, learn_patches
+from vadistill.runtime import Arrays, Program, saved_int8
 from vadistill.systems.cafe.losses import overall_score
 from vadistill.systems.cafe.model import PatchScorer, as_program, scorer_inputs
 from vadistill.systems.cafe.recipes import RECIPES, Config
 from vadistill.systems.cafe.training import teacher_targets, train_student, untrained
+from vadistill.systems.object_centric import ObjectCentric
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
-    from vadistill.video import VideoSource
 
 
-class Cafe(Detector):
+class Cafe(ObjectCentric):
     """Consistency-Aware high-level Feature Extractor."""
 
     name = "cafe"
-    supervision = "one-class"
-    lookahead = 1
+    config: Config
     RECIPES: ClassVar = RECIPES
 
     scorer: PatchScorer
-    runtime: Runtime
     mean: Tensor
     std: Tensor
-    lowest: float
     teacher_facts: dict[str, Any]
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
-        self.config = config or Config()
-        self.device = pick_device(device)
-        self.localiser = objects.build_for_patches(self.config.localiser)
-        flows = ((0, 1),) if self.uses_flow else ()
-        self.cut = Cut(PATCH, (-1, 0, 1), flows, self.config.flow)
-
-    @property
-    def latency(self) -> int:
-        """Frames from a frame's arrival to its score; the default scores 16 frames at a time."""
-        return self.lookahead + self.config.batch_frames - 1
-
-    @property
-    def uses_flow(self) -> bool:
-        """Whether a motion branch needs optical flow."""
-        return self.config.low_level in ("flow", "both")
+        config = config or Config()
+        flows = ((0, 1),) if config.low_level in ("flow", "both") else ()
+        super().__init__(config, Cut(PATCH, (-1, 0, 1), flows, config.flow), device=device)
 
     # -- training ------------------------------------------------------------------------------
 
@@ -110,68 +93,32 @@ class Cafe(Detector):
         targets.fill(lambda rows: teacher_targets(teacher, store, rows, config, self.device))
         folder = work / f"student-{content_hash(targets_key, config.training_settings())}"
         train_student(self.scorer, store, targets, config, self.device, folder)
-        self._standardise(store)
-
-    def _standardise(self, store: PatchStore) -> None:
-        """mu and sigma of Eq. 12 over the training events, the lowest score and the calibration."""
-        rows = np.arange(len(store))
-        sample = np.array_split(rows[:: max(1, len(rows) // 512)], 8)
-        self._open_runtime(scorer_inputs(store.patches(r), store.flow(r)) for r in sample if r.size)
-        parts = []
-        with progress("calibration", len(rows)) as advance:
-            for chunk in np.array_split(rows, max(1, len(rows) // 512)):
-                parts += self.runtime(*scorer_inputs(store.patches(chunk), store.flow(chunk)))
-                advance(len(chunk))
-        scores = torch.from_numpy(np.concatenate(parts)).double()
-        self.mean = scores.mean(0)
-        self.std = scores.std(0).clamp_min(1e-12)
-        overall = self._overall(scores)
-        self.lowest = float(overall.min())
-        self.calibration = Calibration.fit(store.frame_maxima(overall, self.lowest).tolist())
+        self.calibrate(store, train)
 
     # -- scoring -------------------------------------------------------------------------------
 
-    def _open_runtime(self, int8: bytes | Iterable[Arrays]) -> None:
-        program = as_program(self.scorer, int8)
-        self.runtime = open_runtime(program, self.config.runtime, self.device)
+    def program(self, int8: bytes | Iterable[Arrays]) -> Program:
+        return as_program(self.scorer, int8)
 
-    def _overall(self, scores: Tensor) -> np.ndarray:
-        """Eq. 12 of events' A_kd, A_ca, A_lo, as float32."""
+    def inputs(self, patches: Patches, flow: FlowPatches) -> Arrays:
+        return scorer_inputs(patches, flow)
+
+    def fit_parts(self, parts: Float32[np.ndarray, "n 3"]) -> None:
+        """mu and sigma of Eq. 12 over the training patches."""
+        scores = torch.from_numpy(parts).double()
+        self.mean, self.std = scores.mean(0), scores.std(0).clamp_min(1e-12)
+
+    def object_values(self, parts: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, " n"]:
+        """Eq. 12 of patches' A_kd, A_ca, A_lo."""
         config = self.config
         lo = config.omega_lo if self.scorer.branches else 0.0
         weights = torch.tensor([config.omega_kd, config.omega_ca, lo], dtype=torch.float64)
-        return overall_score(scores.double(), self.mean, self.std, weights).float().numpy()
+        scores = torch.from_numpy(parts).double()
+        return overall_score(scores, self.mean, self.std, weights).float().numpy()
 
-    def stream(self, source: VideoSource) -> Iterator[FrameScore]:
-        self.require_fitted()
-        waiting: list[FramePatches] = []
-        for events in frame_patches(source, self.localiser, self.cut):
-            waiting.append(events)
-            if len(waiting) == self.config.batch_frames:
-                yield from self._score_frames(waiting)
-                waiting = []
-        yield from self._score_frames(waiting)
-
-    def _score_frames(self, frames: list[FramePatches]) -> Iterator[FrameScore]:
-        if not frames:
-            return
-        patches = np.concatenate([f.patches for f in frames])
-        flow = np.concatenate([f.flow for f in frames])
-        (parts,) = self.runtime(*scorer_inputs(patches, flow))
-        overall = self._overall(torch.from_numpy(parts))
-        ends = np.cumsum([len(f.boxes) for f in frames])
-        for frame, scores in zip(frames, np.split(overall, ends[:-1]), strict=True):
-            yield FrameScore(
-                index=frame.index,
-                time=frame.time,
-                score=float(scores.max()) if len(scores) else self.lowest,
-                boxes=frame.boxes,
-                box_scores=scores,
-            )
-
-    def attach_batching(self, merge: Merge) -> None:
-        self.localiser = self.localiser.clone()
-        self.runtime = Merged(self.runtime, merge)
+    @property
+    def empty(self) -> float:
+        return self.low
 
     # -- saving --------------------------------------------------------------------------------
 
@@ -189,7 +136,7 @@ class Cafe(Detector):
             "config": asdict(self.config),
             "localiser": described,
             "teacher": teacher,
-            "lowest": self.lowest,
+            "lowest": self.low,
         }
         return tensors, facts
 
@@ -206,6 +153,6 @@ class Cafe(Detector):
         detector.scorer.branches.load_state_dict(below(tensors, "branches/"))
         detector.scorer.eval()
         detector.mean, detector.std = tensors["mean"], tensors["std"]
-        detector.lowest = facts["lowest"]
-        detector._open_runtime(tensors[INT8].numpy().tobytes() if INT8 in tensors else ())
+        detector.low = facts["lowest"]
+        detector.open_runtime(saved_int8(tensors))
         return detector

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from vadistill.backbones.teachers import ARCHITECTURES
-from vadistill.config import Recipe, TrainedConfig
+from vadistill.config import Recipe
 from vadistill.errors import one_of
 from vadistill.flow import FLOWS
 from vadistill.runtime import RuntimeName
 from vadistill.systems.cafe.losses import Reduction
+from vadistill.systems.object_centric import ObjectCentricConfig
 from vadistill.training import SCHEDULES
 
 LowLevel = Literal["none", "flow", "image", "both"]
@@ -18,10 +19,10 @@ Schedule = Literal["constant", "cosine"]
 
 
 @dataclass(frozen=True)
-class Config(TrainedConfig):
+class Config(ObjectCentricConfig):
     """Settings of CAFE; the defaults are the compact pair for two CPU cores."""
 
-    SCORING: ClassVar = TrainedConfig.SCORING | {"omega_kd", "omega_ca", "omega_lo"}
+    SCORING: ClassVar = ObjectCentricConfig.SCORING | {"omega_kd", "omega_ca", "omega_lo"}
 
     teacher: str = "compact"
     """``compact`` (shipped), ``imagenet`` (torchvision's ResNet-34), or a file of ``pretrain``."""
@@ -30,9 +31,6 @@ class Config(TrainedConfig):
     ResNet-34."""
     layers: int = 4
     """C: the last layer groups whose features are imitated, 1 to 6 (Fig. 5)."""
-    localiser: str = "background"
-    """Where foreground boxes come from: background, motion, detector:NAME, boxes:FILE, or a+b;
-    ``all:`` before it keeps slivers at the picture's edge, too."""
     low_level: LowLevel = "none"
     """Low-level branches: flow (LL-O), image (LL-E), both, or none (Table 1)."""
     flow: str = "dis"
@@ -53,20 +51,15 @@ class Config(TrainedConfig):
     """Adam's; 1e-3 in the paper."""
     schedule: Schedule = "cosine"
     """How the learning rate goes: constant (the paper's) or down to zero along a cosine."""
-    frames: int | None = 640
-    """Evenly spaced training frames whose patches are learned from; None takes all."""
     smoothing: str = "average10"
     runtime: RuntimeName = "auto"
-    """How patches are scored: torch, torch-bf16, onnx, onnx-int8; auto: onnx on CPUs, or torch."""
-    batch_frames: int = 16
-    """Frames of a file whose patches are scored together; live video takes one at a time."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("student", self.student, ARCHITECTURES)
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("optical flow", self.flow, FLOWS)
-        self.at_least(1, "layers", "frames", "epochs", "batch_frames")
+        self.at_least(1, "layers", "epochs")
         self.at_least(2, "batch")
         self.at_least(0, "lambda_kd", "lambda_ca", "lambda_lo", "learning_rate")
 

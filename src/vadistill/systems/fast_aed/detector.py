@@ -56,7 +56,7 @@ from vadistill.devices import Device, pick_device
 from vadistill.files import content_hash
 from vadistill.objects.maps import MapBoxes
 from vadistill.progress import progress
-from vadistill.runtime import INT8, Arrays, Merged, Runtime, open_runtime, pick_runtime
+from vadistill.runtime import Arrays, Merged, Runtime, open_runtime, pick_runtime, saved_int8
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed.blocks import Decoder
 from vadistill.systems.fast_aed.data import (
@@ -147,7 +147,7 @@ class FastAed(Detector):
         rows = np.arange(len(store))
         sample = rows[:: max(1, len(rows) // RANGES)]
         batches = np.array_split(sample, max(1, len(sample) // 8))
-        self._open_runtime((store.windows(batch),) for batch in batches)
+        self.open_runtime((store.windows(batch),) for batch in batches)
         scores, peaks = [], []
         with progress("calibration", len(rows)) as advance:
             for chunk in np.array_split(rows, max(1, len(rows) // 16)):
@@ -160,7 +160,7 @@ class FastAed(Detector):
 
     # -- scoring -------------------------------------------------------------------------------
 
-    def _open_runtime(self, int8: bytes | Iterable[Arrays]) -> None:
+    def open_runtime(self, int8: bytes | Iterable[Arrays]) -> None:
         name = "torch" if self.decoder else pick_runtime(self.config.runtime, self.device)
         program = as_program(self.student, name, self.decoder, int8)
         self.runtime = open_runtime(program, name, self.device)
@@ -236,5 +236,5 @@ class FastAed(Detector):
         detector.student.eval()
         detector.boxes_at = MapBoxes(facts["box_level"])
         detector.teacher_facts = facts["teachers"]
-        detector._open_runtime(tensors[INT8].numpy().tobytes() if INT8 in tensors else ())
+        detector.open_runtime(saved_int8(tensors))
         return detector

@@ -47,13 +47,14 @@ Departures from the paper and readings of what it and the summary leave open:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from vadistill.backbones.teachers import pack_network
@@ -62,13 +63,13 @@ from vadistill.devices import Device, autocast, pick_precision
 from vadistill.distill import TargetCache
 from vadistill.files import content_hash
 from vadistill.objects.patches import Cut, FlowPatches, Patches, PatchStore, learn_patches
-from vadistill.systems.object_centric import ObjectCentric, in_chunks
+from vadistill.runtime import Arrays, Program, saved_int8
+from vadistill.systems.object_centric import ObjectPainter
 from vadistill.systems.ssmtl.losses import error_unit, object_score
 from vadistill.systems.ssmtl.model import SIDE, TaskScorer
 from vadistill.systems.ssmtl.recipes import RECIPES, Config
 from vadistill.systems.ssmtl.tasks import (
     REGULAR,
-    SPAN,
     STORED,
     ImageEmbedder,
     open_embedder,
@@ -87,11 +88,10 @@ BATCH = 64
 """Objects that go through the network at once when scoring."""
 
 
-class Ssmtl(ObjectCentric):
+class Ssmtl(ObjectPainter):
     """Object-centric self-supervised multi-task learning."""
 
     name = "ssmtl"
-    lookahead = SPAN
     config: Config
     RECIPES: ClassVar = RECIPES
 
@@ -126,7 +126,7 @@ class Ssmtl(ObjectCentric):
         key = content_hash(store.key, arithmetic, sha, config.training_settings())
         folder = work / f"ssmtl-{key}"
         train_network(network, store, targets, config, self.device, folder)
-        self._standardise(store, train)
+        self.calibrate(store, train)
 
     def _targets(self, embedder: ImageEmbedder, store: PatchStore, work: Path) -> TargetCache:
         """The image network's outputs for the middle frames."""
@@ -141,40 +141,35 @@ class Ssmtl(ObjectCentric):
         key = content_hash(store.key, arithmetic, self.embedder_facts["sha"], f"pooled {SIDE}")
         return TargetCache(work / f"targets-{key}", key=key, count=len(store)).fill(outputs)
 
-    def _standardise(self, store: PatchStore, train: Dataset) -> None:
-        """The errors' units, the statistics of ``scaled_score``, and the calibration."""
-        regular = np.searchsorted(STORED, REGULAR)
-        parts = [self._parts(store.patches(rows)[:, regular]) for rows in in_chunks(store)]
-        values = np.concatenate(parts)
+    # -- scoring -------------------------------------------------------------------------------
+
+    def program(self, int8: bytes | Iterable[Arrays]) -> Program:
+        clips = torch.zeros(2, len(REGULAR), SIDE, SIDE, 3, dtype=torch.uint8)
+        return Program(self.scorer, {"clips": clips}, ("scores",), batch=BATCH, int8=int8)
+
+    def inputs(self, patches: Patches, flow: FlowPatches) -> Arrays:
+        return (patches,)
+
+    def fit_parts(self, parts: Float32[np.ndarray, "n tasks"]) -> None:
+        """The errors' units."""
         errors = [task in ("middle", "distillation") for task in self.tasks]
         self.units = np.array(
             [
                 error_unit(column) if error else 1.0
-                for column, error in zip(values.T, errors, strict=True)
+                for column, error in zip(parts.T.astype(np.float64), errors, strict=True)
             ]
         )
-        self.calibrate(object_score(values, self.units), store, train)
 
-    # -- scoring -------------------------------------------------------------------------------
-
-    @torch.inference_mode()
-    def _parts(self, clips: UInt8[np.ndarray, "n 7 s s 3"]) -> Float[np.ndarray, "n tasks"]:
-        """P(backward), P(irregular) and the two errors of regular clips, of the tasks there are."""
-        parts = [np.zeros((0, len(self.tasks)))]
-        for start in range(0, len(clips), BATCH):
-            some = torch.from_numpy(clips[start : start + BATCH]).to(self.device)
-            parts.append(self.scorer(some).double().cpu().numpy())
-        return np.concatenate(parts)
-
-    def object_values(self, patches: Patches, flow: FlowPatches) -> Float[np.ndarray, " n"]:
+    def object_values(self, parts: Float32[np.ndarray, "n tasks"]) -> Float[np.ndarray, " n"]:
         """Mean of the tasks, the errors in units of training objects'."""
-        return object_score(self._parts(patches), self.units)
+        return object_score(parts.astype(np.float64), self.units)
 
     # -- saving --------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, described = pack_localiser(self.localiser)
         tensors |= {f"network/{k}": v for k, v in self.scorer.network.state_dict().items()}
+        tensors |= self.runtime.saved()
         facts = {
             "config": asdict(self.config),
             "localiser": described,
@@ -203,4 +198,5 @@ class Ssmtl(ObjectCentric):
         detector.scorer = TaskScorer(network, embedder, detector.tasks).place(detector.device)
         detector.units = np.array(facts["units"])
         detector.low, detector.half = facts["low"], facts["half"]
+        detector.open_runtime(saved_int8(tensors))
         return detector

@@ -7,7 +7,7 @@ from typing import Literal
 
 from vadistill.config import Recipe
 from vadistill.errors import ConfigError, one_of
-from vadistill.systems.object_centric import ObjectCentricConfig
+from vadistill.systems.object_centric import PaintingConfig
 from vadistill.systems.ssmtl.losses import TASKS
 from vadistill.systems.ssmtl.model import ARCHITECTURES
 from vadistill.training import SCHEDULES
@@ -16,7 +16,7 @@ Schedule = Literal["constant", "cosine"]
 
 
 @dataclass(frozen=True)
-class Config(ObjectCentricConfig):
+class Config(PaintingConfig):
     """Settings of T2; the defaults are sized for two CPU cores.
 
     An object takes 0.21 MB of disk while fitting: the 9,000 of 640 frames of Ped2 take 1.9 GB.
