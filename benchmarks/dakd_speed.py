@@ -87,7 +87,7 @@ def main() -> None:
 
 def throughput(detector: dakd.Dakd, videos: int = 256, rounds: int = 10) -> float:
     """Segments a second of the detector's network."""
-    scorer = ClipScorer(detector.network, "segments", device=detector.device)
+    scorer = ClipScorer(detector.runtime, "segments")
     rng = np.random.default_rng(0)
     width = detector.widths[detector.config.student]
     given = [[rng.normal(size=(32, width)).astype(np.float32)] for _ in range(videos)]

@@ -18,10 +18,11 @@ from vadistill.datasets.snippets import FeatureSource, edges, segment_means, seg
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError, DataError, VideoError, WeightsError
 from vadistill.loss_log import losses_of
+from vadistill.runtime import open_runtime
 from vadistill.systems import dakd
 from vadistill.systems.dakd import losses
 from vadistill.systems.dakd.data import Bags, gather_bags
-from vadistill.systems.dakd.model import ClipScorer, Network, Scored
+from vadistill.systems.dakd.model import ClipScorer, Network, Scored, as_program
 from vadistill.systems.dakd.training import (
     distil,
     student_losses,
@@ -118,6 +119,11 @@ def network() -> Network:
     return Network([6, 4]).eval()
 
 
+def clip_scorer(network: Network, mode: Any) -> ClipScorer:
+    runtime = open_runtime(as_program(network, [6, 4]), "torch", CPU)
+    return ClipScorer(runtime, mode, length=8)
+
+
 class TestScoring:
     """dense, live and segments against what their words say."""
 
@@ -136,7 +142,7 @@ class TestScoring:
     @pytest.mark.parametrize("clips", [1, 5, 8, 9, 20])
     def test_live_sees_the_last_clips_only(self, network: Network, clips: int) -> None:
         rows = self.rows(clips)
-        scores = list(ClipScorer(network, "live", device=CPU, length=8)(rows))
+        scores = list(clip_scorer(network, "live")(rows))
         wanted = [self.window(network, rows[max(0, c - 7) : c + 1])[-1] for c in range(clips)]
         np.testing.assert_allclose(scores, wanted, atol=1e-6)
         self.agrees(network, "live", rows, scores)
@@ -146,7 +152,7 @@ class TestScoring:
         self, network: Network, clips: int
     ) -> None:
         rows = self.rows(clips)
-        scores = list(ClipScorer(network, "dense", device=CPU, length=8)(rows))
+        scores = list(clip_scorer(network, "dense")(rows))
         wanted = []
         for c in range(clips):
             start = min(max(0, c - 4), max(0, clips - 8))
@@ -157,7 +163,7 @@ class TestScoring:
     def agrees(self, network: Network, mode: Any, rows: Any, scores: list[float]) -> None:
         """Of a video that is known as a whole, the same."""
         arrays = [np.stack(each) for each in zip(*rows, strict=True)]
-        known = ClipScorer(network, mode, device=CPU, length=8).whole(arrays)
+        known = clip_scorer(network, mode).whole(arrays)
         np.testing.assert_allclose(known, scores, atol=1e-6)
 
     def test_dense_waits_for_the_window_and_no_longer(self, network: Network) -> None:
@@ -169,7 +175,7 @@ class TestScoring:
                 given += 1
                 yield row
 
-        scorer = ClipScorer(network, "dense", device=CPU, length=8)
+        scorer = clip_scorer(network, "dense")
         seen = [given for _ in scorer(clips())]
         assert max(n - c for c, n in enumerate(seen)) - 1 == scorer.lookahead
         assert seen[10] - 10 == 4, "in the midst of a video, half a window"
@@ -177,14 +183,14 @@ class TestScoring:
     @pytest.mark.parametrize("clips", [3, 8, 20])
     def test_segments_are_the_papers(self, network: Network, clips: int) -> None:
         rows = self.rows(clips)
-        scores = list(ClipScorer(network, "segments", device=CPU, length=8)(rows))
+        scores = list(clip_scorer(network, "segments")(rows))
         means = [segment_means(np.stack(each), 8) for each in zip(*rows, strict=True)]
         by_segment = self.window(network, [list(pair) for pair in zip(*means, strict=True)])
         np.testing.assert_allclose(scores, by_segment[segment_of_clips(clips, 8)], atol=1e-6)
 
     def test_an_empty_video_has_no_scores(self, network: Network) -> None:
         for mode in ("dense", "live", "segments"):
-            assert list(ClipScorer(network, mode, device=CPU)([])) == []
+            assert list(clip_scorer(network, mode)([])) == []
 
 
 class TestTraining:

@@ -28,9 +28,13 @@ Index = Literal["paper", "deberta"]
 """Which relative position the position-to-content term uses: gamma(j, i) or gamma(i, j)."""
 
 
-def relative_index(length: int, reach: int) -> Int[Tensor, "{length} {length}"]:
-    """Eq. 1: gamma(i, j) = min(max(i - j + k, 0), 2k - 1) for k = ``reach``."""
-    place = torch.arange(length)
+Count = int | Int[Tensor, ""]
+"""A number; a tensor while a graph is exported."""
+
+
+def relative_index(length: Count, reach: Count) -> Int[Tensor, "n n"]:
+    """Eq. 1: gamma(i, j) = min(max(i - j + k, 0), 2k - 1) for k = ``reach``; n is ``length``."""
+    place = torch.arange(length)  # pyright: ignore[reportArgumentType, reportCallIssue]
     return (place[:, None] - place[None, :] + reach).clamp(0, 2 * reach - 1)
 
 
@@ -63,14 +67,16 @@ def attention_logits(
     else:
         met = keys if "self" in terms else 0 * keys
     rows = queries if met.shape[2] > 1 else queries.flatten(2, 3)[:, :, None]
-    logits = (rows @ met.mT).view(*keys.shape[:4], length)
+    logits = (rows @ met.transpose(-2, -1)).view(*keys.shape[:4], length)
     if "content-to-position" in terms:
-        by_position = (queries.flatten(1, 3) @ key_r.mT).unflatten(1, queries.shape[1:4])
+        products = queries.flatten(1, 3) @ key_r.transpose(-2, -1)
+        by_position = products.unflatten(1, queries.shape[1:4])
         logits = logits + by_position.gather(-1, gamma)
     if "position-to-content" in terms:
-        by_position = (keys.flatten(1, 3) @ query_r.mT).unflatten(1, keys.shape[1:4])
-        by_key = gamma if index == "paper" else gamma.mT  # [j, i]
-        logits = logits + by_position.gather(-1, by_key).mT
+        products = keys.flatten(1, 3) @ query_r.transpose(-2, -1)
+        by_position = products.unflatten(1, keys.shape[1:4])
+        by_key = gamma if index == "paper" else gamma.transpose(-2, -1)  # [j, i]
+        logits = logits + by_position.gather(-1, by_key).transpose(-2, -1)
     return logits
 
 
@@ -114,7 +120,7 @@ class TemporalAggregation(nn.Module):
         """W_qr and W_kr, side by side."""
 
     def forward(self, sequences: Float[Tensor, "b t n d"]) -> Float[Tensor, "b n w"]:
-        count = sequences.shape[1]
+        count = len(self.query)
         queries, keys, values = (
             self._by_head(sequences, weight) for weight in (self.query, self.key, self.value)
         )

@@ -57,6 +57,7 @@ from vadistill.distill import FrozenTeacher
 from vadistill.errors import DataError, WeightsError
 from vadistill.files import content_hash
 from vadistill.progress import progress
+from vadistill.runtime import Runtime, open_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.dakd.data import Bags, Read, gather_bags
 from vadistill.systems.dakd.model import (
@@ -64,6 +65,7 @@ from vadistill.systems.dakd.model import (
     ClipScorer,
     Network,
     Rows,
+    as_program,
     student_network,
     teacher_network,
 )
@@ -87,6 +89,7 @@ class Dakd(Detector):
 
     network: Network | Baseline
     """The one that scores."""
+    runtime: Runtime
     widths: dict[str, int]
     """Feature width of each backbone that scoring needs."""
     fingerprints: dict[str, str]
@@ -133,6 +136,7 @@ class Dakd(Detector):
             self.network = self._student(teacher, bags, key, work)
         self.widths = dict(zip(self.sees, bags.widths(self.sees), strict=True))
         self.fingerprints = {n: f for n, f in self.fingerprints.items() if n in self.sees}
+        self.open_runtime()
         self._calibrate(train, self._reader(work)(self.sees))
 
     def _reader(self, work: Path) -> Callable[[tuple[str, ...]], Read]:
@@ -187,14 +191,14 @@ class Dakd(Detector):
 
     # -- scoring -------------------------------------------------------------------------------
 
+    def open_runtime(self) -> None:
+        """Open the network in the config's runtime."""
+        widths = [self.widths[name] for name in self.sees]
+        program = as_program(self.network, widths, normalise=self.config.normalise)
+        self.runtime = open_runtime(program, self.config.runtime, self.device)
+
     def _scorer(self) -> ClipScorer:
-        return ClipScorer(
-            self.network,
-            self.config.scoring,
-            device=self.device,
-            normalise=self.config.normalise,
-            length=self.config.segments,
-        )
+        return ClipScorer(self.runtime, self.config.scoring, length=self.config.segments)
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()
@@ -273,4 +277,5 @@ class Dakd(Detector):
             network = student_network(detector.config, widths[0])
         network.load_state_dict(below(tensors, "network/"))
         detector.network = network.to(detector.device).eval()
+        detector.open_runtime()
         return detector

@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
 from vadistill.datasets.snippets import SEGMENTS, segment_means, segment_of_clips
+from vadistill.runtime import Program, Runtime
 from vadistill.systems.dakd.attention import TERMS
 from vadistill.systems.dakd.data import normalised
 from vadistill.systems.dakd.recipes import Config, Scoring
@@ -139,6 +140,26 @@ TOGETHER = 32
 """Windows that go through the network at once, where all are known: as many as caches hold."""
 
 
+class SegmentScorer(nn.Module):
+    """A network's scores alone, of features as they were extracted."""
+
+    def __init__(self, network: Network | Baseline, *, normalise: bool) -> None:
+        super().__init__()
+        self.network, self.normalise = network, normalise
+
+    def forward(self, *features: Float[Tensor, "b n _"]) -> Float[Tensor, "b n"]:
+        return self.network([normalised(x, self.normalise) for x in features]).scores
+
+
+def as_program(
+    network: Network | Baseline, widths: Sequence[int], *, normalise: bool = False
+) -> Program:
+    """A network for a runtime: windows of any length of each backbone's features in, scores out."""
+    examples = {f"features{i}": torch.zeros(2, SEGMENTS, w) for i, w in enumerate(widths)}
+    scorer = SegmentScorer(network, normalise=normalise)
+    return Program(scorer, examples, ("scores",), free=(0, 1), batch=TOGETHER)
+
+
 class ClipScorer:
     """A network's score of every clip of a video, from the features of the clips around it.
 
@@ -148,16 +169,13 @@ class ClipScorer:
 
     def __init__(
         self,
-        network: Network | Baseline,
+        runtime: Runtime,
         mode: Scoring,
         *,
-        device: torch.device,
-        normalise: bool = False,
         length: int = SEGMENTS,
     ) -> None:
-        self.network, self.device = network.eval(), device
+        self.runtime, self.length = runtime, length
         self.mode: Scoring = mode
-        self.normalise, self.length = normalise, length
 
     @property
     def lookahead(self) -> int | None:
@@ -202,14 +220,7 @@ class ClipScorer:
         self, windows: Sequence[Float32[np.ndarray, "w n _"]]
     ) -> Float32[np.ndarray, "w n"]:
         """Scores of the clips of several windows, given by backbone."""
-        scores = []
-        with torch.inference_mode():
-            for start in range(0, len(windows[0]), TOGETHER):
-                part = [np.array(w[start : start + TOGETHER]) for w in windows]
-                ready = [normalised(torch.from_numpy(x), self.normalise) for x in part]
-                said = self.network([x.to(self.device) for x in ready])
-                scores.append(said.scores.cpu().numpy())
-        return np.concatenate(scores)
+        return self.runtime(*windows)[0]
 
     def _window(self, clips: Iterable[Rows]) -> Float32[np.ndarray, " n"]:
         """Scores of the clips of one window."""

@@ -12,6 +12,8 @@ from vadistill.systems.dakd.temporal import RIVALS
 
 Scoring = Literal["dense", "segments", "live"]
 Scorer = Literal["student", "teacher"]
+Runtimes = Literal["auto", "torch", "torch-bf16", "onnx"]
+"""Those of vadistill.runtime but 8 bits, which are for convolutions."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Config(TrainedConfig):
     scoring: Scoring = "dense"
     """How a video is scored: dense (each clip of 16 frames amid 32), segments (the paper's 32 a
     video, known at its end), or live (each clip as the last of 32, at once)."""
+    runtime: Runtimes = "torch"
+    """How features are scored: torch, torch-bf16 or onnx; auto: onnx on CPUs, torch on GPUs."""
     smoothing: str = "raw"
     store: str = ""
     """Folder of extracted features, as 'vadistill extract' fills it; empty: they are kept until the
@@ -105,6 +109,12 @@ class Config(TrainedConfig):
                 "temporal module 'baseline' with a student",
                 expected="it with --scorer teacher: it has no features to distil",
                 fix="pass --scorer teacher, or another temporal module",
+            )
+        if self.temporal == "multihead" and self.runtime in ("auto", "onnx"):
+            raise ConfigError(
+                f"runtime '{self.runtime}' with temporal module 'multihead'",
+                expected="torch or torch-bf16: its graph would be for windows of one length",
+                fix="pass --runtime torch",
             )
 
 

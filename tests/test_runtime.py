@@ -1,0 +1,199 @@
+"""One interface over PyTorch and ONNX Runtime: rows, names, 8 bits; and each system's networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vadistill import runtime
+from vadistill.backbones.teachers import ARCHITECTURES, ResNet
+from vadistill.distill import FrozenTeacher
+from vadistill.errors import ConfigError, WeightsError
+from vadistill.runtime import RUNTIMES, Arrays, Merged, Program, open_runtime, saved_int8
+from vadistill.systems import aed, cafe, dakd, fast_aed, ssmtl
+from vadistill.systems.aed.model import Networks
+from vadistill.systems.aed.training import fast
+from vadistill.systems.cafe.model import LowLevelBranch, PatchScorer
+from vadistill.systems.dakd import model as dakd_model
+from vadistill.systems.dakd.temporal import RIVALS
+from vadistill.systems.fast_aed import scoring
+from vadistill.systems.fast_aed.model import Student
+from vadistill.systems.object_centric import ObjectCentric
+from vadistill.systems.ssmtl.model import TaskScorer
+from vadistill.systems.ssmtl.training import untrained as untrained_tasks
+
+CPU = torch.device("cpu")
+
+
+class Small(nn.Module):
+    """A convolution's mean and maximum, and an input that has no effect; counts its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.calls = nn.Conv2d(3, 4, 3), 0
+
+    def forward(self, pictures: Tensor, unused: Tensor) -> tuple[Tensor, Tensor]:
+        self.calls += 1
+        maps = self.conv(pictures.float() / 255)
+        return maps.mean((1, 2, 3)), maps.amax((2, 3))
+
+
+def small(**settings: Any) -> Program:
+    examples = {
+        "pictures": torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
+        "unused": torch.zeros(2, 1),
+    }
+    return Program(Small(), examples, ("mean", "maximum"), **settings)
+
+
+def pictures(count: int) -> Arrays:
+    rng = np.random.default_rng(count)
+    return rng.integers(0, 256, (count, 3, 8, 8), np.uint8), np.zeros((count, 1), np.float32)
+
+
+class TestRuntimes:
+    """What holds for each runtime."""
+
+    @pytest.mark.parametrize("name", RUNTIMES)
+    def test_rows_in_rows_out(self, name: str) -> None:
+        opened = open_runtime(small(batch=2, int8=[pictures(5)]), name, CPU)
+        assert opened.name == name
+        wanted = open_runtime(small(), "torch", CPU)(*pictures(5))
+        tolerance = {"fp32": 1e-5, "bf16": 0.02, "int8": 0.05}[opened.precision]
+        for count in (5, 2, 1):
+            made = opened(*(each[:count] for each in pictures(5)))
+            assert [x.shape for x in made] == [(count,), (count, 4)]
+            assert {x.dtype for x in made} == {np.dtype(np.float32)}
+            for one, other in zip(made, wanted, strict=True):
+                np.testing.assert_allclose(one, other[:count], atol=tolerance)
+        assert [x.shape for x in opened(*pictures(0))] == [(0,), (0, 4)]
+
+    def test_a_batch_goes_through_the_network_at_a_time(self) -> None:
+        program = small(batch=2)
+        open_runtime(program, "torch", CPU)(*pictures(5))
+        assert isinstance(program.module, Small) and program.module.calls == 3
+
+    def test_read_only_rows_are_no_matter(self) -> None:
+        rows = pictures(3)
+        rows[0].flags.writeable = False
+        open_runtime(small(), "torch", CPU)(*rows)
+
+    def test_eight_bits_are_saved(self) -> None:
+        program = small(int8=[pictures(4)])
+        first = open_runtime(program, "onnx-int8", CPU)
+        saved = first.saved()
+        assert list(saved) == ["int8"] and saved["int8"].dtype == torch.uint8
+        again = open_runtime(small(int8=saved_int8(saved)), "onnx-int8", CPU)
+        for one, other in zip(again(*pictures(3)), first(*pictures(3)), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert open_runtime(program, "onnx", CPU).saved() == {} and saved_int8({}) == ()
+        with pytest.raises(WeightsError, match="without the ranges"):
+            open_runtime(small(), "onnx-int8", CPU)
+
+    def test_names(self) -> None:
+        assert set(RUNTIMES) == {*get_args(runtime.RuntimeName)} - {"auto"}
+        assert runtime.pick_runtime("auto", CPU) == "onnx"
+        assert runtime.pick_runtime("auto", torch.device("cuda")) == "torch"
+        with pytest.raises(ConfigError, match="did you mean 'onnx-int8'"):
+            open_runtime(small(), "onnx-int9", CPU)
+
+    def test_merged_asks_the_one_that_it_stands_for(self) -> None:
+        asked: list[Callable[..., Any]] = []
+        inner = open_runtime(small(), "torch", CPU)
+        merged = Merged(inner, lambda function: asked.append(function) or function)
+        for one, other in zip(merged(*pictures(3)), inner(*pictures(3)), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert asked == [inner] and merged.name == "torch"
+
+
+def small_cafe(name: Any, inputs: Arrays) -> np.ndarray:
+    detector = cafe.Cafe(cafe.Config(runtime=name, low_level="both"), device="cpu")
+    branches = {"motion": LowLevelBranch(128, 2), "appearance": LowLevelBranch(128, 3)}
+    teacher, student = (ResNet(ARCHITECTURES[each]) for each in ("narrow34", "narrow9"))
+    detector.scorer = PatchScorer(
+        FrozenTeacher(teacher), student, nn.ModuleDict(branches), layers=4, reduction="mean"
+    ).eval()
+    return parts(detector, inputs)
+
+
+def small_aed(name: Any, inputs: Arrays) -> np.ndarray:
+    detector = aed.Aed(aed.Config(runtime=name), device="cpu")
+    detector.networks, detector.span = fast(Networks()).eval(), 2.0
+    return detector.object_values(parts(detector, inputs))
+
+
+def small_ssmtl(name: Any, inputs: Arrays) -> np.ndarray:
+    detector = ssmtl.Ssmtl(ssmtl.Config(runtime=name, lambda_distillation=0), device="cpu")
+    detector.scorer = TaskScorer(untrained_tasks(detector.config, 1), None, detector.tasks)
+    detector.scorer.place(CPU)
+    detector.units = np.ones(3)
+    return detector.object_values(parts(detector, inputs))
+
+
+def parts(detector: ObjectCentric, inputs: Arrays) -> np.ndarray:
+    """Of objects with these patches and flow, of which the detector's cut is taken."""
+    patches, flow = inputs
+    side, cut = detector.cut.size, detector.cut
+    patches = patches[:, : len(cut.offsets), :side, :side]
+    flow = flow[:, : len(cut.flows), :, :side, :side]
+    detector.open_runtime([detector.inputs(patches, flow)])
+    return detector.runtime(*detector.inputs(patches, flow))[0]
+
+
+def small_fast_aed(name: Any, inputs: Arrays) -> np.ndarray:
+    student = Student(fast_aed.Config().network, (48, 64)).eval()
+    windows = (inputs[0][:, :3, :48, :64].transpose(0, 1, 4, 2, 3).reshape(-1, 9, 48, 64),)
+    program = scoring.as_program(student, name, int8=[windows])
+    return open_runtime(program, name, CPU)(*windows)[0]
+
+
+OBJECTS = {
+    "cafe": small_cafe,
+    "aed": small_aed,
+    "ssmtl": small_ssmtl,
+    "fast_aed": small_fast_aed,
+}
+
+
+@pytest.mark.parametrize("system", OBJECTS)
+def test_a_system_scores_alike_in_each_runtime(system: str) -> None:
+    rng = np.random.default_rng(0)
+    patches = rng.integers(0, 256, (5, 7, 64, 64, 3), np.uint8)
+    flow = rng.normal(size=(5, 2, 2, 64, 64)).astype(np.float16)
+    scores: dict[str, np.ndarray] = {}
+    for name in ("torch", "onnx", "onnx-int8"):
+        torch.manual_seed(0)
+        scores[name] = OBJECTS[system](name, (patches, flow))
+    scale = max(1, np.abs(scores["torch"]).max())
+    np.testing.assert_allclose(scores["onnx"], scores["torch"], atol=1e-4 * scale)
+    assert not np.array_equal(scores["onnx-int8"], scores["torch"])
+    np.testing.assert_allclose(scores["onnx-int8"], scores["torch"], atol=0.1 * scale)
+
+
+@pytest.mark.parametrize("temporal", ["tam", "baseline", *(set(RIVALS) - {"multihead"})])
+def test_dakd_scores_alike_in_each_runtime(temporal: str) -> None:
+    torch.manual_seed(0)
+    widths = [6, 4]
+    if temporal == "baseline":
+        network = dakd_model.Baseline(widths)
+    else:
+        network = dakd_model.Network(widths, temporal)
+    program = dakd_model.as_program(network, widths, normalise=True)
+    exact, other = (open_runtime(program, name, CPU) for name in ("torch", "onnx"))
+    rng = np.random.default_rng(0)
+    for windows, length in ((1, 32), (40, 5), (3, 1)):
+        features = [rng.normal(size=(windows, length, w)).astype(np.float32) for w in widths]
+        (wanted,), (made,) = exact(*features), other(*features)
+        assert made.shape == (windows, length)
+        np.testing.assert_allclose(made, wanted, atol=1e-4)
+
+
+def test_dakd_has_no_onnx_for_multihead() -> None:
+    with pytest.raises(ConfigError, match="multihead"):
+        dakd.Dakd(dakd.Config(temporal="multihead", runtime="onnx"))
