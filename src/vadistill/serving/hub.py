@@ -14,9 +14,9 @@ from typing import Any
 from vadistill.errors import ConfigError, StorageError
 from vadistill.serving.config import ModelSettings, Settings
 from vadistill.serving.jobs.queue import Job, Jobs
-from vadistill.serving.live.announcing import Subscription
 from vadistill.serving.live.batching import described, named
 from vadistill.serving.live.cameras import Cameras
+from vadistill.serving.live.events import Subscription
 from vadistill.serving.sinks import Dispatcher, build_sink
 from vadistill.serving.storage import footage
 from vadistill.serving.storage.clips import recover_clips

@@ -1,7 +1,11 @@
-"""The cameras that run: added, changed and removed while others go on, and what each shows."""
+"""The cameras that run: added, changed and removed while others go on, and what each shows.
+
+A camera's level is that of the model at the start, later that of its own footage, which is kept.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -11,18 +15,27 @@ from pathlib import Path
 from typing import Any
 
 from vadistill.errors import DataError
+from vadistill.scores import Calibration
 from vadistill.serving.config import CameraSettings, Settings, changed
-from vadistill.serving.live.announcing import Announcer
 from vadistill.serving.live.batching import Models
-from vadistill.serving.live.calibrating import begin_anew, learned_level, starting_level
 from vadistill.serving.live.camera import Camera
+from vadistill.serving.live.events import Announcer
+from vadistill.serving.live.levels import Level, camera_level, training_level, without
 from vadistill.serving.live.reader import Reader
 from vadistill.serving.live.session import try_source
 from vadistill.serving.settings_file import write_settings
 from vadistill.serving.storage.clips import ClipWriter
 from vadistill.serving.storage.recorder import Recorder
 from vadistill.serving.storage.store import Store
-from vadistill.video.addresses import is_live
+from vadistill.video.addresses import is_live, redacted
+
+log = logging.getLogger("vadistill.serving")
+
+MARGIN = 5.0
+"""Seconds around an event that count as not normal, too."""
+
+DEFAULT_FPS = 25.0
+"""Where neither the settings nor the camera tell a rate yet."""
 
 
 class Cameras:
@@ -184,3 +197,63 @@ class Cameras:
         level = starting_level(self.store, camera.settings, camera.calibration)
         camera.set_level(level)
         return level.as_json()
+
+
+def starting_level(store: Store, camera: CameraSettings, calibration: Calibration) -> Level:
+    """The settings' level, the one learned on this camera, or that of the training frames."""
+    rate = camera.false_alarms_per_day
+    kept = store.value(_key(camera.name))
+    if kept is not None and kept["of"] == _of(camera):
+        learned = Level.from_json(kept["level"])
+    else:
+        learned = training_level(
+            calibration, rate, camera.fps or DEFAULT_FPS, camera.seconds_to_close
+        )
+    if camera.on is None and camera.off is None:
+        return learned
+    on = learned.on if camera.on is None else camera.on
+    off = min(on, learned.off if camera.off is None else camera.off)
+    return Level(on, off, "fixed", false_alarms_per_day=rate)
+
+
+def learned_level(
+    store: Store, camera: CameraSettings, hours: float, false_alarms_per_day: float | None = None
+) -> Level:
+    """The level from the camera's last ``hours``, which is kept for its next start.
+
+    Events that were called real do not count as normal footage; all others do, since without the
+    highest normal scores the level would sink each time.  Raises DataError for less than a minute.
+    """
+    now = time.time()
+    since = max(now - 3600 * hours, store.value(_since(camera.name), 0.0))
+    times, scores = store.scores(camera.name, since, now)
+    events = store.events(camera=camera.name, since=since, until=now, verdict="real", limit=100_000)
+    abnormal = [(e.start - MARGIN, (e.end or e.last) + MARGIN) for e in events]
+    level = camera_level(
+        without(times, scores.astype("f8"), abnormal),
+        false_alarms_per_day=false_alarms_per_day or camera.false_alarms_per_day,
+        frames=camera.frames_to_open,
+        seconds=camera.seconds_to_close,
+    )
+    store.save_value(_key(camera.name), {"of": _of(camera), "level": level.as_json()})
+    log.info("camera %s: events open at %.4g now (%s)", camera.name, level.on, level.note)
+    return level
+
+
+def begin_anew(store: Store, camera: str) -> None:
+    """Forget the level, and the scores so far: they are another model's, or another view's."""
+    store.save_value(_key(camera), None)
+    store.save_value(_since(camera), time.time())
+
+
+def _key(camera: str) -> str:
+    return f"level:{camera}"
+
+
+def _since(camera: str) -> str:
+    return f"since:{camera}"
+
+
+def _of(camera: CameraSettings) -> list[str]:
+    """What a level belongs to."""
+    return [camera.model, redacted(camera.source)]

@@ -160,7 +160,7 @@ class Reader:
                 reason = reason or "the stream ended"
             elif session is not None:
                 if self._fast:
-                    session.wait_taken()
+                    session.wait_until_empty()
                 if not self._loop:
                     self._end(reason)
                     break

@@ -130,7 +130,7 @@ class Session(VideoSource):
             self._over = True
             self._changed.notify_all()
 
-    def wait_taken(self) -> None:
+    def wait_until_empty(self) -> None:
         """Wait until the queue is empty, or for the stop."""
         with self._changed:
             while self._queue and not self._stop.is_set():

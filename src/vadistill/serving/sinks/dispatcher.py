@@ -185,7 +185,7 @@ class _Courier(threading.Thread):
         refused = isinstance(error, Refused)
         self.failures += 1
         self._row += not refused
-        self.last_error = _told(error)
+        self.last_error = _shown(error)
         self.state = "failing"
         first, longest = self.slow if refused else self.backoff
         times = message.attempts if refused else self._row - 1
@@ -202,7 +202,7 @@ class _Courier(threading.Thread):
         return delay
 
 
-def _told(error: Exception) -> str:
+def _shown(error: Exception) -> str:
     """What may be shown of an error: others than DeliveryError can hold an address whole."""
     if isinstance(error, DeliveryError):
         return str(error)

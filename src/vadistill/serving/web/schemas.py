@@ -1,7 +1,7 @@
 """Bodies of requests and answers of the API, as its OpenAPI document describes them.
 
-What is described elsewhere is taken from there: settings from ``config``, jobs, levels and what a
-reader does from their dataclasses.
+What is described elsewhere is taken from there: settings from ``config``, events, jobs, levels
+and what a reader does from their dataclasses.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from vadistill.serving.config import Address, Alarms, CameraSettings, Name
 from vadistill.serving.jobs.job import Job as JobFacts
 from vadistill.serving.live import levels
 from vadistill.serving.live.reader import ReaderStatus
+from vadistill.serving.storage import records
 from vadistill.serving.storage.records import Verdict
 
 SINCE = Annotated[float, Field(gt=0, le=24 * 366, allow_inf_nan=False)]
@@ -168,20 +169,15 @@ class CameraScores(BaseModel):
     level: Level | None
 
 
-class Event(BaseModel):
+class Event(
+    described(records.Event, "id", "camera", "start", "end", "frames", "verdict", "interrupted")
+):
     """Something out of the ordinary; ``end`` is null while it goes on."""
 
-    id: int
-    camera: str
-    start: float
-    end: float | None
     duration: float | None
     peak: float | None
     level: float | None
-    frames: int
     state: Literal["open", "closed"]
-    verdict: Verdict | None
-    interrupted: bool
     clip: bool
     thumbnail: bool
 

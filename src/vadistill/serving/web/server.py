@@ -20,8 +20,7 @@ from fastapi.responses import Response
 
 import vadistill
 from vadistill.errors import ConfigError
-from vadistill.serving.web.api_cameras import camera_routes
-from vadistill.serving.web.api_events import event_routes
+from vadistill.serving.web.api_cameras import camera_routes, event_routes
 from vadistill.serving.web.api_models import job_routes, model_routes, upload_routes
 from vadistill.serving.web.api_session import session_routes
 from vadistill.serving.web.auth import Access, require_secret
