@@ -12,7 +12,8 @@ from vadistill.datasets.base import Dataset, Video
 from vadistill.errors import ConfigError, DataError
 from vadistill.flow import build_flow
 from vadistill.objects.base import Boxes, Localiser
-from vadistill.objects.patches import Cut, frame_patches, learn_patches
+from vadistill.objects.learning import learn_patches
+from vadistill.objects.patches import Cut, frame_patches
 from vadistill.video import Frame, open_video
 from vadistill.windows import Triplet, triplets, windows
 

@@ -39,7 +39,7 @@ from vadistill.systems.aed.pseudo import (
     scrambled,
     textures,
 )
-from vadistill.systems.fast_aed.data import learn_maps
+from vadistill.systems.fast_aed.teachers import learn_maps
 
 CPU = torch.device("cpu")
 

@@ -38,7 +38,7 @@ SMALL: dict[str, Any] = {
 }
 """A config of each system that fits in seconds."""
 
-READS_BEFORE_THE_KILL = {"motion": 8, "cafe": 11, "aed": 11, "ssmtl": 11, "fast_aed": 15, "dakd": 2}
+READS_BEFORE_THE_KILL = {"motion": 8, "cafe": 11, "aed": 11, "ssmtl": 11, "fast_aed": 18, "dakd": 2}
 """How often clips are opened before a kill in the middle of the second pass over three clips."""
 
 FRAMES = 48

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -15,22 +16,18 @@ import vadistill
 from support.killing import kill_at
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.sampling import Sample
+from vadistill.detector import Detector
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.loss_log import LOG, losses_of
+from vadistill.objects.learning import learn_in_one_pass
 from vadistill.runtime import open_runtime
 from vadistill.scores import Calibration, FrameScore
+from vadistill.systems import aed, ssmtl
+from vadistill.systems.aed.detector import Aed
 from vadistill.systems.fast_aed import detector as detector_module
 from vadistill.systems.fast_aed import training
 from vadistill.systems.fast_aed.blocks import standardise
-from vadistill.systems.fast_aed.data import (
-    HURRIES,
-    fit_size,
-    fitted_teacher,
-    learn_maps,
-    learn_windows,
-    pooled_map,
-    teacher_map,
-)
+from vadistill.systems.fast_aed.data import HURRIES, Size, WindowFiles, WindowStore, fit_size
 from vadistill.systems.fast_aed.detector import FastAed
 from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.losses import reconstruction_loss
@@ -38,6 +35,15 @@ from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config
 from vadistill.systems.fast_aed.scoring import as_program
+from vadistill.systems.fast_aed.teachers import (
+    fingerprint,
+    learn_maps,
+    open_teacher,
+    pooled_map,
+    teacher_map,
+)
+from vadistill.systems.ssmtl.detector import Ssmtl
+from vadistill.video import Frame, VideoSource
 
 SMALL = Config(
     teachers=("motion",),
@@ -64,6 +70,23 @@ def moving(seed: int, speed: float, count: int = 20) -> Video:
 @pytest.fixture(scope="module")
 def train() -> Dataset:
     return Dataset("moving", "train", (moving(0, 2), moving(1, 3)))
+
+
+def learn_windows(
+    train: Dataset, folder: Path, *, sample: Sample, offsets: tuple[int, ...], size: Size
+) -> WindowStore:
+    """The windows of a data set on their own."""
+    files = WindowFiles(train, folder, sample=sample, offsets=offsets, size=size)
+    learn_in_one_pass(train, folder, localiser=None, wanted=(), beside=[files])
+    return files.open()
+
+
+def fitted_teacher(name: str, train: Dataset, work: Path) -> tuple[Detector, str]:
+    """A teacher by name, fitted unless it is there already, with its fingerprint."""
+    teacher, folder = open_teacher(name, train, work, localiser="background", device="cpu")
+    if teacher.calibration is None:
+        teacher.fit(train, out=folder, work=work)
+    return teacher, fingerprint(folder)
 
 
 class TestStores:
@@ -109,17 +132,14 @@ class TestStores:
         own = Dataset("own", "train", clips)
         assert (clips[0].open().info.frames or 0) > 20
         sample, size = Sample.of(own, None), (32, 48)
-        teacher, _ = fitted_teacher("motion", own, tmp_path, localiser="background", device="cpu")
+        teacher, _ = fitted_teacher("motion", own, tmp_path)
         store = learn_windows(own, tmp_path / "w", sample=sample, offsets=(-3, 0, 3), size=size)
         taught = learn_maps(teacher, own, tmp_path / "m", sample=sample, sizes=[(4, 4)])
         assert store.counts == [20, 20] and len(store) == len(taught)
 
     def test_a_teacher_of_other_footage_is_not_taken(self, train: Dataset, tmp_path: Path):
         other = Dataset("moving", "train", (moving(5, 2),))
-        found = [
-            fitted_teacher("motion", data, tmp_path, localiser="background", device="cpu")[1]
-            for data in (train, other, train)
-        ]
+        found = [fitted_teacher("motion", data, tmp_path)[1] for data in (train, other, train)]
         assert found[0] == found[2] != found[1]
 
     def test_fit_size_is_even_and_at_most_the_width(self):
@@ -152,7 +172,7 @@ class TestStores:
             ("nobody", "system 'nobody'"),
         ):
             with pytest.raises(ConfigError, match=message):
-                fitted_teacher(name, train, tmp_path, localiser="background", device="cpu")
+                open_teacher(name, train, tmp_path, localiser="background", device="cpu")
 
 
 class TestPastedObjects:
@@ -297,6 +317,45 @@ class TestSteps:
 
 def _judge(student: Student) -> Discriminator:
     return Discriminator.of(student.architecture)
+
+
+class Passes(VideoSource):
+    """A source that counts how often it is decoded."""
+
+    def __init__(self, source: VideoSource, counts: dict[str, int]) -> None:
+        self.source, self.info, self.counts = source, source.info, counts
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.counts[self.info.name] = self.counts.get(self.info.name, 0) + 1
+        yield from self.source
+
+
+class TestOnePass:
+    def test_video_is_decoded_three_times(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """Twice for what the localiser learns, once for both teachers and the student."""
+        counts: dict[str, int] = {}
+
+        class Counted(Video):
+            def open(self) -> VideoSource:
+                return Passes(super().open(), counts)
+
+        clips = [Counted(c.name, c.source, fps=10.0) for c in (moving(0, 2), moving(1, 3))]
+        train = Dataset("moving", "train", tuple(clips))
+        tiny = {"frames": 12, "epochs": 1, "precision": "fp32"}
+        recipes = {
+            Aed: lambda: aed.Config(adversarial_after=1, classifier_epochs=1, **tiny),
+            Ssmtl: lambda: ssmtl.Config(batch=8, **tiny),
+        }
+        for kind, recipe in recipes.items():
+            monkeypatch.setattr(kind, "RECIPES", {"tiny": recipe})
+        config = dataclasses.replace(SMALL, teachers=("aed", "ssmtl"), frames=12, epochs=1)
+        work = tmp_path / "work"
+        FastAed(config, device="cpu").fit(train, out=tmp_path / "m.vad", work=work)
+        assert counts == {"clip0": 3, "clip1": 3}
+        counts.clear()
+        again = dataclasses.replace(config, resolutions=(1, 8))
+        FastAed(again, device="cpu").fit(train, out=tmp_path / "n.vad", work=work)
+        assert not counts, "other maps of the same frames need no decoding"
 
 
 class TestDetector:

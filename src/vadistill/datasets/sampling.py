@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Int
@@ -13,7 +15,7 @@ from jaxtyping import Int
 from vadistill.datasets.base import Dataset, Video
 from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import DataError
-from vadistill.files import content_hash
+from vadistill.files import content_hash, write_json
 from vadistill.video import VideoSource, count_frames
 
 
@@ -57,13 +59,18 @@ class Sample:
     share: float
 
     @classmethod
-    def of(cls, train: Dataset, frames: int | None) -> Sample:
-        """``frames`` of the whole set, or all (None)."""
+    def of(cls, train: Dataset, frames: int | None, work: Path | None = None) -> Sample:
+        """``frames`` of the whole set, or all (None); lengths are remembered in ``work``."""
         if frames is None:
             return cls((0,) * len(train), 1.0)
-        lengths = [length(clip) for clip in train]
+        lengths = known_lengths(train, work)
         starts = tuple(int(start) for start in np.cumsum([0, *lengths[:-1]]))
         return cls(starts, min(1.0, frames / max(1, sum(lengths))))
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether it has every frame."""
+        return self.share >= 1
 
     def keeps(self, clip: int, index: int) -> bool:
         """Whether frame ``index`` of clip number ``clip`` is kept."""
@@ -77,16 +84,33 @@ def length(clip: Video) -> int:
     return source.info.frames or count_frames(source)
 
 
+def known_lengths(train: Dataset, work: Path | None) -> list[int]:
+    """``length`` of every clip, asked once where there is a folder to remember it in."""
+    path = work and work / f"lengths-{data_key(train)}.json"
+    if path and path.exists():
+        return json.loads(path.read_text())
+    lengths = [length(clip) for clip in train]
+    if path:
+        write_json(path, lengths)
+    return lengths
+
+
 def clip_names(train: Dataset) -> list[str]:
     """A name for each clip's files: short, in order, and the same in the next run."""
     return [f"{i:04d}-{content_hash(clip.name)}" for i, clip in enumerate(train)]
 
 
+_PIXELS: WeakKeyDictionary[Video, str] = WeakKeyDictionary()
+"""Hashes of clips whose pixels are in memory, which take longer than those of files' names."""
+
+
 def identity(clip: Video) -> str:
     """What tells one clip's content from another's without decoding it."""
     if isinstance(clip.source, np.ndarray):
-        pixels = clip.source
-        return f"{clip.name} {pixels.shape} {pixels.dtype} {content_hash(pixels.tobytes())}"
+        if clip not in _PIXELS:
+            pixels = clip.source
+            _PIXELS[clip] = f"{pixels.shape} {pixels.dtype} {content_hash(pixels.tobytes())}"
+        return f"{clip.name} {_PIXELS[clip]}"
     if isinstance(clip.source, FeatureSource):
         return f"{clip.name} {clip.source.identity}"
     if isinstance(clip.source, VideoSource):
@@ -117,6 +141,8 @@ class ClipArrays:
 
     def gather(self, kind: str, rows: Int[np.ndarray, " n"]) -> np.ndarray:
         """Some rows, in the order of ``rows``."""
+        if not len(rows):
+            return np.array(self._map(f"{self._stems[0]}.{kind}.npy")[:0])
         found = np.searchsorted(self._offsets, rows, side="right") - 1
         parts, order = [], []
         for clip in np.unique(found):

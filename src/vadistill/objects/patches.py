@@ -5,26 +5,21 @@ CAFE's Sec. 3.1 calls them video events; the object-centric teachers of fast_aed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float16, Float32, Int, UInt8
 
-from vadistill.datasets.sampling import ClipArrays, Sample, clip_names, data_key
-from vadistill.errors import DataError
-from vadistill.files import content_hash, replacing
+from vadistill.datasets.sampling import ClipArrays, Sample
 from vadistill.flow import build_flow
 from vadistill.objects.base import Localiser
-from vadistill.progress import progress
-from vadistill.video import VideoSource
+from vadistill.video import Frame, VideoSource
 from vadistill.windows import Triplet, Window, windows
-
-if TYPE_CHECKING:
-    from vadistill.datasets import Dataset
 
 Patches = UInt8[np.ndarray, "n t s s 3"]
 """n patches on t frames as RGB bytes: the same box on each."""
@@ -100,19 +95,44 @@ def frame_patches(source: VideoSource, localiser: Localiser, cut: Cut) -> Iterat
     Beyond a video's ends its last frame there repeats, and a flow is that of the nearest pair.
     """
     localiser.start(source.info)
-    compute = build_flow(cut.flow) if cut.flows else None
-    known: dict[tuple[int, int], np.ndarray] = {}
-    for window in windows(source, before=cut.before, after=cut.after):
+    for patches, *_ in cut_frames(source, localiser, [(cut, lambda index: True)]):
+        assert patches is not None
+        yield patches
+
+
+def cut_frames(
+    frames: Iterable[Frame],
+    localiser: Localiser,
+    wanted: Sequence[tuple[Cut, Callable[[int], bool]]],
+) -> Iterator[list[FramePatches | None]]:
+    """What each cut gives of every frame of a video, in order; None where it wants none of it.
+
+    Every frame is localised, once, and a flow that several cuts have is computed once.  The
+    localiser has been started.  ``wanted`` says of each cut which frames it is for, by index.
+    """
+    cuts = [cut for cut, _ in wanted]
+    pairs = sum(len(cut.flows) for cut in cuts)
+    compute = {cut.flow: build_flow(cut.flow) for cut in cuts if cut.flows}
+    known: dict[tuple[str, int, int], np.ndarray] = {}
+    before, after = max(cut.before for cut in cuts), max(cut.after for cut in cuts)
+    for window in windows(frames, before=before, after=after):
         boxes = localiser.boxes(Triplet.of(window))
-        fields = []
-        for pair in cut.flows:
-            a, b = window.pair(*pair)
-            if (a.index, b.index) not in known and compute is not None:
-                known[a.index, b.index] = compute(a.image, b.image)
-                if len(known) > 2 * len(cut.flows):  # neighbours may share a pair at an end
-                    known.pop(next(iter(known)))
-            fields.append(known[a.index, b.index])
-        yield _cut_out(window, boxes, cut, fields)
+        made: list[FramePatches | None] = []
+        for cut, wants in wanted:
+            if not wants(window.current.index):
+                made.append(None)
+                continue
+            fields = []
+            for pair in cut.flows:
+                a, b = window.pair(*pair)
+                key = (cut.flow, a.index, b.index)
+                if key not in known:
+                    known[key] = compute[cut.flow](a.image, b.image)
+                    if len(known) > 2 * pairs:  # neighbours may share a pair at an end
+                        known.pop(next(iter(known)))
+                fields.append(known[key])
+            made.append(_cut_out(window, boxes, cut, fields))
+        yield made
 
 
 def _cut_out(
@@ -131,15 +151,24 @@ def _cut_out(
 
 
 class PatchStore:
-    """Events of some training frames, memory-mapped from a folder with one file set a clip."""
+    """Patches of some training frames, memory-mapped from a folder with one file set a video."""
 
-    def __init__(self, folder: Path, clips: Sequence[str], key: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        videos: Sequence[str],
+        key: str,
+        cut: Cut | None = None,
+        sample: Sample | None = None,
+    ) -> None:
         self.key = key
         """Names the data, the boxes and the frames that the patches are of."""
-        counts = [np.load(folder / f"{c}.counts.npy") for c in clips]
+        self.cut, self.sample = cut, sample
+        counts = [np.load(folder / f"{v}.counts.npy") for v in videos]
         self.counts: Int[np.ndarray, " frames"] = np.concatenate([np.zeros(0, np.int64), *counts])
         """Number of patches of each kept frame, in order; frames without any count too."""
-        self._arrays = ClipArrays([folder / c for c in clips], [int(c.sum()) for c in counts])
+        self._of_video = counts
+        self._arrays = ClipArrays([folder / v for v in videos], [int(c.sum()) for c in counts])
 
     def __len__(self) -> int:
         return len(self._arrays)
@@ -152,6 +181,24 @@ class PatchStore:
         """Flow of some patches, in the order of ``rows``."""
         return self._arrays.gather("flow", rows)
 
+    def frames(self, video: int, cut: Cut, keeps: Callable[[int], bool]) -> Iterator[FramePatches]:
+        """Some of the frames of video number ``video``, in order, as ``frame_patches`` gives them.
+
+        ``cut`` is the store's, or less of it; ``keeps`` says which frames, by index.  Times are not
+        stored: they are NaN.
+        """
+        assert self.cut is not None and self.sample is not None
+        offsets = [self.cut.offsets.index(offset) for offset in cut.offsets]
+        flows = [self.cut.flows.index(pair) for pair in cut.flows]
+        first = sum(int(counts.sum()) for counts in self._of_video[:video])
+        stored = filter(partial(self.sample.keeps, video), count())
+        for number, index in zip(self._of_video[video].tolist(), stored, strict=False):
+            rows = np.arange(first, first + number)
+            first += number
+            if keeps(index):
+                boxes, patches = self._arrays.gather("boxes", rows), self.patches(rows)[:, offsets]
+                yield FramePatches(index, math.nan, boxes, patches, self.flow(rows)[:, flows])
+
     def frame_maxima(
         self, scores: Float32[np.ndarray, " n"], empty: float
     ) -> Float32[np.ndarray, " frames"]:
@@ -159,72 +206,3 @@ class PatchStore:
         maxima = np.full(len(self.counts), empty, np.float32)
         np.maximum.at(maxima, np.repeat(np.arange(len(self.counts)), self.counts), scores)
         return maxima
-
-
-def learn_patches(
-    train: Dataset, work: Path, *, localiser: Localiser, cut: Cut, frames: int | None
-) -> PatchStore:
-    """Fit the localiser, write the patches of evenly spaced training frames to ``work``, map them.
-
-    ``frames`` are kept (None: all), the same share of each clip.  Every frame is localised, since
-    background models need the sequence.  A clip that is complete is not done again, whichever
-    system left it there.  Raises DataError when the localiser finds nothing at all.
-    """
-    described = localiser.describe()
-    located = content_hash(data_key(train), repr(described), *_files_named(described))
-    with progress("empty scene", None):
-        localiser.fit(train)
-    folder = work / f"patches-{content_hash(located, str(frames), repr(cut))}"
-    folder.mkdir(parents=True, exist_ok=True)
-    names, sample = clip_names(train), Sample.of(train, frames)
-    with progress("patches", len(names)) as advance:
-        for number, (clip, name) in enumerate(zip(train, names, strict=True)):
-            if not (folder / f"{name}.counts.npy").exists():
-                keeps = partial(sample.keeps, number)
-                _extract_clip(clip.open(), folder / name, localiser, cut, keeps)
-            advance(note=clip.name)
-    store = PatchStore(folder, names, content_hash(located, str(frames)))
-    if len(store) < 2:
-        raise DataError(
-            f"the localiser found {len(store)} moving objects in {train.name}",
-            expected="normal video with people or things that move",
-            fix="train on more video, or choose another --localiser",
-        )
-    return store
-
-
-def _extract_clip(
-    source: VideoSource,
-    stem: Path,
-    localiser: Localiser,
-    cut: Cut,
-    keeps: Callable[[int], bool],
-) -> None:
-    """Write the patches of every frame whose index is kept."""
-    side = cut.size
-    patches = [np.zeros((0, len(cut.offsets), side, side, 3), np.uint8)]
-    motion = [np.zeros((0, len(cut.flows), 2, side, side), np.float16)]
-    counts: list[int] = []
-    for found in frame_patches(source, localiser, cut):
-        if keeps(found.index):
-            patches.append(found.patches)
-            counts.append(len(found.boxes))
-            motion.append(found.flow)
-    arrays = {
-        "patches": np.concatenate(patches),
-        "flow": np.concatenate(motion),
-        "counts": np.array(counts, np.int64),  # last: it marks the clip as complete
-    }
-    for kind, array in arrays.items():
-        with replacing(stem.with_name(f"{stem.name}.{kind}.npy")) as temporary:
-            np.save(temporary, array)
-
-
-def _files_named(described: object) -> list[str]:
-    """Hashes of the files that a localiser's description names, such as boxes and networks."""
-    if isinstance(described, dict):
-        return [h for value in described.values() for h in _files_named(value)]
-    if isinstance(described, list | tuple):
-        return [h for value in described for h in _files_named(value)]
-    parts = described.split(",") if isinstance(described, str) else []
-    return [content_hash(Path(part)) for part in parts if part and Path(part).is_file()]

@@ -20,6 +20,7 @@ from vadistill.config import Recipe, SystemConfig
 from vadistill.detector import Detector, Merge, pack_localiser, unpack_localiser
 from vadistill.errors import ConfigError, one_of
 from vadistill.flow import FLOWS, build_flow
+from vadistill.objects.learning import fit_localiser
 from vadistill.progress import progress
 from vadistill.scores import Calibration, FrameScore
 from vadistill.windows import triplets
@@ -72,7 +73,7 @@ class Motion(Detector):
         self.flow = build_flow(self.config.flow)
 
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
-        self.localiser.fit(train)
+        fit_localiser(self.localiser, train, work)
         scores: list[float] = []
         per_clip = max(1, -(-self.config.frames // len(train)))
         with progress("calibration", len(train)) as advance:

@@ -140,7 +140,7 @@ class ObjectCentric(Detector):
         self, values: Float[np.ndarray, " n"], store: PatchStore, train: Dataset
     ) -> Iterable[float]:
         """Scores of the training frames that were kept."""
-        return store.frame_maxima(self.scaled(values).astype(np.float32), self.empty)
+        return store.frame_maxima(self.scaled(values).astype(np.float32), self.empty).tolist()
 
     def open_runtime(self, int8: bytes | Iterable[Arrays] = ()) -> None:
         """Open the networks in the config's runtime; ``int8`` is a ``Program``'s."""
@@ -160,14 +160,21 @@ class ObjectCentric(Detector):
 
     def score_frames(self, source: VideoSource) -> Iterator[FrameScore]:
         """What ``stream`` gives, before there is a calibration, too."""
+        found = frame_patches(source, self.localiser, self.cut)
+        yield from self.score_patches(source.info, found)
+
+    def score_patches(
+        self, info: VideoInfo, frames: Iterable[FramePatches]
+    ) -> Iterator[FrameScore]:
+        """What ``teach`` gives for frames of a video whose patches of ``cut`` are there already."""
         waiting: list[FramePatches] = []
-        for patches in frame_patches(source, self.localiser, self.cut):
+        for patches in frames:
             waiting.append(patches)
             if len(waiting) == self.config.batch_frames:
-                yield from self._score(waiting, source.info)
+                yield from self._score(waiting, info)
                 waiting = []
         if waiting:
-            yield from self._score(waiting, source.info)
+            yield from self._score(waiting, info)
 
     def _score(self, frames: list[FramePatches], info: VideoInfo) -> Iterator[FrameScore]:
         patches = np.concatenate([frame.patches for frame in frames])

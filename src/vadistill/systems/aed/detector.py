@@ -52,7 +52,8 @@ from torch import Tensor
 from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.devices import Device, pick_precision
 from vadistill.files import content_hash
-from vadistill.objects.patches import Cut, FlowPatches, Patches, learn_patches
+from vadistill.objects.learning import learn_patches
+from vadistill.objects.patches import Cut, FlowPatches, Patches
 from vadistill.runtime import Arrays, Program, saved_int8
 from vadistill.systems.aed.losses import abnormality
 from vadistill.systems.aed.model import SIDE, Networks, ObjectScorer

@@ -47,7 +47,8 @@ from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.devices import Device, pick_precision
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.files import content_hash
-from vadistill.objects.patches import Cut, FlowPatches, Patches, learn_patches
+from vadistill.objects.learning import learn_patches
+from vadistill.objects.patches import Cut, FlowPatches, Patches
 from vadistill.runtime import Arrays, Program, saved_int8
 from vadistill.systems.cafe.losses import overall_score
 from vadistill.systems.cafe.model import PatchScorer, as_program, scorer_inputs

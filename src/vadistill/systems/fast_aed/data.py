@@ -1,30 +1,22 @@
-"""What the student learns from: windows of frames at its size, and the teachers' maps of them."""
+"""What the student sees: windows of frames at its size."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from jaxtyping import Float, Float32, Int, UInt8
-from torch import Tensor
+from jaxtyping import Int, UInt8
 
-from vadistill.datasets.sampling import ClipArrays, Sample, clip_names, data_key
-from vadistill.detector import Detector, read_config
-from vadistill.errors import ConfigError, WeightsError
-from vadistill.files import content_hash, replacing
-from vadistill.objects.maps import paint
-from vadistill.progress import progress
-from vadistill.scores import Calibration, FrameScore
-from vadistill.systems import detector_class, load
-from vadistill.systems.fast_aed.losses import pool_targets
+from vadistill.datasets.sampling import ClipArrays, Sample, clip_names
+from vadistill.files import replacing
+from vadistill.video import Frame
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Dataset, Video
-    from vadistill.devices import Device
+    from vadistill.datasets import Dataset
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -90,160 +82,64 @@ class WindowStore:
         )
 
 
-def learn_windows(
-    train: Dataset, folder: Path, *, sample: Sample, offsets: Sequence[int], size: Size
-) -> WindowStore:
-    """Write the frames that the kept windows need, as they are and hurried.
+class WindowFiles:
+    """Writes the frames that the kept windows of each video need, as they are and hurried.
 
-    A clip that is complete is not done again.  A neighbour beyond a video's end is the window's own
-    frame, as in scoring.
+    A neighbour beyond a video's end is the window's own frame, as in scoring.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    names = clip_names(train)
-    with progress("frames", len(names)) as advance:
-        for number, (clip, name) in enumerate(zip(train, names, strict=True)):
-            if not (folder / f"{name}.places.npy").exists():
-                # Decoded, as a teacher's maps are: containers may tell another number.
-                total = sum(1 for _ in clip.open())
-                kept = [i for i in range(total) if sample.keeps(number, i)]
-                _write_clip(clip, folder / name, kept, total, offsets, size)
-            advance(note=clip.name)
-    return WindowStore(folder, names)
 
+    def __init__(
+        self, train: Dataset, folder: Path, *, sample: Sample, offsets: Sequence[int], size: Size
+    ) -> None:
+        self.folder, self.sample, self.size = folder, sample, size
+        self.names = clip_names(train)
+        self.reached = [pace * o for pace in (1, *HURRIES) for o in offsets]
+        self._shape = (1 + len(HURRIES), len(offsets))
+        folder.mkdir(parents=True, exist_ok=True)
 
-def _write_clip(
-    clip: Video, stem: Path, kept: Sequence[int], total: int, offsets: Sequence[int], size: Size
-) -> None:
-    reached = [pace * o for pace in (1, *HURRIES) for o in offsets]
-    needed = [[t + o if 0 <= t + o < total else t for o in reached] for t in kept]
-    place = {index: row for row, index in enumerate(sorted({i for row in needed for i in row}))}
-    shape = (len(place), *size, 3)
-    with replacing(stem.with_name(f"{stem.name}.frames.npy")) as temporary:
-        frames = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
-        for frame in clip.open():
-            if (row := place.get(frame.index)) is not None:
-                frames[row] = resized(frame.image, size)
-        frames.flush()
-    places = np.array([[place[i] for i in row] for row in needed], np.int64)
-    with replacing(stem.with_name(f"{stem.name}.places.npy")) as temporary:  # last: it is complete
-        np.save(temporary, places.reshape(len(kept), 1 + len(HURRIES), len(offsets)))
+    def _file(self, number: int, kind: str) -> Path:
+        return self.folder / f"{self.names[number]}.{kind}.npy"
 
+    def is_complete(self, number: int) -> bool:
+        """Whether video ``number`` need not be done again."""
+        return self._file(number, "places").exists()
 
-OWN = "fast_aed"
+    @contextmanager
+    def recording(self, number: int) -> Iterator[Callable[[Frame], None]]:
+        """Take every frame of video ``number``, in order; write its windows at the end.
 
+        How many frames there are is counted, as in a teacher's maps: containers may tell another
+        number.
+        """
+        place: dict[int, int] = {}
+        total = 0
+        keeps = partial(self.sample.keeps, number)
+        with replacing(self._file(number, "frames")) as temporary, temporary.open("wb") as file:
 
-def fitted_teacher(
-    name: str, train: Dataset, work: Path, *, localiser: str, device: Device
-) -> tuple[Detector, str]:
-    """A teacher by name, fitted to ``train`` unless it is there already, with its fingerprint.
+            def head() -> None:
+                # NumPy leaves room in the head for the first side to grow.
+                described = {"descr": "|u1", "fortran_order": False}
+                shape = (len(place), *self.size, 3)
+                np.lib.format.write_array_header_1_0(file, {**described, "shape": shape})
 
-    The fingerprint is that of its config.json, which holds that of its weights.  ``name`` is
-    ``SYSTEM``, ``SYSTEM:RECIPE``, or the folder of a fitted detector.  Raises ConfigError,
-    WeightsError.
-    """
-    if Path(name).is_dir():
-        return load(Path(name), device=device), content_hash(Path(name) / "config.json")
-    system, _, recipe = name.partition(":")
-    if system == OWN:
-        raise ConfigError(
-            f"teacher '{name}'", expected="a system that is no student of others", fix="use aed"
-        )
-    kind = detector_class(system)
-    recipes = kind.RECIPES
-    if recipe and recipe not in recipes:
-        raise ConfigError(
-            f"teacher '{name}'", expected=f"a recipe of {', '.join(recipes)}", fix="correct it"
-        )
-    config = recipes[recipe or next(iter(recipes))]()
-    if hasattr(config, "localiser"):
-        config = replace(config, localiser=localiser)
-    folder = work / f"teacher-{system}-{content_hash(data_key(train), repr(config))}"
-    try:
-        read_config(folder)
-        teacher = load(folder, device=device)
-    except WeightsError:
-        teacher = kind(config, device=device).fit(train, out=folder, work=folder / "work")
-    return teacher, content_hash(folder / "config.json")
+            def take(frame: Frame) -> None:
+                nonlocal total
+                total = frame.index + 1
+                windows = (frame.index - o for o in self.reached)
+                if keeps(frame.index) or any(t >= 0 and keeps(t) for t in windows):
+                    place[frame.index] = len(place)
+                    file.write(np.ascontiguousarray(resized(frame.image, self.size)).data)
 
+            head()
+            yield take
+            file.seek(0)
+            head()
+        kept = [t for t in range(total) if keeps(t)]
+        needed = [[t + o if 0 <= t + o < total else t for o in self.reached] for t in kept]
+        places = np.array([[place[i] for i in row] for row in needed], np.int64)
+        with replacing(self._file(number, "places")) as temporary:  # last: it is complete
+            np.save(temporary, places.reshape(len(kept), *self._shape))
 
-def teacher_map(
-    frame: FrameScore, calibration: Calibration, height: int, width: int
-) -> Float32[np.ndarray, "h w"]:
-    """y of Eq. 3: where and how abnormal a teacher finds a frame, about in [0, 1].
-
-    A map is taken as it is.  A detector that has boxes alone gets them painted, with scores that
-    run from 0 at the lowest to 1 at the highest frame score of its normal training footage.
-    """
-    if frame.map is not None:
-        return np.asarray(frame.map, np.float32)
-    low, high = float(calibration.quantiles[0]), float(calibration.quantiles[-1])
-    scores = np.clip((frame.box_scores - low) / max(high - low, 1e-12), 0, None)
-    return paint(frame.boxes, scores.astype(np.float32), height, width)
-
-
-class MapStore:
-    """One teacher's pooled maps of the kept training frames, one array a resolution."""
-
-    def __init__(self, stems: Sequence[Path], counts: Sequence[int], resolutions: int) -> None:
-        self._arrays, self._resolutions = ClipArrays(stems, counts), resolutions
-
-    def __len__(self) -> int:
-        return len(self._arrays)
-
-    def maps(self, rows: Int[np.ndarray, " n"]) -> list[Float[Tensor, "n _ _"]]:
-        """y^k of some frames, in the order of ``rows``, finest and coarsest as the student's."""
-        return [
-            torch.from_numpy(self._arrays.gather(f"map{k}", rows).astype(np.float32))
-            for k in range(self._resolutions)
-        ]
-
-
-def learn_maps(
-    teacher: Detector,
-    train: Dataset,
-    folder: Path,
-    *,
-    sample: Sample,
-    sizes: Sequence[tuple[int, int]],
-) -> MapStore:
-    """Write a teacher's maps of the kept frames, max-pooled to ``sizes`` (height, width), as fp16.
-
-    Every frame is scored, since teachers need the sequence.  A clip that is complete is not done
-    again.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    calibration = teacher.require_fitted()
-    stems = [folder / name for name in clip_names(train)]
-    counts: list[int] = []
-    with progress(f"maps of {teacher.name}", len(stems)) as advance:
-        for number, (clip, stem) in enumerate(zip(train, stems, strict=True)):
-            done = stem.with_name(f"{stem.name}.map0.npy")
-            if not done.exists():
-                source = clip.open()
-                height, width = source.info.height, source.info.width
-                parts: list[list[np.ndarray]] = [[] for _ in sizes]
-                for frame in teacher.teach(source):
-                    if sample.keeps(number, frame.index):
-                        painted = teacher_map(frame, calibration, height, width)
-                        for part, pooled in zip(parts, pooled_map(painted, sizes), strict=True):
-                            part.append(pooled)
-                for k in reversed(range(len(sizes))):  # the first map is written last
-                    array = np.array(parts[k], np.float16).reshape(-1, *sizes[k])
-                    with replacing(stem.with_name(f"{stem.name}.map{k}.npy")) as temporary:
-                        np.save(temporary, array)
-            counts.append(len(np.load(done, mmap_mode="r")))
-            advance(note=clip.name)
-    return MapStore(stems, counts, len(sizes))
-
-
-def pooled_map(
-    values: Float32[np.ndarray, "h w"], sizes: Sequence[tuple[int, int]]
-) -> list[Float32[np.ndarray, "_ _"]]:
-    """A map at each resolution; one that is coarser than a resolution is enlarged first."""
-    import cv2
-
-    height = max(values.shape[0], *(rows for rows, _ in sizes))
-    width = max(values.shape[1], *(columns for _, columns in sizes))
-    if (height, width) != values.shape:
-        values = np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))
-    return [m[0].numpy() for m in pool_targets(torch.from_numpy(values)[None], sizes)]
+    def open(self) -> WindowStore:
+        """All windows, once every video is complete."""
+        return WindowStore(self.folder, self.names)

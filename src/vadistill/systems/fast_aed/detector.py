@@ -8,7 +8,7 @@ object detector, and its cost does not grow with the number of people.
     T1, T2      Config.teachers: systems aed, ssmtl         Sec. 3.1
     S           model.Student                               Fig. 3
     E, D        Student.features, blocks.Decoder            Eq. 2
-    y^k, S^k    data.MapStore, model.Maps                   Eq. 3
+    y^k, S^k    teachers.MapStore, model.Maps               Eq. 3
     lambda_i    1                                           Eq. 4
     D_T         discriminator.Discriminator                 Eq. 5
     alpha       Config.alpha                                Eq. 7
@@ -61,16 +61,20 @@ from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed.blocks import Decoder
 from vadistill.systems.fast_aed.data import (
     HURRIES,
+    WindowFiles,
     fit_size,
-    fitted_teacher,
-    learn_maps,
-    learn_windows,
     planes,
     resized,
 )
 from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.recipes import RECIPES, Config
 from vadistill.systems.fast_aed.scoring import as_program
+from vadistill.systems.fast_aed.teachers import (
+    fingerprint,
+    learn_maps,
+    learn_shared_patches,
+    open_teacher,
+)
 from vadistill.systems.fast_aed.training import distil, train_autoencoder
 from vadistill.windows import Window, windows
 
@@ -122,22 +126,41 @@ class FastAed(Detector):
         size = fit_size(info.width, info.height, config.width)
         self.student = Student(self.architecture, size).to(self.device)
         sizes = self.student.architecture.sizes
-        sample, data = Sample.of(train, config.frames), data_key(train)
+        sample, data = Sample.of(train, config.frames, work), data_key(train)
         kept = content_hash(data, str(config.frames))
-        self.teacher_facts, stores, taught = [], [], []
-        for name in config.teachers:
-            teacher, sha = fitted_teacher(
-                name, train, work, localiser=config.localiser, device=self._asked
-            )
-            self.teacher_facts.append({"name": name, "system": teacher.name, "sha": sha})
-            folder = work / f"maps-{teacher.name}-{content_hash(kept, sha, repr(sizes))}"
-            stores.append(learn_maps(teacher, train, folder, sample=sample, sizes=sizes))
-            taught.append(folder.name)
         offsets = self.architecture.offsets
         frames_key = content_hash(kept, repr((size, offsets, HURRIES)))
-        store = learn_windows(
+        window_files = WindowFiles(
             train, work / f"frames-{frames_key}", sample=sample, offsets=offsets, size=size
         )
+        teachers = [
+            open_teacher(name, train, work, localiser=config.localiser, device=self._asked)
+            for name in config.teachers
+        ]
+
+        def maps_folder(teacher: Detector, folder: Path) -> Path:
+            key = content_hash(kept, fingerprint(folder), repr(sizes))
+            return work / f"maps-{teacher.name}-{key}"
+
+        patches = learn_shared_patches(
+            [(t, maps_folder(t, folder) if t.calibration else None) for t, folder in teachers],
+            train,
+            work,
+            frames=config.frames,
+            windows=window_files,
+        )
+        self.teacher_facts, stores, taught = [], [], []
+        for name, (teacher, saved), stored in zip(config.teachers, teachers, patches, strict=True):
+            if teacher.calibration is None:
+                teacher.fit(train, out=saved, work=work)
+            facts = {"name": name, "system": teacher.name, "sha": fingerprint(saved)}
+            self.teacher_facts.append(facts)
+            folder = maps_folder(teacher, saved)
+            stores.append(
+                learn_maps(teacher, train, folder, sample=sample, sizes=sizes, patches=stored)
+            )
+            taught.append(folder.name)
+        store = window_files.open()
         folder = work / f"student-{content_hash(frames_key, config.training_settings(), *taught)}"
         if config.autoencoder_epochs:
             decoder = train_autoencoder(self.student, store, config, self.device, folder)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vadistill.batches import shuffled
 from vadistill.devices import autocast
 from vadistill.systems.fast_aed.blocks import Decoder, standardise
-from vadistill.systems.fast_aed.data import HURRIES, MapStore, WindowStore
+from vadistill.systems.fast_aed.data import HURRIES, WindowStore
 from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.losses import (
     adversarial_loss,
@@ -29,6 +29,7 @@ from vadistill.systems.fast_aed.losses import (
 from vadistill.systems.fast_aed.model import Maps, Student
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config
+from vadistill.systems.fast_aed.teachers import MapStore
 from vadistill.training import Run, Step, cosine, halving
 
 T = TypeVar("T", nn.ModuleDict, Tensor)

@@ -62,7 +62,8 @@ from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.devices import Device, autocast, pick_precision
 from vadistill.distill import TargetCache
 from vadistill.files import content_hash
-from vadistill.objects.patches import Cut, FlowPatches, Patches, PatchStore, learn_patches
+from vadistill.objects.learning import learn_patches
+from vadistill.objects.patches import Cut, FlowPatches, Patches, PatchStore
 from vadistill.runtime import Arrays, Program, saved_int8
 from vadistill.systems.object_centric import ObjectPainter
 from vadistill.systems.ssmtl.losses import error_unit, object_score
