@@ -131,7 +131,7 @@ class ObjectCentric(Detector):
         values = self.object_values(parts)
         self.low = float(values.min())
         self.fit_scale(values)
-        self.calibration = Calibration.fit(map(float, self.training_scores(values, store, train)))
+        self.calibration = Calibration.fit(self.training_scores(values, store, train))
 
     def fit_scale(self, values: Float[np.ndarray, " n"]) -> None:
         """Learn from training objects' values what ``scaled`` needs beside ``low``."""
