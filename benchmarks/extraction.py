@@ -4,7 +4,7 @@
 
 Prints and records for each backbone, all from one run on one machine, after a warm-up: the
 milliseconds of decoding, preparing and the network for one clip of 16 frames, one step after the
-other; clips a second with the steps overlapped, as extraction runs; and multiply-accumulates.
+other; snippets a second with the steps overlapped, as extraction runs; and multiply-accumulates.
 Names with ``random`` weights take the same time as trained ones, and need no file.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from vadistill.backbones import open_backbone
 from vadistill.backbones.base import Backbone
-from vadistill.backbones.extraction import Tally, clip_features
+from vadistill.backbones.extraction import Tally, snippet_features
 from vadistill.datasets import Video, open_dataset
 from vadistill.datasets.snippets import SNIPPET
 from vadistill.evaluation.facts import run_facts
@@ -31,32 +31,32 @@ from vadistill.video import Frame, VideoSource
 BACKBONES = ("compact", "flow", "i3d:random", "s3d:random", "clip:random")
 
 
-class FirstClips(VideoSource):
-    """So many whole clips of some videos, from the first one again where they do not suffice."""
+class FirstSnippets(VideoSource):
+    """So many whole snippets of some videos, from the first one again where they do not suffice."""
 
-    def __init__(self, videos: list[Video], clips: int) -> None:
-        self.videos, self.clips = videos, clips
+    def __init__(self, videos: list[Video], snippets: int) -> None:
+        self.videos, self.snippets = videos, snippets
         self.info = videos[0].open().info
 
     def __iter__(self) -> Iterator[Frame]:
         size = (self.info.height, self.info.width)
         frames = chain.from_iterable(v.open() for again in repeat(self.videos) for v in again)
         fitting = (frame for frame in frames if frame.image.shape[:2] == size)
-        return islice(fitting, self.clips * SNIPPET)
+        return islice(fitting, self.snippets * SNIPPET)
 
 
-def steps(source: FirstClips, backbone: Backbone, batch: int) -> dict[str, float]:
-    """Milliseconds a clip of each step, none overlapping another."""
+def steps(source: FirstSnippets, backbone: Backbone, batch: int) -> dict[str, float]:
+    """Milliseconds a snippet of each step, none overlapping another."""
     marks = [time.perf_counter()]
     frames = [frame.image for frame in source]
     marks.append(time.perf_counter())
-    clips = [np.stack(frames[i : i + SNIPPET]) for i in range(0, len(frames), SNIPPET)]
-    prepared = np.stack([backbone.prepare(clip) for clip in clips])
+    snippets = [np.stack(frames[i : i + SNIPPET]) for i in range(0, len(frames), SNIPPET)]
+    prepared = np.stack([backbone.prepare(snippet) for snippet in snippets])
     marks.append(time.perf_counter())
     for start in range(0, len(prepared), batch):
         backbone(prepared[start : start + batch])
     marks.append(time.perf_counter())
-    spent = np.diff(marks) * 1e3 / source.clips
+    spent = np.diff(marks) * 1e3 / source.snippets
     return dict(zip(("decode", "prepare", "network"), spent.tolist(), strict=True))
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     names = " ".join(re.sub(r"(?<=:).*/", "", name) for name in arguments.backbones)
     command = f"python benchmarks/extraction.py --data {arguments.data.name} --backbones {names}"
     splits = open_dataset(arguments.data)
-    source = FirstClips([*splits.train, *splits.test], arguments.clips)
+    source = FirstSnippets([*splits.train, *splits.test], arguments.clips)
     size = f"{source.info.width}x{source.info.height}"
     records: list[Record] = []
 
@@ -93,17 +93,21 @@ def main() -> None:
 
     for name in arguments.backbones:
         backbone = open_backbone(name, device=arguments.device)
-        steps(FirstClips(source.videos, min(arguments.batch, source.clips)), backbone, source.clips)
+        steps(
+            FirstSnippets(source.videos, min(arguments.batch, source.snippets)),
+            backbone,
+            source.snippets,
+        )
         spent = steps(source, backbone, arguments.batch)
         whole = sum(spent.values())
         for step, milliseconds in spent.items():
             share = f"{milliseconds / whole:.0%} of the steps, {size} video"
             record(f"{name}: {step}", "ms_per_clip", milliseconds, share)
         tally, start = Tally(), time.perf_counter()
-        clip_features(source, [backbone], batch=arguments.batch, tally=tally)
+        snippet_features(source, [backbone], batch=arguments.batch, tally=tally)
         seconds = time.perf_counter() - start
         note = f"decode to feature, overlapped, {size} video, batch {arguments.batch}"
-        record(name, "clips_per_s", tally.clips / seconds, note, seconds)
+        record(name, "clips_per_s", tally.snippets / seconds, note, seconds)
         record(name, "gmacs_per_clip", backbone.macs / 1e9, f"{backbone.dim}-d, 1 crop")
     if arguments.out:
         write_records(arguments.out, records)

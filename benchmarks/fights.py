@@ -174,7 +174,7 @@ def baseline(
     """``motion``, calibrated on the normal training clips; its scores are composed as features."""
     used = {part.clip.name: part for name, v in videos.items() for part in v if "train" in name}
     normal = tuple(part.clip for part in used.values() if not part.fight)
-    train = replace(test, clips=normal, split="train", supervision="one-class")
+    train = replace(test, videos=normal, split="train", supervision="one-class")
     start = time.monotonic()
     motion = Motion().fit(train, out=folder / "motion.vad")
     seconds = time.monotonic() - start

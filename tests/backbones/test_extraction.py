@@ -14,8 +14,8 @@ from support.feature_clips import Means, opened, pixels
 from vadistill.backbones.base import Backbone
 from vadistill.backbones.extraction import (
     Tally,
-    clip_features,
     features_of,
+    snippet_features,
     stream_features,
 )
 from vadistill.backbones.store import FeatureStore, content_key
@@ -145,7 +145,7 @@ class Rows:
 class TestExtraction:
     def test_rows_are_in_order_whatever_the_batch(self) -> None:
         video, means = pixels(16 * 7 + 5), Means()
-        rows = clip_features(open_video(video), [means], batch=3)["means"]
+        rows = snippet_features(open_video(video), [means], batch=3)["means"]
         assert means.batches == [3, 3, 1]
         expected = video[: 16 * 7].mean((1, 2, 3)).reshape(7, 16)
         np.testing.assert_allclose(rows, expected, rtol=1e-5)
@@ -153,7 +153,7 @@ class TestExtraction:
     @pytest.mark.parametrize("name", ["compact", "flow", "timm:vit_tiny_patch16_224@random"])
     def test_stream_and_batch_agree_on_odd_sizes(self, name: str) -> None:
         source, backbone = open_video(pixels(39, 37, 53), fps=10), opened(name)
-        rows = clip_features(source, [backbone])[name]
+        rows = snippet_features(source, [backbone])[name]
         streamed = list(stream_features(source, [backbone]))
         assert [len(frames) for frames, _ in streamed] == [16, 16, 7]
         assert [index for frames, _ in streamed for index, _ in frames] == list(range(39))
@@ -163,8 +163,8 @@ class TestExtraction:
 
     def test_several_backbones_share_one_decode(self) -> None:
         both, tally = [Means("a"), Means("b")], Tally()
-        rows = clip_features(open_video(pixels(40)), both, tally=tally)
-        assert set(rows) == {"a", "b"} and (tally.frames, tally.clips) == (40, 2)
+        rows = snippet_features(open_video(pixels(40)), both, tally=tally)
+        assert set(rows) == {"a", "b"} and (tally.frames, tally.snippets) == (40, 2)
         assert tally.rate("a") > 0 and np.isnan(tally.rate("c"))
         (_, streamed), (_, end) = list(stream_features(open_video(pixels(20)), both))
         assert streamed is not None and len(streamed) == 2 and end is None
@@ -174,13 +174,13 @@ class TestExtraction:
         source = open_video(pixels(frames), name="blink")
         said = f"blink has {frames} frames?: expected at least 16"
         with pytest.raises(VideoError, match=said):
-            clip_features(source, [Means()])
+            snippet_features(source, [Means()])
         with pytest.raises(VideoError, match=said):
             list(stream_features(source, [Means()]))
 
     def test_errors_in_the_decoding_thread_arrive(self) -> None:
         with pytest.raises(VideoError, match="it broke"):
-            clip_features(Breaking(40), [Means()])
+            snippet_features(Breaking(40), [Means()])
 
     def test_features_of_goes_on_where_it_was(self, tmp_path: Path) -> None:
         clip, store = Video("a", pixels(40)), FeatureStore(tmp_path)
@@ -202,7 +202,7 @@ class TestExtraction:
         def refuse(name: str) -> Backbone:
             raise AssertionError(name)
 
-        clip = Video("a", FeatureSource("a", {"i3d": Rows()}, clips=2))
+        clip = Video("a", FeatureSource("a", {"i3d": Rows()}, snippets=2))
         rows = features_of(clip, ["i3d"], FeatureStore(tmp_path), refuse)
         assert rows["i3d"].shape == (2, 5)
         with pytest.raises(DataError, match="no features of 'clip'"):
@@ -241,7 +241,7 @@ class TestVerb:
         argv += ["--device", "cpu"]
         assert main(argv) == 0
         out = capsys.readouterr().out
-        assert "holds 2 of 2 videos" in out and "3 clips were new" in out
+        assert "holds 2 of 2 videos" in out and "3 snippets were new" in out
         assert "384" in out and "1.75" in out
         files = {path: path.stat().st_mtime_ns for path in store.glob("*/*.safetensors")}
         assert len(files) == 4
@@ -252,7 +252,7 @@ class TestVerb:
         same = [p for p, before in files.items() if p.stat().st_mtime_ns == before]
         assert len(same) == 3
         assert main(argv) == 0
-        assert "0 clips were new" in capsys.readouterr().out
+        assert "0 snippets were new" in capsys.readouterr().out
 
     def test_a_bad_video_does_not_stop_the_others(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

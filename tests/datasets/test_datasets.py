@@ -71,7 +71,7 @@ def avi(path: Path, count: int) -> Path:
 
 @pytest.fixture
 def ped1(tmp_path: Path) -> Path:
-    """Ped1 in small: tif frames, masks for two of three clips, both namings, two intervals."""
+    """Ped1 in small: tif frames, masks for two of three videos, both namings, two intervals."""
     root = tmp_path / "UCSDped1"
     frames(root / "Train/Train001", 3, ".tif")
     frames(root / "Train/Train002", 2, ".tif")
@@ -161,33 +161,33 @@ class TestLayouts:
         assert all(len(row) == len(COLUMNS) for row in report.rows())
 
     def test_labels_and_masks_fit_the_video(self, layout: tuple[Path, str]) -> None:
-        for clip in open_dataset(layout[0]).test:
-            shown = list(clip.open())
-            assert clip.open().info.name == clip.name
-            if clip.frame_labels is not None:
-                assert len(clip.frame_labels) == len(shown)
-                assert clip.video_label == clip.frame_labels.max()
-            if clip.mask is not None:
-                assert clip.mask(0).shape == shown[0].image.shape[:2]
-                assert clip.mask_disagreements() == []
+        for video in open_dataset(layout[0]).test:
+            shown = list(video.open())
+            assert video.open().info.name == video.name
+            if video.frame_labels is not None:
+                assert len(video.frame_labels) == len(shown)
+                assert video.video_label == video.frame_labels.max()
+            if video.mask is not None:
+                assert video.mask(0).shape == shown[0].image.shape[:2]
+                assert video.mask_disagreements() == []
 
     def test_training_clips_are_unlabelled(self, layout: tuple[Path, str]) -> None:
-        for clip in open_dataset(layout[0]).train:
-            assert clip.frame_labels is None and clip.mask is None
+        for video in open_dataset(layout[0]).train:
+            assert video.frame_labels is None and video.mask is None
 
     def test_clips_travel_to_other_processes(self, layout: tuple[Path, str]) -> None:
-        clip = open_dataset(layout[0]).test.videos[0]
-        copy = pickle.loads(pickle.dumps(clip))
-        assert copy.name == clip.name
-        if clip.mask is not None:
-            assert (copy.mask(1) == clip.mask(1)).all()
+        video = open_dataset(layout[0]).test.videos[0]
+        copy = pickle.loads(pickle.dumps(video))
+        assert copy.name == video.name
+        if video.mask is not None:
+            assert (copy.mask(1) == video.mask(1)).all()
 
     def test_damaged_clip_is_reported(self, layout: tuple[Path, str]) -> None:
-        clip = open_dataset(layout[0]).train.videos[0]
-        assert isinstance(clip.source, Path)
-        files = sorted(clip.source.iterdir()) if clip.source.is_dir() else [clip.source]
+        video = open_dataset(layout[0]).train.videos[0]
+        assert isinstance(video.source, Path)
+        files = sorted(video.source.iterdir()) if video.source.is_dir() else [video.source]
         files[0].write_text("not a video\n")
-        assert any(clip.name in line for line in check(layout[0]).problems)
+        assert any(video.name in line for line in check(layout[0]).problems)
 
 
 # -- one by one --------------------------------------------------------------------------------
@@ -196,15 +196,15 @@ class TestLayouts:
 class TestUcsd:
     def test_ground_truth_is_one_based_and_inclusive(self, ped1: Path) -> None:
         splits = open_dataset(ped1)
-        labels = [clip.frame_labels for clip in splits.test]
+        labels = [video.frame_labels for video in splits.test]
         assert [x.tolist() for x in labels if x is not None] == [
             [0, 1, 1, 0, 0, 1, 0, 0],
             [0] * 5,
             [1] * 4,
         ]
-        assert [clip.mask is not None for clip in splits.test] == [True, False, True]
+        assert [video.mask is not None for video in splits.test] == [True, False, True]
         assert splits.test.name == "ucsd_ped1"
-        assert {clip.open().info.fps for clip in splits.train} == {10}
+        assert {video.open().info.fps for video in splits.train} == {10}
 
     def test_parent_of_one(self, ped1: Path) -> None:
         assert open_dataset(ped1.parent).train.name == "ucsd_ped1"
@@ -216,7 +216,7 @@ class TestUcsd:
 
     def test_missing_test_clip_shifts_nothing(self, ped1: Path) -> None:
         (ped1 / "Test/Test002").rename(ped1.parent / "elsewhere")
-        assert problem(ped1) == "Test002 missing: 2 clips of 3 are there"
+        assert problem(ped1) == "Test002 missing: 2 videos of 3 are there"
         last = open_dataset(ped1, tolerant=True).test["Test003"]
         assert last.frame_labels is not None and last.frame_labels.tolist() == [1] * 4
 
@@ -226,7 +226,7 @@ class TestUcsd:
 
     def test_too_few_entries(self, ped1: Path) -> None:
         frames(ped1 / "Test/Test004", 2)
-        assert "UCSDped1.m has 3 entries for test clips up to Test004" in problem(ped1)
+        assert "UCSDped1.m has 3 entries for test videos up to Test004" in problem(ped1)
 
     def test_labels_longer_than_the_clip(self, ped1: Path) -> None:
         (ped1 / "Test/Test003/004.tif").unlink()
@@ -239,7 +239,7 @@ class TestUcsd:
 
     def test_masks_without_clip(self, ped1: Path) -> None:
         masks(ped1 / "Test/Test009_gt", [1])
-        assert problem(ped1) == "Test009_gt has no clip Test009"
+        assert problem(ped1) == "Test009_gt has no video Test009"
 
     def test_masks_alone_label_frames(self, ped1: Path) -> None:
         (ped1 / "Test/UCSDped1.m").unlink()
@@ -256,19 +256,19 @@ class TestUcsd:
     def test_real_ped2(self, shared_data: Path) -> None:
         report = check(shared_data / "ucsd")
         assert report.sound, report.problems
-        count = {s: [c.frames for c in report.clips if c.split == s] for s in ("train", "test")}
+        count = {s: [c.frames for c in report.videos if c.split == s] for s in ("train", "test")}
         assert [(len(x), sum(filter(None, x))) for x in count.values()] == [(16, 2550), (12, 2010)]
-        assert {clip.size for clip in report.clips} == {"360x240"}
+        assert {video.size for video in report.videos} == {"360x240"}
         test = open_dataset(shared_data / "ucsd/UCSDped2").test
         assert test.name == "ucsd_ped2"
-        assert [clip.mask_disagreements() for clip in test] == [[]] * 12
+        assert [video.mask_disagreements() for video in test] == [[]] * 12
 
 
 class TestAvenue:
     def test_labels_from_masks(self, avenue: Path) -> None:
         test = open_dataset(avenue).test
-        assert [clip.name for clip in test] == ["01", "10"]
-        labels = [clip.frame_labels for clip in test]
+        assert [video.name for video in test] == ["01", "10"]
+        labels = [video.frame_labels for video in test]
         assert [x.tolist() for x in labels if x is not None] == [[0, 1, 1, 0, 0], [0, 0, 1]]
         first = test["01"].mask
         assert first is not None and (first(1) == (mask(True) > 0)).all()
@@ -302,11 +302,11 @@ class TestAvenue:
         splits = open_dataset(shared_data / "avenue_sample")
         assert [(c.name, count_frames(c.open())) for c in splits.train] == [("12", 145)]
         lengths = {}
-        for clip in splits.test:
-            assert clip.frame_labels is not None and clip.mask is not None
-            lengths[clip.name] = (len(clip.frame_labels), sum(1 for _ in clip.open()))
-            assert clip.mask(len(clip.frame_labels) - 1).shape == (360, 640)
-            assert clip.mask_disagreements() == []
+        for video in splits.test:
+            assert video.frame_labels is not None and video.mask is not None
+            lengths[video.name] = (len(video.frame_labels), sum(1 for _ in video.open()))
+            assert video.mask(len(video.frame_labels) - 1).shape == (360, 640)
+            assert video.mask_disagreements() == []
         assert lengths == {"08": (36, 36), "21": (76, 76)}
 
 
@@ -315,7 +315,7 @@ class TestShanghaiTech:
         (campus / "training/videos/01_001.avi").unlink()
         frames(campus / "training/frames/01_002", 2, ".jpg")
         splits = open_dataset(campus)
-        assert [clip.name for clip in splits.train] == ["01_002"]
+        assert [video.name for video in splits.train] == ["01_002"]
         labels = splits.test["01_0014"].frame_labels
         assert labels is not None and labels.tolist() == [0, 1, 1, 0]
         assert splits.test["01_0014"].open().info.fps == 24
@@ -328,11 +328,11 @@ class TestShanghaiTech:
     def test_missing_clip(self, campus: Path) -> None:
         (campus / "testing/frames/01_0015").rename(campus / "unused")
         (campus / "testing/test_pixel_mask/01_0015.npy").unlink()
-        assert problem(campus) == "test_frame_mask/01_0015.npy has no clip testing/frames/01_0015"
+        assert problem(campus) == "test_frame_mask/01_0015.npy has no video testing/frames/01_0015"
 
     def test_labels_longer_than_the_clip(self, campus: Path) -> None:
         np.save(campus / "testing/test_frame_mask/01_0015.npy", np.zeros(7))
-        assert problem(campus) == "test clip 01_0015: 7 labels for 3 frames"
+        assert problem(campus) == "test video 01_0015: 7 labels for 3 frames"
 
     def test_damaged_array(self, campus: Path) -> None:
         (campus / "testing/test_frame_mask/01_0015.npy").write_bytes(b"\x93NUMPY")
@@ -346,22 +346,22 @@ class TestFolder:
         mp4(tmp_path / "gate/monday.mp4", 3)
         frames(tmp_path / "still", 2)
         splits = open_dataset(tmp_path)
-        assert [clip.name for clip in splits.train] == ["cam9", "cam10", "gate_monday", "still"]
+        assert [video.name for video in splits.train] == ["cam9", "cam10", "gate_monday", "still"]
         assert not len(splits.test) and splits.train.supervision == "one-class"
         assert splits.train.name == tmp_path.name
 
     def test_one_video_or_one_frame_folder(self, tmp_path: Path) -> None:
         for path in (mp4(tmp_path / "a.mp4", 2), frames(tmp_path / "b", 2)):
-            (clip,) = open_dataset(path).train
-            assert (clip.name, clip.source) == (path.stem, path)
+            (video,) = open_dataset(path).train
+            assert (video.name, video.source) == (path.stem, path)
 
     def test_same_stem_twice(self, tmp_path: Path) -> None:
         mp4(tmp_path / "a.mp4", 2)
         avi(tmp_path / "a.avi", 2)
-        assert {clip.name for clip in open_dataset(tmp_path).train} == {"a.avi", "a.mp4"}
+        assert {video.name for video in open_dataset(tmp_path).train} == {"a.avi", "a.mp4"}
 
     def test_no_labels(self, own: Path) -> None:
-        assert all(clip.frame_labels is None for clip in open_dataset(own).test)
+        assert all(video.frame_labels is None for video in open_dataset(own).test)
 
     @pytest.mark.parametrize(
         "called", ["tuesday.mp4", "tuesday", "./test/tuesday.mp4", r"test\tuesday"]
@@ -371,7 +371,7 @@ class TestFolder:
         rows = ("\ufefffile,start,end,kind", f"{called},2,4,runner", "", f"{called},8,10,cyclist")
         text(own / "labels.csv", *(row.replace(",", separator) for row in rows))
         test = open_dataset(own).test
-        labels = {clip.name: clip.frame_labels for clip in test}
+        labels = {video.name: video.frame_labels for video in test}
         assert labels["tuesday"] is not None and labels["wednesday"] is not None
         assert labels["tuesday"].tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 1, 1]
         # No row: all normal.
@@ -400,19 +400,19 @@ class TestFolder:
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
         text(own / "labels.csv", "file,start_time,end_time", "odd.mkv,0.9,2.05")
-        clip = open_dataset(own).test["odd"]
-        shown = [frame.time for frame in clip.open()]
+        video = open_dataset(own).test["odd"]
+        shown = [frame.time for frame in video.open()]
         assert frame_times(own / "test/odd.mkv") == pytest.approx(shown, abs=2e-3)
-        assert clip.frame_labels is not None
-        assert clip.frame_labels.tolist() == [0, 0, 0, 1, 1, 0]
+        assert video.frame_labels is not None
+        assert video.frame_labels.tolist() == [0, 0, 0, 1, 1, 0]
 
     def test_labelled_clips_of_a_flat_folder_are_the_test_split(self, tmp_path: Path) -> None:
         for name in ("a", "b", "c"):
             mp4(tmp_path / f"{name}.mp4", 4)
         text(tmp_path / "incidents.csv", "file,start,end", "b.mp4,1,2", "c.mp4,,")
         splits = open_dataset(tmp_path)
-        assert [clip.name for clip in splits.train] == ["a"]
-        assert [clip.video_label for clip in splits.test] == [1, 0]
+        assert [video.name for video in splits.train] == ["a"]
+        assert [video.video_label for video in splits.test] == [1, 0]
 
     def test_mask_folders(self, own: Path) -> None:
         masks(own / "test_masks/wednesday", [0, 0, 1, 1, 0, 0])
@@ -433,7 +433,7 @@ class TestFolder:
         text(tmp_path / "labels.csv", "file,label", "a.mp4,1", "b.mp4,normal")
         train = open_dataset(tmp_path).train
         assert train.supervision == "weak"
-        assert [clip.video_label for clip in train] == [1, 0]
+        assert [video.video_label for video in train] == [1, 0]
 
     def test_other_tables_are_passed_over(self, own: Path) -> None:
         text(own / "scores.csv", "frame,score", "0,0.5")
@@ -448,8 +448,8 @@ class TestFolder:
             (("file,start,end", "tuesday.mp4,4,4"), "line 2: interval 4 to 4"),
             (("file,start,end", "tuesday.mp4,00:01,00:02"), "'00:01' is no frame number"),
             (("file,start,end", "tuesday.mp4,1"), "line 2 has 2 columns"),
-            (("file,start,end", "sunday.mp4,1,2"), "labels.csv line 2: no clip called sunday.mp4"),
-            (("file,start,end", "monday.mp4,1,2"), "training clip monday has abnormal intervals"),
+            (("file,start,end", "sunday.mp4,1,2"), "labels.csv line 2: no video called sunday.mp4"),
+            (("file,start,end", "monday.mp4,1,2"), "training video monday has abnormal intervals"),
             (("file,start_time,end_time", "tuesday.mp4,1,1:00"), "reach 60 s but the video is 0.4"),
             (("file,start_time,end_time", "wednesday,0,1"), "a frame folder has no times"),
             (("file,start_time,end_time", "tuesday,-1,1"), "'-1' is no time"),
@@ -464,7 +464,7 @@ class TestFolder:
         mp4(tmp_path / "a.mp4", 2)
         mp4(tmp_path / "b.mp4", 2)
         text(tmp_path / "labels.csv", "file,label", "a.mp4,1")
-        assert "training clip b has no label" in problem(tmp_path)
+        assert "training video b has no label" in problem(tmp_path)
 
     def test_two_interval_files(self, own: Path) -> None:
         for name in ("one.csv", "two.csv"):
@@ -482,13 +482,13 @@ class TestFolder:
         labels = open_dataset(own).test["tuesday"].frame_labels
         assert labels is not None and labels.sum() == 4
         text(own / "labels.csv", "file,start,end", "train/tuesday.mp4,1,2")
-        assert "training clip tuesday has abnormal intervals" in problem(own)
+        assert "training video tuesday has abnormal intervals" in problem(own)
 
     def test_masks_that_do_not_fit(self, own: Path) -> None:
         masks(own / "test_masks/wednesday", [0, 1])
-        assert problem(own) == "test clip wednesday: 2 masks for 6 frames"
+        assert problem(own) == "test video wednesday: 2 masks for 6 frames"
         (own / "test_masks/wednesday").rename(own / "test_masks/sunday")
-        assert problem(own) == "test_masks/sunday: no clip called sunday"
+        assert problem(own) == "test_masks/sunday: no video called sunday"
 
     def test_masks_of_another_size(self, own: Path) -> None:
         for index in range(6):
@@ -535,9 +535,9 @@ def test_report_reads_well(own: Path) -> None:
     text(own / "labels.csv", "file,start,end", "tuesday,1,3")
     report = check(own)
     assert report.lines()[1:] == [
-        "train: 1 clip, 4 frames, 48x32, 25 fps",
-        "test: 2 clips, 16 frames, 48x32, 25 fps, 2 abnormal frames in 2 labelled clips",
-        "nothing wrong (the first frame of each clip decoded)",
+        "train: 1 video, 4 frames, 48x32, 25 fps",
+        "test: 2 videos, 16 frames, 48x32, 25 fps, 2 abnormal frames in 2 labelled videos",
+        "nothing wrong (the first frame of each video decoded)",
     ]
     assert report.rows()[1] == ("test", "tuesday", "10", "48x32", "25", "2", "-")
     own.joinpath("test/tuesday.mp4").write_bytes(b"")

@@ -21,7 +21,7 @@ class TestFiles:
     def test_rows(self, ending: str, tmp_path: Path) -> None:
         file = FeatureFile(save(tmp_path / f"a{ending}", rows(7)))
         assert isinstance(file, FeatureArray)
-        assert file.shape() == (7, 1, 4) and file.clips == 7
+        assert file.shape() == (7, 1, 4)
         read = file.read()
         assert read.dtype == np.float32 and read == pytest.approx(rows(7), rel=1e-6)
 
@@ -63,7 +63,7 @@ class TestFiles:
             (np.zeros((2, 2, 2, 2)), "4 dimensions"),
             (np.zeros((0, 4)), "no rows"),
             (np.zeros((4, 0)), "no rows"),
-            (np.zeros((10, 31, 4)), "31 crops a clip"),
+            (np.zeros((10, 31, 4)), "31 crops a snippet"),
             (np.array([["a", "b"]]), "values"),
             (np.zeros((2, 2), complex), "complex128 values"),
             (np.array([[1, "a"]], object), "objects"),
@@ -118,7 +118,7 @@ class TestFiles:
         assert isinstance(crops, FeatureArray) and crops.shape() == (5, 3, 4)
         assert crops.read() == pytest.approx(np.mean([rows(5, seed=i) for i in range(3)], 0))
         save(tmp_path / "a__1.npy", rows(6))
-        with pytest.raises(DataError, match="6 clips of width 4: expected 5 of width 4, as a__0"):
+        with pytest.raises(DataError, match="6 snippets of width 4: expected 5 of width 4, as a"):
             crops.read()
 
     def test_wrong_widths(self) -> None:

@@ -57,19 +57,19 @@ class TestFeatures:
             ("a", 0, ()),
             ("b", 1, ("Arson",)),
         ]
-        assert all(clip.frame_labels is None for clip in splits.train)
+        assert all(video.frame_labels is None for video in splits.train)
         assert labels(splits.test["c"]) == [0] * 32
-        # An end up to 16 frames past the last whole clip is of the video's own length.
+        # An end up to 16 frames past the last whole snippet is of the video's own length.
         assert np.flatnonzero(labels(splits.test["d.1"])).tolist() == [*range(8, 20), 30, 31]
         assert splits.test["d.1"].classes == ("Arson", "Fighting")
         assert features(splits.train["b"]) == pytest.approx(rows(2), rel=1e-6)
         assert features(splits.test["c"], "clip").shape == (2, 3)
 
     def test_clips_are_sources_without_pictures(self, own: Path) -> None:
-        clip = open_dataset(own).train["a"]
-        assert clip.open().info.frames == 32 and "a.npy" in identity(clip)
+        video = open_dataset(own).train["a"]
+        assert video.open().info.frames == 32 and "a.npy" in identity(video)
         with pytest.raises(VideoError, match="no pictures"):
-            next(iter(clip.open()))
+            next(iter(video.open()))
 
     def test_report(self, own: Path) -> None:
         report = check(own)
@@ -115,7 +115,7 @@ class TestFeatures:
         bad[1, 2] = value
         save(own / "features/i3d/a.npy", bad)
         (line,) = check(own).problems
-        assert "features of 'i3d' for a are not finite in 1 of 2 clips (first: 1)" in line
+        assert "features of 'i3d' for a are not finite in 1 of 2 snippets (first: 1)" in line
         with pytest.raises(DataError, match="not finite"):
             features(open_dataset(own).train["a"])
 
@@ -167,23 +167,23 @@ class TestFeatures:
 
         detector, train = Weak(), open_dataset(own).train
         detector.check_supervision(train)
-        one = replace(train, clips=train.videos[:1])
+        one = replace(train, videos=train.videos[:1])
         with pytest.raises(DataError, match="all 1 training video of mine are normal: expected"):
             detector.check_supervision(one)
         unknown = (*train.videos, replace(train.videos[0], name="e", video_label=None))
         with pytest.raises(
             DataError, match="1 of 3 training videos of mine have no video label, s"
         ):
-            detector.check_supervision(replace(train, clips=unknown))
+            detector.check_supervision(replace(train, videos=unknown))
         with pytest.raises(DataError, match="normal videos only, which is what motion"):
             Motion().check_supervision(train)
 
     def test_classes_are_what_auc_by_class_takes(self, own: Path) -> None:
         test = open_dataset(own).test
-        truth = tuple(np.array(labels(clip), np.uint8) for clip in test)
-        names = tuple(clip.name for clip in test)
+        truth = tuple(np.array(labels(video), np.uint8) for video in test)
+        names = tuple(video.name for video in test)
         data = Aligned(names, truth, tuple(y.astype(float) for y in truth))
-        found = class_aucs(data, {clip.name: clip.classes for clip in test})
+        found = class_aucs(data, {video.name: video.classes for video in test})
         assert [(each.name, each.auc) for each in found] == [("Arson", 1.0), ("Fighting", 1.0)]
 
 
@@ -220,9 +220,9 @@ class TestPets:
         assert (splits.kind, splits.train.name, splits.train.supervision) == (
             *("pets", "pets2009", "weak"),
         )
-        clip = splits.test["test1"]
-        assert features(clip, "view3") == pytest.approx(rows(3, seed=3))
-        assert labels(clip) == [0] * 16 + [1] * 16 + [0] * 16
+        video = splits.test["test1"]
+        assert features(video, "view3") == pytest.approx(rows(3, seed=3))
+        assert labels(video) == [0] * 16 + [1] * 16 + [0] * 16
         assert [(c.video_label, c.frame_labels) for c in splits.train] == [(0, None), (1, None)]
         assert check(pets).sound
 
@@ -233,7 +233,7 @@ class TestPets:
     def test_other_scenes(self, pets: Path) -> None:
         scenes = json.loads((pets / "train_view3.json").read_text())
         (pets / "train_view3.json").write_text(json.dumps(scenes[::-1]))
-        assert "train scene 00 is train0 (2 clips, label 0) in view1 and train1" in problem(pets)
+        assert "train scene 00 is train0 (2 snippets, label 0) in view1 and train1" in problem(pets)
         (pets / "train_view3.json").write_text(json.dumps(scenes[:1]))
         assert "train has 2 scenes in view1 and 1 in view3" in problem(pets)
         (pets / "train_view3.json").write_text("{}x")
@@ -243,7 +243,7 @@ class TestPets:
     def test_arrays_that_do_not_fit(self, pets: Path) -> None:
         change(pets, "train_view2", **{"01_features": rows(5)})
         assert open_dataset(pets, tolerant=True).problems == (
-            "train scene train1 has 5 clips in train_view2.npz, expected 3, as train_view2.json"
+            "train scene train1 has 5 snippets in train_view2.npz, expected 3, as train_view2.json"
             " says",
         )
         change(pets, "train_view2", **{"01_features": rows(3, 9)})
@@ -261,14 +261,14 @@ class TestPets:
     def test_real(self, shared_data: Path) -> None:
         splits = open_dataset(shared_data / "pets2009_i3d")
         assert (len(splits.train), len(splits.test)) == (13, 14)
-        truth = [clip.frame_labels for clip in splits.test]
+        truth = [video.frame_labels for video in splits.test]
         assert sum(int(y.sum()) for y in truth if y is not None) == 676
         assert sum(len(y) for y in truth if y is not None) == 16 * 269
-        assert sum(clip.video_label or 0 for clip in splits.train) == 4
-        for clip in splits.train:
-            assert isinstance(clip.source, FeatureSource)
-            assert set(clip.source.arrays) == {"view1", "view2", "view3", "view4"}
-            assert features(clip, "view2").shape == (clip.source.clips, 1024)
+        assert sum(video.video_label or 0 for video in splits.train) == 4
+        for video in splits.train:
+            assert isinstance(video.source, FeatureSource)
+            assert set(video.source.arrays) == {"view1", "view2", "view3", "view4"}
+            assert features(video, "view2").shape == (video.source.snippets, 1024)
 
 
 # -- UCF-Crime, XD-Violence, ShanghaiTech -------------------------------------------------------
@@ -316,7 +316,7 @@ class TestUcfCrime:
         assert splits.problems == (
             "test video Normal_Videos_003_x264 is neither there as a video nor in features/",
         )
-        assert [clip.name for clip in splits.train] == ["Abuse001_x264", "Normal_Videos001_x264"]
+        assert [video.name for video in splits.train] == ["Abuse001_x264", "Normal_Videos001_x264"]
         assert np.flatnonzero(labels(splits.test["Arson002_x264"])).tolist() == [
             *range(4, 9),
             *range(20, 24),
@@ -362,7 +362,7 @@ class TestUcfCrime:
             " Abuse001_x264",
         )
         agrees(splits.test, known)
-        assert sum(clip.video_label or 0 for clip in splits.test) == 140
+        assert sum(video.video_label or 0 for video in splits.test) == 140
 
     def test_segments_tell_no_frames(self, shared_data: Path, tmp_path: Path) -> None:
         lists = shared_data / "ucf_crime"
@@ -380,10 +380,10 @@ def published(file: Path, ending: str) -> dict[str, np.ndarray]:
 
 
 def agrees(test: Dataset, known: dict[str, np.ndarray]) -> None:
-    assert {clip.name for clip in test} == set(known)
-    for clip in test:
-        assert clip.frame_labels is not None
-        assert np.array_equal(clip.frame_labels, known[clip.name]), clip.name
+    assert {video.name for video in test} == set(known)
+    for video in test:
+        assert video.frame_labels is not None
+        assert np.array_equal(video.frame_labels, known[video.name]), video.name
 
 
 class TestXdViolence:
@@ -413,7 +413,7 @@ class TestXdViolence:
         mp4(tmp_path / f"videos/{self.B}.mp4", 9)
         mp4(tmp_path / f"1-1004/{self.D}.mp4", 9)
         splits = open_dataset(tmp_path)
-        assert [clip.name for clip in splits.train] == [self.D]
+        assert [video.name for video in splits.train] == [self.D]
         assert labels(splits.test[self.B]) == [0, 0, 0, 1, 1, 1, 1, 0, 0]
         (tmp_path / f"videos/{self.B}.mp4").rename(tmp_path / f"1-1004/{self.B}.mp4")
         assert problem(tmp_path).endswith(
@@ -437,7 +437,7 @@ class TestXdViolence:
         splits = open_dataset(tmp_path)
         agrees(splits.test, known)
         assert len(splits.train) == 0
-        assert sum(clip.video_label or 0 for clip in splits.test) == 500
+        assert sum(video.video_label or 0 for video in splits.test) == 500
 
 
 class TestShanghaiTech:
@@ -463,20 +463,20 @@ class TestShanghaiTech:
         splits = open_dataset(campus)
         assert (splits.kind, splits.test.name) == ("shanghaitech_weak", "shanghaitech_weak")
         assert (len(splits.train), len(splits.test)) == (238, 199)
-        assert sum(clip.video_label or 0 for clip in splits.train) == 63
+        assert sum(video.video_label or 0 for video in splits.train) == 63
         known = published(shared_data / "shanghaitech/test_frame_mask.npz", "")
-        for clip in splits.test:
-            assert clip.frame_labels is not None
-            frames = clip.open().info.frames
-            assert len(clip.frame_labels) == frames
-            assert int(clip.frame_labels.any()) == clip.video_label == int(clip.name in known)
-            if clip.name in known:
-                assert np.array_equal(clip.frame_labels, known[clip.name])
+        for video in splits.test:
+            assert video.frame_labels is not None
+            frames = video.open().info.frames
+            assert len(video.frame_labels) == frames
+            assert int(video.frame_labels.any()) == video.video_label == int(video.name in known)
+            if video.name in known:
+                assert np.array_equal(video.frame_labels, known[video.name])
 
     def test_problems(self, campus: Path) -> None:
         save(campus / "features/i3d/01_001.npy", rows(9, 2))
         assert problem(campus) == (
-            "test video 01_001 has 9 clips of features, expected 47 of its 764 frames"
+            "test video 01_001 has 9 snippets of features, expected 47 of its 764 frames"
         )
         save(campus / "features/i3d/01_001.npy", rows(47, 2))
         (campus / "test_frame_mask.npz").unlink()
@@ -524,23 +524,23 @@ class TestSources:
         assert not train & test and len(splits.train) + len(splits.test) == 12
         assert splits.test.supervision == splits.train.supervision == "weak"
         for part in (splits.train, splits.test):
-            assert {clip.video_label for clip in part} == {0, 1}
-        names = [clip.name for clip in open_dataset(tmp_path).test]
-        assert names == [clip.name for clip in splits.test]
+            assert {video.video_label for video in part} == {0, 1}
+        names = [video.name for video in open_dataset(tmp_path).test]
+        assert names == [video.name for video in splits.test]
 
     def test_a_test_folder_comes_first(self, tmp_path: Path) -> None:
         for name in ("train/a", "train/b", "test/c"):
             mp4(tmp_path / f"{name}.mp4", 2)
         text(tmp_path / "labels.csv", "file,label,source", "a,0,x", "b,1,y", "c,1,z")
         splits = open_dataset(tmp_path)
-        assert [clip.name for clip in splits.train] == ["a", "b"]
-        assert [clip.video_label for clip in splits.test] == [1]
+        assert [video.name for video in splits.train] == ["a", "b"]
+        assert [video.video_label for video in splits.test] == [1]
 
     def test_check_tells_what_weak_systems_would_refuse(self, tmp_path: Path) -> None:
         for name, frames in (("train/a", 15), ("train/b", 16), ("test/c", 16)):
             mp4(tmp_path / f"{name}.mp4", frames)
         text(tmp_path / "labels.csv", "file,label", "a,0", "b,1", "c,1")
-        short = "train clip a: 15 frames, fewer than the 16 that one feature is made of"
+        short = "train video a: 15 frames, fewer than the 16 that one feature is made of"
         assert check(tmp_path).problems == (short,)
         text(tmp_path / "labels.csv", "file,label", "a,1", "b,1", "c,1")
         one = f"all 2 training videos of {tmp_path.name} are abnormal"

@@ -472,7 +472,7 @@ class TestDatasets:
 
     def test_a_clip_that_tells_no_place(self):
         bare = replace(self.clips()["masked"], mask=None)
-        with pytest.raises(DataError, match="clip masked has neither tracks nor pixel masks"):
+        with pytest.raises(DataError, match="video masked has neither tracks nor pixel masks"):
             tracks_of(bare)
 
 

@@ -115,7 +115,7 @@ def features(seed: int, *, anomaly: bool, clips: int = 40) -> FeatureSource:
         if anomaly:
             rows[10:18, number : number + 4] += 3
         arrays[backbone] = Rows(rows)
-    return FeatureSource(f"features{seed}", arrays, clips=clips, frames=16 * clips + 5)
+    return FeatureSource(f"features{seed}", arrays, snippets=clips, frames=16 * clips + 5)
 
 
 def labelled_features() -> Dataset:

@@ -54,11 +54,11 @@ class TestSimulated:
         )] == [800, 810, 150, 140]  # fmt: skip
         test = [video for video in videos if video.split == "test"]
         abnormal = sum(end - start for v in test for start, end in v.intervals)
-        assert abnormal / sum(16 * v.clips for v in test) == pytest.approx(0.073, abs=0.001)
-        assert 100 <= np.median([video.clips for video in videos]) <= 150
+        assert abnormal / sum(16 * v.snippets for v in test) == pytest.approx(0.073, abs=0.001)
+        assert 100 <= np.median([video.snippets for video in videos]) <= 150
         for video in videos:
             assert bool(video.intervals) == (video.kind is not None)
-            assert all(0 <= a < b <= 16 * video.clips for a, b in video.intervals)
+            assert all(0 <= a < b <= 16 * video.snippets for a, b in video.intervals)
 
     def test_backbones_see_events_and_complement_each_other(self, tmp_path: Path) -> None:
         from vadistill.simulated.signals import BACKBONES, CLASSES, World, plan_videos
@@ -67,7 +67,7 @@ class TestSimulated:
         world = World.of(config)
         shown: dict[str, dict[str, float]] = {backbone: {} for backbone in BACKBONES}
         for video in plan_videos(config):
-            inside = np.zeros(16 * video.clips, bool)
+            inside = np.zeros(16 * video.snippets, bool)
             for start, end in video.intervals:
                 inside[start:end] = True
             clips = inside.reshape(-1, 16).mean(1)

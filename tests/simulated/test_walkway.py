@@ -19,7 +19,7 @@ from vadistill.simulated.walkway.events import cast
 from vadistill.simulated.walkway.figures import Limb
 from vadistill.simulated.walkway.painting import build_scene
 from vadistill.simulated.walkway.people import person
-from vadistill.simulated.walkway.render import MIN_VISIBLE, Rendered, clip_frames
+from vadistill.simulated.walkway.render import MIN_VISIBLE, Rendered, video_frames
 
 SMALL = WalkwayConfig(
     train_clips=1, test_clips=2, frames=40, width=240, height=160, pedestrians=(2, 4),
@@ -41,7 +41,7 @@ def splits(folder: Path) -> Splits:
 
 def rendered(config: WalkwayConfig, split: str = "test", number: int = 0) -> list[Rendered]:
     scene = build_scene(config.width, config.height, config.seed)
-    return list(clip_frames(config, scene, split, number))
+    return list(video_frames(config, scene, split, number))
 
 
 def test_is_recognised_as_a_data_set(folder: Path, splits: Splits):
@@ -151,7 +151,7 @@ def test_damaged_walkways_say_what_is_wrong(tmp_path: Path):
     with pytest.raises(DataError, match="cannot read the mask"):
         clip.mask(frame)
     (tmp_path / "test" / "01.mp4").unlink()
-    assert "test clip test_01: no video" in open_walkway(tmp_path).problems[0]
+    assert "test video test_01: no video" in open_walkway(tmp_path).problems[0]
     index = json.loads((tmp_path / "walkway.json").read_text())
     for text in ("{", "[]", json.dumps({"format": index["format"], "clips": 3})):
         (tmp_path / "walkway.json").write_text(text)

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 import vadistill
 from support.killing import kill_at
 from vadistill.datasets import Dataset, Video
-from vadistill.datasets.snippets import FeatureSource, edges, segment_means, segment_of_clips
+from vadistill.datasets.snippets import FeatureSource, edges, segment_means, segment_of_snippets
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError, DataError, VideoError, WeightsError
 from vadistill.loss_log import losses_of
@@ -58,7 +58,7 @@ def source(name: str, seed: int, *, anomaly: bool, clips: int = 40) -> tuple[Fea
             rows[10:18, number : number + 4] += 3
             labels[160 : 18 * 16] = 1
         arrays[backbone] = Rows(rows)
-    return FeatureSource(name, arrays, clips=clips, frames=len(labels)), labels
+    return FeatureSource(name, arrays, snippets=clips, frames=len(labels)), labels
 
 
 def dataset(split: Any, seeds: range) -> Dataset:
@@ -101,7 +101,7 @@ class TestSegments:
 
     @pytest.mark.parametrize("clips", [1, 2, 31, 32, 33, 100, 1001])
     def test_every_clip_is_in_the_one_segment_that_holds_it(self, clips: int) -> None:
-        edge, where = edges(clips), segment_of_clips(clips)
+        edge, where = edges(clips), segment_of_snippets(clips)
         assert len(edge) == 33 and edge[0] == 0 and edge[-1] == clips
         assert all(edge[s] <= clip < edge[s + 1] for clip, s in enumerate(where))
 
@@ -186,7 +186,7 @@ class TestScoring:
         scores = list(clip_scorer(network, "segments")(rows))
         means = [segment_means(np.stack(each), 8) for each in zip(*rows, strict=True)]
         by_segment = self.window(network, [list(pair) for pair in zip(*means, strict=True)])
-        np.testing.assert_allclose(scores, by_segment[segment_of_clips(clips, 8)], atol=1e-6)
+        np.testing.assert_allclose(scores, by_segment[segment_of_snippets(clips, 8)], atol=1e-6)
 
     def test_an_empty_video_has_no_scores(self, network: Network) -> None:
         for mode in ("dense", "live", "segments"):
@@ -284,7 +284,7 @@ class TestTraining:
         assert all(np.abs(a - seen[0]).max() > 1e-7 for a in seen[1:])
         video, _ = source("longer", 1, anomaly=True)
         longer = {"narrow": Rows(3 * video.features("narrow"))}
-        scaled = FeatureSource("longer", longer, clips=40, frames=video.info.frames)
+        scaled = FeatureSource("longer", longer, snippets=40, frames=video.info.frames)
         np.testing.assert_allclose(detector.score(scaled).raw, detector.score(video).raw, atol=1e-5)
 
     def test_calibration_is_of_normal_videos(self, fitted: Any, train: Dataset) -> None:
@@ -421,7 +421,7 @@ class TestErrors:
             dakd.Dakd(config, device="cpu").fit(train, out=tmp_path)
 
     def test_features_of_another_width(self, fitted: Any, train: Dataset, tmp_path: Path) -> None:
-        other = FeatureSource("other", {"narrow": Rows(np.ones((40, 7), np.float32))}, clips=40)
+        other = FeatureSource("other", {"narrow": Rows(np.ones((40, 7), np.float32))}, snippets=40)
         with pytest.raises(DataError, match="'narrow' for other are 7 wide: expected 6"):
             fitted[0].score(other)
         mixed = (*train.videos, Video("other", other, video_label=0))
@@ -434,8 +434,8 @@ class TestErrors:
     def test_features_that_are_not_numbers(self, fitted: Any) -> None:
         rows = np.ones((40, 6), np.float32)
         rows[7, 2] = np.nan
-        with pytest.raises(DataError, match=r"not finite in 1 of 40 clips \(first: 7\)"):
-            fitted[0].score(FeatureSource("bad", {"narrow": Rows(rows)}, clips=40))
+        with pytest.raises(DataError, match=r"not finite in 1 of 40 snippets \(first: 7\)"):
+            fitted[0].score(FeatureSource("bad", {"narrow": Rows(rows)}, snippets=40))
 
     def test_one_class_only(self, train: Dataset, tmp_path: Path) -> None:
         normal = tuple(clip for clip in train if not clip.video_label)
@@ -459,7 +459,7 @@ class TestErrors:
 
 def test_a_source_has_at_least_one_clip() -> None:
     with pytest.raises(DataError, match="at least one"):
-        FeatureSource("none", {"narrow": Rows(np.ones((0, 6), np.float32))}, clips=0)
+        FeatureSource("none", {"narrow": Rows(np.ones((0, 6), np.float32))}, snippets=0)
 
 
 def test_bags_hold_no_more_than_asked(train: Dataset) -> None:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Backbone(ABC):
-    """One feature vector for a clip of 16 frames.
+    """One feature vector for a snippet of 16 frames.
 
     ``prepare`` is the CPU's part and runs in the thread that decodes; the call is the network's.
-    A clip's row does not depend on what else is in its batch, but for rounding.
+    A snippet's row does not depend on what else is in its batch, but for rounding.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Backbone(ABC):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the network for one clip, all crops; 0 without a network."""
+        """Multiply-accumulates of the network for one snippet, all crops; 0 without a network."""
         return 0
 
     @abstractmethod
@@ -47,11 +47,11 @@ class Backbone(ABC):
 
     @abstractmethod
     def __call__(self, prepared: np.ndarray) -> Float32[np.ndarray, "n d"]:
-        """One row a clip for n prepared clips, stacked along the first axis."""
+        """One row a snippet for n prepared snippets, stacked along the first axis."""
 
 
 class Merged(Backbone):
-    """A backbone whose network is called together with other threads' clips."""
+    """A backbone whose network is called together with other threads' snippets."""
 
     def __init__(
         self, backbone: Backbone, merge: Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -84,7 +84,7 @@ Box = tuple[int, int, int, int]
 
 
 def evenly(count: int) -> Int[np.ndarray, " {count}"]:
-    """``count`` of a clip's frames, each from the middle of its share: 2, 6, 10, 14 for four."""
+    """``count`` of a snippet's frames, each from the middle of its share: 2, 6, 10, 14 for four."""
     return (2 * np.arange(count) + 1) * SNIPPET // (2 * count)
 
 
@@ -110,7 +110,7 @@ class View:
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
-        """Of what a clip becomes: crops, frames, height, width, 3."""
+        """Of what a snippet becomes: crops, frames, height, width, 3."""
         return (self.crops, len(self.frames), *self.size, 3)
 
     def boxes(self, height: int, width: int) -> list[Box]:
@@ -127,18 +127,18 @@ class View:
         places = corners[: 1 if self.crops == 1 else 5]
         return [(y, y + rows, x, x + columns) for y, x in places]
 
-    def __call__(self, clip: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "c f y x 3"]:
-        """The crops of a clip's chosen frames; behind the fifth crop come the mirrored ones."""
+    def __call__(self, snippet: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "c f y x 3"]:
+        """The crops of a snippet's chosen frames; behind the fifth crop come the mirrored ones."""
         import cv2
 
         out = np.empty(self.shape, np.uint8)
         height, width = self.size
         enlarge = cv2.INTER_CUBIC if self.enlarge == "cubic" else cv2.INTER_LINEAR
-        for i, (y1, y2, x1, x2) in enumerate(self.boxes(*clip.shape[1:3])):
+        for i, (y1, y2, x1, x2) in enumerate(self.boxes(*snippet.shape[1:3])):
             shrinks = y2 - y1 >= height and x2 - x1 >= width
             how = cv2.INTER_AREA if shrinks else enlarge
             for j, frame in enumerate(self.frames):
-                region = clip[frame, y1:y2, x1:x2]
+                region = snippet[frame, y1:y2, x1:x2]
                 out[i, j] = cv2.resize(region, (width, height), interpolation=how)
         if self.crops == 10:
             out[5:] = out[:5, :, :, ::-1]
@@ -146,14 +146,14 @@ class View:
 
 
 AT_ONCE = 16
-"""Crops of clips that go through a network together: as many as a GPU needs to be busy."""
+"""Crops of snippets that go through a network together: as many as a GPU needs to be busy."""
 
 
 class NetworkBackbone(Backbone):
     """Features of what a ``View`` shows, standardised by ``mean`` and ``std`` of [0, 1] RGB.
 
-    ``network`` maps n pictures (n 3 h w) or clips (n 3 t h w) to n rows; the features of a clip's
-    frames, then those of its crops, are averaged.
+    ``network`` maps n pictures (n 3 h w) or snippets (n 3 t h w) to n rows; the features of a
+    snippet's frames, then those of its crops, are averaged.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class NetworkBackbone(Backbone):
         self._macs: int | None = None
 
     def prepare(self, frames: UInt8[np.ndarray, "16 h w 3"]) -> UInt8[np.ndarray, "c f y x 3"]:
-        """The view of a clip, as bytes."""
+        """The view of a snippet, as bytes."""
         return self.view(frames)
 
     @torch.inference_mode()
@@ -202,7 +202,7 @@ class NetworkBackbone(Backbone):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates for one clip, counted while one goes through the network."""
+        """Multiply-accumulates for one snippet, counted while one goes through the network."""
         if self._macs is None:
             from torch.utils.flop_counter import FlopCounterMode
 

@@ -213,7 +213,7 @@ STEMS = "*/stems.*/act/Mul_output_0"
 
 class DetectorBackbone(Backbone):
     """Mean, maximum and deviation over space of a detector's maps; of each, mean and deviation
-    over a clip's sampled frames.
+    over a snippet's sampled frames.
 
     Frames are squeezed to the detector's input.
     """
@@ -250,12 +250,12 @@ class DetectorBackbone(Backbone):
         return self.view(frames)
 
     def __call__(self, prepared: UInt8[np.ndarray, "n 1 f y x 3"]) -> Float32[np.ndarray, "n d"]:
-        """Pooled maps of each frame, pooled again over a clip's frames."""
-        clips = []
+        """Pooled maps of each frame, pooled again over a snippet's frames."""
+        rows = []
         for frames in prepared[:, 0]:
             each = np.stack([self._pooled(frame) for frame in frames])
-            clips.append(np.concatenate([each.mean(0), each.std(0)]))
-        return np.stack(clips)
+            rows.append(np.concatenate([each.mean(0), each.std(0)]))
+        return np.stack(rows)
 
     def _pooled(self, frame: UInt8[np.ndarray, "y x 3"]) -> Float32[np.ndarray, " p"]:
         """One frame's maps; both families of detectors were trained on BGR."""

@@ -1,4 +1,4 @@
-"""From videos to clip features: whole videos at once, endless ones as they come, or from disk."""
+"""From videos to snippet features: whole ones at once, endless ones as they come, or from disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vadistill.video import Frame, VideoSource
 T = TypeVar("T")
 
 AHEAD = 8
-"""Clips that are decoded and prepared while the networks are busy."""
+"""Snippets that are decoded and prepared while the networks are busy."""
 
 
 @dataclass
@@ -35,22 +35,22 @@ class Tally:
     """
 
     frames: int = 0
-    clips: int = 0
+    snippets: int = 0
     decode: float = 0.0
     prepare: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """By backbone."""
     network: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """By backbone."""
     extracted: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """Clips that each backbone worked on."""
+    """Snippets that each backbone worked on."""
 
     def rate(self, backbone: str) -> float:
-        """Clips a second of a backbone's own work, decoding aside; NaN where it had none."""
+        """Snippets a second of a backbone's own work, decoding aside; NaN where it had none."""
         spent = self.prepare[backbone] + self.network[backbone]
         return self.extracted[backbone] / spent if spent else float("nan")
 
 
-def clip_features(
+def snippet_features(
     source: VideoSource,
     backbones: Sequence[Backbone],
     *,
@@ -59,11 +59,11 @@ def clip_features(
     advance: Callable[..., None] | None = None,
     tally: Tally | None = None,
 ) -> dict[str, Float32[np.ndarray, "n d"]]:
-    """One row a clip of 16 frames, by backbone; what is left behind the last whole clip is dropped.
+    """One row a snippet of 16 frames, by backbone; what the last whole one leaves is dropped.
 
-    The video is decoded once, in a thread.  ``batch`` clips go through a network together.  With a
-    ``label``, progress is shown; ``advance`` is told of each clip.  ``tally`` is added to.
-    Raises VideoError, also for a video shorter than one clip.
+    The video is decoded once, in a thread.  ``batch`` snippets go through a network together.  With
+    a ``label``, progress is shown; ``advance`` is told of each snippet.  ``tally`` is added to.
+    Raises VideoError, also for a video shorter than one snippet.
     """
     tally = Tally() if tally is None else tally
     rows: dict[str, list[np.ndarray]] = {backbone.name: [] for backbone in backbones}
@@ -72,7 +72,7 @@ def clip_features(
     def flush() -> None:
         for i, backbone in enumerate(backbones):
             with _timed(tally.network, backbone.name):
-                rows[backbone.name].append(backbone(np.stack([clip[i] for clip in held])))
+                rows[backbone.name].append(backbone(np.stack([snippet[i] for snippet in held])))
             tally.extracted[backbone.name] += len(held)
         held.clear()
 
@@ -80,7 +80,7 @@ def clip_features(
     with progress(label, total) if label else nullcontext(advance) as step:
         for prepared in _ahead(_prepared(source, backbones, tally), AHEAD):
             held.append(prepared)
-            tally.clips += 1
+            tally.snippets += 1
             if len(held) == batch:
                 flush()
             if step is not None:
@@ -97,11 +97,11 @@ def stream_features(
 ) -> Iterator[tuple[list[tuple[int, float]], list[Float32[np.ndarray, " _"]] | None]]:
     """Snippets of an endless video as they end: each frame's index and time, a row by backbone.
 
-    The rows are those of ``clip_features``; only one clip is held in memory.  The frames behind the
-    last whole clip come at the end, without rows.  Raises VideoError, also at the end of a video
-    that is shorter than one clip.
+    The rows are those of ``snippet_features``; only one snippet is held in memory.  The frames
+    behind the last whole one come at the end, without rows.  Raises VideoError, also at the end of
+    a video that is shorter than one snippet.
     """
-    for number, frames in enumerate(_clips(source)):
+    for number, frames in enumerate(_snippets(source)):
         times = [(frame.index, frame.time) for frame in frames]
         if len(frames) == SNIPPET:
             pixels = np.stack([frame.image for frame in frames])
@@ -113,7 +113,7 @@ def stream_features(
 
 
 def features_of(
-    clip: Video,
+    video: Video,
     names: Sequence[str],
     store: FeatureStore,
     open: Callable[[str], Backbone],
@@ -123,30 +123,30 @@ def features_of(
     advance: Callable[..., None] | None = None,
     tally: Tally | None = None,
 ) -> dict[str, Float32[np.ndarray, "n d"]]:
-    """A data set's clip as rows by backbone: its published features, the store's, or new ones.
+    """A data set's video as rows by backbone: its published features, the store's, or new ones.
 
-    ``open`` is called where the clip has pixels; let it remember what it opened, as
+    ``open`` is called where the video has pixels; let it remember what it opened, as
     ``functools.cache(open_backbone)`` does.  New rows go into the store.  Raises DataError for
     published features without one of ``names``, VideoError, and what ``open`` raises.
     """
-    if isinstance(clip.source, FeatureSource):
-        return {name: clip.source.features(name) for name in names}
+    if isinstance(video.source, FeatureSource):
+        return {name: video.source.features(name) for name in names}
     backbones = {name: open(name) for name in names}
-    video = content_key(clip)
-    found = {name: store.get(video, backbone.fingerprint) for name, backbone in backbones.items()}
+    key = content_key(video)
+    found = {name: store.get(key, backbone.fingerprint) for name, backbone in backbones.items()}
     missing = [backbones[name] for name, rows in found.items() if rows is None]
     if missing:
         tally = Tally() if tally is None else tally
-        first, source = tally.frames, clip.open()
-        made = clip_features(
+        first, source = tally.frames, video.open()
+        made = snippet_features(
             source, missing, batch=batch, label=label, advance=advance, tally=tally
         )
         for backbone in missing:
             store.put(
-                video,
+                key,
                 backbone.fingerprint,
                 made[backbone.name],
-                name=clip.name,
+                name=video.name,
                 backbone=backbone.name,
                 frames=tally.frames - first,
             )
@@ -155,15 +155,15 @@ def features_of(
 
 
 def too_short(source: VideoSource, frames: int) -> VideoError:
-    """The error for a video of which no clip can be made."""
+    """The error for a video of which no snippet can be made."""
     return VideoError(
         f"{source.info.name} has {frames} frame{'' if frames == 1 else 's'}",
-        expected=f"at least {SNIPPET}, one clip",
+        expected=f"at least {SNIPPET}, one snippet",
         fix="leave it out, or give a longer video",
     )
 
 
-def _clips(source: Iterable[Frame]) -> Iterator[list[Frame]]:
+def _snippets(source: Iterable[Frame]) -> Iterator[list[Frame]]:
     """Runs of 16 frames; the last one may be shorter."""
     held: list[Frame] = []
     for frame in source:
@@ -178,9 +178,9 @@ def _clips(source: Iterable[Frame]) -> Iterator[list[Frame]]:
 def _prepared(
     source: VideoSource, backbones: Sequence[Backbone], tally: Tally
 ) -> Iterator[list[np.ndarray]]:
-    """Each whole clip as every backbone wants it."""
+    """Each whole snippet as every backbone wants it."""
     start = time.perf_counter()
-    for frames in _clips(source):
+    for frames in _snippets(source):
         tally.decode += time.perf_counter() - start
         tally.frames += len(frames)
         if len(frames) == SNIPPET:

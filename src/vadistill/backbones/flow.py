@@ -1,4 +1,4 @@
-"""The backbone without weights: where a clip moves, how fast and in which directions."""
+"""The backbone without weights: where a snippet moves, how fast and in which directions."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class FlowStatistics(Backbone):
     """DIS flow between sampled frames, summed up in each cell of a 4x4 grid over the frame.
 
     A cell's 12 numbers, in pixels of a 96x128 picture a frame: mean, maximum and standard deviation
-    of the flow's magnitude, averaged over the clip's five pairs of frames; the standard deviation
-    of the mean over these pairs; and the mean magnitude by direction, eight of them, the first
-    around "to the right" and on towards "down".
+    of the flow's magnitude, averaged over the snippet's five pairs of frames; the standard
+    deviation of the mean over these pairs; and the mean magnitude by direction, eight of them, the
+    first around "to the right" and on towards "down".
     """
 
     dim = GRID * GRID * STATISTICS
@@ -53,11 +53,11 @@ class FlowStatistics(Backbone):
         return self.view(frames)[0]
 
     def __call__(self, prepared: UInt8[np.ndarray, "n f y x 3"]) -> Float32[np.ndarray, "n d"]:
-        """Statistics of each clip's flow, cell by cell."""
-        return np.stack([self._statistics(clip) for clip in prepared])
+        """Statistics of each snippet's flow, cell by cell."""
+        return np.stack([self._statistics(snippet) for snippet in prepared])
 
-    def _statistics(self, clip: UInt8[np.ndarray, "f y x 3"]) -> Float32[np.ndarray, " d"]:
-        flow = np.stack([self.flow(a, b) for a, b in pairwise(clip)]) / np.float32(GAP)
+    def _statistics(self, snippet: UInt8[np.ndarray, "f y x 3"]) -> Float32[np.ndarray, " d"]:
+        flow = np.stack([self.flow(a, b) for a, b in pairwise(snippet)]) / np.float32(GAP)
         rows, columns = SIZE[0] // GRID, SIZE[1] // GRID
         # Pairs, rows and columns of cells, pixels of a cell, and the two axes of motion.
         cells = flow.reshape(len(flow), GRID, rows, GRID, columns, 2).swapaxes(2, 3)

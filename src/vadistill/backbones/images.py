@@ -1,4 +1,4 @@
-"""Backbones that see some frames of a clip one by one: the shipped teacher, CLIP, timm's models."""
+"""Backbones that see some frames of a snippet alone: the shipped teacher, CLIP, timm's models."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ BLOCK = 1 << 20
 MANIFEST = "manifest.json"
 
 
-def content_key(clip: Video) -> str:
-    """A hash of a clip's content, whatever its name and folder.
+def content_key(video: Video) -> str:
+    """A hash of a video's content, whatever its name and folder.
 
     Files up to 64 MiB and pixels are hashed whole.  Of a larger file its size and 16 blocks of
     1 MiB count, evenly spaced from its first byte to its last; of a frame folder all names and
@@ -33,7 +33,7 @@ def content_key(clip: Video) -> str:
     re-encoded or cut one is another; bytes changed in place between the blocks go unnoticed.
     Raises DataError for a source that is neither, such as a stream.
     """
-    source = clip.source
+    source = video.source
     path = source if isinstance(source, Path) else getattr(source, "path", None)
     if isinstance(source, np.ndarray):
         return content_hash(f"pixels {source.shape}", np.ascontiguousarray(source).tobytes())
@@ -41,7 +41,7 @@ def content_key(clip: Video) -> str:
         return content_hash("frames", *(content_hash(frame.image.tobytes()) for frame in source))
     if not isinstance(path, Path):
         raise DataError(
-            f"clip {clip.name} is a {type(source).__name__}",
+            f"video {video.name} is a {type(source).__name__}",
             expected="a video file, a folder of frames or pixels, whose features can be kept",
             fix="record it to a file",
         )

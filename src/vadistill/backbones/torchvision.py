@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vadistill.devices import Device
 
 SAMPLED = 4
-"""Frames of a clip that an image network sees."""
+"""Frames of a snippet that an image network sees."""
 
 
 def open_torchvision(name: str, rest: str | None, *, device: Device, crops: int) -> NetworkBackbone:

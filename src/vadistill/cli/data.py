@@ -84,7 +84,7 @@ def check(argv: list[str]) -> int:
         report = check_dataset(path, kind, full=full)
         out = console()
         columns = report.columns
-        numbers = [c for c in columns if c in ("frames", "clips", "size", "fps", "abnormal")]
+        numbers = [c for c in columns if c in ("frames", "snippets", "size", "fps", "abnormal")]
         shown = table(*columns, numbers=numbers)
         for split in ("train", "test"):
             rows = [row for row in report.rows() if row[0] == split]

@@ -68,7 +68,7 @@ def extract(
     started, done = time.monotonic(), 0
     with progress("clips of 16 frames", sum(clips.values())) as advance:
         for clip, expected in clips.items():
-            before = tally.clips
+            before = tally.snippets
             try:
                 made = features_of(clip, names, store, opened, advance=advance, tally=tally)
             except VideoError as error:
@@ -76,7 +76,7 @@ def extract(
                 failures.append(error)
                 continue
             finally:
-                advance(expected - (tally.clips - before), note=clip.name)
+                advance(expected - (tally.snippets - before), note=clip.name)
             done += 1
             for name in names:
                 rows[name] += len(made[name])
@@ -84,7 +84,7 @@ def extract(
     seconds = time.monotonic() - started
     print_to.print(
         f"[bold]{out}[/] holds {done} of {done + len(failures)} videos of {splits.train.name}; "
-        f"{tally.clips:,} clips were new, after {clock(seconds)}"
+        f"{tally.snippets:,} snippets were new, after {clock(seconds)}"
     )
     if store.damaged:
         print_to.print(f"{len(store.damaged)} damaged entries were made again")

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from vadistill.datasets.base import Dataset, Splits, Video
-from vadistill.datasets.sources import frame_count, named, videos
+from vadistill.datasets.sources import frame_count, named, video_files
 from vadistill.errors import DataError, VadistillError
 from vadistill.progress import progress
 from vadistill.video import open_video
@@ -26,17 +26,17 @@ def is_avenue(path: Path) -> bool:
 
 
 def open_avenue(path: Path) -> Splits:
-    """Frame labels are 1 where any pixel of the mask is; raises DataError if there are no clips."""
+    """Frame labels are 1 where any pixel of the mask is; raises DataError without videos."""
     training, testing = (named(path, f"{split}_videos") for split in ("training", "testing"))
-    train = [Video(video.stem, video) for video in videos(training)] if training else []
-    test = {video.stem: video for video in videos(testing)} if testing else {}
+    train = [Video(video.stem, video) for video in video_files(training)] if training else []
+    test = {video.stem: video for video in video_files(testing)} if testing else {}
     if not train and not test:
         raise DataError(
             f"no videos in training_videos or testing_videos of {path}",
             expected="the .avi files of Avenue",
             fix="unpack its videos there",
         )
-    problems = [f"{f.name} holds no video" for f in (training, testing) if f and not videos(f)]
+    problems = [f"{f.name} holds no video" for f in (training, testing) if f and not video_files(f)]
     truth = _label_files(path)
     numbers = {_number(name) for name in test}
     problems += [
@@ -44,15 +44,15 @@ def open_avenue(path: Path) -> Splits:
         for number, file in truth.items()
         if number not in numbers
     ]
-    clips = []
+    videos = []
     with progress("reading masks", len(test)) as advance:
         for name, video in test.items():
-            clips.append(_test_clip(name, video, truth, problems))
+            videos.append(_test_video(name, video, truth, problems))
             advance()
     _masks.cache_clear()
     return Splits(
         Dataset("avenue", "train", tuple(train), root=path),
-        Dataset("avenue", "test", tuple(clips), root=path),
+        Dataset("avenue", "test", tuple(videos), root=path),
         "avenue",
         tuple(problems),
     )
@@ -64,7 +64,7 @@ def _number(name: str) -> int | None:
 
 
 def _label_files(root: Path) -> dict[int, Path]:
-    """The .mat files by clip number, from folders named for labels: 8_label.mat is of 08.avi."""
+    """The .mat files by video number, from folders named for labels: 8_label.mat is of 08.avi."""
     found: dict[int, Path] = {}
     for path in sorted(root.rglob("*.mat")):
         folder = "/".join(path.relative_to(root).parts[:-1]).lower()
@@ -74,7 +74,7 @@ def _label_files(root: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _test_clip(name: str, video: Path, truth: dict[int, Path], problems: list[str]) -> Video:
+def _test_video(name: str, video: Path, truth: dict[int, Path], problems: list[str]) -> Video:
     file = truth.get(_number(name) or 0)
     if file is None:
         if truth:
@@ -100,7 +100,7 @@ def _mask(file: Path, index: int) -> Bool[np.ndarray, "h w"]:
 
 @lru_cache(maxsize=1)
 def _masks(file: Path) -> list[np.ndarray]:
-    """All masks of a clip, some 330 MB for the longest; raises DataError."""
+    """All masks of a video, some 330 MB for the longest; raises DataError."""
     from scipy.io import loadmat
 
     try:

@@ -25,7 +25,7 @@ class Track:
 
 @dataclass(frozen=True, eq=False)
 class Video:
-    """One video of a data set.  Labels are absent (None) for training clips and unlabelled ones."""
+    """One video of a data set.  Labels are absent (None) for training and unlabelled ones."""
 
     name: str
     source: Path | UInt8[np.ndarray, "t h w 3"] | VideoSource
@@ -43,7 +43,7 @@ class Video:
     """Kinds of anomaly in it, where the data set names them: for AUC by class."""
 
     def open(self) -> VideoSource:
-        """A fresh stream of the clip's frames; raises VideoError.  Its info carries ``name``."""
+        """A fresh stream of the video's frames; raises VideoError.  Its info carries ``name``."""
         if isinstance(self.source, VideoSource):
             return self.source
         return open_video(self.source, name=self.name, fps=self.fps)
@@ -81,18 +81,18 @@ class Dataset:
         return iter(self.videos)
 
     def __getitem__(self, name: str) -> Video:
-        for clip in self.videos:
-            if clip.name == name:
-                return clip
+        for video in self.videos:
+            if video.name == name:
+                return video
         raise KeyError(name)
 
     def lacking_labels(self) -> str | None:
         """Why weak supervision cannot learn from these videos, or None where it can."""
-        unknown = [clip.name for clip in self if clip.video_label is None]
+        unknown = [video.name for video in self if video.video_label is None]
         videos = f"{len(self)} training video{'s' * (len(self) != 1)} of {self.name}"
         if unknown:
             return f"{len(unknown)} of {videos} have no video label, such as {unknown[0]}"
-        found = {clip.video_label for clip in self}
+        found = {video.video_label for video in self}
         if len(found) == 1:
             return f"all {videos} are {'abnormal' if found == {1} else 'normal'}"
         return None

@@ -16,16 +16,16 @@ from vadistill.errors import VadistillError
 from vadistill.progress import progress
 from vadistill.video import VideoSource
 
-COLUMNS = ("split", "clip", "frames", "size", "fps", "abnormal", "masks")
+COLUMNS = ("split", "video", "frames", "size", "fps", "abnormal", "masks")
 """Headings of ``CheckReport.rows`` for videos."""
 
-FEATURE_COLUMNS = ("split", "clip", "clips", "features", "fps", "abnormal", "classes")
-"""Headings of ``CheckReport.rows`` where some clip is features."""
+FEATURE_COLUMNS = ("split", "video", "snippets", "features", "fps", "abnormal", "classes")
+"""Headings of ``CheckReport.rows`` where some video is features."""
 
 
 @dataclass(frozen=True)
-class ClipReport:
-    """One clip as it was found; None is what is not known."""
+class VideoReport:
+    """One video as it was found; None is what is not known."""
 
     split: str
     name: str
@@ -38,7 +38,7 @@ class ClipReport:
     video_label: int | None = None
     masks: bool = False
     classes: tuple[str, ...] = ()
-    feature_clips: int | None = None
+    snippets: int | None = None
     """Rows of its features."""
     features: str = ""
     """Backbones and their widths, such as ``i3d 1024``."""
@@ -50,9 +50,9 @@ class ClipReport:
     def feature_row(self) -> tuple[str, ...]:
         """Its line of the table, as FEATURE_COLUMNS has it."""
         split, name, _, size, fps, abnormal, _ = self.row()
-        clips = "?" if self.feature_clips is None else str(self.feature_clips)
+        snippets = "?" if self.snippets is None else str(self.snippets)
         classes = ", ".join(self.classes) or "-"
-        return split, name, clips, self.features or size, fps, abnormal, classes
+        return split, name, snippets, self.features or size, fps, abnormal, classes
 
     def row(self) -> tuple[str, ...]:
         """Its line of the table, as COLUMNS has it."""
@@ -76,7 +76,7 @@ class CheckReport:
     kind: str
     name: str
     supervision: str
-    clips: tuple[ClipReport, ...]
+    videos: tuple[VideoReport, ...]
     problems: tuple[str, ...]
     full: bool = False
     """Whether every frame and mask was decoded."""
@@ -88,78 +88,78 @@ class CheckReport:
     @property
     def columns(self) -> tuple[str, ...]:
         """Headings of ``rows``."""
-        return FEATURE_COLUMNS if any(clip.features for clip in self.clips) else COLUMNS
+        return FEATURE_COLUMNS if any(video.features for video in self.videos) else COLUMNS
 
     def rows(self) -> list[tuple[str, ...]]:
-        """One row a clip, with the headings ``columns``."""
+        """One row a video, with the headings ``columns``."""
         if self.columns == COLUMNS:
-            return [clip.row() for clip in self.clips]
-        return [clip.feature_row() for clip in self.clips]
+            return [video.row() for video in self.videos]
+        return [video.feature_row() for video in self.videos]
 
     def lines(self) -> list[str]:
         """The summary: what it is, one line a split, then one line a problem."""
         lines = [f"{self.path}: {self.name}, read as {self.kind}, {self.supervision} supervision"]
         lines += [self._split_line(split) for split in ("train", "test")]
-        looked = "every frame decoded" if self.full else "the first frame of each clip decoded"
+        looked = "every frame decoded" if self.full else "the first frame of each video decoded"
         if self.columns == FEATURE_COLUMNS:
             looked = "every feature read"
-            if any(not clip.features for clip in self.clips):
+            if any(not video.features for video in self.videos):
                 looked += f", of videos {'every' if self.full else 'the first'} frame decoded"
         if self.sound:
             return [*lines, f"nothing wrong ({looked})"]
         return [*lines, f"{_count(len(self.problems), 'problem')} ({looked}):", *self.problems]
 
     def _split_line(self, split: str) -> str:
-        clips = [clip for clip in self.clips if clip.split == split]
-        if not clips:
-            return f"{split}: no clips"
-        frames = sum(clip.frames or 0 for clip in clips)
-        unknown = sum(clip.frames is None for clip in clips)
-        parts = [_count(len(clips), "clip"), _count(frames, "frame")]
+        videos = [video for video in self.videos if video.split == split]
+        if not videos:
+            return f"{split}: no videos"
+        frames = sum(video.frames or 0 for video in videos)
+        unknown = sum(video.frames is None for video in videos)
+        parts = [_count(len(videos), "video"), _count(frames, "frame")]
         if unknown:
-            parts[-1] += f" (unknown for {_count(unknown, 'clip')})"
-        rows = [clip.feature_clips for clip in clips if clip.feature_clips is not None]
+            parts[-1] += f" (unknown for {_count(unknown, 'video')})"
+        rows = [video.snippets for video in videos if video.snippets is not None]
         if rows:
             parts += [_count(sum(rows), "feature row")]
-            parts += [_several(clip.features for clip in clips if clip.features)]
-        parts += [_several(clip.size for clip in clips if clip.width)]
-        parts += [_several(f"{clip.fps:g} fps" for clip in clips if clip.fps)]
-        labelled = [clip for clip in clips if clip.abnormal is not None]
+            parts += [_several(video.features for video in videos if video.features)]
+        parts += [_several(video.size for video in videos if video.width)]
+        parts += [_several(f"{video.fps:g} fps" for video in videos if video.fps)]
+        labelled = [video for video in videos if video.abnormal is not None]
         if labelled:
-            abnormal = sum(clip.abnormal or 0 for clip in labelled)
+            abnormal = sum(video.abnormal or 0 for video in labelled)
             parts.append(
-                f"{_count(abnormal, 'abnormal frame')} in {_count(len(labelled), 'labelled clip')}"
+                f"{_count(abnormal, 'abnormal frame')} in {_count(len(labelled), 'labelled video')}"
             )
-        elif any(clip.video_label is not None for clip in clips):
-            parts.append(_count(sum(clip.video_label or 0 for clip in clips), "abnormal clip"))
+        elif any(video.video_label is not None for video in videos):
+            parts.append(_count(sum(video.video_label or 0 for video in videos), "abnormal video"))
         elif split == "test":
             parts.append("no labels")
-        if any(clip.masks for clip in clips):
-            parts.append(f"masks for {_count(sum(clip.masks for clip in clips), 'clip')}")
+        if any(video.masks for video in videos):
+            parts.append(f"masks for {_count(sum(video.masks for video in videos), 'video')}")
         return f"{split}: {', '.join(part for part in parts if part)}"
 
 
 def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckReport:
-    """Look at a data set; ``full`` decodes every frame and mask, else the first frame of each clip.
+    """Look at a data set; ``full`` decodes every frame and mask, else each video's first.
 
-    Features are read whole either way.  What is wrong is reported, not raised: clips that cannot be
-    decoded, mixed frame sizes, features that are not finite, labels or masks that do not fit, and
-    what weak supervision cannot learn from.
+    Features are read whole either way.  What is wrong is reported, not raised: videos that cannot
+    be decoded, mixed frame sizes, features that are not finite, labels or masks that do not fit,
+    and what weak supervision cannot learn from.
     Raises DataError only where there is no data set at all.
     """
     splits = open_dataset(path, kind, tolerant=True)
     problems = list(splits.problems)
     reports = []
-    with progress("checking clips", len(splits.train) + len(splits.test)) as advance:
+    with progress("checking videos", len(splits.train) + len(splits.test)) as advance:
         for dataset in (splits.train, splits.test):
-            for clip in dataset:
-                reports.append(_check_clip(clip, dataset, problems, full=full))
+            for video in dataset:
+                reports.append(_check_video(video, dataset, problems, full=full))
                 advance()
     if splits.train.supervision == "weak":
         lacking = splits.train.lacking_labels() if len(splits.train) else None
         problems += [lacking] if lacking else []
         problems += [
-            f"{report.split} clip {report.name}: {_count(report.frames, 'frame')}, fewer than the"
+            f"{report.split} video {report.name}: {_count(report.frames, 'frame')}, fewer than the"
             f" {SNIPPET} that one feature is made of"
             for report in reports
             if report.frames is not None and report.width and report.frames < SNIPPET
@@ -168,9 +168,9 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
     # One detector watches one camera; features for weak supervision come from any.
     if len(sizes) > 1 and splits.train.supervision == "one-class":
         each = ", ".join(
-            f"{size} ({_count(count, 'clip')})" for size, count in sizes.most_common(4)
+            f"{size} ({_count(count, 'video')})" for size, count in sizes.most_common(4)
         )
-        problems.append(f"clips of {len(sizes)} frame sizes: {each}")
+        problems.append(f"videos of {len(sizes)} frame sizes: {each}")
     return CheckReport(
         Path(path),
         splits.kind,
@@ -182,41 +182,41 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
     )
 
 
-def _check_clip(clip: Video, dataset: Dataset, problems: list[str], *, full: bool) -> ClipReport:
-    labels = clip.frame_labels
+def _check_video(video: Video, dataset: Dataset, problems: list[str], *, full: bool) -> VideoReport:
+    labels = video.frame_labels
     known: dict[str, Any] = {
         "split": dataset.split,
-        "name": clip.name,
+        "name": video.name,
         "abnormal": None if labels is None else int(labels.sum()),
-        "video_label": clip.video_label,
-        "masks": clip.mask is not None,
-        "classes": clip.classes,
+        "video_label": video.video_label,
+        "masks": video.mask is not None,
+        "classes": video.classes,
     }
-    if isinstance(clip.source, FeatureSource):
-        known["frames"] = clip.source.info.frames
-        return _check_features(clip.source, known, problems)
-    found = _picture_sizes(clip)
+    if isinstance(video.source, FeatureSource):
+        known["frames"] = video.source.info.frames
+        return _check_features(video.source, known, problems)
+    found = _picture_sizes(video)
     try:
-        source = clip.open()
+        source = video.open()
         frames = _decode(source, found, full=full)
     except VadistillError as error:
         found.append(error.got)
-        problems += [f"{dataset.split} clip {clip.name}: {problem}" for problem in found]
-        return ClipReport(**known, frames=None if labels is None else len(labels))
+        problems += [f"{dataset.split} video {video.name}: {problem}" for problem in found]
+        return VideoReport(**known, frames=None if labels is None else len(labels))
     info = source.info
     exact = frames is not None
     if frames is None:
         frames = info.frames if labels is None else len(labels)
     if exact and labels is not None and len(labels) != frames:
         found.append(f"{len(labels)} labels for {frames} frames")
-    found += _mask_problems(clip, info.width, info.height, full=full)
-    problems += [f"{dataset.split} clip {clip.name}: {problem}" for problem in found]
-    return ClipReport(**known, frames=frames, width=info.width, height=info.height, fps=info.fps)
+    found += _mask_problems(video, info.width, info.height, full=full)
+    problems += [f"{dataset.split} video {video.name}: {problem}" for problem in found]
+    return VideoReport(**known, frames=frames, width=info.width, height=info.height, fps=info.fps)
 
 
 def _check_features(
     source: FeatureSource, known: dict[str, Any], problems: list[str]
-) -> ClipReport:
+) -> VideoReport:
     """Reads every row of every backbone."""
     widths = []
     for backbone in sorted(source.arrays):
@@ -224,9 +224,9 @@ def _check_features(
             widths.append(f"{backbone} {source.features(backbone).shape[1]}")
         except VadistillError as error:
             widths.append(f"{backbone} ?")
-            problems.append(f"{known['split']} clip {known['name']}: {error.got}")
-    return ClipReport(
-        **known, fps=source.info.fps, feature_clips=source.clips, features=", ".join(widths)
+            problems.append(f"{known['split']} video {known['name']}: {error.got}")
+    return VideoReport(
+        **known, fps=source.info.fps, snippets=source.snippets, features=", ".join(widths)
     )
 
 
@@ -242,15 +242,15 @@ def _decode(source: VideoSource, found: list[str], *, full: bool) -> int | None:
     return count
 
 
-def _picture_sizes(clip: Video) -> list[str]:
+def _picture_sizes(video: Video) -> list[str]:
     """A frame folder's sizes, from the pictures' headers alone."""
-    if not (isinstance(clip.source, Path) and clip.source.is_dir()):
+    if not (isinstance(video.source, Path) and video.source.is_dir()):
         return []
     from PIL import Image, UnidentifiedImageError
 
     sizes: Counter[tuple[int, int]] = Counter()
     broken = []
-    for path in pictures(clip.source):
+    for path in pictures(video.source):
         try:
             with Image.open(path) as picture:
                 sizes[picture.size] += 1
@@ -265,12 +265,12 @@ def _picture_sizes(clip: Video) -> list[str]:
     return problems
 
 
-def _mask_problems(clip: Video, width: int, height: int, *, full: bool) -> list[str]:
-    if clip.mask is None:
+def _mask_problems(video: Video, width: int, height: int, *, full: bool) -> list[str]:
+    if video.mask is None:
         return []
     try:
-        mask_height, mask_width = clip.mask(0).shape
-        different = clip.mask_disagreements() if full else []
+        mask_height, mask_width = video.mask(0).shape
+        different = video.mask_disagreements() if full else []
     except VadistillError as error:
         return [error.got]
     problems = []

@@ -1,4 +1,4 @@
-"""One's own clip features, weakly labelled: no video is needed.
+"""One's own snippet features, weakly labelled: no video is needed.
 
 train.csv            file,label      each training video, 0 normal or 1 abnormal
 test.csv             file,label      each test video
@@ -98,7 +98,7 @@ def _intervals(
     if not isinstance(file, IntervalFile) or file.unit != "frames":
         raise DataError(
             f"{path} is no list of intervals in frames",
-            expected="a header file,start,end: features have frames, 16 a clip, and no times",
+            expected="a header file,start,end: features have frames, 16 a snippet, and no times",
             fix="give its intervals in frames",
         )
     found: dict[str, list[tuple[int, int]]] = defaultdict(list)

@@ -4,15 +4,15 @@
     train/ (or normal/) and test/                each with videos or frame folders
     any .csv in there, ``file,start,end``        abnormal intervals of test videos, in frames from
                                                  0, end exclusive; or ``file,start_time,end_time``
-    test_masks/<clip name>/                      one mask picture per frame
+    test_masks/<video name>/                     one mask picture per frame
     labels.csv, ``file,label[,source]``          video labels, 0 or 1: weak supervision
 
-Weak labels with a ``source``, what a clip was cut from, and no test/: three sources in ten are the
+Weak labels with a ``source``, what a video was cut from, and no test/: three sources in ten are the
 test split, drawn the same way each time, so that no source lies in both.  A labels.csv may call its
 second column otherwise, such as ``file,fight,source``, if that holds 0 and 1 alone.
 
-Once there are labels for the test split, a test clip without any is all normal.  Without test/,
-the clips that an interval file names are the test split.  Clips may lie one folder deeper; then
+Once there are labels for the test split, a test video without any is all normal.  Without test/,
+the videos that an interval file names are the test split.  Videos may lie one folder deeper; then
 that folder's name is a part of theirs (gate/monday.mp4 is called gate_monday).
 """
 
@@ -41,7 +41,7 @@ from vadistill.datasets.sources import (
     is_video,
     named,
     pictures,
-    videos,
+    video_files,
 )
 from vadistill.errors import DataError, VadistillError
 from vadistill.progress import progress
@@ -55,7 +55,7 @@ def is_folder(path: Path) -> bool:
 
 
 def open_folder(path: Path) -> Splits:
-    """A folder of one's own, or a single video file; raises DataError if there are no clips."""
+    """A folder of one's own, or a single video file; raises DataError if there are no videos."""
     train_folder, test_folder = _splits(path)
     flat = not (train_folder or test_folder)
     train = _sources(path if flat else train_folder)
@@ -68,8 +68,8 @@ def open_folder(path: Path) -> Splits:
         )
     problems = [
         f"{folder.name}/ holds neither videos nor frame folders"
-        for folder, clips in ((train_folder, train), (test_folder, test))
-        if folder and not clips
+        for folder, videos in ((train_folder, train), (test_folder, test))
+        if folder and not videos
     ]
     labels = _Labels(problems)
     labels.collect(path, train, test)
@@ -78,27 +78,27 @@ def open_folder(path: Path) -> Splits:
         train = {name: train[name] for name in train if name not in test}
     if labels.known:
         with progress("matching labels", len(test)) as advance:
-            test_clips = []
+            test_videos = []
             for name, source in test.items():
-                test_clips.append(labels.test_clip(name, source))
+                test_videos.append(labels.test_video(name, source))
                 advance()
     else:
-        test_clips = labels.plain(test)
+        test_videos = labels.plain(test)
     weak = any(source in labels.video for source in train.values())
-    if weak and not test_folder and not test_clips:
+    if weak and not test_folder and not test_videos:
         held_out = labels.held_out(train)
-        test_clips = labels.plain({n: s for n, s in train.items() if n in held_out})
+        test_videos = labels.plain({n: s for n, s in train.items() if n in held_out})
         train = {name: source for name, source in train.items() if name not in held_out}
     supervision = "weak" if weak else "one-class"
     for name, source in train.items():
         if weak and source not in labels.video:
-            problems.append(f"training clip {name} has no label although others have one")
+            problems.append(f"training video {name} has no label although others have one")
         if source in labels.intervals and not weak:
-            problems.append(f"training clip {name} has abnormal intervals: move it to test/")
+            problems.append(f"training video {name} has abnormal intervals: move it to test/")
     title = path.stem if path.is_file() else path.absolute().name
     return Splits(
         Dataset(title, "train", tuple(labels.plain(train)), supervision, root=path),
-        Dataset(title, "test", tuple(test_clips), supervision, root=path),
+        Dataset(title, "test", tuple(test_videos), supervision, root=path),
         "folder",
         tuple(problems),
     )
@@ -114,7 +114,7 @@ def _sources(path: Path | None, depth: int = 1) -> dict[str, Path]:
         return {}
     if is_video(path):
         return {path.stem: path}
-    here = videos(path)
+    here = video_files(path)
     if not here and pictures(path):
         return {path.absolute().name: path}
     stems = [video.stem for video in here]
@@ -122,7 +122,7 @@ def _sources(path: Path | None, depth: int = 1) -> dict[str, Path]:
     for folder in folders(path):
         if folder.name.lower() == MASKS:
             continue
-        if pictures(folder) and not videos(folder):
+        if pictures(folder) and not video_files(folder):
             inside = {folder.name: folder}
         else:
             deeper = _sources(folder, depth - 1) if depth else {}
@@ -136,16 +136,16 @@ def _sources(path: Path | None, depth: int = 1) -> dict[str, Path]:
 
 @dataclass
 class _Labels:
-    """What label files and mask folders say about clips, by where a clip lies: names may repeat."""
+    """What label files and mask folders say about videos, by where one lies: names may repeat."""
 
     problems: list[str]
     intervals: dict[Path, list[tuple[float, float]]] = field(default_factory=dict)
     video: dict[Path, int] = field(default_factory=dict)
     origin: dict[Path, str] = field(default_factory=dict)
-    """What a clip with a video label was cut from, where that is told."""
+    """What a video with a video label was cut from, where that is told."""
     masks: dict[Path, PictureMasks] = field(default_factory=dict)
     mentioned: set[Path] = field(default_factory=set)
-    """Clips that a file of intervals or a mask folder is about."""
+    """Videos that a file of intervals or a mask folder is about."""
     unit: str | None = None
 
     @property
@@ -154,13 +154,13 @@ class _Labels:
         return self.unit is not None or bool(self.masks)
 
     def collect(self, root: Path, train: dict[str, Path], test: dict[str, Path]) -> None:
-        """Read every label file, and match its rows with clips; what does not fit is a problem."""
+        """Read every label file, and match its rows with videos; what does not fit is a problem."""
         splits = _splits(root)
         first: Path | None = None
         for folder in filter(None, (root, *splits)):
-            # Of two clips with one name, a file lying in train/ means the one there.
+            # Of two videos with one name, a file lying in train/ means the one there.
             order = (train, test) if folder == splits[0] else (test, train)
-            names = [_names(clips, [folder, root]) for clips in order]
+            names = [_names(videos, [folder, root]) for videos in order]
             for path in entries(folder):
                 if path.suffix.lower() != ".csv" or not path.is_file():
                     continue
@@ -177,7 +177,7 @@ class _Labels:
                     first = path
                     self._add_intervals(file, names)
         masks = named(root, MASKS)
-        names = [_names(clips, [root]) for clips in (test, train)]
+        names = [_names(videos, [root]) for videos in (test, train)]
         for folder in folders(masks) if masks else []:
             source = self._match(f"{MASKS}/{folder.name}", folder.name, names)
             if source is not None:
@@ -188,21 +188,21 @@ class _Labels:
         self, file: VideoLabelFile, names: Sequence[dict[str, set[Path]]]
     ) -> None:
         origins = file.sources or ("",) * len(file.labels)
-        for (line, clip, label), origin in zip(file.labels, origins, strict=True):
-            source = self._match(f"{file.path.name} line {line}", clip, names)
+        for (line, video, label), origin in zip(file.labels, origins, strict=True):
+            source = self._match(f"{file.path.name} line {line}", video, names)
             if source is not None and self.video.get(source, label) != label:
                 where = f"{file.path.name} line {line}"
-                self.problems.append(f"{where}: {clip} has the other label above")
+                self.problems.append(f"{where}: {video} has the other label above")
             elif source is not None:
                 self.video[source] = label
                 if file.sources:
-                    self.origin[source] = origin or clip
+                    self.origin[source] = origin or video
 
     def _add_intervals(self, file: IntervalFile, names: Sequence[dict[str, set[Path]]]) -> None:
         self.unit = file.unit
         matched = {
-            clip: self._match(f"{file.path.name} line {line}", clip, names)
-            for clip, line in {clip: line for line, clip in reversed(file.files)}.items()
+            video: self._match(f"{file.path.name} line {line}", video, names)
+            for video, line in {video: line for line, video in reversed(file.files)}.items()
         }
         self.mentioned |= {source for source in matched.values() if source is not None}
         for interval in file.intervals:
@@ -220,11 +220,11 @@ class _Labels:
                 each = ", ".join(path.name for path in found)
                 self.problems.append(f"{where}: {file} may be any of {each}")
                 return None
-        self.problems.append(f"{where}: no clip called {file}")
+        self.problems.append(f"{where}: no video called {file}")
         return None
 
     def held_out(self, train: dict[str, Path]) -> set[str]:
-        """The clips for testing, by their sources; none where sources are not told."""
+        """The videos for testing, by their sources; none where sources are not told."""
         told = {name: source for name, source in train.items() if source in self.origin}
         if not told:
             return set()
@@ -236,41 +236,43 @@ class _Labels:
             return set()
         return {name for name, source in told.items() if self.origin[source] in chosen}
 
-    def plain(self, clips: dict[str, Path]) -> list[Video]:
-        """Clips without frame labels."""
-        return [Video(n, source, video_label=self.video.get(source)) for n, source in clips.items()]
+    def plain(self, videos: dict[str, Path]) -> list[Video]:
+        """Videos without frame labels."""
+        return [
+            Video(n, source, video_label=self.video.get(source)) for n, source in videos.items()
+        ]
 
-    def test_clip(self, name: str, source: Path) -> Video:
-        """A test clip with frame labels: from intervals, else from masks, else all normal."""
-        clip = Video(name, source, mask=self.masks.get(source), video_label=self.video.get(source))
+    def test_video(self, name: str, source: Path) -> Video:
+        """A test video with frame labels: from intervals, else from masks, else all normal."""
+        video = Video(name, source, mask=self.masks.get(source), video_label=self.video.get(source))
         intervals = self.intervals.get(source, [])
         try:
             frames = frame_count(source)
             masks = self.masks.get(source)
             if masks is not None and len(masks) != frames:
-                self.problems.append(f"test clip {name}: {len(masks)} masks for {frames} frames")
-                return replace(clip, mask=None)
+                self.problems.append(f"test video {name}: {len(masks)} masks for {frames} frames")
+                return replace(video, mask=None)
             if intervals and self.unit == "seconds":
                 if source.is_dir():
                     self.problems.append(
-                        f"test clip {name}: a frame folder has no times, give start,end in frames"
+                        f"test video {name}: a frame folder has no times, give start,end in frames"
                     )
-                    return clip
+                    return video
                 labels = labels_from_times(intervals, frame_times(source))
             elif self.unit is None and masks is not None:
                 labels = masks.frame_labels()
             else:
                 labels = labels_from_intervals(intervals, frames)
         except VadistillError as error:
-            self.problems.append(f"test clip {name}: {error.got}")
-            return clip
-        return replace(clip, frame_labels=labels, video_label=int(labels.any()))
+            self.problems.append(f"test video {name}: {error.got}")
+            return video
+        return replace(video, frame_labels=labels, video_label=int(labels.any()))
 
 
-def _names(clips: dict[str, Path], roots: Iterable[Path]) -> dict[str, set[Path]]:
-    """What label files may call a clip: its name, its file name or its path from a folder."""
+def _names(videos: dict[str, Path], roots: Iterable[Path]) -> dict[str, set[Path]]:
+    """What label files may call a video: its name, its file name or its path from a folder."""
     names: dict[str, set[Path]] = defaultdict(set)
-    for name, source in clips.items():
+    for name, source in videos.items():
         called = {name, source.name, source.stem}
         for root in roots:
             if source.is_relative_to(root) and source != root:

@@ -1,4 +1,4 @@
-"""Label files (intervals, video labels, mask pictures) and how many frames a clip really has."""
+"""Label files (intervals, video labels, mask pictures) and how many frames a video really has."""
 
 from __future__ import annotations
 

@@ -3,10 +3,10 @@
 train_view1.json    [{"name": "City-Center--Time-14-55", "label": 0, "clips": 53}, …]: the scenes,
                     in the same order in every view
 train_view1.npz     00.features (53, 1024), 00.frame_labels (848,) … by place in that list, with 16
-                    labels a clip
+                    labels a snippet
 train_view2.json …  test_view4.npz
 
-A clip is a scene, and its sources are the arrays ``view1`` … ``view4`` of one FeatureSource: four
+A video is a scene, and its sources are the arrays ``view1`` … ``view4`` of one FeatureSource: four
 aligned inputs, as four backbones of one video would be.  The published frame labels are the same in
 all views, so every view and every fusion of them is measured with these; views that differ are a
 problem.  Training scenes carry video labels only.
@@ -83,7 +83,7 @@ def _split(root: Path, split: Literal["train", "test"], problems: list[str]) -> 
                 f"{split} has {len(scenes[first])} scenes in {first} and {len(scenes[view])} in"
                 f" {view}"
             )
-    clips, widths = [], []
+    videos, widths = [], []
     for number, scene in enumerate(scenes[first]):
         files = {
             view: FeatureFile(_file(root, split, view), f"{number:02d}.features") for view in there
@@ -91,26 +91,27 @@ def _split(root: Path, split: Literal["train", "test"], problems: list[str]) -> 
         for view, file in files.items():
             shape = file.shape()
             widths.append((f"{file.path.name} ({file.member})", shape.width))
-            if shape.clips != scene["clips"]:
+            if shape.snippets != scene["clips"]:
                 problems.append(
-                    f"{split} scene {scene['name']} has {shape.clips} clips in {file.path.name},"
-                    f" expected {scene['clips']}, as {_file(root, split, view, '.json').name} says"
+                    f"{split} scene {scene['name']} has {shape.snippets} snippets in"
+                    f" {file.path.name}, expected {scene['clips']}, as"
+                    f" {_file(root, split, view, '.json').name} says"
                 )
-        source = FeatureSource(scene["name"], files, clips=scene["clips"], fps=FPS)
+        source = FeatureSource(scene["name"], files, snippets=scene["clips"], fps=FPS)
         labels = None
         if split == "test":
             labels = _labels(root, there, number, scene, problems)
-        clips.append(Video(scene["name"], source, labels, video_label=scene["label"]))
+        videos.append(Video(scene["name"], source, labels, video_label=scene["label"]))
     problems += wrong_widths(widths, backbone="view1 to view4")
-    names = [clip.name for clip in clips]
+    names = [video.name for video in videos]
     problems += [
         f"{split} scene {name} is there twice" for name in {*names} if names.count(name) > 1
     ]
-    return Dataset("pets2009", split, tuple(clips), "weak", root)
+    return Dataset("pets2009", split, tuple(videos), "weak", root)
 
 
 def _told(scene: dict[str, Any]) -> str:
-    return f"{scene['name']} ({scene['clips']} clips, label {scene['label']})"
+    return f"{scene['name']} ({scene['clips']} snippets, label {scene['label']})"
 
 
 def _scenes(path: Path) -> list[dict[str, Any]]:
@@ -155,6 +156,6 @@ def _read_labels(path: Path, number: int) -> UInt8[np.ndarray, " t"]:
     except Exception as error:
         raise DataError(
             f"cannot read {number:02d}.frame_labels of {path} ({type(error).__name__})",
-            expected="16 labels a clip",
+            expected="16 labels a snippet",
             fix="copy it again from the data set",
         ) from error

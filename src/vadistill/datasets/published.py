@@ -1,8 +1,8 @@
 """Snippet features in files as data sets publish them: .npy, .npz, .txt and .mat.
 
 shape             read as
-[n, d]            a row a clip, or a row a segment (Sultani's 32 x d text files)
-[n, crops, d]     crops of each clip, which are averaged; their axis is the middle one
+[n, d]            a row a snippet, or a row a segment (Sultani's 32 x d text files)
+[n, crops, d]     crops of each snippet, which are averaged; their axis is the middle one
 
 Arrays of objects are refused: reading them would run what is pickled in them.
 """
@@ -23,17 +23,17 @@ from jaxtyping import Float32
 from vadistill.errors import DataError
 
 CROPS = 30
-"""More crops of a clip than this are taken for clips: the axes are in another order."""
+"""More crops than this are taken for snippets: the axes are in another order."""
 
 Found = TypeVar("Found")
 
-EXPECTED = "numbers in the shape [clips, width] or [clips, crops, width]"
+EXPECTED = "numbers in the shape [snippets, width] or [snippets, crops, width]"
 
 
 class FeatureShape(NamedTuple):
     """What a file holds: ``crops`` is 1 where it has no such axis."""
 
-    clips: int
+    snippets: int
     crops: int
     width: int
 
@@ -61,13 +61,8 @@ class FeatureFile:
         """
         return self._shape(*self._attempt(_format(self.path).header))
 
-    @property
-    def clips(self) -> int:
-        """Rows; raises DataError as ``shape`` does."""
-        return self.shape().clips
-
     def read(self) -> Float32[np.ndarray, "n d"]:
-        """One row a clip, crops averaged; raises DataError as ``shape`` does."""
+        """One row a snippet, crops averaged; raises DataError as ``shape`` does."""
         rows = self._attempt(_format(self.path).read)
         self._shape(rows.shape, rows.dtype)
         if rows.ndim == 3:
@@ -96,7 +91,7 @@ class FeatureFile:
             else f"{dtype} values" if dtype.kind not in "fiu"
             else f"{len(shape)} dimension{'s' * (len(shape) != 1)}" if len(shape) not in (2, 3)
             else "no rows" if 0 in shape
-            else f"{shape[1]} crops a clip" if len(shape) == 3 and shape[1] > CROPS
+            else f"{shape[1]} crops a snippet" if len(shape) == 3 and shape[1] > CROPS
             else None
         )  # fmt: skip
         if wrong:
@@ -121,21 +116,17 @@ class FeatureCrops:
         return " ".join(file.identity for file in self.files)
 
     def shape(self) -> FeatureShape:
-        """Raises DataError where the files differ in clips or width."""
+        """Raises DataError where the files differ in snippets or width."""
         first, *others = [file.shape() for file in self.files]
         for file, shape in zip(self.files[1:], others, strict=True):
-            if (shape.clips, shape.width) != (first.clips, first.width):
+            if (shape.snippets, shape.width) != (first.snippets, first.width):
                 raise DataError(
-                    f"{file.path} holds {shape.clips} clips of width {shape.width}",
-                    expected=f"{first.clips} of width {first.width}, as {self.files[0].path.name}",
+                    f"{file.path} holds {shape.snippets} snippets of width {shape.width}",
+                    expected=f"{first.snippets} of width {first.width}, as"
+                    f" {self.files[0].path.name}",
                     fix="download or extract its crops again",
                 )
-        return FeatureShape(first.clips, first.crops * len(self.files), first.width)
-
-    @property
-    def clips(self) -> int:
-        """Rows of each file; raises DataError as ``shape`` does."""
-        return self.shape().clips
+        return FeatureShape(first.snippets, first.crops * len(self.files), first.width)
 
     def read(self) -> Float32[np.ndarray, "n d"]:
         """The mean of all files; raises DataError as ``shape`` does."""

@@ -26,7 +26,7 @@ from jaxtyping import Bool, UInt8
 
 from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.intervals import Annotation, intervals_of, malformed, rows, unique
-from vadistill.datasets.sources import entries, folders, named, pictures, videos
+from vadistill.datasets.sources import entries, folders, named, pictures, video_files
 from vadistill.datasets.weak import WeakVideos, find_features, listed, tell
 from vadistill.errors import DataError
 
@@ -35,38 +35,38 @@ FPS = 24.0
 
 
 def is_shanghaitech(path: Path) -> bool:
-    """Whether ``path`` has clips in training/videos, training/frames or testing/frames."""
+    """Whether ``path`` has videos in training/videos, training/frames or testing/frames."""
     return bool(_training(path) or _testing(path))
 
 
 def open_shanghaitech(path: Path) -> Splits:
     """Frame labels come from test_frame_mask, or where absent from any pixel of test_pixel_mask.
 
-    Raises DataError if there are no clips.
+    Raises DataError if there are no videos.
     """
     train, test = _training(path), _testing(path)
     if not train and not test:
         raise DataError(
-            f"no clips in {path}",
+            f"no videos in {path}",
             expected="training/videos or training/frames, and testing/frames, of ShanghaiTech",
             fix="unpack them there",
         )
     problems: list[str] = []
-    for split, clips in (("training", train), ("testing", test)):
+    for split, videos in (("training", train), ("testing", test)):
         folder = named(path, split)
-        if folder and not clips:
-            problems.append(f"{folder.name} holds no clips")
+        if folder and not videos:
+            problems.append(f"{folder.name} holds no videos")
     frame_masks, pixel_masks = (_arrays(path, f"test_{kind}_mask") for kind in ("frame", "pixel"))
-    names = {clip.name for clip in test}
+    names = {video.name for video in test}
     problems += [
-        f"{file.parent.name}/{file.name} has no clip testing/frames/{name}"
+        f"{file.parent.name}/{file.name} has no video testing/frames/{name}"
         for name, file in (*frame_masks.items(), *pixel_masks.items())
         if name not in names
     ]
-    clips = tuple(_test_clip(clip, frame_masks, pixel_masks, problems) for clip in test)
+    videos = tuple(_test_video(video, frame_masks, pixel_masks, problems) for video in test)
     return Splits(
         Dataset("shanghaitech", "train", tuple(train), root=path),
-        Dataset("shanghaitech", "test", clips, root=path),
+        Dataset("shanghaitech", "test", videos, root=path),
         "shanghaitech",
         tuple(problems),
     )
@@ -94,11 +94,13 @@ def open_shanghaitech_weak(path: Path) -> Splits:
     unknown = [record.name for record in test if record.intervals is None]
     tell(problems, unknown, "test", len(test), "without a mask in test_frame_mask")
     names = [record.name for record in (*train, *test)]
-    material = {clip.name: Path(str(clip.source)) for clip in (*_training(path), *_testing(path))}
+    material = {
+        video.name: Path(str(video.source)) for video in (*_training(path), *_testing(path))
+    }
     features = find_features(path, listed(names), problems)
     videos = WeakVideos("shanghaitech_weak", path, FPS, features, material, problems)
     splits = videos.dataset("train", train), videos.dataset("test", test)
-    videos.require_clips(splits[1])
+    videos.require_snippets(splits[1])
     return videos.splits("shanghaitech_weak", *splits)
 
 
@@ -174,7 +176,7 @@ def _inside(root: Path, *names: str) -> Path | None:
 
 def _training(root: Path) -> list[Video]:
     folder = _inside(root, "training", "videos")
-    found = videos(folder) if folder else []
+    found = video_files(folder) if folder else []
     if found:
         return [Video(video.stem, video) for video in found]
     return _frame_folders(_inside(root, "training", "frames"))
@@ -194,32 +196,32 @@ def _arrays(root: Path, name: str) -> dict[str, Path]:
     return {path.stem: path for path in found if path.suffix == ".npy"}
 
 
-def _test_clip(
-    clip: Video, frame_masks: dict[str, Path], pixel_masks: dict[str, Path], problems: list[str]
+def _test_video(
+    video: Video, frame_masks: dict[str, Path], pixel_masks: dict[str, Path], problems: list[str]
 ) -> Video:
-    name, folder = clip.name, Path(str(clip.source))
+    name, folder = video.name, Path(str(video.source))
     frames = len(pictures(folder))
     labels = mask = None
     if not frames:
-        problems.append(f"test clip {name} holds no pictures")
+        problems.append(f"test video {name} holds no pictures")
     try:
         if name in pixel_masks:
             masks = _load(pixel_masks[name], 3)
             if len(masks) == frames:
                 mask = partial(_mask, pixel_masks[name])
             else:
-                problems.append(f"test clip {name}: {len(masks)} pixel masks for {frames} frames")
+                problems.append(f"test video {name}: {len(masks)} pixel masks for {frames} frames")
         if name in frame_masks:
             labels = (_load(frame_masks[name], 1) > 0).astype(np.uint8)
             if len(labels) != frames:
-                problems.append(f"test clip {name}: {len(labels)} labels for {frames} frames")
+                problems.append(f"test video {name}: {len(labels)} labels for {frames} frames")
                 labels = None
         elif mask is not None:
             labels = np.array([mask(index).any() for index in range(frames)], np.uint8)
         elif frame_masks or pixel_masks:
-            problems.append(f"test clip {name} has no labels: no {name}.npy in test_frame_mask")
+            problems.append(f"test video {name} has no labels: no {name}.npy in test_frame_mask")
     except DataError as error:
-        problems.append(f"test clip {name}: {error.got}, expected {error.expected}")
+        problems.append(f"test video {name}: {error.got}, expected {error.expected}")
     label = None if labels is None else int(labels.any())
     return Video(name, folder, labels, mask, label, fps=FPS)
 

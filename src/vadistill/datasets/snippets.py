@@ -28,15 +28,15 @@ class FeatureArray(Protocol):
         ...
 
     def read(self) -> Float32[np.ndarray, "n d"]:
-        """One row a clip, in order; raises DataError."""
+        """One row a snippet, in order; raises DataError."""
         ...
 
 
 class FeatureSource(VideoSource):
-    """A video source without pictures: clip features by backbone, for systems that learn from them.
+    """A video source without pictures: snippet features by backbone, for systems that learn so.
 
-    Its length is that of its clips (16 frames each), or ``frames`` where the video's is known.
-    Raises DataError without a clip.
+    Its length is that of its snippets (16 frames each), or ``frames`` where the video's is known.
+    Raises DataError without a snippet.
     """
 
     def __init__(
@@ -44,16 +44,18 @@ class FeatureSource(VideoSource):
         name: str,
         arrays: Mapping[str, FeatureArray],
         *,
-        clips: int,
+        snippets: int,
         frames: int | None = None,
         fps: float | int = DEFAULT_FPS,
     ) -> None:
-        if clips < 1:
+        if snippets < 1:
             raise DataError(
-                f"{name} has {clips} clips", expected="at least one", fix="leave the video out"
+                f"{name} has {snippets} snippets",
+                expected="at least one",
+                fix="leave the video out",
             )
-        self.arrays, self.clips = dict(arrays), clips
-        self.info = VideoInfo(name, 0, 0, float(fps), frames or SNIPPET * clips)
+        self.arrays, self.snippets = dict(arrays), snippets
+        self.info = VideoInfo(name, 0, 0, float(fps), frames or SNIPPET * snippets)
 
     @property
     def identity(self) -> str:
@@ -62,7 +64,7 @@ class FeatureSource(VideoSource):
         return f"{self.info.name} {self.info.frames} {each}"
 
     def features(self, backbone: str) -> Float32[np.ndarray, "n d"]:
-        """One row a clip; raises DataError for an absent backbone, another length, NaN."""
+        """One row a snippet; raises DataError for an absent backbone, another length, NaN."""
         if backbone not in self.arrays:
             raise DataError(
                 f"{self.info.name} has no features of '{backbone}'",
@@ -70,17 +72,17 @@ class FeatureSource(VideoSource):
                 fix="name one of these as backbone, or add the features",
             )
         rows = self.arrays[backbone].read()
-        if len(rows) != self.clips:
+        if len(rows) != self.snippets:
             raise DataError(
-                f"{self.info.name} has {len(rows)} clips of '{backbone}'",
-                expected=f"{self.clips}, as of its other features",
+                f"{self.info.name} has {len(rows)} snippets of '{backbone}'",
+                expected=f"{self.snippets}, as of its other features",
                 fix="extract or download them again",
             )
         bad = np.flatnonzero(~np.isfinite(rows).all(1))
         if len(bad):
             raise DataError(
                 f"features of '{backbone}' for {self.info.name} are not finite in "
-                f"{len(bad)} of {len(rows)} clips (first: {bad[0]})",
+                f"{len(bad)} of {len(rows)} snippets (first: {bad[0]})",
                 expected="finite numbers",
                 fix="extract or download them again",
             )
@@ -88,7 +90,7 @@ class FeatureSource(VideoSource):
 
     def __iter__(self) -> Iterator[Frame]:
         raise VideoError(
-            f"{self.info.name} has clip features and no pictures",
+            f"{self.info.name} has snippet features and no pictures",
             expected="a video",
             fix="use a system that learns from features (dakd), or give the video itself",
         )
@@ -98,26 +100,26 @@ SEGMENTS = 32
 """Segments that the weakly supervised literature reduces every video to."""
 
 
-def edges(clips: int, segments: int = SEGMENTS) -> Int[np.ndarray, " _"]:
-    """``linspace(0, clips, segments + 1)`` cut to integers: segment i is clips e[i] to e[i+1] - 1.
+def edges(snippets: int, segments: int = SEGMENTS) -> Int[np.ndarray, " _"]:
+    """``linspace(0, snippets, segments + 1)`` cut to integers, e.
 
-    With fewer clips than segments some are empty.
+    Segment i is snippets e[i] to e[i+1] - 1.  With fewer snippets than segments some are empty.
     """
-    return np.linspace(0, clips, segments + 1).astype(np.int64)
+    return np.linspace(0, snippets, segments + 1).astype(np.int64)
 
 
 def segment_means(
-    clips: Float[np.ndarray, "n d"], segments: int = SEGMENTS
+    snippets: Float[np.ndarray, "n d"], segments: int = SEGMENTS
 ) -> Float32[np.ndarray, "{segments} d"]:
-    """The mean feature of each segment's clips; of an empty segment, the clip at its edge."""
-    if len(clips) == segments:
-        return clips.astype(np.float32)
-    edge = edges(len(clips), segments)
+    """The mean feature of each segment's snippets; of an empty segment, the snippet at its edge."""
+    if len(snippets) == segments:
+        return snippets.astype(np.float32)
+    edge = edges(len(snippets), segments)
     # Of an empty segment, ``reduceat`` gives the row at its edge.
-    sums = np.add.reduceat(clips, edge[:-1], axis=0, dtype=np.float64)
+    sums = np.add.reduceat(snippets, edge[:-1], axis=0, dtype=np.float64)
     return (sums / np.maximum(np.diff(edge), 1)[:, None]).astype(np.float32)
 
 
-def segment_of_clips(clips: int, segments: int = SEGMENTS) -> Int[np.ndarray, " {clips}"]:
-    """The one segment that each clip lies in."""
-    return np.searchsorted(edges(clips, segments), np.arange(clips), side="right") - 1
+def segment_of_snippets(snippets: int, segments: int = SEGMENTS) -> Int[np.ndarray, " {snippets}"]:
+    """The one segment that each snippet lies in."""
+    return np.searchsorted(edges(snippets, segments), np.arange(snippets), side="right") - 1

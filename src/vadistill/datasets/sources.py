@@ -45,7 +45,7 @@ def pictures(folder: Path) -> list[Path]:
     return [path for path in entries(folder) if path.name.lower().endswith(PICTURES)]
 
 
-def videos(folder: Path) -> list[Path]:
+def video_files(folder: Path) -> list[Path]:
     return [path for path in entries(folder) if is_video(path)]
 
 

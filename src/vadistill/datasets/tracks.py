@@ -122,22 +122,22 @@ def box_checks(
     ]
 
 
-def tracks_of(clip: Video) -> Tracks:
-    """Published tracks of a test clip, or else tracks derived from its masks.
+def tracks_of(video: Video) -> Tracks:
+    """Published tracks of a test video, or else tracks derived from its masks.
 
-    A clip whose frames are all normal has none.  Raises DataError where abnormal frames have
+    A video whose frames are all normal has none.  Raises DataError where abnormal frames have
     neither tracks nor masks.
     """
-    labels = clip.frame_labels
-    if clip.tracks or (labels is not None and not labels.any()):
-        return Tracks.of(clip.tracks)
-    if clip.mask is None or labels is None:
+    labels = video.frame_labels
+    if video.tracks or (labels is not None and not labels.any()):
+        return Tracks.of(video.tracks)
+    if video.mask is None or labels is None:
         raise DataError(
-            f"clip {clip.name} has neither tracks nor pixel masks",
+            f"video {video.name} has neither tracks nor pixel masks",
             expected="where its abnormal objects are",
             fix="pass track files, or measure whole frames only",
         )
-    return derive_tracks(clip.mask, len(labels))
+    return derive_tracks(video.mask, len(labels))
 
 
 def components(

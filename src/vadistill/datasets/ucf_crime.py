@@ -55,7 +55,7 @@ def open_ucf_crime(path: Path) -> Splits:
     features = find_features(path, name_of, problems)
     videos = WeakVideos("ucf_crime", path, FPS, features, find_videos(path, name_of), problems)
     splits = videos.dataset("train", train), videos.dataset("test", test)
-    videos.require_clips(splits[1])
+    videos.require_snippets(splits[1])
     return videos.splits("ucf_crime", *splits)
 
 

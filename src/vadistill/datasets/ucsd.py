@@ -2,8 +2,8 @@
 
 UCSDped2/Train/Train001/001.tif …      frames (tif, or re-encoded as jpg, png, bmp)
 UCSDped2/Test/Test001/001.tif …
-UCSDped2/Test/Test001_gt/001.bmp …     pixel masks, also named frame001.bmp; Ped1: ten clips only
-UCSDped2/Test/UCSDped2.m               abnormal frames of each clip, 1-based and inclusive
+UCSDped2/Test/Test001_gt/001.bmp …     pixel masks, also named frame001.bmp; Ped1: ten videos only
+UCSDped2/Test/UCSDped2.m               abnormal frames of each video, 1-based and inclusive
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ def open_ucsd(path: Path) -> Splits:
     problems += _gaps("Test", list(test), max([*test, 0 if truth is None else len(truth[1])]))
     if truth is not None and len(truth[1]) < max(test, default=0):
         problems.append(
-            f"{truth[0].name} has {len(truth[1])} entries for test clips up to Test"
+            f"{truth[0].name} has {len(truth[1])} entries for test videos up to Test"
             f"{max(test):03d}: the others are unlabelled"
         )
-    clips = [_test_clip(number, folder, truth, problems) for number, folder in test.items()]
+    videos = [_test_video(number, folder, truth, problems) for number, folder in test.items()]
     problems += _masks_alone(root / "Test", {folder.name for folder in test.values()})
-    training = (_clip(folder, problems) for folder in train.values())
+    training = (_video(folder, problems) for folder in train.values())
     return Splits(
         Dataset(name, "train", tuple(training), root=root),
-        Dataset(name, "test", tuple(clips), root=root),
+        Dataset(name, "test", tuple(videos), root=root),
         "ucsd",
         tuple(problems),
     )
@@ -71,7 +71,7 @@ def _roots(path: Path) -> list[Path]:
 
 def _numbered(root: Path, split: str) -> dict[int, Path]:
     """Video folders by their number: TrainNNN or TestNNN."""
-    # Exactly the official names: a user's own train/train1 is no UCSD clip.
+    # Exactly the official names: a user's own train/train1 is no UCSD video.
     matches = ((re.fullmatch(rf"{split}(\d{{3}})", f.name), f) for f in folders(root / split))
     return {int(match[1]): folder for match, folder in matches if match}
 
@@ -89,36 +89,36 @@ def _gaps(split: str, numbers: list[int], last: int) -> list[str]:
     if not missing or not numbers:
         return []
     listed = ", ".join(missing[:5]) + ", …" * (len(missing) > 5)
-    return [f"{listed} missing: {len(numbers)} clips of {last} are there"]
+    return [f"{listed} missing: {len(numbers)} videos of {last} are there"]
 
 
 def _ground_truth(folder: Path) -> tuple[Path, list[list[tuple[int, int]]]] | None:
-    """The .m file and, for each clip in order, its 0-based, end-exclusive abnormal intervals."""
+    """The .m file and, for each video in order, its 0-based, end-exclusive abnormal intervals."""
     scripts = [path for path in entries(folder) if path.suffix.lower() == ".m"]
     scripts = [path for path in scripts if "ped" in path.name.lower()] or scripts
     if not scripts:
         return None
     code = re.sub(r"%.*", "", scripts[0].read_text(encoding="latin-1"))
-    clips = re.findall(r"gt_frame\s*=\s*\[?([\d\s:,;]*)\]?", code)
+    videos = re.findall(r"gt_frame\s*=\s*\[?([\d\s:,;]*)\]?", code)
     return scripts[0], [
-        [(int(first) - 1, int(last or first)) for first, last in _RANGE.findall(clip)]
-        for clip in clips
+        [(int(first) - 1, int(last or first)) for first, last in _RANGE.findall(video)]
+        for video in videos
     ]
 
 
-def _clip(folder: Path, problems: list[str]) -> Video:
+def _video(folder: Path, problems: list[str]) -> Video:
     if not pictures(folder):
         problems.append(f"{folder.name} holds no pictures")
     return Video(folder.name, folder, fps=FPS)
 
 
-def _test_clip(
+def _test_video(
     number: int,
     folder: Path,
     truth: tuple[Path, list[list[tuple[int, int]]]] | None,
     problems: list[str],
 ) -> Video:
-    clip = _clip(folder, problems)
+    video = _video(folder, problems)
     frames = len(pictures(folder))
     labels = masks = None
     mask_folder = folder.with_name(f"{folder.name}_gt")
@@ -135,12 +135,12 @@ def _test_clip(
     elif truth is None and masks is not None:
         labels = masks.frame_labels()
     label = None if labels is None else int(labels.any())
-    return replace(clip, frame_labels=labels, mask=masks, video_label=label)
+    return replace(video, frame_labels=labels, mask=masks, video_label=label)
 
 
-def _masks_alone(folder: Path, clips: set[str]) -> list[str]:
+def _masks_alone(folder: Path, videos: set[str]) -> list[str]:
     return [
-        f"{path.name} has no clip {path.name[:-3]}"
+        f"{path.name} has no video {path.name[:-3]}"
         for path in folders(folder)
-        if path.name.endswith("_gt") and path.name[:-3] not in clips
+        if path.name.endswith("_gt") and path.name[:-3] not in videos
     ]

@@ -1,6 +1,6 @@
 """The simulated walkway as ``simulated`` renders it, with exact truth.
 
-walkway.json                  the settings, and of each clip its events, labels and tracks
+walkway.json                  the settings, and of each video its events, labels and tracks
 train/01.mp4 …  test/01.mp4 …
 test_masks/01/0007.png …      pixels of abnormal actors; only for abnormal frames
 """
@@ -29,36 +29,36 @@ def is_walkway(path: Path) -> bool:
 def open_walkway(path: Path) -> Splits:
     """Both splits of a rendered walkway; raises DataError.
 
-    Clips are named ``train_01`` …, ``test_01`` …; test clips have frame labels, masks and a track
+    Videos are named ``train_01`` …, ``test_01`` …; test videos have frame labels, masks and a track
     of every abnormal actor.  Missing videos are listed as problems.
     """
     facts = read_index(path)
     try:
         height, width = facts["config"]["height"], facts["config"]["width"]
-        clips = {
+        videos = {
             split: tuple(
-                _clip(path, clip, (height, width)) for clip in facts["clips"]
-                if clip["split"] == split
+                _video(path, video, (height, width)) for video in facts["clips"]
+                if video["split"] == split
             )
             for split in ("train", "test")
         }  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"{type(error).__name__} {error}") from error
     problems = tuple(
-        f"{split} clip {clip.name}: no video at {clip.source}"
-        for split, found in clips.items()
-        for clip in found
-        if not Path(str(clip.source)).is_file()
+        f"{split} video {video.name}: no video at {video.source}"
+        for split, found in videos.items()
+        for video in found
+        if not Path(str(video.source)).is_file()
     )
     return Splits(
-        Dataset("walkway", "train", clips["train"], root=path),
-        Dataset("walkway", "test", clips["test"], root=path),
+        Dataset("walkway", "train", videos["train"], root=path),
+        Dataset("walkway", "test", videos["test"], root=path),
         "walkway",
         problems,
     )
 
 
-def _clip(path: Path, facts: dict[str, Any], size: tuple[int, int]) -> Video:
+def _video(path: Path, facts: dict[str, Any], size: tuple[int, int]) -> Video:
     name, source = facts["name"], path / facts["video"]
     if facts["split"] == "train":
         return Video(name, source, video_label=0)
@@ -82,9 +82,9 @@ def _clip(path: Path, facts: dict[str, Any], size: tuple[int, int]) -> Video:
 def _mask(
     folder: Path, labels: UInt8[np.ndarray, " t"], size: tuple[int, int], index: int
 ) -> Bool[np.ndarray, "h w"]:
-    """The abnormal pixels of frame ``index``; raises IndexError past the clip's end, DataError."""
+    """The abnormal pixels of frame ``index``; raises IndexError past the video's end, DataError."""
     if not 0 <= index < len(labels):
-        raise IndexError(f"frame {index} of a clip with {len(labels)}")
+        raise IndexError(f"frame {index} of a video with {len(labels)}")
     if not labels[index]:
         return np.zeros(size, bool)
     import cv2

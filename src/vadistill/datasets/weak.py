@@ -1,4 +1,4 @@
-"""What weakly supervised sets share: videos or published features found by name, as clips.
+"""What weakly supervised sets share: videos or published features found by name.
 
 features/BACKBONE/…/VIDEO.npy        one file a video, .npy, .npz, .txt or .mat, in any folders;
                                      VIDEO_i3d.npy, VIDEO_c3d.npy, VIDEO_rgb.npy, VIDEO_feat.npy and
@@ -6,8 +6,8 @@ features/BACKBONE/…/VIDEO.npy        one file a video, .npy, .npz, .txt or .ma
 features/BACKBONE/…/VIDEO__0.npy …   one file a crop, which are averaged
 …/VIDEO.mp4                          the videos themselves, anywhere else below
 
-A clip's source is its features where there are any, else its video.  A feature row is a clip of 16
-frames, and without the video's own length that of its labels is 16 times the rows.
+A video's source is its features where there are any, else its file.  A feature row is a snippet of
+16 frames, and without the video's own length that of its labels is 16 times the rows.
 """
 
 from __future__ import annotations
@@ -150,17 +150,17 @@ class WeakVideos:
     _widths: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
 
     def dataset(self, split: Literal["train", "test"], records: Sequence[Annotation]) -> Dataset:
-        """The clips of ``records``, in order, with frame labels for the test split.
+        """The videos of ``records``, in order, with frame labels for the test split.
 
         Videos that are missing, or whose features or labels do not fit, are problems.
         """
         missing: list[str] = []
         self._unfit.clear()
         partial: dict[str, list[str]] = {backbone: [] for backbone in self.features}
-        clips = []
+        videos = []
         with progress(f"reading {split} videos", len(records)) as advance:
             for record in records:
-                clips += self._clip(split, record, missing, partial)
+                videos += self._video(split, record, missing, partial)
                 advance()
         self.problems += self._unfit[:3]
         if len(self._unfit) > 3:
@@ -170,11 +170,11 @@ class WeakVideos:
         for backbone, names in partial.items():
             what = f"without features of '{backbone}', which others have"
             tell(self.problems, names, split, len(records), what)
-        return Dataset(self.name, split, tuple(clips), "weak", self.root)
+        return Dataset(self.name, split, tuple(videos), "weak", self.root)
 
-    def require_clips(self, test: Dataset) -> None:
+    def require_snippets(self, test: Dataset) -> None:
         """Features of segments, which do not tell how long a video is, are one problem."""
-        lengths = {c.source.clips for c in test if isinstance(c.source, FeatureSource)}
+        lengths = {v.source.snippets for v in test if isinstance(v.source, FeatureSource)}
         if len(test) > 3 and lengths == {SEGMENTS}:
             self.problems.insert(
                 0,
@@ -183,7 +183,7 @@ class WeakVideos:
             )
 
     def splits(self, kind: str, train: Dataset, test: Dataset) -> Splits:
-        """Both, after looking at widths and for videos in both; raises DataError for no clip."""
+        """Both, after looking at widths and for videos in both; raises DataError for none."""
         if not len(train) and not len(test):
             raise DataError(
                 f"none of the videos of {kind} in {self.root}",
@@ -192,14 +192,14 @@ class WeakVideos:
             )
         for backbone, widths in self._widths.items():
             self.problems += wrong_widths(widths, backbone=backbone)
-        both = sorted({clip.name for clip in train} & {clip.name for clip in test})
+        both = sorted({video.name for video in train} & {video.name for video in test})
         tell(self.problems, both, "", len(test), "in both splits")
         return Splits(train, test, kind, tuple(dict.fromkeys(self.problems)))
 
-    def _clip(
+    def _video(
         self, split: str, record: Annotation, missing: list[str], partial: dict[str, list[str]]
     ) -> list[Video]:
-        """One clip, or none of a video that is missing or unreadable."""
+        """One video, or none where it that is missing or unreadable."""
         files = {b: of[record.name] for b, of in self.features.items() if record.name in of}
         source: FeatureSource | Path | None = self.videos.get(record.name)
         labels = None
@@ -231,25 +231,26 @@ class WeakVideos:
             file = files[backbone]
             path = file.path if isinstance(file, FeatureFile) else file.files[0].path
             self._widths[backbone].append((str(path.relative_to(self.root)), shape.width))
-        clips = self._clips(split, record, shapes)
+        snippets = self._snippets(split, record, shapes)
         frames = record.frames
-        # Published features of a video begin or end it at most a clip early or late.
-        if frames and abs(frames // SNIPPET - clips) > 1:
-            if split == "test" or clips != SEGMENTS:
+        # Published features of a video begin or end it at most a snippet early or late.
+        if frames and abs(frames // SNIPPET - snippets) > 1:
+            if split == "test" or snippets != SEGMENTS:
                 self._unfit.append(
-                    f"{split} video {record.name} has {clips} clips of features, expected"
+                    f"{split} video {record.name} has {snippets} snippets of features, expected"
                     f" {frames // SNIPPET} of its {frames} frames"
                 )
             frames = None
-        return FeatureSource(record.name, files, clips=clips, frames=frames, fps=self.fps)
+        return FeatureSource(record.name, files, snippets=snippets, frames=frames, fps=self.fps)
 
-    def _clips(self, split: str, record: Annotation, shapes: dict[str, FeatureShape]) -> int:
+    def _snippets(self, split: str, record: Annotation, shapes: dict[str, FeatureShape]) -> int:
         """The number that most backbones have."""
-        counts = Counter(shape.clips for shape in shapes.values())
+        counts = Counter(shape.snippets for shape in shapes.values())
         if len(counts) > 1:
-            each = ", ".join(f"{shape.clips} of '{b}'" for b, shape in shapes.items())
+            each = ", ".join(f"{shape.snippets} of '{b}'" for b, shape in shapes.items())
             self._unfit.append(
-                f"{split} video {record.name} has {each}, expected as many clips of each backbone"
+                f"{split} video {record.name} has {each}, expected as many snippets of"
+                " each backbone"
             )
         return counts.most_common(1)[0][0]
 

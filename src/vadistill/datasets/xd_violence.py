@@ -6,7 +6,7 @@ Bad.Boys.1995__#01-11-55_01-12-40_label_G-B2-B6        up to three classes, most
 A.Beautiful.Mind.2001__#00-25-20_00-29-20_label_A      a normal video
 
 ``start end`` is the frames start, start + 1, …, end - 1, counted from 0, as in the authors' script.
-Their labels leave out a video's last frame and what is then beyond the last whole clip of 16.
+Their labels leave out a video's last frame and what is then beyond the last whole snippet of 16.
 Fourteen of the published lines carry the ending .mp4, others none.
 
 annotations.txt                      the list, in the root
@@ -88,7 +88,7 @@ def open_xd_violence(path: Path) -> Splits:
     tell(problems, both, "", len(found), "in both splits")
     reader = WeakVideos("xd_violence", path, FPS, features, videos, problems)
     splits = reader.dataset("train", train), reader.dataset("test", list(test.values()))
-    reader.require_clips(splits[1])
+    reader.require_snippets(splits[1])
     return reader.splits("xd_violence", *splits)
 
 

@@ -68,7 +68,7 @@ class BackgroundSettings:
     scenes: int = 8
     """Most different cameras to keep from training."""
     train_frames: int = 6000
-    """Most training frames to decode, shared out to at most 40 clips."""
+    """Most training frames to decode, shared out to at most 40 videos."""
 
     def __post_init__(self) -> None:
         counts = ("blur", "close", "min_area", "max_side", "frames_per_update", "patience")
@@ -203,12 +203,12 @@ class Background(Localiser):
         from vadistill.progress import progress
 
         step = -(-len(train.videos) // 40) or 1
-        clips = train.videos[::step]
+        videos = train.videos[::step]
         groups: list[list[LearnedScene]] = []
         objects: list[Float32[np.ndarray, "n 3"]] = []
-        with progress("empty scene", len(clips)) as advance:
-            for clip in clips:
-                sampled = self._sample(clip, self.settings.train_frames // len(clips))
+        with progress("empty scene", len(videos)) as advance:
+            for video in videos:
+                sampled = self._sample(video, self.settings.train_frames // len(videos))
                 if sampled is not None:
                     size, frames = sampled
                     scene = median(frames)
@@ -226,11 +226,11 @@ class Background(Localiser):
         ]
         self.sizes = ObjectSizes.learn(np.concatenate([np.zeros((0, 3), np.float32), *objects]))
 
-    def _sample(self, clip: Video, most: int) -> tuple[tuple[int, int], list[Picture]] | None:
+    def _sample(self, video: Video, most: int) -> tuple[tuple[int, int], list[Picture]] | None:
         """Evenly spaced frames at analysis size, at most 2 x SAMPLES, in constant memory."""
         frames: list[Picture] = []
         stride, size = 1, (0, 0)
-        for frame in clip.open():
+        for frame in video.open():
             if frame.index >= most and frames:
                 break
             if frame.index % stride == 0:

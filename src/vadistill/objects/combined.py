@@ -99,7 +99,7 @@ EDGE = 1.0
 """Pixels from the picture's edge within which a box is cut by it."""
 
 FRAMES = 600
-"""Training frames that show what whole objects look like: the first ones of every clip."""
+"""Training frames that show what whole objects look like: the first ones of every video."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,11 @@ class Whole(Localiser):
     def fit(self, train: Dataset) -> None:
         self.inner.fit(train)
         seen = [np.zeros((0, 3))]
-        for clip in train:
-            source = clip.open()
+        for video in train:
+            source = video.open()
             self.inner.start(source.info)
-            per_clip = -(-FRAMES // len(train))
-            for window in islice(windows(source, before=1, after=1), per_clip):
+            per_video = -(-FRAMES // len(train))
+            for window in islice(windows(source, before=1, after=1), per_video):
                 triplet = Triplet.of(window)
                 boxes = self.inner.boxes(triplet)
                 sides, ends = touching(boxes, *triplet.current.image.shape[:2])

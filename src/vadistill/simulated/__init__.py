@@ -1,4 +1,4 @@
-"""Simulated data with exact truth: the walkway's videos, and clip features at UCF-Crime's scale.
+"""Simulated data with exact truth: the walkway's videos, and snippet features at UCF-Crime's scale.
 
 Imports ``datasets``, which read what is written here, and what lies below them.
 """

@@ -1,17 +1,17 @@
-"""Simulated clip features at UCF-Crime's scale: no video was ever behind them.
+"""Simulated snippet features at UCF-Crime's scale: no video was ever behind them.
 
     simulated.json           the settings; the data set is called simulated_ucf wherever it is shown
     train.csv  test.csv  intervals.csv  classes.csv  features/…        as ``features`` tells
 
 1,610 training videos (810 abnormal, of 13 classes) and 290 test videos (140 abnormal, 7.3 % of the
-frames), as UCF-Crime has them by class; three backbones: i3d and s3d of 1024 numbers a clip, clip
-of 512.  Training videos are kept as the means of 32 segments, which is what learning sees; test
-videos clip by clip.  Half floats: some 0.6 GB.
+frames), as UCF-Crime has them by class; three backbones: i3d and s3d of 1024 numbers a snippet,
+clip of 512.  Training videos are kept as the means of 32 segments, which is what learning sees;
+test videos snippet by snippet.  Half floats: some 0.6 GB.
 
-A clip's feature in one backbone is a sum of
+A snippet's feature in one backbone is a sum of
 - the scene: a few strong directions, constant over a video and another mix in each;
 - activity: directions whose strength wanders over the video, in normal and abnormal ones;
-- noise, new in every clip;
+- noise, new in every snippet;
 - in an event, the signature of its class: a direction of its own that leans on activity.  Each
   backbone sees a third of the classes well, a third less so, and hardly the rest, so several
   backbones together see what none does alone;

@@ -49,7 +49,7 @@ class SimulatedConfig:
     share: float = 0.073
     """Abnormal share of the test frames."""
     longest: int = 2000
-    """Clips of the longest video."""
+    """Snippets of the longest video."""
     event: float = 10.0
     """Strength of an event in a backbone that sees its class well, in units of the noise."""
     scene: float = 1.5
@@ -87,7 +87,7 @@ class Video:
     split: Literal["train", "test"]
     number: int
     kind: str | None
-    clips: int
+    snippets: int
     intervals: Intervals
     distractors: tuple[tuple[int, int, str, str], ...]
     """start, end, backbone, class."""
@@ -102,18 +102,20 @@ def plan_videos(config: SimulatedConfig) -> list[Video]:
             kinds += [kind] * _scaled(counts[index], config)
         if not any(kinds):
             kinds.append("Explosion")
-        # UCF-Crime's lengths and events, in clips: both log-normal.
+        # UCF-Crime's lengths and events, in snippets: both log-normal.
         spread = rng.normal(4.8, 1.0, len(kinds))
-        clips = np.clip(np.exp(spread), 9, config.longest).astype(int)
+        snippets = np.clip(np.exp(spread), 9, config.longest).astype(int)
         lengths = np.exp(rng.normal(2.9, 1.1, len(kinds)))
         abnormal = np.array([kind is not None for kind in kinds])
-        frames = _event_frames(lengths, clips, abnormal, config.share if split == "test" else None)
+        frames = _event_frames(
+            lengths, snippets, abnormal, config.share if split == "test" else None
+        )
         for number, kind in enumerate(kinds):
             name = f"Simulated_{kind or 'Normal'}_{split}_{number:04d}"
-            intervals = _intervals(rng, int(frames[number]), SNIPPET * int(clips[number]))
-            distractors = _distractors(rng, config, SNIPPET * int(clips[number]), intervals)
+            intervals = _intervals(rng, int(frames[number]), SNIPPET * int(snippets[number]))
+            distractors = _distractors(rng, config, SNIPPET * int(snippets[number]), intervals)
             videos.append(
-                Video(name, split, number, kind, int(clips[number]), intervals, distractors)
+                Video(name, split, number, kind, int(snippets[number]), intervals, distractors)
             )
     return videos
 
@@ -124,20 +126,20 @@ def _scaled(count: int, config: SimulatedConfig) -> int:
 
 def _event_frames(
     lengths: Float[np.ndarray, " n"],
-    clips: Int[np.ndarray, " n"],
+    snippets: Int[np.ndarray, " n"],
     abnormal: Bool[np.ndarray, " n"],
     share: float | None,
 ) -> Int[np.ndarray, " n"]:
     """Abnormal frames of each video; with ``share`` they are that part of all frames."""
     low, high = 1e-3, 1e3
-    frames = np.zeros(len(clips))
+    frames = np.zeros(len(snippets))
     # A video is abnormal in 70 % of its frames at most, so the right factor is searched for.
     for _ in range(60):
         factor = 1.0 if share is None else float(np.sqrt(low * high))
-        frames = SNIPPET * np.clip(factor * lengths, 2, np.maximum(2, 0.7 * clips)) * abnormal
+        frames = SNIPPET * np.clip(factor * lengths, 2, np.maximum(2, 0.7 * snippets)) * abnormal
         if share is None:
             break
-        if frames.sum() > share * SNIPPET * clips.sum():
+        if frames.sum() > share * SNIPPET * snippets.sum():
             high = factor
         else:
             low = factor
@@ -222,13 +224,13 @@ class World:
         rng = np.random.default_rng(seed)
         # One scene and one course of activity, which each backbone sees in its own directions.
         scene = config.scene * rng.normal(size=SCENES).astype(np.float32)
-        course = _wandering(rng, video.clips, ACTIVITIES) * np.float32(config.activity)
+        course = _wandering(rng, video.snippets, ACTIVITIES) * np.float32(config.activity)
         # Some anomalies are plain and others hardly show, whoever looks.
         plain = rng.uniform(*PLAIN)
-        event = np.float32(config.event * plain) * _envelope(video.intervals, video.clips)
+        event = np.float32(config.event * plain) * _envelope(video.intervals, video.snippets)
         names = list(CLASSES)
         for place, backbone in enumerate(BACKBONES):
-            rows = rng.standard_normal((video.clips, BACKBONES[backbone]), np.float32)
+            rows = rng.standard_normal((video.snippets, BACKBONES[backbone]), np.float32)
             rows += self.means[backbone] + scene @ self.scenes[backbone]
             rows += course @ self.activities[backbone]
             if video.kind is not None:
@@ -237,25 +239,27 @@ class World:
                 rows += strength[:, None] * self.signatures[backbone][kind]
             for start, end, where, like in video.distractors:
                 if where == backbone:
-                    strength = np.float32(config.event) * _envelope([(start, end)], video.clips)
+                    strength = np.float32(config.event) * _envelope([(start, end)], video.snippets)
                     rows += strength[:, None] * self.signatures[backbone][names.index(like)]
             yield backbone, np.float32(SCALE) * rows
 
 
-def _wandering(rng: np.random.Generator, clips: int, count: int) -> Float32[np.ndarray, "_ _"]:
-    """Courses of unit variance, of which each clip keeps nine tenths of the one before."""
+def _wandering(rng: np.random.Generator, snippets: int, count: int) -> Float32[np.ndarray, "_ _"]:
+    """Courses of unit variance, of which each snippet keeps nine tenths of the one before."""
     from scipy.signal import lfilter
 
     keep = 0.9
-    steps = rng.standard_normal((clips, count)) * np.sqrt(1 - keep**2)
+    steps = rng.standard_normal((snippets, count)) * np.sqrt(1 - keep**2)
     steps[0] /= np.sqrt(1 - keep**2)
     return np.asarray(lfilter([1.0], [1.0, -keep], steps, axis=0), np.float32)
 
 
-def _envelope(intervals: Sequence[tuple[int, int]], clips: int) -> Float32[np.ndarray, " {clips}"]:
-    """The share of each clip within the intervals, softened over the clips beside it."""
-    frames = np.zeros(SNIPPET * clips, np.float32)
+def _envelope(
+    intervals: Sequence[tuple[int, int]], snippets: int
+) -> Float32[np.ndarray, " {snippets}"]:
+    """The share of each snippet within the intervals, softened over the snippets beside it."""
+    frames = np.zeros(SNIPPET * snippets, np.float32)
     for start, end in intervals:
         frames[start:end] = 1
-    inside = np.pad(frames.reshape(clips, SNIPPET).mean(1), 1, mode="edge")
+    inside = np.pad(frames.reshape(snippets, SNIPPET).mean(1), 1, mode="edge")
     return np.convolve(inside, np.array([0.25, 0.5, 0.25], np.float32), "valid")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vadistill.datasets.folder import MASKS, TEST, TRAIN
 from vadistill.datasets.sources import folders as subfolders
-from vadistill.datasets.sources import named, pictures, videos
+from vadistill.datasets.sources import named, pictures, video_files
 from vadistill.errors import ConfigError, DataError
 from vadistill.serving.config import Settings
 
@@ -121,7 +121,7 @@ def _count(folder: Path) -> int:
 
 
 def _videos_in(folder: Path, depth: int = 1) -> int:
-    here = len(videos(folder))
+    here = len(video_files(folder))
     if not here and pictures(folder):
         return 1
     inside = [f for f in subfolders(folder) if f.name.lower() not in (*TEST, MASKS)]

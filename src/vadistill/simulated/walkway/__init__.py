@@ -1,6 +1,6 @@
 """A simulated campus path: pedestrians in real MP4s, abnormal events with exact truth.
 
-    walkway.json                  the settings, and of each clip its events, labels and tracks
+    walkway.json                  the settings, and of each video its events, labels and tracks
     train/01.mp4 …  test/01.mp4 …
     test_masks/01/0007.png …      pixels of abnormal actors; only for abnormal frames
     boxes.csv                     video,frame,x1,y1,x2,y2: what a good object detector would find
@@ -72,14 +72,14 @@ def render_walkway(
             fix="choose another folder",
         )
     _claim(path)
-    clips = list(_render_clips(path, config, on_frame))
+    videos = list(_render_videos(path, config, on_frame))
     with replacing(path / _BOXES) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("video", "frame", "x1", "y1", "x2", "y2"))
-        for clip in clips:
-            writer.writerows((clip["name"], *row) for row in clip.pop("boxes"))
+        for video in videos:
+            writer.writerows((video["name"], *row) for row in video.pop("boxes"))
     write_json(
-        path / INDEX, {"format": FORMAT, "version": VERSION, "config": wanted, "clips": clips}
+        path / INDEX, {"format": FORMAT, "version": VERSION, "config": wanted, "clips": videos}
     )
     (path / _UNFINISHED).unlink()
     return open_walkway(path)
@@ -105,7 +105,7 @@ def _claim(path: Path) -> None:
         raise unwritable(path, error) from error
 
 
-def _render_clips(
+def _render_videos(
     path: Path, config: WalkwayConfig, on_frame: Callable[[int, int], object] | None
 ) -> Iterator[dict[str, Any]]:
     from vadistill.simulated.walkway.painting import build_scene
@@ -124,10 +124,10 @@ def _render_clips(
 
         for split, count in counts.items():
             for number in range(count):
-                yield _render_clip(path, config, scene, split, number, advance)
+                yield _render_video(path, config, scene, split, number, advance)
 
 
-def _render_clip(
+def _render_video(
     path: Path,
     config: WalkwayConfig,
     scene: Scene,
@@ -135,8 +135,8 @@ def _render_clip(
     number: int,
     advance: Callable[[], None],
 ) -> dict[str, Any]:
-    """Write one clip's video and masks; return its facts, with ``boxes`` as (frame, box) rows."""
-    from vadistill.simulated.walkway.render import clip_frames
+    """Write one video's file and masks; return its facts, with ``boxes`` as (frame, box) rows."""
+    from vadistill.simulated.walkway.render import video_frames
     from vadistill.video import VideoWriter
 
     labels: list[int] = []
@@ -144,7 +144,7 @@ def _render_clip(
     tracks: dict[int, dict[str, Any]] = {}
     video = f"{split}/{number + 1:02d}.mp4"
     with VideoWriter(path / video, config.width, config.height, config.fps) as writer:
-        for index, frame in enumerate(clip_frames(config, scene, split, number)):
+        for index, frame in enumerate(video_frames(config, scene, split, number)):
             writer.write(frame.image)
             labels.append(int(frame.abnormal))
             boxes += [(index, *s.box) for s in frame.seen if s.share >= DETECTABLE]

@@ -24,7 +24,7 @@ _TURN = 4.5  # radians a second at most
 
 @dataclass(eq=False)
 class Walker:
-    """A person, on foot or riding, over all frames of a clip."""
+    """A person, on foot or riding, over all frames of a video."""
 
     look: Look
     along: Times

@@ -1,4 +1,4 @@
-"""Normal life on the walkway: who comes along in a clip, how they look and what they do."""
+"""Normal life on the walkway: who comes along in a video, how they look and what they do."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ BRIGHT: tuple[Colour, ...] = (
 
 
 class Casting:
-    """One clip's people, made from its own random numbers."""
+    """One video's people, made from its own random numbers."""
 
     def __init__(self, config: WalkwayConfig, rng: np.random.Generator) -> None:
         self.config, self.rng = config, rng

@@ -1,4 +1,4 @@
-"""Abnormal events on the walkway, each early in a clip (it ends soon) or late (it begins late)."""
+"""Abnormal events on the walkway, each early in a video (it ends soon) or late (it begins late)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vadistill.simulated.walkway.scene import FAR_EDGE, MIDDLE, NEAR_EDGE, Walkw
 def cast(
     config: WalkwayConfig, rng: np.random.Generator, early: str | None, late: str | None
 ) -> list[Actor]:
-    """Everyone of a clip: pedestrians and, in test clips, the early and the late event's kinds."""
+    """Everyone of a video: pedestrians and, in test videos, the early and the late event."""
     casting = EventCasting(config, rng)
     walkers = casting.standing() + casting.crowd()
     thrown: list[tuple[tuple[Walker, Walker], np.ndarray]] = []

@@ -75,8 +75,10 @@ class Rendered:
         return any(s.abnormal for s in self.seen)
 
 
-def clip_frames(config: WalkwayConfig, scene: Scene, split: str, number: int) -> Iterator[Rendered]:
-    """Frames of clip ``number`` (0-based) of ``split``; equal arguments give equal pixels."""
+def video_frames(
+    config: WalkwayConfig, scene: Scene, split: str, number: int
+) -> Iterator[Rendered]:
+    """Frames of video ``number`` (0-based) of ``split``; equal arguments give equal pixels."""
     rng = np.random.default_rng([config.seed, 1 + (split == "test"), number])
     early, late = config.events(number) if split == "test" else (None, None)
     actors = cast(config, rng, early, late)
@@ -242,7 +244,7 @@ class Light:
         self.rng = rng
         self.level = rng.uniform(0.98, 1.12)
         self.drift = rng.uniform(0.01, 0.035), rng.uniform(9, 25), rng.uniform(0, 2 * np.pi)
-        # A passing cloud, in about half of the clips: a soft bank that moves over the place.
+        # A passing cloud, in about half of the videos: a soft bank that moves over the place.
         self.cloud = rng.uniform(0.12, 0.26) if rng.random() < 0.5 else 0.0
         length = config.frames / config.fps
         self.passes = rng.uniform(0, length), rng.choice([-1, 1]) * rng.uniform(0.12, 0.3)

@@ -20,7 +20,7 @@ Anomaly = Literal["cyclist", "cart", "skateboarder", "runner", "wrong_way", "loi
 ANOMALIES: tuple[str, ...] = get_args(Anomaly)
 """Kinds of abnormal events; each is the ``kind`` of its tracks."""
 
-# Two per test clip, in this order. Events whose looks give them away come most often, as on real
+# Two per test video, in this order. Events whose looks give them away come most often, as on real
 # walkways; what only time gives away (wrong way, loitering) is a minority.
 _MIX: tuple[Anomaly, ...] = (
     *("cyclist", "cart"),
@@ -39,18 +39,18 @@ class WalkwayConfig:
     seed: int = 0
     """Everything random: the place, the people, the light, the events."""
     train_clips: int = 6
-    """Clips of normal life."""
+    """Videos of normal life."""
     test_clips: int = 6
-    """Clips with two abnormal events each: one that ends early, one that begins late."""
+    """Videos with two abnormal events each: one that ends early, one that begins late."""
     frames: int = 150
-    """Frames of each clip."""
+    """Frames of each video."""
     width: int = 360
     height: int = 240
     fps: float = 15.0
     pedestrians: tuple[int, int] = (3, 7)
-    """Fewest and most people in view at a time, on average over a clip."""
+    """Fewest and most people in view at a time, on average over a video."""
     anomalies: tuple[Anomaly, ...] = _MIX
-    """Kinds of the test clips' events, two per clip, from the start again when used up."""
+    """Kinds of the test videos' events, two per video, from the start again when used up."""
 
     def __post_init__(self) -> None:
         few, most = self.pedestrians
@@ -74,10 +74,10 @@ class WalkwayConfig:
                     f"walkway {name} {getattr(self, name)}", expected=expected, fix="correct it"
                 )
 
-    def events(self, clip: int) -> tuple[str, str]:
-        """Kinds of the early and the late event of test clip ``clip`` (0-based)."""
+    def events(self, video: int) -> tuple[str, str]:
+        """Kinds of the early and the late event of test video ``video`` (0-based)."""
         kinds = self.anomalies
-        return kinds[2 * clip % len(kinds)], kinds[(2 * clip + 1) % len(kinds)]
+        return kinds[2 * video % len(kinds)], kinds[(2 * video + 1) % len(kinds)]
 
 
 Point = tuple[float, float, float]

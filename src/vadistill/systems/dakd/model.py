@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
-from vadistill.datasets.snippets import SEGMENTS, segment_means, segment_of_clips
+from vadistill.datasets.snippets import SEGMENTS, segment_means, segment_of_snippets
 from vadistill.runtime import Program, Runtime
 from vadistill.systems.dakd.attention import TERMS
 from vadistill.systems.dakd.data import normalised
@@ -198,7 +198,7 @@ class ClipScorer:
         """
         clips, length = len(arrays[0]), self.length
         if self.mode == "segments":
-            return self.segments([arrays])[0][segment_of_clips(clips, length)]
+            return self.segments([arrays])[0][segment_of_snippets(clips, length)]
         if clips <= length and self.mode == "dense":
             return self._scores([a[None] for a in arrays])[0]
         # One row a window, that of the clips from its number on.
