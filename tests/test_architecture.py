@@ -30,6 +30,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("vadistill.systems",),
     ("vadistill.systems.object_centric",),
     ("vadistill.detector", "vadistill.distill", "vadistill.training"),
+    ("vadistill.saved",),
     ("vadistill.config",),
     ("vadistill.objects",),
     ("vadistill.backbones",),
@@ -57,9 +58,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
 TABLE = "vadistill.systems"
 """The one module that imports upwards: the table that names the systems."""
 
-STANDING = {
-    "vadistill.detector is longer than 300 lines",
-}
+STANDING = {}
 """Faults that still stand; what is mended is taken off here."""
 
 

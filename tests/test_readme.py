@@ -48,7 +48,7 @@ def test_videos_are_given_as_they_come(tmp_path: Path) -> None:
     config = WalkwayConfig(train_clips=1, test_clips=2, frames=24, width=160, height=120)
     splits = render_walkway(tmp_path / "walkway", config)
     model = vadistill.fit("motion", splits, out=tmp_path / "m.vad", recipe="default")
-    assert repr(model) == "<Motion, fitted>"
+    assert repr(model) == "Motion(fitted, default)"
     one = splits.test.videos[0]
     by_video = {video.name: model.score(video).raw.tolist() for video in splits.test}
     for given in (splits, splits.test, tmp_path / "walkway"):

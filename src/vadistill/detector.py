@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import copy
-import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import is_dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
-from vadistill.devices import keep_freed_memory, subnormals_as_zero, without_subnormals
-from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
+from vadistill.devices import (
+    keep_freed_memory,
+    subnormals_as_zero,
+)
+from vadistill.errors import ConfigError, DataError
 from vadistill.files import (
     DISK_ERRORS,
-    content_hash,
-    read_safetensors,
     unwritable,
-    write_json,
-    write_safetensors,
 )
 from vadistill.loss_log import join_logs, opened_logs
-from vadistill.scores import Calibration, FrameScore, Scores
+from vadistill.saved import Saved
+from vadistill.scores import FrameScore, Scores
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
 
     from vadistill.datasets import Dataset, Splits, Video, Videos
-    from vadistill.devices import Device
-    from vadistill.objects import Localiser
     from vadistill.video import VideoSource
+
+HEAD = ("format", "system", "latency", "weights")
+"""Of config.json, what is not the detector's own."""
 
 WORK = ".fit"
 """Folder inside a model's that holds what an unfinished ``fit`` has computed."""
-
-FORMAT = 1
-"""Version of the saved folder's layout."""
-
 
 D = TypeVar("D", bound="Detector")
 
@@ -49,22 +44,16 @@ The functions take arrays and give an array or a tuple of them, each with one ro
 """
 
 
-class Detector(ABC):
+class Detector(Saved, ABC):
     """A video anomaly detector: one finite score a frame, higher is more anomalous.
 
-    A subclass has a frozen ``config`` dataclass, and keeps what it learns in ``tensors()``.
+    A subclass gives its ``name`` and ``RECIPES``, learns in ``learn`` and scores in ``stream``; it
+    says what a saved model holds of it by ``modules`` and ``facts`` (see ``Saved``).
     """
 
-    name: ClassVar[str]
-    supervision: ClassVar[Literal["one-class", "weak"]]
-    lookahead: int | None
+    supervision: ClassVar[Literal["one-class", "weak"]] = "one-class"
+    lookahead: int | None = 0
     """Frames after t that the score of frame t needs at most; None: all of the video."""
-
-    config: Any
-    calibration: Calibration | None = None
-
-    RECIPES: ClassVar[Mapping[str, Callable[[], Any]]]
-    """Named configs, the default first."""
 
     @property
     def latency(self) -> int | None:
@@ -73,10 +62,6 @@ class Detector(ABC):
         None: it is known at the video's end.
         """
         return self.lookahead
-
-    @abstractmethod
-    def __init__(self, config: Any = None, *, device: Device = "auto") -> None:
-        """An unfitted detector; ``config`` defaults to the first recipe.  Raises ConfigError."""
 
     def fit(
         self: D,
@@ -143,28 +128,16 @@ class Detector(ABC):
                 fix="fit it with --scoring live or dense",
             )
         twin = copy.copy(self)
-        if is_dataclass(self.config) and hasattr(self.config, "batch_frames"):
-            twin.config = replace(self.config, batch_frames=1)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        if hasattr(self.config, "batch_frames"):
+            twin.config = replace(self.config, batch_frames=1)
         twin.attach_batching(merge)
         return twin
 
-    @abstractmethod
     def attach_batching(self, merge: Merge) -> None:
         """Take state of its own where streams change it, and networks through ``merge``.
 
         ``for_camera`` calls it on a shallow copy.
         """
-
-    @abstractmethod
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What ``save`` keeps: named tensors and plain JSON facts."""
-
-    @classmethod
-    @abstractmethod
-    def restore(
-        cls: type[D], tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
-    ) -> D:
-        """The inverse of ``state``; raises WeightsError."""
 
     @overload
     def score(self, source: VideoSource | Video | np.ndarray | Sequence[np.ndarray]) -> Scores: ...
@@ -193,7 +166,9 @@ class Detector(ABC):
 
     def __repr__(self) -> str:
         fitted = "not fitted" if self.calibration is None else "fitted"
-        return f"<{type(self).__name__}, {fitted}>"
+        known = (name for name, recipe in self.RECIPES.items() if recipe() == self.config)
+        recipe = next(known, "settings of its own")
+        return f"{type(self).__name__}({fitted}, {recipe})"
 
     def check_supervision(self, train: Dataset) -> None:
         """Raise DataError unless ``train`` carries the labels that this system learns from."""
@@ -224,120 +199,3 @@ class Detector(ABC):
                     f" which {self.name} tells apart",
                     fix="label them 0 (normal) or 1 (abnormal), and add videos of the other kind",
                 )
-
-    def require_fitted(self) -> Calibration:
-        """The calibration of a fitted detector; raises NotFittedError."""
-        if self.calibration is None:
-            raise NotFittedError(
-                f"this {self.name} detector is not fitted",
-                expected="a fitted or loaded detector",
-                fix="call fit(…) or load(…) first",
-            )
-        return self.calibration
-
-    def save(self, path: Path) -> None:
-        """Write ``config.json`` and ``weights.safetensors`` into folder ``path``, each atomically.
-
-        Raises NotFittedError, and WeightsError when the folder cannot be written.
-        """
-        import torch
-
-        calibration = self.require_fitted()
-        tensors, facts = self.state()
-        tensors = {name: without_subnormals(tensor) for name, tensor in tensors.items()}
-        tensors = {**tensors, "calibration": torch.from_numpy(calibration.quantiles.copy())}
-        path = Path(path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WeightsError(
-                f"cannot write {path} ({error.strerror})",
-                expected="a folder that can be written",
-                fix="choose another path",
-            ) from error
-        weights = path / "weights.safetensors"
-        write_safetensors(weights, tensors, {"system": self.name})
-        head = {"format": FORMAT, "system": self.name, "latency": self.latency}
-        write_json(path / "config.json", {**head, "weights": content_hash(weights), **facts})
-
-    @classmethod
-    def load(cls: type[D], path: Path, *, device: str = "auto") -> D:
-        """Read a folder that ``save`` wrote; raises WeightsError, also for another system's."""
-        path = Path(path)
-        facts = read_config(path)
-        if facts["system"] != cls.name:
-            raise WeightsError(
-                f"{path} holds a '{facts['system']}' detector",
-                expected=f"a '{cls.name}' detector",
-                fix="use vadistill.load(path), which reads any system",
-            )
-        weights = path / "weights.safetensors"
-        tensors, metadata = read_safetensors(weights)
-        if metadata.get("system") != cls.name or facts.get("weights") != content_hash(weights):
-            raise WeightsError(
-                f"config.json and weights.safetensors in {path} do not belong together",
-                expected="both files of one save",
-                fix="fit or copy the model again",
-            )
-        quantiles = tensors.pop("calibration").double().numpy()
-        try:
-            detector = cls.restore(tensors, facts, device=device, path=path)
-        except RuntimeError as error:
-            if "loading state_dict" not in str(error):
-                raise
-            raise WeightsError(
-                f"the weights in {path} are not those of this version's networks",
-                expected="a model of this version",
-                fix="fit it again",
-            ) from error
-        detector.calibration = Calibration(quantiles)
-        return detector
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """``config.json`` of a saved detector; raises WeightsError."""
-    file = path / "config.json"
-    if not file.is_file():
-        raise WeightsError(
-            f"no saved detector at {path}",
-            expected="a folder with config.json and weights.safetensors",
-            fix="make one with 'vadistill fit'",
-        )
-    try:
-        facts = json.loads(file.read_text())
-        known = facts["format"] == FORMAT and isinstance(facts["system"], str)
-    except (OSError, ValueError, KeyError, TypeError):
-        known, facts = False, {}
-    if not known:
-        raise WeightsError(
-            f"{file} is not a config of this version",
-            expected=f"format {FORMAT} and the name of a system",
-            fix="fit again, or install the vadistill version that wrote it",
-        )
-    return facts
-
-
-LOCALISER = "localiser/"
-
-
-def below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The tensors whose names begin with ``prefix``, without it: a part of ``state``."""
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def pack_localiser(localiser: Localiser) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What a localiser learned, as named tensors, and how to build it again."""
-    import torch
-
-    arrays = {f"{LOCALISER}{k}": torch.from_numpy(v) for k, v in localiser.arrays().items()}
-    return arrays, localiser.describe()
-
-
-def unpack_localiser(tensors: dict[str, Tensor], described: dict[str, Any]) -> Localiser:
-    """The inverse of ``pack_localiser``; takes its tensors out of ``tensors``."""
-    from vadistill import objects
-
-    localiser = objects.build(described)
-    mine = [key for key in tensors if key.startswith(LOCALISER)]
-    localiser.restore({key.removeprefix(LOCALISER): tensors.pop(key).numpy() for key in mine})
-    return localiser

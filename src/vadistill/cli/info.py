@@ -80,7 +80,7 @@ def machine() -> dict[str, Any]:
 
 def model(path: Path) -> dict[str, Any]:
     """What a fitted model's folder says of itself; raises WeightsError."""
-    from vadistill.detector import read_config
+    from vadistill.saved import read_config
 
     facts = read_config(path)
     size = sum(f.stat().st_size for f in path.iterdir() if f.is_file())

@@ -121,7 +121,7 @@ def demo_settings() -> Settings:
 
 def added(settings: Settings, models: tuple[Path, ...], footage: tuple[Path, ...]) -> Settings:
     """Settings with models and folders of the command line; raises ConfigError."""
-    from vadistill.detector import read_config
+    from vadistill.saved import read_config
     from vadistill.serving.config import FootageSettings, ModelSettings
     from vadistill.serving.watching import names
 

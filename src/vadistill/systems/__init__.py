@@ -11,9 +11,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vadistill.detector import read_config
 from vadistill.errors import one_of
 from vadistill.plugins import added
+from vadistill.saved import read_config
 
 if TYPE_CHECKING:
     from vadistill.datasets import Videos

@@ -8,16 +8,16 @@ calibrates.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from vadistill import objects
 from vadistill.config import Recipe, SystemConfig
-from vadistill.detector import Detector, Merge, pack_localiser, unpack_localiser
+from vadistill.detector import Detector, Merge
 from vadistill.errors import ConfigError, one_of
 from vadistill.flow import FLOWS, build_flow
 from vadistill.objects.learning import fit_localiser
@@ -26,8 +26,6 @@ from vadistill.scores import Calibration, FrameScore
 from vadistill.windows import triplets
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from vadistill.datasets import Dataset
     from vadistill.devices import Device
     from vadistill.video import VideoSource
@@ -115,15 +113,3 @@ class Motion(Detector):
     def attach_batching(self, merge: Merge) -> None:
         self.localiser = self.localiser.clone()
         self.flow = build_flow(self.config.flow)  # it has buffers that threads must not share
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors, described = pack_localiser(self.localiser)
-        return tensors, {"config": asdict(self.config), "localiser": described}
-
-    @classmethod
-    def restore(
-        cls, tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
-    ) -> Motion:
-        detector = cls(replace(Config(), **facts["config"]))
-        detector.localiser = unpack_localiser(tensors, facts["localiser"])
-        return detector

@@ -199,7 +199,7 @@ class Models:
 
 def described(settings: Settings) -> list[dict[str, Any]]:
     """Each model of the settings as the API shows it."""
-    from vadistill.detector import read_config
+    from vadistill.saved import read_config
     from vadistill.systems import detector_class
 
     shown = []

@@ -40,21 +40,20 @@ Departures from the paper and readings of what it and the summary leave open:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from torch import Tensor
+from torch import nn
 
-from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.devices import Device, pick_precision
 from vadistill.files import content_hash
 from vadistill.objects.learning import learn_patches
 from vadistill.objects.patches import Cut, FlowPatches, Patches
-from vadistill.runtime import Arrays, Program, saved_int8
+from vadistill.runtime import Arrays, Program
 from vadistill.systems.aed.losses import abnormality
 from vadistill.systems.aed.model import SIDE, Networks, ObjectScorer
 from vadistill.systems.aed.pseudo import PseudoAppearance, open_pictures
@@ -132,28 +131,12 @@ class Aed(ObjectPainter):
 
     # -- saving --------------------------------------------------------------------------------
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors, described = pack_localiser(self.localiser)
-        tensors |= {f"networks/{k}": v for k, v in self.networks.state_dict().items()}
-        tensors |= self.runtime.saved()
-        facts = {
-            "config": asdict(self.config),
-            "localiser": described,
-            "span": self.span,
-            "low": self.low,
-            "half": self.half,
-        }
-        return tensors, facts
+    def modules(self) -> dict[str, nn.Module]:
+        return {"networks": self.networks}
 
-    @classmethod
-    def restore(
-        cls, tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
-    ) -> Aed:
-        detector = cls(replace(Config(), **facts["config"]), device=device)  # pyright: ignore[reportArgumentType]
-        detector.localiser = unpack_localiser(tensors, facts["localiser"])
-        detector.networks = fast(Networks())
-        detector.networks.load_state_dict(below(tensors, "networks/"))
-        detector.networks.to(detector.device).eval()
-        detector.span, detector.low, detector.half = (facts[k] for k in ("span", "low", "half"))
-        detector.open_runtime(saved_int8(tensors))
-        return detector
+    def facts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("span", "low", "half")}
+
+    def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
+        super().rebuild(facts, frozen)
+        self.networks = fast(Networks())

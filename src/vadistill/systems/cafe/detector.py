@@ -33,7 +33,6 @@ Departures from the paper and readings of what it leaves open:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -42,14 +41,13 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from vadistill.backbones.teachers import PATCH, open_teacher, pack_network, restore_network
-from vadistill.detector import below, pack_localiser, unpack_localiser
+from vadistill.backbones.teachers import PATCH, open_teacher
 from vadistill.devices import Device, pick_precision
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.files import content_hash
 from vadistill.objects.learning import learn_patches
 from vadistill.objects.patches import Cut, FlowPatches, Patches
-from vadistill.runtime import Arrays, Program, saved_int8
+from vadistill.runtime import Arrays, Program
 from vadistill.systems.cafe.losses import overall_score
 from vadistill.systems.cafe.model import PatchScorer, as_program, scorer_inputs
 from vadistill.systems.cafe.recipes import RECIPES, Config
@@ -123,37 +121,19 @@ class Cafe(ObjectCentric):
 
     # -- saving --------------------------------------------------------------------------------
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors, described = pack_localiser(self.localiser)
-        for name in ("student", "branches"):
-            module: nn.Module = getattr(self.scorer, name)
-            tensors |= {f"{name}/{k}": v for k, v in module.state_dict().items()}
-        tensors |= {"mean": self.mean, "std": self.std}
-        tensors |= self.runtime.saved()
-        assert isinstance(self.scorer.teacher, FrozenTeacher)
-        packed, teacher = pack_network(self.scorer.teacher.network, self.teacher_facts)
-        tensors |= {f"teacher/{key}": value for key, value in packed.items()}
-        facts = {
-            "config": asdict(self.config),
-            "localiser": described,
-            "teacher": teacher,
-            "lowest": self.low,
-        }
-        return tensors, facts
+    FROZEN: ClassVar = ("teacher",)
 
-    @classmethod
-    def restore(
-        cls, tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
-    ) -> Cafe:
-        detector = cls(replace(Config(), **facts["config"]), device=device)  # pyright: ignore[reportArgumentType]
-        detector.localiser = unpack_localiser(tensors, facts["localiser"])
-        detector.teacher_facts = facts["teacher"]
-        teacher = restore_network(facts["teacher"], below(tensors, "teacher/"), path)
-        detector.scorer = untrained(FrozenTeacher(teacher), detector.config).to(detector.device)
-        detector.scorer.student.load_state_dict(below(tensors, "student/"))
-        detector.scorer.branches.load_state_dict(below(tensors, "branches/"))
-        detector.scorer.eval()
-        detector.mean, detector.std = tensors["mean"], tensors["std"]
-        detector.low = facts["lowest"]
-        detector.open_runtime(saved_int8(tensors))
-        return detector
+    def modules(self) -> dict[str, nn.Module]:
+        return {"student": self.scorer.student, "branches": self.scorer.branches}
+
+    def frozen(self) -> dict[str, tuple[nn.Module, dict[str, Any]]]:
+        assert isinstance(self.scorer.teacher, FrozenTeacher)
+        return {"teacher": (self.scorer.teacher.network, self.teacher_facts)}
+
+    def facts(self) -> dict[str, Any]:
+        return {"mean": self.mean, "std": self.std, "lowest": self.low}
+
+    def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
+        self.mean, self.std, self.low = facts["mean"], facts["std"], facts["lowest"]
+        self.teacher_facts = facts["teacher"]
+        self.scorer = untrained(FrozenTeacher(frozen["teacher"]), self.config).to(self.device)

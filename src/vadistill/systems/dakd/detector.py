@@ -36,14 +36,13 @@ Departures from the papers and readings of what they leave open:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
 from vadistill.backbones import open_backbone
 from vadistill.backbones.base import Backbone, Merged
@@ -51,13 +50,13 @@ from vadistill.backbones.extraction import features_of, stream_features
 from vadistill.backbones.store import FeatureStore
 from vadistill.datasets.sampling import data_key
 from vadistill.datasets.snippets import SNIPPET, FeatureSource
-from vadistill.detector import Detector, Merge, below
+from vadistill.detector import Detector, Merge
 from vadistill.devices import Device, pick_device
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import DataError, WeightsError
 from vadistill.files import content_hash
 from vadistill.progress import progress
-from vadistill.runtime import Runtime, open_runtime
+from vadistill.runtime import Arrays, Runtime, open_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.dakd.data import Bags, Read, gather_bags
 from vadistill.systems.dakd.model import (
@@ -191,8 +190,8 @@ class Dakd(Detector):
 
     # -- scoring -------------------------------------------------------------------------------
 
-    def open_runtime(self) -> None:
-        """Open the network in the config's runtime."""
+    def open_runtime(self, int8: bytes | Iterable[Arrays] = ()) -> None:
+        """Open the network in the config's runtime, which has no 8-bit form of it."""
         widths = [self.widths[name] for name in self.sees]
         program = as_program(self.network, widths, normalise=self.config.normalise)
         self.runtime = open_runtime(program, self.config.runtime, self.device)
@@ -254,28 +253,16 @@ class Dakd(Detector):
 
     # -- saving --------------------------------------------------------------------------------
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors = {f"network/{k}": v for k, v in self.network.state_dict().items()}
-        return tensors, {
-            "config": asdict(self.config),
-            "widths": self.widths,
-            "backbones": self.fingerprints,
-        }
+    def modules(self) -> dict[str, nn.Module]:
+        return {"network": self.network}
 
-    @classmethod
-    def restore(
-        cls, tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
-    ) -> Dakd:
-        known = facts["config"]
-        lists = {k: tuple(v) for k, v in known.items() if isinstance(v, list)}
-        detector = cls(replace(Config(), **{**known, **lists}), device=device)  # pyright: ignore[reportArgumentType]
-        detector.widths, detector.fingerprints = facts["widths"], facts["backbones"]
-        widths = [detector.widths[name] for name in detector.sees]
-        if detector.config.scorer == "teacher":
-            network = teacher_network(detector.config, widths)
+    def facts(self) -> dict[str, Any]:
+        return {"widths": self.widths, "backbones": self.fingerprints}
+
+    def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
+        self.widths, self.fingerprints = facts["widths"], facts["backbones"]
+        widths = [self.widths[name] for name in self.sees]
+        if self.config.scorer == "teacher":
+            self.network = teacher_network(self.config, widths)
         else:
-            network = student_network(detector.config, widths[0])
-        network.load_state_dict(below(tensors, "network/"))
-        detector.network = network.to(detector.device).eval()
-        detector.open_runtime()
-        return detector
+            self.network = student_network(self.config, widths[0])

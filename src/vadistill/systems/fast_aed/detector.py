@@ -41,22 +41,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float32
-from torch import Tensor
+from torch import nn
 
 from vadistill.datasets.sampling import Sample, data_key
-from vadistill.detector import Detector, Merge, below
+from vadistill.detector import Detector, Merge
 from vadistill.devices import Device, pick_device
 from vadistill.files import content_hash
 from vadistill.objects.maps import MapBoxes
 from vadistill.progress import progress
-from vadistill.runtime import Arrays, Merged, Runtime, open_runtime, pick_runtime, saved_int8
+from vadistill.runtime import Arrays, Merged, Runtime, open_runtime, pick_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems.fast_aed.blocks import Decoder
 from vadistill.systems.fast_aed.data import (
@@ -183,7 +182,7 @@ class FastAed(Detector):
 
     # -- scoring -------------------------------------------------------------------------------
 
-    def open_runtime(self, int8: bytes | Iterable[Arrays]) -> None:
+    def open_runtime(self, int8: bytes | Iterable[Arrays] = ()) -> None:
         name = "torch" if self.decoder else pick_runtime(self.config.runtime, self.device)
         program = as_program(self.student, name, self.decoder, int8)
         self.runtime = open_runtime(program, name, self.device)
@@ -231,33 +230,20 @@ class FastAed(Detector):
 
     # -- saving --------------------------------------------------------------------------------
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors = {f"student/{k}": v for k, v in self.student.state_dict().items()}
-        if self.decoder is not None:
-            tensors |= {f"decoder/{k}": v for k, v in self.decoder.state_dict().items()}
-        tensors |= self.runtime.saved()
-        return tensors, {
-            "config": asdict(self.config),
+    def modules(self) -> dict[str, nn.Module]:
+        decoder = {} if self.decoder is None else {"decoder": self.decoder}
+        return {"student": self.student, **decoder}
+
+    def facts(self) -> dict[str, Any]:
+        return {
             "size": list(self.student.size),
             "box_level": self.boxes_at.level,
             "teachers": self.teacher_facts,
         }
 
-    @classmethod
-    def restore(
-        cls, tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
-    ) -> FastAed:
-        known = facts["config"]
-        lists = {k: tuple(v) for k, v in known.items() if isinstance(v, list)}
-        detector = cls(replace(Config(), **{**known, **lists}), device=device)  # pyright: ignore[reportArgumentType]
+    def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
         height, width = facts["size"]
-        detector.student = Student(detector.architecture, (height, width)).to(detector.device)
-        detector.student.load_state_dict(below(tensors, "student/"))
-        if decoder := below(tensors, "decoder/"):
-            detector.decoder = detector.student.decoder().to(detector.device)
-            detector.decoder.load_state_dict(decoder)
-        detector.student.eval()
-        detector.boxes_at = MapBoxes(facts["box_level"])
-        detector.teacher_facts = facts["teachers"]
-        detector.open_runtime(saved_int8(tensors))
-        return detector
+        self.student = Student(self.architecture, (height, width)).to(self.device)
+        if not self.config.teachers:
+            self.decoder = self.student.decoder().to(self.device)
+        self.boxes_at, self.teacher_facts = MapBoxes(facts["box_level"]), facts["teachers"]

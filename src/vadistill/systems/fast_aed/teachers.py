@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vadistill import objects
 from vadistill.datasets.sampling import ClipArrays, Sample, clip_names, data_key
-from vadistill.detector import Detector, read_config
+from vadistill.detector import Detector
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.files import content_hash, replacing
 from vadistill.objects.learning import (
@@ -28,6 +28,7 @@ from vadistill.objects.learning import (
 from vadistill.objects.maps import paint
 from vadistill.objects.patches import PatchStore
 from vadistill.progress import progress
+from vadistill.saved import read_config
 from vadistill.scores import Calibration, FrameScore
 from vadistill.systems import detector_class, load
 from vadistill.systems.fast_aed.data import WindowFiles

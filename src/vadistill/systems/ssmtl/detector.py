@@ -48,23 +48,20 @@ Departures from the paper and readings of what it and the summary leave open:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from torch import Tensor
+from torch import Tensor, nn
 
-from vadistill.backbones.teachers import pack_network
-from vadistill.detector import below, pack_localiser, unpack_localiser
 from vadistill.devices import Device, autocast, pick_precision
 from vadistill.distill import TargetCache
 from vadistill.files import content_hash
 from vadistill.objects.learning import learn_patches
 from vadistill.objects.patches import Cut, FlowPatches, Patches, PatchStore
-from vadistill.runtime import Arrays, Program, saved_int8
+from vadistill.runtime import Arrays, Program
 from vadistill.systems.object_centric import ObjectPainter
 from vadistill.systems.ssmtl.losses import error_unit, object_score
 from vadistill.systems.ssmtl.model import SIDE, TaskScorer
@@ -74,7 +71,6 @@ from vadistill.systems.ssmtl.tasks import (
     STORED,
     ImageEmbedder,
     open_embedder,
-    restore_embedder,
 )
 from vadistill.systems.ssmtl.training import (
     standardise_targets,
@@ -167,37 +163,25 @@ class Ssmtl(ObjectPainter):
 
     # -- saving --------------------------------------------------------------------------------
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors, described = pack_localiser(self.localiser)
-        tensors |= {f"network/{k}": v for k, v in self.scorer.network.state_dict().items()}
-        tensors |= self.runtime.saved()
-        facts = {
-            "config": asdict(self.config),
-            "localiser": described,
-            "units": self.units.tolist(),
-            "low": self.low,
-            "half": self.half,
-        }
-        if self.scorer.embedder is not None:
-            network = self.scorer.embedder.network.network
-            packed, facts["embedder"] = pack_network(network, self.embedder_facts)
-            tensors |= {f"embedder/{key}": value for key, value in packed.items()}
-        return tensors, facts
+    FROZEN: ClassVar = ("embedder",)
 
-    @classmethod
-    def restore(
-        cls, tensors: dict[str, Tensor], facts: dict[str, Any], *, device: str, path: Path
-    ) -> Ssmtl:
-        detector = cls(replace(Config(), **facts["config"]), device=device)  # pyright: ignore[reportArgumentType]
-        detector.localiser = unpack_localiser(tensors, facts["localiser"])
-        embedder, detector.embedder_facts = None, facts.get("embedder", {})
-        if detector.embedder_facts:
-            embedder = restore_embedder(detector.embedder_facts, below(tensors, "embedder/"), path)
-        own = below(tensors, "network/")
-        network = untrained(detector.config, len(own["mean"]))
-        network.load_state_dict(own)
-        detector.scorer = TaskScorer(network, embedder, detector.tasks).place(detector.device)
-        detector.units = np.array(facts["units"])
-        detector.low, detector.half = facts["low"], facts["half"]
-        detector.open_runtime(saved_int8(tensors))
-        return detector
+    def modules(self) -> dict[str, nn.Module]:
+        return {"network": self.scorer.network}
+
+    def frozen(self) -> dict[str, tuple[nn.Module, dict[str, Any]]]:
+        if self.scorer.embedder is None:
+            return {}
+        return {"embedder": (self.scorer.embedder.network.network, self.embedder_facts)}
+
+    def facts(self) -> dict[str, Any]:
+        return {"units": self.units.tolist(), "low": self.low, "half": self.half}
+
+    def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
+        self.units, self.low, self.half = np.array(facts["units"]), facts["low"], facts["half"]
+        self.embedder_facts = facts.get("embedder", {})
+        embedder, outputs = None, 1
+        if frozen:
+            embedder = ImageEmbedder(frozen["embedder"])
+            outputs = embedder.outputs
+        network = untrained(self.config, outputs)
+        self.scorer = TaskScorer(network, embedder, self.tasks).place(self.device)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vadistill.backbones.teachers import open_teacher, restore_network
+from vadistill.backbones.teachers import open_teacher
 from vadistill.distill import FrozenTeacher
 
 SPAN = 3
@@ -92,6 +91,11 @@ class ImageEmbedder(nn.Module):
         super().__init__()
         self.network = FrozenTeacher(network)
 
+    @property
+    def outputs(self) -> int:
+        """Width of its features."""
+        return self.network.network.architecture.channels[-1]  # pyright: ignore
+
     def forward(self, patches: UInt8[Tensor, "n s s 3"]) -> Float[Tensor, "n d"]:
         """Outputs for patches of any size, shrunk to the 32x32 pixels that the network expects."""
         pictures = patches.permute(0, 3, 1, 2).float() / 255
@@ -106,10 +110,3 @@ def open_embedder(name: str) -> tuple[ImageEmbedder, dict[str, str]]:
     """
     network, facts = open_teacher(name)
     return ImageEmbedder(network), facts
-
-
-def restore_embedder(
-    facts: dict[str, Any], tensors: dict[str, Tensor], path: Path
-) -> ImageEmbedder:
-    """The image network of a detector saved at ``path``; raises WeightsError."""
-    return ImageEmbedder(restore_network(facts, tensors, path))
