@@ -14,6 +14,7 @@ from support.feature_clips import Means, opened, pixels
 from vadistill.backbones.base import Backbone
 from vadistill.backbones.extraction import (
     Tally,
+    extract,
     features_of,
     snippet_features,
     stream_features,
@@ -253,6 +254,13 @@ class TestVerb:
         assert len(same) == 3
         assert main(argv) == 0
         assert "0 snippets were new" in capsys.readouterr().out
+
+    def test_the_same_from_python(self, data: Path, tmp_path: Path) -> None:
+        made = extract(data, tmp_path / "store", backbones=("flow",), device="cpu")
+        assert (made.videos, made.tally.snippets, made.rows) == (2, 3, {"flow": 3})
+        assert not made.failures and len(list((tmp_path / "store").glob("*/*"))) == 2
+        with pytest.raises(ConfigError, match="no backbone"):
+            extract(data, tmp_path / "store", backbones=())
 
     def test_a_bad_video_does_not_stop_the_others(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

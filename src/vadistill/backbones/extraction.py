@@ -1,23 +1,27 @@
-"""From videos to snippet features: whole ones at once, endless ones as they come, or from disk."""
+"""From videos to snippet features: data sets, whole videos at once, endless ones, or from disk."""
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float32
 
+from vadistill.backbones import Crops, open_backbone
 from vadistill.backbones.base import Backbone
 from vadistill.backbones.store import FeatureStore, content_key
-from vadistill.datasets.base import Video
+from vadistill.datasets import Video, open_dataset
 from vadistill.datasets.snippets import SNIPPET, FeatureSource
-from vadistill.errors import VideoError
+from vadistill.devices import Device
+from vadistill.errors import ConfigError, DataError, VideoError
 from vadistill.progress import progress
 from vadistill.video import Frame, VideoSource
 
@@ -48,6 +52,75 @@ class Tally:
         """Snippets a second of a backbone's own work, decoding aside; NaN where it had none."""
         spent = self.prepare[backbone] + self.network[backbone]
         return self.extracted[backbone] / spent if spent else float("nan")
+
+
+@dataclass
+class Extracted:
+    """What ``extract`` made of a data set."""
+
+    name: str
+    """Of the data set."""
+    backbones: list[Backbone]
+    rows: dict[str, int]
+    """Snippets in the store, by backbone."""
+    videos: int = 0
+    """Videos that the store holds."""
+    damaged: int = 0
+    """Entries of the store that were made again."""
+    failures: list[VideoError] = field(default_factory=list)
+    """One for each video that cannot be read."""
+    tally: Tally = field(default_factory=Tally)
+
+
+def extract(
+    data: str | Path,
+    out: str | Path,
+    *,
+    backbones: Sequence[str] = ("compact",),
+    crops: Crops = 1,
+    device: Device = "auto",
+) -> Extracted:
+    """Features of every 16 frames of a data set's videos, in the store ``out``.
+
+    What the store holds already is kept, so an interrupted run goes on where it was.  Raises
+    DataError where there are no videos, ConfigError, WeightsError; an unreadable video is among
+    the ``failures``.
+    """
+    if not backbones:
+        raise ConfigError("no backbone", expected="one or more", fix="leave --backbones out")
+    splits, store = open_dataset(Path(data)), FeatureStore(Path(out))
+    opened = functools.cache(functools.partial(open_backbone, device=device, crops=crops))
+    names = tuple(dict.fromkeys(backbones))
+    made = Extracted(splits.train.name, list(map(opened, names)), dict.fromkeys(names, 0))
+    videos = [*splits.train, *splits.test]
+    if not videos or any(isinstance(video.source, FeatureSource) for video in videos):
+        raise DataError(
+            "the data set has features already" if videos else "the data set has no video",
+            expected="videos",
+            fix="check it with 'vadistill data check'",
+        )
+    lengths: dict[Video, int] = {}
+    for video in videos:
+        try:
+            lengths[video] = (video.open().info.frames or 0) // SNIPPET
+        except VideoError as error:
+            made.failures.append(error)
+    with progress("snippets of 16 frames", sum(lengths.values())) as advance:
+        for video, expected in lengths.items():
+            before = made.tally.snippets
+            try:
+                rows = features_of(video, names, store, opened, advance=advance, tally=made.tally)
+            except VideoError as error:
+                # One bad recording must not cost the night that the others take.
+                made.failures.append(error)
+                continue
+            finally:
+                advance(expected - (made.tally.snippets - before), note=video.name)
+            made.videos += 1
+            for name in names:
+                made.rows[name] += len(rows[name])
+    made.damaged = len(store.damaged)
+    return made
 
 
 def snippet_features(
