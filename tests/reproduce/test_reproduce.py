@@ -11,7 +11,7 @@ import pytest
 from vadistill.datasets import open_dataset
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation import compare, load_run
-from vadistill.evaluation.published import published_rows
+from vadistill.evaluation.measuring import published_rows
 from vadistill.reproduce import cafe as reproduce_cafe
 from vadistill.reproduce import dakd as reproduce_dakd
 from vadistill.reproduce import fast_aed as reproduce_fast_aed

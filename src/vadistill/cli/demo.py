@@ -57,9 +57,8 @@ def demo(
         open: Open the report in a browser at the end.
         device: auto takes the GPU where there is one.
     """
-    from vadistill.evaluation.evaluate import evaluate
+    from vadistill.evaluation.evaluate import evaluate, smoothing_of
     from vadistill.evaluation.measuring import interval, percent
-    from vadistill.evaluation.scoring import smoothing_of
     from vadistill.report.annotate import annotate
     from vadistill.report.report import write_report
 

@@ -52,7 +52,7 @@ def run(argv: list[str]) -> int:
             false_alarms_per_day: Level of events: how many frames of normal footage may pass it.
             device: auto takes the GPU where there is one.
         """
-        from vadistill.evaluation.scoring import score_videos, smoothing_of
+        from vadistill.evaluation.evaluate import score_videos, smoothing_of
         from vadistill.systems import load
 
         sources = check(videos, out, report, video, smoothing)

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from vadistill.datasets import Dataset, Videos, split_of
+from vadistill.datasets import Dataset, Video, Videos, split_of
+from vadistill.datasets.snippets import FeatureSource
 from vadistill.datasets.tracks import Tracks
 from vadistill.detector import Detector
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, VideoError
 from vadistill.evaluation.alignment import has_video_labels_only
 from vadistill.evaluation.facts import run_facts
 from vadistill.evaluation.measuring import Evaluation, check_measures, interval, measure, percent
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.evaluation.region_files import read_track_folder
 from vadistill.evaluation.runs import Run, is_located, save_run, take
-from vadistill.evaluation.scoring import score_videos, smoothing_of
 from vadistill.files import short_names
-from vadistill.progress import clock
+from vadistill.progress import clock, progress
 from vadistill.scores import Scores
 from vadistill.systems import load
+from vadistill.video import Frame, VideoSource
 
 Model = Detector | str | Path
 """A detector, or the folder of a saved one."""
@@ -222,3 +223,74 @@ def named_models(models: Model | Sequence[Model] | Mapping[str, Model]) -> dict[
             "no model", expected="one or more model folders", fix="name them before --data"
         )
     return found
+
+
+class Scored(NamedTuple):
+    """Raw scores by video, and what it took."""
+
+    scores: dict[str, Scores]
+    seconds: float
+
+    @property
+    def frames(self) -> int:
+        """Frames of all videos."""
+        return sum(map(len, self.scores.values()))
+
+    @property
+    def speed(self) -> float:
+        """Frames per second, from decoding to score."""
+        return self.frames / max(self.seconds, 1e-9)
+
+
+def score_videos(
+    model: Detector,
+    videos: Sequence[Video],
+    label: str,
+    *,
+    failures: list[VideoError] | None = None,
+) -> Scored:
+    """Raw scores of every video, with one bar named ``label`` over all frames.
+
+    Raises VideoError, or with ``failures`` adds it there and goes on with the next video.
+    """
+    scores: dict[str, Scores] = {}
+    started = time.monotonic()
+    with progress(label, sum(map(_length, videos)) or None) as advance:
+        for video in videos:
+            advance(0, note=video.name)
+            try:
+                source = video.open()
+                # Features have no frames to count: the bar moves at their end.
+                counted = isinstance(source, FeatureSource)
+                scores[video.name] = model.score(source if counted else _Watched(source, advance))
+                advance(len(scores[video.name]) if counted else 0)
+            except VideoError as error:
+                if failures is None:
+                    raise
+                failures.append(error)
+    return Scored(scores, time.monotonic() - started)
+
+
+class _Watched(VideoSource):
+    """A source that says when a frame of it was used."""
+
+    def __init__(self, source: VideoSource, step: Callable[..., None]) -> None:
+        self.source, self.info, self.step = source, source.info, step
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.source:
+            yield frame
+            self.step()
+        self.corrupt_frames = self.source.corrupt_frames
+
+
+def _length(video: Video) -> int:
+    """Number of frames as far as it is known without decoding."""
+    if video.frame_labels is not None:
+        return len(video.frame_labels)
+    return video.open().info.frames or 0
+
+
+def smoothing_of(model: Detector) -> str:
+    """The smoothing that the model's settings name, ``raw`` where they name none."""
+    return getattr(model.config, "smoothing", "raw")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
@@ -10,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, one_of
 from vadistill.evaluation.alignment import min_max
 from vadistill.scores import Smoothing
 
@@ -89,15 +88,12 @@ class Protocol:
         minmax = bool(rest) and rest[-1] == "minmax"
         rest = rest[:-1] if minmax else rest
         if measure is None or len(rest) > 1:
-            near = difflib.get_close_matches(words[0], MEASURES, n=1)
-            raise ConfigError(
-                f"protocol '{name}'",
-                expected="MEASURE/SMOOTHING or MEASURE/SMOOTHING/minmax, such as micro/average10, "
-                f"with a measure of {', '.join(MEASURES)}",
-                fix=f"did you mean '{near[0]}'?"
-                if near and near[0] != words[0]
-                else "correct the name",
+            form = (
+                "MEASURE/SMOOTHING or MEASURE/SMOOTHING/minmax, such as micro/average10, with a "
+                f"measure of {', '.join(MEASURES)}"
             )
+            one_of(f"protocol '{name}': measure", words[0], MEASURES, expected=form)
+            raise ConfigError(f"protocol '{name}'", expected=form, fix="correct the name")
         made = cls(measure, Smoothing.parse(rest[0]) if rest else Smoothing(), minmax, dataset)
         if measure in REGION and (made.smoothing != Smoothing() or minmax):
             raise ConfigError(

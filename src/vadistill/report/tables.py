@@ -9,10 +9,9 @@ import numpy as np
 from vadistill.datasets.base import Dataset, Video
 from vadistill.evaluation.comparison import Difference, paired_differences
 from vadistill.evaluation.evaluate import Results
-from vadistill.evaluation.measuring import Evaluation, Figure, percent
+from vadistill.evaluation.measuring import Evaluation, Figure, percent, published
 from vadistill.evaluation.operating import OperatingPoint, OperatingPoints, operating_points
 from vadistill.evaluation.protocol import REGION, Protocol
-from vadistill.evaluation.published import published
 from vadistill.evaluation.runs import Run
 from vadistill.report.page import ReportTable, small, table
 from vadistill.scores import Scores

@@ -9,7 +9,7 @@ from typing import Literal
 
 from vadistill.backbones.teachers import ResNet, UpsampledImageNet
 from vadistill.devices import pick_device
-from vadistill.evaluation.published import published_rows
+from vadistill.evaluation.measuring import published_rows
 from vadistill.reproduce.records import Record
 from vadistill.reproduce.rows import (
     Row,

@@ -20,7 +20,7 @@ from vadistill.datasets import Splits
 from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import ConfigError
 from vadistill.evaluation.frame_level import class_aucs
-from vadistill.evaluation.published import published_rows
+from vadistill.evaluation.measuring import published_rows
 from vadistill.evaluation.runs import load_run
 from vadistill.reproduce.records import Record, write_records
 from vadistill.reproduce.rows import Row, asked, labelled, run_rows

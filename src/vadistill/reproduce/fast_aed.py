@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from vadistill.evaluation.published import published_rows
+from vadistill.evaluation.measuring import published_rows
 from vadistill.reproduce.records import Record
 from vadistill.reproduce.rows import (
     Row,

@@ -13,10 +13,10 @@ from typing import Any
 from vadistill.datasets import Splits, open_dataset
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError, DataError
+from vadistill.evaluation.evaluate import score_videos
 from vadistill.evaluation.facts import RunFacts, run_facts
 from vadistill.evaluation.measuring import measure
 from vadistill.evaluation.runs import Run, is_located, load_run, save_run, take
-from vadistill.evaluation.scoring import score_videos
 from vadistill.files import content_hash, replacing, write_json
 from vadistill.progress import progress
 from vadistill.reproduce.records import Record, of_figure, of_measurement, over_seeds, write_records
