@@ -165,12 +165,6 @@ def renew(text: str, results: Path, *, where: str = "the text") -> str:
             expected="<!-- results:NAME --> on a line of its own, closed by <!-- /results -->",
             fix="correct the marks",
         )
-    if not whole:
-        raise DataError(
-            f"{where} has no results block",
-            expected="<!-- results:NAME --> … <!-- /results -->",
-            fix="add the marks where the table belongs",
-        )
 
     def body(match: re.Match[str]) -> str:
         layout, filters = _options(match["options"], where)
