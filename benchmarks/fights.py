@@ -35,7 +35,7 @@ from vadistill.datasets.sampling import held_out_groups
 from vadistill.datasets.snippets import SNIPPET
 from vadistill.evaluation.facts import run_facts
 from vadistill.evaluation.measuring import measure_scores
-from vadistill.reproduce import dakd as reproduce_dakd
+from vadistill.reproduce import Options, reproduce
 from vadistill.reproduce.records import Record, of_figure, over_seeds, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems.motion import Motion
@@ -85,14 +85,8 @@ def main() -> None:
         data = folder / "composed_fights"
         videos = compose(parts, seed)
         save(videos, data)
-        made = reproduce_dakd.reproduce(
-            data,
-            quick=False,
-            out=folder / "out",
-            seeds=[seed],
-            only=[*rows, "teacher"],
-            command=command,
-        )
+        options = Options(data, folder / "out", seeds=(seed,), only=(*rows, "teacher"))
+        made = reproduce("dakd", options, command=command)
         made += baseline(parts, videos, open_dataset(data).test, folder, seed, command)
         # Videos of the same few clips are no independent samples: the spread is that over seeds.
         records += [replace(record, low=None, high=None) for record in made]

@@ -12,6 +12,7 @@ from vadistill.datasets import open_dataset
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation import compare, load_run
 from vadistill.evaluation.measuring import published_rows
+from vadistill.reproduce import Networks, Options, reproduce
 from vadistill.reproduce import cafe as reproduce_cafe
 from vadistill.reproduce import dakd as reproduce_dakd
 from vadistill.reproduce import fast_aed as reproduce_fast_aed
@@ -58,9 +59,8 @@ def test_a_run_is_kept_and_goes_on(
 ) -> None:
     small = replace(cafe.default(), epochs=2, consistency_after=1)
     monkeypatch.setitem(cafe.RECIPES, "ped2", lambda: small)
-    records = reproduce_cafe.reproduce(
-        walkway, quick=True, out=tmp_path, only=("cafe",), command="vadistill reproduce cafe"
-    )
+    options = Options(walkway, tmp_path, quick=True, only=("cafe",))
+    records = reproduce("cafe", options, command="vadistill reproduce cafe")
     assert {r.variant for r in records} == {"motion, background", "compact cafe, background"}
     assert {r.protocol for r in records} >= {"micro/average10", "micro/raw", "macro-skip/average10"}
     assert all((0 <= r.value <= 1 or r.metric == "fps") and r.seeds == (0,) for r in records)
@@ -69,7 +69,7 @@ def test_a_run_is_kept_and_goes_on(
     assert "compact cafe" in (tmp_path / "results.md").read_text()
     models = sorted((tmp_path / "runs").iterdir())
     before = [(m / "weights.safetensors").stat().st_mtime_ns for m in models]
-    again = reproduce_cafe.reproduce(walkway, quick=True, out=tmp_path, only=("cafe",))
+    again = reproduce("cafe", options)
     assert [r.value for r in again] == [r.value for r in records]
     assert [(m / "weights.safetensors").stat().st_mtime_ns for m in models] == before
     runs = [load_run(m) for m in models]
@@ -82,9 +82,13 @@ def test_a_run_is_kept_and_goes_on(
 
 def test_wrong_requests_are_one_line(walkway: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="variant 'cafee'"):
-        reproduce_cafe.reproduce(walkway, quick=True, out=tmp_path, only=("cafee",))
+        reproduce("cafe", Options(walkway, tmp_path, only=("cafee",)))
     with pytest.raises(DataError, match="no frame labels"):
-        reproduce_cafe.reproduce(walkway / "train", quick=True, out=tmp_path)
+        reproduce("cafe", Options(walkway / "train", tmp_path))
+    with pytest.raises(ConfigError, match=r"--networks for dakd.*leave it out"):
+        reproduce("dakd", Options(walkway, tmp_path, networks=("paper",)))
+    with pytest.raises(ConfigError, match=r"paper 'cafee'.*did you mean 'cafe'"):
+        reproduce("cafee", Options(walkway, tmp_path))
 
 
 class TestFastAed:
@@ -110,9 +114,7 @@ class TestFastAed:
         assert len({repr(config) for config in named.values()}) == len(named), "no row twice"
 
     @pytest.mark.parametrize("networks", ["compact", "paper"])
-    def test_every_row_is_a_network_that_can_be_built(
-        self, networks: reproduce_fast_aed.Networks
-    ) -> None:
+    def test_every_row_is_a_network_that_can_be_built(self, networks: Networks) -> None:
         for dataset in ("ucsd_ped2", "avenue"):
             base = reproduce_fast_aed.base_config(dataset, networks, quick=True)
             rows = reproduce_fast_aed.variants(base)
@@ -130,13 +132,14 @@ class TestFastAed:
         )
         student = fast_aed.Config(frames=10, epochs=1, autoencoder_epochs=1, width=160)
         monkeypatch.setattr(fast_aed, "default", lambda: student)
-        asked = {
-            "quick": True,
-            "out": tmp_path,
-            "networks": ("compact", "paper"),
-            "only": ("compact student", "compact t2"),
-        }
-        records = reproduce_fast_aed.reproduce(walkway, **asked)
+        options = Options(
+            walkway,
+            tmp_path,
+            quick=True,
+            networks=("compact", "paper"),
+            only=("compact student", "compact t2"),
+        )
+        records = reproduce("fast_aed", options)
         assert [r.system for r in records if r.protocol == "micro/raw"] == [
             "motion",
             "aed",
@@ -151,7 +154,7 @@ class TestFastAed:
         ]
         assert not list((tmp_path / "work").glob("teacher-*"))
         kept = [(m / "weights.safetensors").stat().st_mtime_ns for m in models.values()]
-        again = reproduce_fast_aed.reproduce(walkway, **asked)
+        again = reproduce("fast_aed", options)
         assert [r.value for r in again] == [r.value for r in records]
         assert kept == [(m / "weights.safetensors").stat().st_mtime_ns for m in models.values()]
 
@@ -195,7 +198,7 @@ class TestDakd:
         small = replace(dakd.paper(), epochs=10)
         monkeypatch.setattr(dakd, "paper", lambda: small)
         only = ("mil i3d", "teacher", "student clip")
-        records = reproduce_dakd.reproduce(data, quick=True, out=tmp_path, only=only)
+        records = reproduce("dakd", Options(data, tmp_path, quick=True, only=only))
         papers = {(r.variant, r.protocol): r.paper for r in records}
         assert papers["teacher", "micro/raw"] == 0.9 and papers["mil i3d", "micro/raw"] == 0.7
         assert papers["teacher", "ap/raw"] is None and papers["student clip", "ap/raw"] is None
@@ -208,11 +211,10 @@ class TestDakd:
     ) -> None:
         marks = {"mil i3d": {"micro/raw": 0.7}}
         monkeypatch.setattr(reproduce_dakd, "published_rows", lambda *_: marks)
-        records = reproduce_dakd.reproduce(
-            data, quick=True, out=tmp_path, backbones=("i3d",), only=("mil i3d",)
-        )
+        options = Options(data, tmp_path, quick=True, backbones=("i3d",), only=("mil i3d",))
+        records = reproduce("dakd", options)
         assert {r.paper for r in records} == {None}
 
     def test_unknown_rows(self, data: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="variant 'student'"):
-            reproduce_dakd.reproduce(data, quick=True, out=tmp_path, only=("student",))
+            reproduce("dakd", Options(data, tmp_path, only=("student",)))

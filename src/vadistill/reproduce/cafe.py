@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Literal
 
 from vadistill.backbones.teachers import ResNet, UpsampledImageNet
+from vadistill.datasets import Splits
 from vadistill.devices import pick_device
 from vadistill.evaluation.measuring import published_rows
+from vadistill.reproduce.options import Networks, Options
 from vadistill.reproduce.records import Record
-from vadistill.reproduce.rows import (
-    Row,
-    asked,
-    files_by_name,
-    labelled,
-    run_rows,
-    usual_protocols,
-)
+from vadistill.reproduce.rows import localised_rows, recipe_of, run_rows, usual_protocols
 from vadistill.runtime import pick_runtime
-from vadistill.systems import cafe, motion
-
-Networks = Literal["compact", "paper"]
+from vadistill.systems import cafe
 
 
 def variants(base: cafe.Config) -> dict[str, tuple[str, cafe.Config]]:
@@ -44,65 +34,25 @@ def variants(base: cafe.Config) -> dict[str, tuple[str, cafe.Config]]:
     return rows
 
 
-RECIPES = {"avenue": "avenue", "shanghaitech": "shanghaitech"}
-"""Names of recipes by data set; others take Ped2's."""
-
-
 def base_config(dataset: str, networks: Networks, *, quick: bool, teacher: str) -> cafe.Config:
     """The data set's recipe, or the one with the paper's networks."""
-    recipe = RECIPES.get(dataset, "ped2")
+    recipe = recipe_of(dataset)
     if networks == "compact":
         return cafe.RECIPES[recipe]()
     paper = cafe.RECIPES[f"paper-{recipe}{'-quick' * quick}"]()
     return replace(paper, teacher=teacher)
 
 
-def reproduce(
-    data: Path,
-    *,
-    quick: bool,
-    out: Path,
-    networks: Sequence[Networks] = ("compact",),
-    teacher: str = "resnet34.safetensors",
-    localisers: Sequence[str] = ("background",),
-    seeds: Sequence[int] = (0,),
-    only: Sequence[str] = (),
-    protocols: Sequence[str] = (),
-    runtime: str = "auto",
-    command: str = "",
-    device: str = "auto",
-) -> list[Record]:
-    """Fit and score every variant (or those named in ``only``), and write records and a table.
-
-    ``motion`` is always among the rows.  How rows are kept: see ``reproducing.run_rows``.  Raises
-    DataError, ConfigError.
-    """
-    splits = labelled(data)
+def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
+    """Fit and score every variant, beside ``motion``; see ``vadistill.reproduce.reproduce``."""
     name = splits.train.name
-    bases = {n: base_config(name, n, quick=quick, teacher=teacher) for n in networks}
-    runtime = pick_runtime(runtime, pick_device(device))
+    bases = {
+        networks: base_config(name, networks, quick=options.quick, teacher=options.teacher)
+        for networks in options.networks
+    }
+    runtime = pick_runtime("auto", pick_device(options.device))
     tables = {n: variants(replace(base, runtime=runtime)) for n, base in bases.items()}
-    names = asked([row for table in tables.values() for row in table], only, ("motion",))
     smoothing = next(iter(bases.values())).smoothing
-    protocols = protocols or usual_protocols(splits, smoothing, "macro-skip")
-    published = published_rows("cafe", name, smoothing)
-    rows: list[Row] = []
-    for localiser in localisers:
-        boxes = files_by_name(localiser)
-        baseline = motion.Config(localiser=localiser)
-        rows.append(Row("motion", f"motion, {boxes}", "baseline", baseline))
-        rows += [
-            Row(
-                "cafe",
-                f"{network} {variant}, {boxes}",
-                source,
-                replace(config, localiser=localiser, seed=seed),
-                seed,
-                published.get(variant, {}),
-            )
-            for network, table in tables.items()
-            for variant, (source, config) in table.items()
-            if variant in names
-            for seed in seeds
-        ]
-    return run_rows(rows, data, splits, protocols, out=out, command=command, device=device)
+    rows = localised_rows("cafe", tables, options, published_rows("cafe", name, smoothing))
+    protocols = options.protocols or usual_protocols(splits, smoothing, "macro-skip")
+    return run_rows(rows, splits, protocols, options, command)

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 
 from vadistill.datasets import Splits
 from vadistill.datasets.snippets import FeatureSource
@@ -22,8 +21,9 @@ from vadistill.errors import ConfigError
 from vadistill.evaluation.frame_level import class_aucs
 from vadistill.evaluation.measuring import published_rows
 from vadistill.evaluation.runs import load_run
+from vadistill.reproduce.options import Options
 from vadistill.reproduce.records import Record, write_records
-from vadistill.reproduce.rows import Row, asked, labelled, run_rows
+from vadistill.reproduce.rows import Row, asked, run_rows
 from vadistill.systems import dakd
 from vadistill.systems.dakd.attention import TERMS
 from vadistill.systems.dakd.temporal import RIVALS
@@ -106,32 +106,17 @@ def variants(base: dakd.Config) -> dict[str, tuple[str, dakd.Config]]:
     return rows
 
 
-def reproduce(
-    data: Path,
-    *,
-    quick: bool,
-    out: Path,
-    backbones: Sequence[str] = (),
-    epochs: int | None = None,
-    seeds: Sequence[int] = (0,),
-    only: Sequence[str] = (),
-    protocols: Sequence[str] = (),
-    command: str = "",
-    device: str = "auto",
-) -> list[Record]:
-    """Fit and score every row (or those named in ``only``) and write records and a table.
+def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
+    """Fit and score every row; see ``vadistill.reproduce.reproduce``.
 
     ``backbones`` (default: those whose features the data set has) are the teacher's; each of them
     has a student of its own, and the tables' student is CLIP's, or that of the first.  Where the
-    data set tells the kinds of anomaly, the student's AUC of each is recorded too (Fig. 6).  How
-    rows are kept: see ``reproducing.run_rows``.  Raises DataError, ConfigError.
+    data set tells the kinds of anomaly, the student's AUC of each is recorded too (Fig. 6).
     """
-    splits = labelled(data)
-    name = splits.train.name
-    base = base_config(splits, backbones, quick=quick, epochs=epochs)
+    base = base_config(splits, options.backbones, quick=options.quick, epochs=options.epochs)
     table = variants(base)
-    names = asked(list(table), only, ())
-    marks = published_rows("dakd", name, "raw")
+    names = asked(list(table), options.only)
+    marks = published_rows("dakd", splits.train.name, "raw")
     protocol = next((protocol for mark in marks.values() for protocol in mark), "micro/raw")
     if set(base.teacher) != set(PREFERRED):
         marks = {}  # the paper's rows are of its own backbones
@@ -146,18 +131,18 @@ def reproduce(
         )
         for variant, (source, config) in table.items()
         if variant in names
-        for seed in seeds
+        for seed in options.seeds
     ]
-    measured = tuple(dict.fromkeys([protocol, *(protocols or ("micro/raw", "ap/raw"))]))
-    records = run_rows(rows, data, splits, measured, out=out, command=command, device=device)
+    measured = dict.fromkeys([protocol, *(options.protocols or ("micro/raw", "ap/raw"))])
+    records = run_rows(rows, splits, tuple(measured), options, command)
     students = [row for row in rows if row.label == f"student {base.student}"]
-    by_class = [r for row in students for r in class_records(row, data, splits, out, records)]
-    write_records(out / "results.json", by_class)
+    by_class = [r for row in students for r in class_records(row, splits, options, records)]
+    write_records(options.out / "results.json", by_class)
     return [*records, *by_class]
 
 
 def class_records(
-    row: Row, data: Path, splits: Splits, out: Path, records: Sequence[Record]
+    row: Row, splits: Splits, options: Options, records: Sequence[Record]
 ) -> list[Record]:
     """Fig. 6: the row's micro AUC of each kind of anomaly against all normal videos.
 
@@ -170,7 +155,7 @@ def class_records(
     mine = [r for r in records if r.variant == row.label and r.seeds == (row.seed,)]
     if not mine:
         raise ConfigError(f"no record of {row.label}", expected="a finished row", fix="run it")
-    run = load_run(row.folder(data, out))
+    run = load_run(row.folder(options.data, options.out))
     return [
         replace(
             mine[0],

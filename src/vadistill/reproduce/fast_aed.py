@@ -7,31 +7,19 @@ the whole method.  Every row says where it belongs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from vadistill.datasets import Splits
 from vadistill.evaluation.measuring import published_rows
+from vadistill.reproduce.options import Networks, Options
 from vadistill.reproduce.records import Record
-from vadistill.reproduce.rows import (
-    Row,
-    asked,
-    files_by_name,
-    labelled,
-    run_rows,
-    usual_protocols,
-)
-from vadistill.systems import aed, fast_aed, motion, ssmtl
+from vadistill.reproduce.rows import localised_rows, recipe_of, run_rows, usual_protocols
+from vadistill.systems import aed, fast_aed, ssmtl
 from vadistill.systems.fast_aed.model import FULL
 from vadistill.systems.fast_aed.recipes import ALPHA
 
-Networks = Literal["compact", "paper"]
-
 T1, T2 = "aed", "ssmtl"
-
-RECIPES = {"avenue": "avenue", "shanghaitech": "shanghaitech"}
-"""Names of recipes, of teachers and student alike, by data set; others take Ped2's."""
 
 
 def base_config(dataset: str, networks: Networks, *, quick: bool) -> fast_aed.Config:
@@ -39,7 +27,7 @@ def base_config(dataset: str, networks: Networks, *, quick: bool) -> fast_aed.Co
 
     The latter learns from four times as many frames as by default, in as many steps.
     """
-    recipe = fast_aed.RECIPES[RECIPES.get(dataset, "ped2") + "-quick" * quick]()
+    recipe = fast_aed.RECIPES[recipe_of(dataset) + "-quick" * quick]()
     if networks == "paper":
         return recipe
     few = {"frames": 2560, "epochs": 8, "autoencoder_epochs": 1}
@@ -106,69 +94,20 @@ def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
     return rows
 
 
-def reproduce(
-    data: Path,
-    *,
-    quick: bool,
-    out: Path,
-    networks: Sequence[Networks] = ("compact",),
-    localisers: Sequence[str] = ("background",),
-    seeds: Sequence[int] = (0,),
-    only: Sequence[str] = (),
-    protocols: Sequence[str] = (),
-    command: str = "",
-    device: str = "auto",
-) -> list[Record]:
-    """Fit and score both teachers and every student (or those in ``only``), and write a table.
+def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
+    """Fit and score both teachers and every student, beside ``motion``.
 
-    ``only`` names variants, of every network, or of one: ``paper student``.
-    ``motion`` and the teachers are always among the rows: with ``quick``, or for the ``compact``
-    student, in the ``-quick`` form of the data set's recipe, else in its full form.  How rows are
-    kept: see ``reproducing.run_rows``.  Raises DataError, ConfigError.
+    With ``quick``, or for the ``compact`` student, the teachers have the ``-quick`` form of the
+    data set's recipe, else its full form.  See ``vadistill.reproduce.reproduce``.
     """
-    splits = labelled(data)
     name = splits.train.name
-    bases = {n: base_config(name, n, quick=quick) for n in networks}
+    bases = {n: base_config(name, n, quick=options.quick) for n in options.networks}
     tables = {n: variants(base) for n, base in bases.items()}
-    variant_names = [row for table in tables.values() for row in table]
-    full_names = [f"{network} {row}" for network, table in tables.items() for row in table]
-    names = asked([*variant_names, *full_names], only, ("motion", T1, T2))
+    quick = options.quick or "paper" not in options.networks
+    recipe = recipe_of(name) + "-quick" * quick
+    teachers = {T1: aed.Aed.RECIPES[recipe](), T2: ssmtl.Ssmtl.RECIPES[recipe]()}
     smoothing = next(iter(bases.values())).smoothing
-    protocols = protocols or usual_protocols(splits, smoothing, "macro-pad")
     published = published_rows("fast_aed", name, smoothing)
-    recipe = RECIPES.get(name, "ped2")
-    if quick or "paper" not in networks:
-        recipe = f"{recipe}-quick"
-    rows: list[Row] = []
-    for localiser in localisers:
-        boxes = files_by_name(localiser)
-        baseline = motion.Config(localiser=localiser)
-        rows.append(Row("motion", f"motion, {boxes}", "baseline", baseline))
-        for seed in seeds:
-            taught = {
-                system: Row(
-                    system,
-                    f"{system}, {boxes}",
-                    "teacher",
-                    replace(kind.RECIPES[recipe](), localiser=localiser, seed=seed),
-                    seed,
-                    published.get(system, {}),
-                )
-                for system, kind in ((T1, aed.Aed), (T2, ssmtl.Ssmtl))
-            }
-            rows += taught.values()
-            rows += [
-                Row(
-                    "fast_aed",
-                    f"{network} {variant}, {boxes}",
-                    source,
-                    replace(config, localiser=localiser, seed=seed),
-                    seed,
-                    published.get(variant, {}),
-                    tuple(taught[teacher] for teacher in config.teachers),
-                )
-                for network, table in tables.items()
-                for variant, (source, config) in table.items()
-                if {variant, f"{network} {variant}"} & names
-            ]
-    return run_rows(rows, data, splits, protocols, out=out, command=command, device=device)
+    rows = localised_rows("fast_aed", tables, options, published, teachers)
+    protocols = options.protocols or usual_protocols(splits, smoothing, "macro-pad")
+    return run_rows(rows, splits, protocols, options, command)

@@ -19,9 +19,10 @@ from vadistill.evaluation.measuring import measure
 from vadistill.evaluation.runs import Run, is_located, load_run, save_run, take
 from vadistill.files import content_hash, replacing, write_json
 from vadistill.progress import progress
+from vadistill.reproduce.options import Options
 from vadistill.reproduce.records import Record, of_figure, of_measurement, over_seeds, write_records
 from vadistill.reproduce.tables import markdown_table
-from vadistill.systems import detector_class
+from vadistill.systems import detector_class, motion
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,12 @@ def usual_protocols(splits: Splits, smoothing: str, macro: str) -> tuple[str, ..
     return tuple(dict.fromkeys(protocols))
 
 
-def asked(rows: Sequence[str], only: Sequence[str], always: Sequence[str]) -> set[str]:
+def recipe_of(dataset: str) -> str:
+    """The name of the recipe for a data set: others take Ped2's."""
+    return dataset if dataset in ("avenue", "shanghaitech") else "ped2"
+
+
+def asked(rows: Sequence[str], only: Sequence[str], always: Sequence[str] = ()) -> set[str]:
     """The variants of ``rows`` to run; raises ConfigError for an unknown one."""
     unknown = sorted(set(only) - {*rows, *always})
     if unknown:
@@ -99,15 +105,65 @@ def files_by_name(localiser: str) -> str:
     return re.sub(r"[^,:+?=]*/", "", localiser)
 
 
+def localised_rows(
+    system: str,
+    tables: Mapping[str, Mapping[str, tuple[str, Any]]],
+    options: Options,
+    published: Mapping[str, Mapping[str, float]],
+    teachers: Mapping[str, Any] | None = None,
+) -> list[Row]:
+    """``motion``, the teachers, and every variant asked for, on the boxes of each localiser.
+
+    ``tables`` are variants (a source and a config) by name, by network; ``only`` names variants of
+    every network, or of one: ``paper student``.  ``teachers`` are configs by system, of which each
+    variant's ``teachers`` are some.  Raises ConfigError for an unknown variant.
+    """
+    teachers = teachers or {}
+    all_names = [name for table in tables.values() for name in table]
+    full_names = [f"{network} {name}" for network, table in tables.items() for name in table]
+    names = asked([*all_names, *full_names], options.only, ("motion", *teachers))
+    rows: list[Row] = []
+    for localiser in options.localisers:
+        boxes = files_by_name(localiser)
+        baseline = motion.Config(localiser=localiser)
+        rows.append(Row("motion", f"motion, {boxes}", "baseline", baseline))
+        for seed in options.seeds:
+            own = {"localiser": localiser, "seed": seed}
+            taught = {
+                name: Row(
+                    name,
+                    f"{name}, {boxes}",
+                    "teacher",
+                    replace(config, **own),
+                    seed,
+                    published.get(name, {}),
+                )
+                for name, config in teachers.items()
+            }
+            rows += taught.values()
+            rows += [
+                Row(
+                    system,
+                    f"{network} {variant}, {boxes}",
+                    source,
+                    replace(config, **own),
+                    seed,
+                    published.get(variant, {}),
+                    tuple(taught[name] for name in config.teachers) if taught else (),
+                )
+                for network, table in tables.items()
+                for variant, (source, config) in table.items()
+                if {variant, f"{network} {variant}"} & names
+            ]
+    return rows
+
+
 def run_rows(
     rows: Sequence[Row],
-    data: Path,
     splits: Splits,
     protocols: Sequence[str],
-    *,
-    out: Path,
+    options: Options,
     command: str,
-    device: str,
 ) -> list[Record]:
     """Fit, score and measure every row, a row's teachers before it.
 
@@ -116,6 +172,7 @@ def run_rows(
     and what they said, which ``vadistill compare`` reads.  Raises DataError, ConfigError.
     """
     records: list[Record] = []
+    data, out, device = options.data, options.out, options.device
     with progress("variants", len(rows)) as advance:
         for row in rows:
             advance(0, note=row.label)
