@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 import webbrowser
@@ -15,23 +16,19 @@ from tyro.conf import arg
 from vadistill import __version__
 from vadistill.cli.terminal import Device, console, link, parse
 from vadistill.errors import ConfigError, WeightsError
-from vadistill.files import replacing, write_json
+from vadistill.files import write_json
 from vadistill.progress import clock
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
-from vadistill.video import open_video
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset, Video
     from vadistill.detector import Detector
-    from vadistill.scores import FrameScore, Scores
 
 EXAMPLES = """
 vadistill demo
 vadistill demo --quick --open
 vadistill demo --seed 1 --out demo-seed1
 """
-
-SYSTEMS = ("cafe", "motion")
 
 
 def run(argv: list[str]) -> None:
@@ -59,22 +56,25 @@ def demo(
     """
     from vadistill.evaluation.evaluate import evaluate, smoothing_of
     from vadistill.evaluation.measuring import interval, percent
-    from vadistill.report.annotate import annotate
+    from vadistill.report.annotate import annotate, write_still
     from vadistill.report.report import write_report
 
-    config = scene(quick, seed)
+    scene = WalkwayConfig(seed=seed)
+    cafe: dict[str, Any] = {"recipe": "demo", "seed": seed}
+    if quick:
+        scene = replace(scene, train_clips=2, test_clips=3, frames=90)
+        cafe |= {"frames": 120, "epochs": 4, "consistency_after": 2}
     settle(out, quick, seed)
     print_to = console()
     print_to.print(
         "[bold]vadistill demo[/]  a simulated walkway, learned from normal video alone\n"
     )
 
-    splits = step("render", lambda: render_walkway(out / "walkway", config))
+    splits = step("render", lambda: render_walkway(out / "walkway", scene))
     models: dict[str, Detector] = {}
-    for name in SYSTEMS:
-        models[name] = step(
-            f"fit {name}", lambda name=name: fitted(name, splits.train, out, quick, seed, device)
-        )
+    for name, settings in {"cafe": cafe, "motion": {}}.items():
+        work = functools.partial(fitted, name, splits.train, out, settings, device)
+        models[name] = step(f"fit {name}", work)
     command = f"vadistill demo --seed {seed}{' --quick' * quick}"
     results = step(
         "evaluate", lambda: evaluate(models, splits.test, device=device, command=command)
@@ -85,7 +85,7 @@ def demo(
     scores = results.scores["cafe"][shown.name]
     step("report", lambda: write_report(results, report))
     step("video", lambda: annotate(shown, scores, video))
-    picture(video, shown, scores, out / "demo.png")
+    write_still(out / "demo.png", video, shown, scores)
 
     print_to.print("\n  [dim]AUC % over all test frames (95 % interval)[/]")
     for name, found in results.figures.items():
@@ -105,28 +105,6 @@ def demo(
 
 
 NOTES = {"cafe": "", "motion": "; the baseline without weights"}
-
-
-def picture(video: Path, shown: Video, scores: Scores, out: Path) -> None:
-    """The annotated frame with the highest score whose highest box lies on an anomaly, as PNG."""
-    import cv2
-
-    hits = [f.index for f in scores if on_target(shown, f)]
-    wanted = max(hits or range(len(scores)), key=lambda index: scores.values[index])
-    for frame in open_video(video):
-        if frame.index == wanted:
-            _, data = cv2.imencode(".png", frame.image[..., ::-1])
-            with replacing(out) as temporary:
-                temporary.write_bytes(data.tobytes())
-            break
-
-
-def on_target(shown: Video, frame: FrameScore) -> bool:
-    """Whether the middle of the frame's highest box is a pixel of an anomaly."""
-    if shown.mask is None or len(frame.boxes) == 0:
-        return False
-    x1, y1, x2, y2 = frame.boxes[frame.box_scores.argmax()]
-    return bool(shown.mask(frame.index)[int(y1 + y2) // 2, int(x1 + x2) // 2])
 
 
 def settle(out: Path, quick: bool, seed: int) -> None:
@@ -158,31 +136,17 @@ def step(label: str, work: Callable[[], Any]) -> Any:
     return result
 
 
-def scene(quick: bool, seed: int) -> WalkwayConfig:
-    """What is rendered; raises ConfigError."""
-    config = WalkwayConfig(seed=seed)
-    return replace(config, train_clips=2, test_clips=3, frames=90) if quick else config
-
-
 def fitted(
-    name: str, train: Dataset, out: Path, quick: bool, seed: int, device: Device
+    name: str, train: Dataset, out: Path, settings: dict[str, Any], device: Device
 ) -> Detector:
     """Fit a system, go on with a fit that was interrupted, or load it if it is finished."""
-    from vadistill.systems import detector_class, load
+    from vadistill.systems import fit, load
 
     folder = out / f"{name}.vad"
     try:
         return load(folder, device=device)
     except WeightsError:
-        pass
-    system = detector_class(name)
-    recipes = system.RECIPES
-    config = recipes["demo" if "demo" in recipes else next(iter(recipes))]()
-    if hasattr(config, "seed"):
-        config = replace(config, seed=seed)
-    if quick and hasattr(config, "epochs"):
-        config = replace(config, frames=120, epochs=4, consistency_after=2)
-    return system(config, device=device).fit(train, out=folder)
+        return fit(name, train, out=folder, device=device, **settings)
 
 
 def most_abnormal(test: Dataset) -> Video:

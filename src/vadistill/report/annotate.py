@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
@@ -25,9 +26,10 @@ from vadistill.drawing import (
 )
 from vadistill.errors import DataError
 from vadistill.evaluation.alignment import check_lengths, min_max
+from vadistill.files import replacing
 from vadistill.progress import progress
-from vadistill.scores import Scores
-from vadistill.video import VideoSource, VideoWriter
+from vadistill.scores import FrameScore, Scores
+from vadistill.video import VideoSource, VideoWriter, open_video
 
 STRIP = 88
 """Height in pixels of the curve under the picture."""
@@ -98,6 +100,29 @@ def annotate(
                 expected="one score a frame",
                 fix="score this very video again",
             )
+
+
+def write_still(path: Path, annotated: Path, video: Video, scores: Scores) -> None:
+    """Write a frame of the annotated video as PNG: the highest whose highest box is a true one.
+
+    The highest of all where no box's middle lies on an anomaly.
+    """
+    hits = [frame.index for frame in scores if _on_target(video, frame)]
+    wanted = max(hits or range(len(scores)), key=lambda index: scores.values[index])
+    for frame in open_video(annotated):
+        if frame.index == wanted:
+            _, data = cv2.imencode(".png", frame.image[..., ::-1])
+            with replacing(path) as temporary:
+                temporary.write_bytes(data.tobytes())
+            break
+
+
+def _on_target(video: Video, frame: FrameScore) -> bool:
+    """Whether the middle of the frame's highest box is a pixel of an anomaly."""
+    if video.mask is None or len(frame.boxes) == 0:
+        return False
+    x1, y1, x2, y2 = frame.boxes[frame.box_scores.argmax()]
+    return bool(video.mask(frame.index)[int(y1 + y2) // 2, int(x1 + x2) // 2])
 
 
 def columns_of(frames: int, width: int) -> Int[np.ndarray, " n"]:
