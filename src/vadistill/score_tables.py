@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -50,20 +50,14 @@ def write_scores(path: Path, scores: Sequence[Scores]) -> None:
             writer.writerow(table)
             writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
     else:
-        import pyarrow
-        from pyarrow import parquet
-
-        with replacing(path) as temporary:
-            parquet.write_table(pyarrow.table(table), temporary)
+        write_parquet(path, table)
 
 
 def read_scores(path: Path) -> dict[str, Float[np.ndarray, " n"]]:
     """Raw scores by video from a .csv or .parquet that ``write_scores`` wrote; raises DataError."""
     try:
         if path.suffix == ".parquet":
-            from pyarrow import parquet
-
-            table = parquet.read_table(path).to_pydict()
+            table = {name: column.tolist() for name, column in read_parquet(path).items()}
             videos, frames, values = table["video"], table["frame"], table["score"]
         else:
             import csv
@@ -97,3 +91,20 @@ def check_complete(video: str, rows: list[tuple[int, float]]) -> Float[np.ndarra
             fix="score the video again",
         )
     return values
+
+
+def write_parquet(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+    """Write columns of one length, atomically; raises WeightsError when that fails."""
+    import pyarrow
+    from pyarrow import parquet
+
+    with replacing(path) as temporary:
+        parquet.write_table(pyarrow.table(dict(columns)), temporary)
+
+
+def read_parquet(path: Path) -> dict[str, np.ndarray]:
+    """All columns by name; raises OSError, ValueError."""
+    from pyarrow import parquet
+
+    table = parquet.read_table(path)
+    return {name: table[name].to_numpy() for name in table.column_names}

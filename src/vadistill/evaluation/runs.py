@@ -31,8 +31,9 @@ from vadistill.evaluation.region_files import (
 )
 from vadistill.evaluation.region_level import match_videos
 from vadistill.evaluation.region_matching import Detections, Matches, detections_of
-from vadistill.files import replacing, write_json
+from vadistill.files import write_json
 from vadistill.progress import progress
+from vadistill.score_tables import read_parquet, write_parquet
 from vadistill.scores import Scores
 
 FORMAT = 1
@@ -130,13 +131,13 @@ def save_run(run: Run, folder: Path, evaluation: Any = None) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     names, counts = run.frames.names, [len(s) for s in run.frames.scores]
-    _write(
-        folder / "frames.parquet",
-        video=np.repeat(np.array(names, object), counts),
-        frame=np.concatenate([np.arange(n) for n in counts]),
-        score=run.frames.all_scores,
-        label=run.frames.all_labels,
-    )
+    columns = {
+        "video": np.repeat(np.array(names, object), counts),
+        "frame": np.concatenate([np.arange(n) for n in counts]),
+        "score": run.frames.all_scores,
+        "label": run.frames.all_labels,
+    }
+    write_parquet(folder / "frames.parquet", columns)
     if run.regions is not None:
         write_track_folder(folder / "tracks", run.regions.tracks)
         write_detection_folder(folder / "detections", run.regions.detections)
@@ -162,8 +163,8 @@ def load_run(folder: Path) -> Run:
         facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         if facts["format"] != FORMAT:
             raise ValueError(f"format {facts['format']}")
-        frames = _read(folder / "frames.parquet")
-        by_video = _rows_by_video(frames, sorted_by="frame")
+        frames = read_parquet(folder / "frames.parquet")
+        by_video = _rows_by_video(frames)
         aligned = Aligned(
             tuple(by_video),
             tuple(frames["label"][rows].astype(np.uint8) for rows in by_video.values()),
@@ -205,9 +206,6 @@ def unique_names(runs: Sequence[Run], paths: Sequence[Path]) -> list[Run]:
     ]
 
 
-# -- boxes and tracks -----------------------------------------------------------------------------
-
-
 def _regions(
     dataset: Dataset, scores: Mapping[str, Scores], tracks: Mapping[str, Tracks] | None
 ) -> Regions:
@@ -223,33 +221,14 @@ def _regions(
     return Regions(tracks, {name: detections_of(s) for name, s in scores.items()}, notes)
 
 
-# -- tables ---------------------------------------------------------------------------------------
-
-
-def _write(path: Path, **columns: np.ndarray) -> None:
-    import pyarrow
-    from pyarrow import parquet
-
-    with replacing(path) as temporary:
-        parquet.write_table(pyarrow.table(columns), temporary)
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    from pyarrow import parquet
-
-    table = parquet.read_table(path)
-    return {name: table[name].to_numpy() for name in table.column_names}
-
-
-def _rows_by_video(table: Mapping[str, np.ndarray], sorted_by: str = "") -> dict[str, np.ndarray]:
-    """Row numbers of each video, in the order in which the videos first appear."""
+def _rows_by_video(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Row numbers of each video's frames in order; videos in the order of their appearance."""
     videos, first, which = np.unique(table["video"], return_index=True, return_inverse=True)
     found = {}
     for number in np.argsort(first):
         rows = np.flatnonzero(which == number)
-        if sorted_by:
-            rows = rows[np.argsort(table[sorted_by][rows], kind="stable")]
-            if not np.array_equal(table[sorted_by][rows], np.arange(len(rows))):
-                raise ValueError(f"video {videos[number]} has missing or doubled frames")
+        rows = rows[np.argsort(table["frame"][rows], kind="stable")]
+        if not np.array_equal(table["frame"][rows], np.arange(len(rows))):
+            raise ValueError(f"video {videos[number]} has missing or doubled frames")
         found[str(videos[number])] = rows
     return found
