@@ -25,7 +25,7 @@ from vadistill import objects
 from vadistill.backbones.teachers import ARCHITECTURES, PATCH, ResNet
 from vadistill.datasets import open_dataset
 from vadistill.distill import FrozenTeacher
-from vadistill.evaluation.facts import run_facts
+from vadistill.evaluation.runs import run_facts
 from vadistill.objects.patches import Cut, frame_patches
 from vadistill.reproduce.records import Record, of_measurement, write_records
 from vadistill.runtime import Arrays, Runtime, open_runtime

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from vadistill.datasets import open_dataset
-from vadistill.evaluation.facts import run_facts
+from vadistill.evaluation.runs import run_facts
 from vadistill.loss_log import losses_of
 from vadistill.reproduce.records import of_measurement, write_records
 from vadistill.reproduce.tables import markdown_table

@@ -24,7 +24,7 @@ from vadistill.backbones.base import Backbone
 from vadistill.backbones.extraction import Tally, snippet_features
 from vadistill.datasets import Video, open_dataset
 from vadistill.datasets.snippets import SNIPPET
-from vadistill.evaluation.facts import run_facts
+from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.records import Record, of_measurement, write_records
 from vadistill.video import Frame, VideoSource
 

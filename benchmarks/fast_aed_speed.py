@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from vadistill.evaluation.facts import run_facts
+from vadistill.evaluation.runs import run_facts
 from vadistill.objects.maps import MapBoxes
 from vadistill.reproduce.records import Record, of_measurement, write_records
 from vadistill.runtime import Runtime, open_runtime

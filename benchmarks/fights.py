@@ -33,8 +33,8 @@ from vadistill.backbones.store import FeatureStore
 from vadistill.datasets import Dataset, Video, open_dataset
 from vadistill.datasets.sampling import held_out_groups
 from vadistill.datasets.snippets import SNIPPET
-from vadistill.evaluation.facts import run_facts
 from vadistill.evaluation.measuring import measure_scores
+from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce import Options, reproduce
 from vadistill.reproduce.records import Record, of_figure, over_seeds, write_records
 from vadistill.reproduce.tables import markdown_table

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from live_load import Receiver, rounds
 
-from vadistill.evaluation.facts import run_facts
+from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.records import of_measurement, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.serving.config import (

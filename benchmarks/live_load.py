@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from vadistill.evaluation.facts import run_facts
+from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.records import of_measurement, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.serving.config import (

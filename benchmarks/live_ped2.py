@@ -24,7 +24,7 @@ import numpy as np
 
 import vadistill
 from vadistill.datasets import Video, open_dataset
-from vadistill.evaluation.facts import run_facts
+from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.records import of_measurement, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.scores import FrameScore

@@ -21,7 +21,7 @@ from pathlib import Path
 from vadistill import objects
 from vadistill.datasets import Dataset, open_dataset
 from vadistill.datasets.sampling import Sample, clip_names
-from vadistill.evaluation.facts import run_facts
+from vadistill.evaluation.runs import run_facts
 from vadistill.objects.learning import PatchFiles, learn_in_one_pass
 from vadistill.objects.patches import frame_patches
 from vadistill.reproduce.records import of_measurement, write_records

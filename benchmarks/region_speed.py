@@ -22,10 +22,10 @@ import numpy as np
 
 from vadistill.datasets.tracks import Tracks
 from vadistill.evaluation import bootstrap
-from vadistill.evaluation.facts import run_facts
 from vadistill.evaluation.region_files import read_detection_folder, write_detection_folder
 from vadistill.evaluation.region_level import match_videos, region_curves, region_resamples
 from vadistill.evaluation.region_matching import Detections
+from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.records import Record, of_measurement, write_records
 
 SIZE = np.array([640, 360])

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from vadistill.devices import autocast, keep_freed_memory
-from vadistill.evaluation.facts import run_facts
+from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.records import of_measurement, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems import aed, dakd, fast_aed

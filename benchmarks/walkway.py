@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vadistill.detector import Detector
-from vadistill.evaluation.facts import run_facts
 from vadistill.evaluation.measuring import measure_scores
+from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.records import Record, of_figure, over_seeds, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway

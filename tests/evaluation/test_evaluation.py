@@ -30,7 +30,7 @@ from vadistill.evaluation import (
     take,
 )
 from vadistill.evaluation.alignment import Aligned, align
-from vadistill.evaluation.facts import portable_command, run_facts
+from vadistill.evaluation.runs import portable_command, run_facts
 from vadistill.reproduce import tables
 from vadistill.reproduce.records import Record, load_records, over_seeds, write_records
 from vadistill.scores import FrameScore, Scores

@@ -42,8 +42,8 @@ def run(argv: list[str]) -> None:
             seed: Of the resamples.
             json: Print figures and differences as JSON, not as tables.
         """
-        from vadistill.evaluation.comparison import compare
-        from vadistill.evaluation.runs import load_run, unique_names
+        from vadistill.evaluation.comparison import compare, unique_names
+        from vadistill.evaluation.runs import load_run
 
         loaded = unique_names([load_run(path) for path in runs], runs)
         found = compare(loaded, protocol, bootstrap=bootstrap, seed=seed)

@@ -149,7 +149,7 @@ def write(
     if report is not None:
         from vadistill.datasets import Dataset
         from vadistill.evaluation.evaluate import Results
-        from vadistill.evaluation.facts import run_facts
+        from vadistill.evaluation.runs import run_facts
         from vadistill.report.report import write_report
 
         title = scored[0].name if len(scored) == 1 else f"{len(scored)} videos"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -154,3 +155,12 @@ def same_frames(one: Run, other: Run) -> None:
 def _share_above(gaps: Float[np.ndarray, " r"]) -> float | None:
     valid = gaps[np.isfinite(gaps)]
     return float(((valid > 0) + 0.5 * (valid == 0)).mean()) if len(valid) else None
+
+
+def unique_names(runs: Sequence[Run], paths: Sequence[Path]) -> list[Run]:
+    """The runs, named by their folder's path where several carry one name."""
+    names = [run.name for run in runs]
+    return [
+        run if names.count(run.name) == 1 else replace(run, name=str(path))
+        for run, path in zip(runs, paths, strict=True)
+    ]

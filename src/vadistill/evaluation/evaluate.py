@@ -14,11 +14,10 @@ from vadistill.datasets.tracks import Tracks
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError, VideoError
 from vadistill.evaluation.alignment import has_video_labels_only
-from vadistill.evaluation.facts import run_facts
 from vadistill.evaluation.measuring import Evaluation, check_measures, interval, measure, percent
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.evaluation.region_files import read_track_folder
-from vadistill.evaluation.runs import Run, is_located, save_run, take
+from vadistill.evaluation.runs import Run, is_located, run_facts, save_run, take
 from vadistill.files import short_names
 from vadistill.progress import clock, progress
 from vadistill.scores import Scores

@@ -1,5 +1,7 @@
 """A run: what one model said about one labelled test set, kept so that figures can be taken again.
 
+Its facts say on what device, by what command, from what commit and when it was made.
+
 Folder of a run:
 
 run.json            name, data set, protocols, figures, facts of the run, what labels are of
@@ -10,15 +12,21 @@ tracks/V.txt        (``region_files``): where the model finds boxes and the set 
 
 from __future__ import annotations
 
+import datetime
 import json
-from collections.abc import Mapping, Sequence
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
+from vadistill import __version__
 from vadistill.datasets.base import Dataset, Video
 from vadistill.datasets.tracks import Tracks, tracks_of
 from vadistill.errors import DataError
@@ -197,15 +205,6 @@ def load_run(folder: Path) -> Run:
         ) from error
 
 
-def unique_names(runs: Sequence[Run], paths: Sequence[Path]) -> list[Run]:
-    """The runs, named by their folder's path where several carry one name."""
-    names = [run.name for run in runs]
-    return [
-        run if names.count(run.name) == 1 else replace(run, name=str(path))
-        for run, path in zip(runs, paths, strict=True)
-    ]
-
-
 def _regions(
     dataset: Dataset, scores: Mapping[str, Scores], tracks: Mapping[str, Tracks] | None
 ) -> Regions:
@@ -232,3 +231,66 @@ def _rows_by_video(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             raise ValueError(f"video {videos[number]} has missing or doubled frames")
         found[str(videos[number])] = rows
     return found
+
+
+class RunFacts(TypedDict):
+    """What a run knows of itself, beside its figures."""
+
+    device: str
+    """Such as ``cpu x2``."""
+    command: str
+    commit: str
+    date: str
+    """YYYY-MM-DD."""
+
+
+def run_facts(*, device: str, command: str) -> RunFacts:
+    """``device``, ``command``, ``commit`` and ``date`` of a run that goes on now.
+
+    ``device`` is auto, cpu or cuda, and becomes ``cpu x2`` or the GPU's name.  Absolute paths in
+    ``command`` become their last part, since they mean nothing elsewhere.
+    """
+    return {
+        "device": device_name(device),
+        "command": portable_command(command),
+        "commit": commit(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def device_name(device: str) -> str:
+    """``cpu x2`` (the cores that this process may use) or the GPU's name."""
+    if device != "cpu":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name()
+    return f"cpu x{len(os.sched_getaffinity(0))}"
+
+
+def portable_command(command: str) -> str:
+    """``command`` with every absolute path cut to its last part."""
+    folder = r"(^|[:=,])(?:~/|/(?!/))[^:=,]*?([^/:=,]+)/?(?=,|$)"
+    return shlex.join(re.sub(folder, r"\1\2", word) for word in shlex.split(command))
+
+
+def commit() -> str:
+    """Short hash of the checkout this package runs from, ``-dirty`` when its code was changed.
+
+    ``v`` and the version where it is installed without a checkout.
+    """
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return f"v{__version__}"
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", "src")
+        return git("rev-parse", "--short", "HEAD") + "-dirty" * bool(changed)
+    except (OSError, subprocess.CalledProcessError):
+        return f"v{__version__}"

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vadistill.errors import DataError
-from vadistill.evaluation.facts import RunFacts
+from vadistill.evaluation.runs import RunFacts
 from vadistill.files import replacing
 
 if TYPE_CHECKING:

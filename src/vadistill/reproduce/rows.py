@@ -14,9 +14,8 @@ from vadistill.datasets import Splits, open_dataset
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation.evaluate import score_videos
-from vadistill.evaluation.facts import RunFacts, run_facts
 from vadistill.evaluation.measuring import measure
-from vadistill.evaluation.runs import Run, is_located, load_run, save_run, take
+from vadistill.evaluation.runs import Run, RunFacts, is_located, load_run, run_facts, save_run, take
 from vadistill.files import content_hash, replacing, write_json
 from vadistill.progress import progress
 from vadistill.reproduce.options import Options
