@@ -17,7 +17,7 @@ from vadistill import backbones
 from vadistill.backbones import BACKBONES, open_backbone, videos
 from vadistill.backbones.base import NetworkBackbone, View, evenly
 from vadistill.backbones.flow import DIRECTIONS, GRID, STATISTICS
-from vadistill.backbones.torchvision import drop_classifier
+from vadistill.backbones.pretrained import drop_classifier
 from vadistill.backbones.weights import drawn
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.torchvision_cpu import import_torchvision

@@ -43,7 +43,7 @@ Crops = Literal[1, 5, 10]
 
 
 def _compact() -> Opener:
-    from vadistill.backbones.images import open_compact
+    from vadistill.backbones.pretrained import open_compact
 
     return open_compact
 
@@ -73,19 +73,19 @@ def _s3d() -> Opener:
 
 
 def _clip() -> Opener:
-    from vadistill.backbones.images import open_clip
+    from vadistill.backbones.pretrained import open_clip
 
     return open_clip
 
 
 def _torchvision() -> Opener:
-    from vadistill.backbones.torchvision import open_torchvision
+    from vadistill.backbones.pretrained import open_torchvision
 
     return open_torchvision
 
 
 def _timm() -> Opener:
-    from vadistill.backbones.images import open_timm
+    from vadistill.backbones.pretrained import open_timm
 
     return open_timm
 

@@ -83,6 +83,10 @@ Box = tuple[int, int, int, int]
 """Rows y1 to y2 and columns x1 to x2 of a picture, exclusive: y1, y2, x1, x2."""
 
 
+SAMPLED = 4
+"""Frames of a snippet that an image network sees."""
+
+
 def evenly(count: int) -> Int[np.ndarray, " {count}"]:
     """``count`` of a snippet's frames, each from the middle of its share: 2, 6, 10, 14 for four."""
     return (2 * np.arange(count) + 1) * SNIPPET // (2 * count)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from vadistill.backbones.base import Backbone, View, evenly
-from vadistill.backbones.torchvision import SAMPLED
+from vadistill.backbones.base import SAMPLED, Backbone, View, evenly
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.files import content_hash
 

@@ -209,6 +209,6 @@ def open_s3d(name: str, rest: str | None, *, device: Device, crops: int) -> Netw
 
     Xie et al. 2018, "Rethinking spatiotemporal feature learning".
     """
-    from vadistill.backbones.torchvision import torchvision_backbone
+    from vadistill.backbones.pretrained import torchvision_backbone
 
     return torchvision_backbone(name, "s3d", rest, "s3d:FILE", device=device, crops=crops)

@@ -47,7 +47,7 @@ def _detector() -> type[Localiser]:
 
 
 def _boxes() -> type[Localiser]:
-    from vadistill.objects.boxes_file import BoxesFile
+    from vadistill.objects.detector import BoxesFile
 
     return BoxesFile
 
