@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -259,6 +260,43 @@ def test_signatures_of_another_body_key_or_time_are_not_taken() -> None:
         header.replace("1000", "1001"),
     ):
         assert not verify(SECRET, broken, b'{"a":1}', 1000)
+
+
+def test_no_signature_is_taken_without_a_secret_or_a_window() -> None:
+    body, nan, inf = b'{"a":1}', float("nan"), float("inf")
+    assert not verify("", sign("", body, 1000), body, 1000)
+    header = sign(SECRET, body, 1000)
+    for now, tolerance in ((nan, 300), (inf, 300), (1000, nan), (1000, inf), (inf, inf)):
+        assert not verify(SECRET, header, body, now, tolerance)
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"])
+def test_an_answer_that_drips_has_a_deadline(
+    store: Store, monkeypatch: pytest.MonkeyPatch, first: bytes
+) -> None:
+    monkeypatch.setattr("vadistill.serving.sinks.webhook.DEADLINE", 0.5)
+    over = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        while not over.is_set():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(first or b"HTTP/1.1 200 OK\r\nX: ")
+                while not over.wait(0.1):
+                    connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=drip, args=(server,), daemon=True).start()
+        sink = webhook(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        dispatcher = Dispatcher(store, [sink])
+        dispatcher.start()
+        event(store)
+        until(lambda: dispatcher.status()[0]["state"] == "failing", 5)
+        assert "did not answer whole in 0.5 s" in dispatcher.status()[0]["last_error"]
+        assert store.pending() == {"hook": 2}
+        over.set()
+        dispatcher.stop(2)
 
 
 def test_standard_output_gets_a_line_a_message(

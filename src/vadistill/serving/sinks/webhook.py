@@ -1,7 +1,8 @@
 """Messages as signed HTTP requests.
 
 A receiver takes a request as delivered once it answers 2xx.  It may get a message twice (an answer
-can be lost), always with the same ``Idempotency-Key``, and checks where it is from with ``verify``.
+can be lost, or not be whole in time), always with the same ``Idempotency-Key``, and checks where it
+is from with ``verify``.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import hashlib
 import hmac
 import json
 import logging
+import math
 import re
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from vadistill import __version__
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 10.0
 """Seconds for a connection, and for each wait for an answer."""
+DEADLINE = 15.0
+"""Seconds for a delivery from its connection to the last byte of its answer."""
 LATER = (408, 425, 429)
 """Answers below 500 that speak of the moment, not of the message."""
 ANSWER = 1 << 16
@@ -44,10 +49,13 @@ def sign(secret: str, body: bytes, now: float) -> str:
 def verify(secret: str, header: str, body: bytes, now: float, tolerance: float = 300) -> bool:
     """Whether a request's body was signed with ``secret`` at most ``tolerance`` seconds from now.
 
-    ``header`` is its ``X-Vadistill-Signature``; ``body`` must be the bytes as they came.
+    ``header`` is its ``X-Vadistill-Signature``; ``body`` must be the bytes as they came.  False
+    for an empty secret, which anyone knows, and for times or a tolerance that are not finite.
     """
     match = re.fullmatch(r"t=([0-9]{1,15}),v1=([0-9a-f]{64})", header)
-    if match is None or abs(now - int(match[1])) > tolerance:
+    if match is None or not secret or not math.isfinite(tolerance):
+        return False
+    if not abs(now - int(match[1])) <= tolerance:  # neither is what is not a number
         return False
     return hmac.compare_digest(sign(secret, body, int(match[1])), header)
 
@@ -105,23 +113,51 @@ class Webhook:
         }
         if self._settings.secret:
             headers["X-Vadistill-Signature"] = sign(self._settings.secret, body, time.time())
-        try:
-            with self._connection().stream(
-                "POST", self._settings.url, content=body, headers=headers
-            ) as answer:
-                status = answer.status_code
-                # An unread answer would close the connection that the next message could use.
-                if int(answer.headers.get("Content-Length", ANSWER + 1)) <= ANSWER:
-                    with contextlib.suppress(httpx.HTTPError):
-                        answer.read()
-        except httpx.TimeoutException as error:
-            raise DeliveryError(f"{self.describe()} did not answer in {TIMEOUT:g} s") from error
-        except (httpx.HTTPError, OSError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DeliveryError(f"{self.describe()}: {reason}") from error
+        with self._deadline() as late:
+            try:
+                with self._connection().stream(
+                    "POST", self._settings.url, content=body, headers=headers
+                ) as answer:
+                    status = answer.status_code
+                    # An unread answer would close the connection that the next message could use.
+                    if int(answer.headers.get("Content-Length", ANSWER + 1)) <= ANSWER:
+                        with contextlib.suppress(httpx.HTTPError):
+                            answer.read()
+            except httpx.TimeoutException as error:
+                raise DeliveryError(f"{self.describe()} did not answer in {TIMEOUT:g} s") from error
+            except (httpx.HTTPError, OSError) as error:
+                if late.is_set():
+                    raise self._too_late() from error
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise DeliveryError(f"{self.describe()}: {reason}") from error
+            if late.is_set():
+                raise self._too_late()
         if not 200 <= status < 300:
             kind = Refused if 300 <= status < 500 and status not in LATER else DeliveryError
             raise kind(f"{self.describe()} answered {status}")
+
+    @contextlib.contextmanager
+    def _deadline(self) -> Iterator[threading.Event]:
+        """Close the connection at the deadline, since httpx limits each wait, not their sum.
+
+        Gives an event that is set then; what waits for the next byte fails within ``TIMEOUT``.
+        """
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            self.close()
+
+        timer = threading.Timer(DEADLINE, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield late
+        finally:
+            timer.cancel()
+
+    def _too_late(self) -> DeliveryError:
+        return DeliveryError(f"{self.describe()} did not answer whole in {DEADLINE:g} s")
 
     def announce(self, cameras: Sequence[str]) -> None:
         pass
