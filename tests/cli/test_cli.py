@@ -366,7 +366,7 @@ def test_data_check_exits_2_for_a_broken_set(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["data", "check", str(data), "--full"]) == 0
-    assert "train: 2 clips, 60 frames" in capsys.readouterr().out
+    assert "train: 2 videos, 60 frames" in capsys.readouterr().out
     broken = tmp_path / "broken"
     shutil.copytree(data, broken)
     (broken / "labels.csv").write_text("file,start,end\na0.mp4,10,99\n")
