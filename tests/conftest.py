@@ -36,6 +36,15 @@ def detector_files() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """Folder of small inputs that are easily read wrong, from VADISTILL_CASES or beside; skips."""
+    path = Path(os.environ.get("VADISTILL_CASES", ROOT.parent / "shared" / "cases"))
+    if not path.is_dir():
+        pytest.skip(f"no inputs at {path.name}: set VADISTILL_CASES to run this test")
+    return path
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A browser without a window, for all tests of a module; skips where there is none."""

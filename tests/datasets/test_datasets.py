@@ -442,7 +442,7 @@ class TestFolder:
     @pytest.mark.parametrize(
         ("rows", "expected"),
         [
-            (("video,fight", "tuesday.mp4,1"), "begins with 'video,fight'"),
+            (("clip,fight", "tuesday.mp4,1"), "begins with 'clip,fight'"),
             (("file,fight", "tuesday.mp4,2"), "begins with 'file,fight'"),
             (("file,start,end", "tuesday.mp4,3,12"), "reach 12 frames but the video has 10"),
             (("file,start,end", "tuesday.mp4,4,4"), "line 2: interval 4 to 4"),
@@ -459,6 +459,55 @@ class TestFolder:
     def test_labels_that_do_not_fit(self, own: Path, rows: tuple[str], expected: str) -> None:
         text(own / "labels.csv", *rows)
         assert expected in problem(own)
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            ("sep=;", "file;start;end", "b.mp4;1;3"),
+            ("# by hand", "", "File,Start,End", "b.mp4,1,3"),
+            (",,", "video,start,end", "b.mp4,1.0,3.0"),
+            ("\ufefffile\tstart\tend", "b\t1\t3"),
+        ],
+    )
+    def test_interval_files_as_spreadsheets_write_them(
+        self, tmp_path: Path, rows: tuple[str]
+    ) -> None:
+        for name in ("a", "b"):
+            mp4(tmp_path / f"{name}.mp4", 4)
+        text(tmp_path / "intervals.csv", *rows)
+        splits = open_dataset(tmp_path)
+        (video,) = splits.test
+        assert [each.name for each in splits.train] == ["a"]
+        assert video.frame_labels is not None and video.frame_labels.tolist() == [0, 1, 1, 0]
+
+    @pytest.mark.parametrize(
+        ("rows", "expected"),
+        [
+            (("clip,begin,stop", "b.mp4,1,3"), "x.csv line 2 names the video b.mp4"),
+            (("b.mp4,1,3",), "x.csv line 1 names the video b.mp4"),
+            (("a comment", "file,start,end", "b,1,3"), "x.csv line 3 names the video b,"),
+            (("file,start,end", "", "b.mp4,1.5,3"), "line 3: '1.5' is no frame number"),
+            (("file,start,end", "b.mp4,1," + "9" * 5000), "9' is no frame number"),
+            (("file,start,end,kind", 'b.mp4,1,2,"a', "c.mp4,1,2"), "line 3: unexpected end"),
+        ],
+    )
+    def test_labels_that_cannot_be_read_keep_a_video_out_of_training(
+        self, tmp_path: Path, rows: tuple[str], expected: str
+    ) -> None:
+        for name in ("a", "b"):
+            mp4(tmp_path / f"{name}.mp4", 4)
+        text(tmp_path / "x.csv", *rows)
+        assert expected in problem(tmp_path)
+
+    def test_case_of_a_declared_separator(self, cases: Path) -> None:
+        splits = open_dataset(cases / "csv_unread")
+        labels = splits.test["odd"].frame_labels
+        assert [video.name for video in splits.train] == ["normal"]
+        assert labels is not None and np.flatnonzero(labels).tolist() == list(range(60, 80))
+
+    def test_tables_of_frames_are_no_labels(self, own: Path) -> None:
+        text(own / "boxes.csv", "video,frame,x1,y1,x2,y2", "monday,0,1,1,9,9")
+        assert not open_dataset(own).problems
 
     def test_weak_label_missing(self, tmp_path: Path) -> None:
         mp4(tmp_path / "a.mp4", 2)

@@ -1,20 +1,18 @@
-"""Label files (intervals, video labels, mask pictures) and how many frames a video really has."""
+"""Label files: abnormal intervals, video labels and classes, and the frame labels they make."""
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Float64, UInt8
 
-from vadistill.datasets.sources import pictures
+from vadistill.datasets.tables import Row, Table, read_table, whole_number
 from vadistill.errors import DataError
 
 LABEL_COLUMNS = "file,start,end or file,start_time,end_time or file,label or file,label,source"
@@ -67,17 +65,17 @@ def read_label_file(path: Path) -> IntervalFile | VideoLabelFile | None:
     and 1.  Raises DataError for a row that cannot be read, naming the line, and for a file called
     labels.csv whose header is another.
     """
-    header, rows, first = _table(path)
+    table = read_table(path)
+    header, rows = table.header, table.rows
     for unit, start, end in _UNITS:
         if {"file", start, end} <= set(header):
-            columns = header.index("file"), header.index(start), header.index(end)
-            return _interval_file(path, unit, rows, columns)
+            return _interval_file(table, unit, table.columns(("file", start, end)))
     named = path.name.lower() == "labels.csv" and header[:1] == ["file"] and "label" not in header
     if named and rows and all(len(row) > 1 and row[1] in ("0", "1") for _, row in rows):
         header[1] = "label"
     if {"file", "label"} <= set(header):
-        columns = header.index("file"), header.index("label")
-        labels = tuple(_video_label(path, *row, *columns) for row in rows)
+        columns = table.columns(("file", "label"))
+        labels = tuple(_video_label(table, row, columns) for row in rows)
         if "source" not in header:
             return VideoLabelFile(path, labels)
         source = header.index("source")
@@ -85,7 +83,7 @@ def read_label_file(path: Path) -> IntervalFile | VideoLabelFile | None:
         return VideoLabelFile(path, labels, sources)
     if path.name.lower() == "labels.csv":
         raise DataError(
-            f"{path} begins with {first[:60]!r}",
+            f"{path} begins with {table.first[:60]!r}",
             expected=f"a header {LABEL_COLUMNS}",
             fix="rename its columns, or rename the file if it is not for vadistill",
         )
@@ -97,81 +95,41 @@ def read_classes(path: Path) -> tuple[tuple[int, str, str], ...]:
 
     Raises DataError for another header, or a row that cannot be read, naming the line.
     """
-    header, rows, first = _table(path)
-    if not {"file", "class"} <= set(header):
-        raise DataError(
-            f"{path} begins with {first[:60]!r}",
-            expected="a header file,class",
-            fix="rename its columns",
-        )
-    columns = header.index("file"), header.index("class")
-    cells = [(number, _cells(path, number, row, columns)) for number, row in rows]
-    return tuple((number, file, kind) for number, (file, kind) in cells)
-
-
-def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]], str]:
-    """A CSV's header in lower case, its rows with their lines, and its first line as it is."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot read {path} ({str(error).splitlines()[0]})",
-            expected="a CSV text file in UTF-8",
-            fix="save it again as CSV (UTF-8)",
-        ) from error
-    lines = text.splitlines()
-    first = lines[0] if lines else ""
-    reader = csv.reader(lines, delimiter=max(",;\t", key=first.count))
-    header = [name.strip().lower() for name in next(reader, [])]
-    rows = [
-        (number, [cell.strip() for cell in row])
-        for number, row in enumerate(reader, start=2)
-        if any(cell.strip() for cell in row)
-    ]
-    return header, rows, first
+    table = read_table(path)
+    columns = table.columns(("file", "class"))
+    cells = [(row.line, table.cells(row, columns, "file,class")) for row in table.rows]
+    return tuple((line, file, kind) for line, (file, kind) in cells)
 
 
 def _interval_file(
-    path: Path,
-    unit: Literal["frames", "seconds"],
-    rows: Sequence[tuple[int, list[str]]],
-    columns: tuple[int, int, int],
+    table: Table, unit: Literal["frames", "seconds"], columns: Sequence[int]
 ) -> IntervalFile:
+    path = table.path
     intervals, files = [], []
-    for number, row in rows:
-        file, start, end = _cells(path, number, row, columns)
-        files.append((number, file))
+    for row in table.rows:
+        file, start, end = table.cells(row, columns, LABEL_COLUMNS)
+        files.append((row.line, file))
         if not start and not end:
             continue
-        begin, stop = (_position(path, number, value, unit) for value in (start, end))
+        begin, stop = (_position(path, row.line, value, unit) for value in (start, end))
         if stop <= begin:
             raise DataError(
-                f"{path} line {number}: interval {start} to {end}",
+                f"{path} line {row.line}: interval {start} to {end}",
                 expected="an end after its start",
                 fix="mend that row (the end is exclusive)",
             )
-        intervals.append(Interval(number, file, begin, stop))
+        intervals.append(Interval(row.line, file, begin, stop))
     return IntervalFile(path, unit, tuple(intervals), tuple(files))
 
 
-def _cells(path: Path, number: int, row: list[str], columns: Sequence[int]) -> list[str]:
-    if len(row) <= max(columns) or not row[columns[0]]:
-        raise DataError(
-            f"{path} line {number} has {len(row)} columns",
-            expected=f"a file name and the columns of the header ({LABEL_COLUMNS})",
-            fix="mend that row",
-        )
-    return [row[column] for column in columns]
-
-
-def _position(path: Path, number: int, text: str, unit: Literal["frames", "seconds"]) -> float:
+def _position(path: Path, line: int, text: str, unit: Literal["frames", "seconds"]) -> float:
     """A frame number, or seconds from ``12.5``, ``1:02.5`` or ``0:01:02``."""
-    if unit == "frames" and re.fullmatch(r"\d+", text):
-        return int(text)
-    if unit == "seconds" and re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", text):
+    if unit == "frames" and (number := whole_number(text)) is not None:
+        return number
+    if unit == "seconds" and re.fullmatch(r"(\d{1,15}:){0,2}\d{1,15}(\.\d*)?", text):
         return sum(float(part) * 60**i for i, part in enumerate(reversed(text.split(":"))))
     raise DataError(
-        f"{path} line {number}: {text!r} is no {'frame number' if unit == 'frames' else 'time'}",
+        f"{path} line {line}: {text[:60]!r} is no {'frame number' if unit == 'frames' else 'time'}",
         expected="a whole number from 0" if unit == "frames" else "seconds, mm:ss or hh:mm:ss",
         fix="mend that row"
         if unit == "seconds"
@@ -179,20 +137,21 @@ def _position(path: Path, number: int, text: str, unit: Literal["frames", "secon
     )
 
 
-_VIDEO_LABELS = {"0": 0, "normal": 0, "1": 1, "abnormal": 1, "anomaly": 1, "anomalous": 1}
+_VIDEO_LABELS = {
+    **dict.fromkeys(("0", "0.0", "normal"), 0),
+    **dict.fromkeys(("1", "1.0", "abnormal", "anomaly", "anomalous"), 1),
+}
 
 
-def _video_label(
-    path: Path, number: int, row: list[str], file: int, label: int
-) -> tuple[int, str, int]:
-    name, value = _cells(path, number, row, (file, label))
+def _video_label(table: Table, row: Row, columns: Sequence[int]) -> tuple[int, str, int]:
+    name, value = table.cells(row, columns, LABEL_COLUMNS)
     if value.lower() not in _VIDEO_LABELS:
         raise DataError(
-            f"{path} line {number}: label {value!r}",
+            f"{table.path} line {row.line}: label {value[:60]!r}",
             expected="0 (normal) or 1 (abnormal)",
             fix="mend that row",
         )
-    return number, name, _VIDEO_LABELS[value.lower()]
+    return row.line, name, _VIDEO_LABELS[value.lower()]
 
 
 def labels_from_intervals(
@@ -233,40 +192,3 @@ def labels_from_times(
             )
         labels[(times >= start) & (times < end)] = 1
     return labels
-
-
-class PictureMasks:
-    """A folder of mask pictures, one a frame in natural order: any pixel above 0 is abnormal.
-
-    Calling it with a 0-based frame index gives that mask, read then and there.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.paths = pictures(folder)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __call__(self, index: int) -> Bool[np.ndarray, "h w"]:
-        """Raises DataError for a picture that cannot be read, IndexError past the last one."""
-        return _read_mask(self.paths[index]).copy()
-
-    def frame_labels(self) -> UInt8[np.ndarray, " t"]:
-        """1 for each frame with an abnormal pixel; reads every picture."""
-        return np.array([_read_mask(path).any() for path in self.paths], np.uint8)
-
-
-@lru_cache(maxsize=1)
-def _read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
-    import cv2
-
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise DataError(
-            f"cannot read the mask {path}",
-            expected="a whole png, bmp, tif or jpg picture",
-            fix="copy it again from the data set",
-        )
-    # JPEG rings around an edge: dark grey there is not a label.
-    return picture > (127 if path.suffix.lower() in {".jpg", ".jpeg"} else 0)

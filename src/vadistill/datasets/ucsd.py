@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vadistill.datasets.base import Dataset, Splits, Video
-from vadistill.datasets.labels import PictureMasks, labels_from_intervals
+from vadistill.datasets.labels import labels_from_intervals
+from vadistill.datasets.masks import PictureMasks
 from vadistill.datasets.sources import entries, folders, pictures
 from vadistill.errors import DataError
 

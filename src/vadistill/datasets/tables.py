@@ -1,0 +1,111 @@
+"""Tables that people write (labels, boxes): one reader, whatever a spreadsheet made of them.
+
+Comma, semicolon or tab between columns, with or without a byte-order mark; before the header there
+may be blank lines, comments (``#``) and a spreadsheet's ``sep=;``.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vadistill.errors import DataError
+
+FILE_COLUMNS = ("file", "video", "filename", "file_name", "video_name")
+"""What a column of videos may be called; ``Table.header`` has the first one for all."""
+
+
+class Row(NamedTuple):
+    """The cells of one line, stripped."""
+
+    line: int
+    """Counted from 1, blank and comment lines included."""
+    cells: list[str]
+
+
+class Table(NamedTuple):
+    """A text table: columns by name, rows by line."""
+
+    path: Path
+    header: list[str]
+    """Names of columns in lower case."""
+    rows: list[Row]
+    line: int
+    """Of the header."""
+    first: str
+    """The header as it is written."""
+
+    def columns(self, names: Sequence[str]) -> list[int]:
+        """Where these columns are; raises DataError for a header that lacks one."""
+        if missing := [name for name in names if name not in self.header]:
+            raise DataError(
+                f"{self.path} begins with {self.first[:60]!r}, no column {', '.join(missing)}",
+                expected=f"a header {','.join(names)}",
+                fix="rename its columns",
+            )
+        return [self.header.index(name) for name in names]
+
+    def cells(self, row: Row, columns: Sequence[int], expected: str) -> list[str]:
+        """The cells of some columns, of which the first is a video; raises DataError without."""
+        if len(row.cells) <= max(columns) or not row.cells[columns[0]]:
+            raise DataError(
+                f"{self.path} line {row.line} has {len(row.cells)} columns",
+                expected=f"a file name and the columns of the header ({expected})",
+                fix="mend that row",
+            )
+        return [row.cells[column] for column in columns]
+
+
+def read_table(path: Path) -> Table:
+    """A table's header and rows; raises DataError, naming the line where there is one."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise DataError(
+            f"cannot read {path} ({reason})",
+            expected="a CSV text file in UTF-8",
+            fix="save it again as CSV (UTF-8)",
+        ) from error
+    delimiter, start = None, 0
+    while start < len(lines) and _precedes_header(lines[start]):
+        declared = _SEPARATOR.fullmatch(lines[start])
+        delimiter = declared[1] if declared else delimiter
+        start += 1
+    first = lines[start] if start < len(lines) else ""
+    if delimiter is None or delimiter not in first:
+        delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(lines[start:], delimiter=delimiter, strict=True)
+    try:
+        header = [name.strip().lower() for name in next(reader, [])]
+        rows = [Row(start + reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except csv.Error as error:
+        raise DataError(
+            f"{path} line {start + reader.line_num}: {error}",
+            expected="a CSV text file whose quotes are closed",
+            fix="mend that line",
+        ) from error
+    return Table(path, _renamed(header), [row for row in rows if any(row.cells)], start + 1, first)
+
+
+_SEPARATOR = re.compile(r' *"?sep=(.)"?[,; \t]*', re.IGNORECASE)
+
+
+def _precedes_header(line: str) -> bool:
+    blank = not line.strip(" \t,;")
+    return blank or line.lstrip(' "').startswith("#") or _SEPARATOR.fullmatch(line) is not None
+
+
+def _renamed(header: list[str]) -> list[str]:
+    """The header, with ``file`` for whatever else a column of videos is called."""
+    name = next((name for name in FILE_COLUMNS if name in header), None)
+    return ["file" if each == name else each for each in header]
+
+
+def whole_number(text: str) -> int | None:
+    """A number of up to 15 digits such as ``60`` or ``60.0``, or None."""
+    found = re.fullmatch(r"(\d{1,15})(\.0*)?", text)
+    return int(found[1]) if found else None
