@@ -84,6 +84,6 @@ class _JsonLines:
 
 def clock(seconds: float) -> str:
     """``1:02:03.4`` or ``2:03.4``."""
-    hours, rest = divmod(max(0.0, seconds), 3600)
+    hours, rest = divmod(round(max(0.0, seconds), 1), 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours:.0f}:{minutes:02.0f}:{left:04.1f}" if hours else f"{minutes:.0f}:{left:04.1f}"

@@ -28,11 +28,13 @@ test("numbers keep as many digits as they need", () => {
 });
 
 test("spans never show sixty of anything", () => {
-  assert.deepEqual([-1, 9.94, 9.96, 59.4, 59.6, 61, 3599, 3600, 86399, 3 * 86400].map(words.span), [
-    "0.0 s", "9.9 s", "10 s", "59 s", "0 min 59 s", "1 min 01 s", "59 min 59 s", "1 h 00 min",
-    "23 h 59 min", "3 days",
+  const seconds = [-1, 9.94, 9.96, 59.4, 59.6, 61, 119.7, 3599, 3599.6, 3600, 7199, 86399, 259200];
+  assert.deepEqual(seconds.map(words.span), [
+    "0.0 s", "9.9 s", "10 s", "59 s", "1 min 00 s", "1 min 01 s", "2 min 00 s", "59 min 59 s",
+    "1 h 00 min", "1 h 00 min", "2 h 00 min", "24 h 00 min", "3 days",
   ]);
-  assert.deepEqual([0, 61.25, 3600].map(words.clock), ["00:00.0", "01:01.2", "1:00:00.0"]);
+  assert.deepEqual([0, 59.97, 61.25, 3599.97, 3600].map(words.clock),
+    ["00:00.0", "01:00.0", "01:01.3", "1:00:00.0", "1:00:00.0"]);
   assert.deepEqual([0.5, 3, 72].map(words.hours), ["30 min", "3 h", "3 days"]);
 });
 

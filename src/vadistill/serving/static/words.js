@@ -30,8 +30,11 @@ export const span = (seconds) => {
   const s = Math.max(0, seconds);
   if (s < 9.95) return `${s.toFixed(1)} s`;
   if (s < 59.5) return `${Math.round(s)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${two(s % 60)} s`;
-  if (s < 48 * 3600) return `${Math.floor(s / 3600)} h ${two((s % 3600) / 60)} min`;
+  // Rounded before it is parted: 59.6 s are 1 min 00 s, not 0 min 60 s.
+  const whole = Math.round(s);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  const minutes = Math.round(s / 60);
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
   return `${Math.round(s / 86400)} days`;
 };
 export const hours = (n) => {
@@ -40,8 +43,9 @@ export const hours = (n) => {
 };
 // A place in a video.
 export const clock = (seconds) => {
-  const s = Math.max(0, seconds);
-  const rest = `${two((s / 60) % 60)}:${two(s % 60)}.${Math.floor((10 * s) % 10)}`;
+  const tenths = Math.round(10 * Math.max(0, seconds));
+  const s = Math.floor(tenths / 10);
+  const rest = `${two((s / 60) % 60)}:${two(s % 60)}.${tenths % 10}`;
   return s >= 3600 ? `${Math.floor(s / 3600)}:${rest}` : rest;
 };
 
