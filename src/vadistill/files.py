@@ -8,11 +8,11 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vadistill.errors import WeightsError
+from vadistill.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -133,3 +133,24 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     """The stems of paths where they are unique, else whole paths."""
     stems = [path.stem for path in paths]
     return [p.stem if stems.count(p.stem) == 1 else str(p) for p in paths]
+
+
+def paths_in(folder: Path, names: Iterable[str], ending: str = "") -> dict[str, Path]:
+    """A path in ``folder`` for each name, as ``short_names`` gives them: of paths the stems.
+
+    Raises ConfigError where two would be the same.
+    """
+    paths: dict[str, Path] = {}
+    names = list(names)
+    are_paths = any(os.sep in name for name in names)
+    for name in names:
+        path = folder / f"{Path(name).stem if are_paths else name}{ending}"
+        same = next((other for other, known in paths.items() if known == path), None)
+        if same is not None:
+            raise ConfigError(
+                f"{same} and {name}, which would both be written to {path}",
+                expected="inputs of different names",
+                fix="rename one, or take one at a time",
+            )
+        paths[name] = path
+    return paths

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from vadistill import __version__
+from vadistill.cli.outputs import check_outputs
 from vadistill.cli.terminal import Device, console, link, parse
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.files import write_json
@@ -64,6 +65,7 @@ def demo(
     if quick:
         scene = replace(scene, train_clips=2, test_clips=3, frames=90)
         cafe |= {"frames": 120, "epochs": 4, "consistency_after": 2}
+    check_outputs([], folders=[("--out", out)])
     settle(out, quick, seed)
     print_to = console()
     print_to.print(

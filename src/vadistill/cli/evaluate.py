@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
+from vadistill.cli.outputs import check_ending, check_outputs
 from vadistill.cli.terminal import Device, console, link, parse, table
+from vadistill.files import paths_in
 
 if TYPE_CHECKING:
     from vadistill.evaluation.evaluate import Results
@@ -50,9 +52,21 @@ def run(argv: list[str]) -> None:
             json: Print the figures as JSON, not as a table.
             device: auto takes the GPU where there is one.
         """
-        from vadistill.evaluation.evaluate import evaluate
+        from vadistill.evaluation.evaluate import evaluate, named_models
         from vadistill.report.report import write_report
 
+        runs_of = {} if out is None else paths_in(out, named_models(models))
+        if report is not None:
+            check_ending("--report", report, (".html",))
+        check_outputs(
+            [*models, data, *([] if tracks is None else [tracks])],
+            files=[] if report is None else [("--report", report)],
+            folders=[
+                ("--out", folder / part)
+                for folder in runs_of.values()
+                for part in ("", "tracks", "detections")
+            ],
+        )
         command = shlex.join(["vadistill", "evaluate", *argv])
         results = evaluate(models, data, protocol, tracks=tracks, device=device, command=command)
         runs = [] if out is None else results.save(out)

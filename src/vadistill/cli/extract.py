@@ -11,6 +11,7 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from vadistill.cli import complain
+from vadistill.cli.outputs import check_outputs
 from vadistill.cli.terminal import Device, console, parse, table
 from vadistill.progress import clock
 
@@ -49,6 +50,7 @@ def extract(
     """
     from vadistill.backbones import extraction
 
+    check_outputs([data], folders=[("--out", out)])
     started = time.monotonic()
     made = extraction.extract(data, out, backbones=backbones, crops=crops, device=device)
     seconds = time.monotonic() - started

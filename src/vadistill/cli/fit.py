@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from vadistill.cli.outputs import check_outputs
 from vadistill.cli.terminal import Device, console, parse
 from vadistill.config import describe_recipe
 from vadistill.errors import ConfigError
@@ -148,6 +149,11 @@ def fit(system: type[Detector], arguments: Any) -> None:
     from vadistill.loss_log import tensorboard
 
     folder = arguments.out or unused(Path(f"{system.name}.vad"))
+    board = arguments.tensorboard
+    check_outputs(
+        [arguments.data],
+        folders=[("--out", folder), *([] if board is None else [("--tensorboard", board)])],
+    )
     splits = open_dataset(arguments.data)
     detector = system(arguments.config, device=arguments.device)
     out = console()
@@ -156,7 +162,7 @@ def fit(system: type[Detector], arguments: Any) -> None:
         f"({splits.kind})"
     )
     started = time.monotonic()
-    with tensorboard(arguments.tensorboard):
+    with tensorboard(board):
         detector.fit(splits.train, out=folder)
     out.print(f"wrote [bold]{folder}[/] after {clock(time.monotonic() - started)}")
     unlabelled = [video for video in splits.test if video.frame_labels is None]

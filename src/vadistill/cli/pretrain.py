@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from vadistill.cli.outputs import check_outputs
 from vadistill.cli.terminal import console, parse
 from vadistill.progress import clock
 from vadistill.systems.cafe.data import open_images
@@ -42,6 +43,7 @@ def pretrain(
         out: The .safetensors file to write.
         config: Settings of the run.
     """
+    check_outputs([data], files=[("--out", out)])
     started = time.monotonic()
     images = open_images(data)
     print_to = console()

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from vadistill.cli.outputs import check_outputs
 from vadistill.cli.terminal import console, parse
 from vadistill.progress import clock
 from vadistill.reproduce import Options, reproduce
@@ -37,6 +38,7 @@ def run(argv: list[str]) -> None:
         """
         from vadistill.reproduce.tables import rich_table
 
+        check_outputs([options.data], folders=[("--out", options.out)])
         started = time.monotonic()
         command = shlex.join(["vadistill", "reproduce", *argv])
         records = reproduce(system, options, command=command)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from vadistill.cli import complain
+from vadistill.cli.outputs import check_ending, check_outputs
 from vadistill.cli.terminal import Device, console, link, parse, table
 from vadistill.errors import ConfigError, VideoError
+from vadistill.files import paths_in
 from vadistill.progress import clock
 from vadistill.score_tables import TABLE_FORMATS, write_scores
 from vadistill.scores import Scores, Smoothing
@@ -55,7 +57,7 @@ def run(argv: list[str]) -> int:
         from vadistill.evaluation.evaluate import score_videos, smoothing_of
         from vadistill.systems import load
 
-        sources = check(videos, out, report, video, smoothing)
+        sources, films = check(model, videos, out, report, video, smoothing)
         loaded = load(model, device=device)
         form = Smoothing.parse(smoothing or smoothing_of(loaded))
         # What was scored of other videos is written before a broken one is complained about.
@@ -68,7 +70,7 @@ def run(argv: list[str]) -> int:
             show(scores[name], false_alarms_per_day)
         console().print(f"[dim]{scored.frames:,} frames at {scored.speed:.1f} frames/s[/]")
         facts = {"device": device, "command": shlex.join(["vadistill", "score", *argv])}
-        write(sources, scores, out, report, video, facts)
+        write(sources, scores, out, report, films, facts)
         for error in failures:
             complain(str(error))
         return 2 if failures else 0
@@ -77,26 +79,30 @@ def run(argv: list[str]) -> int:
 
 
 def check(
+    model: Path,
     videos: tuple[Path, ...],
     out: Path | None,
     report: Path | None,
     video: Path | None,
     smoothing: str | None,
-) -> list[Video]:
-    """Find what is wrong with the request before hours are spent on it; returns the videos."""
+) -> tuple[list[Video], dict[str, Path]]:
+    """Find what is wrong with the request before hours are spent on it.
+
+    Returns the videos, and where those that are annotated are written, by name.
+    """
     from vadistill.datasets import split_of
 
     if not videos:
         raise ConfigError("no video", expected="one or more videos", fix="name them after MODEL")
-    endings = [(out, TABLE_FORMATS), (report, (".html",))]
-    endings += [(video, (".mp4",))] if len(videos) == 1 else []
-    for path, allowed in endings:
-        if path is not None and path.suffix not in allowed:
-            raise ConfigError(
-                f"output file '{path.name}'",
-                expected=f"an ending of {', '.join(allowed)}",
-                fix="rename it",
-            )
+    files: list[tuple[str, Path]] = []
+    for option, path, allowed in (
+        ("--out", out, TABLE_FORMATS),
+        ("--report", report, (".html",)),
+        ("--video", video if len(videos) == 1 else None, (".mp4",)),
+    ):
+        if path is not None:
+            check_ending(option, path, allowed)
+            files.append((option, path))
     if video is not None and len(videos) > 1 and video.suffix:
         raise ConfigError(
             f"one annotated video '{video.name}' of {len(videos)} videos",
@@ -105,10 +111,17 @@ def check(
         )
     if smoothing is not None:
         Smoothing.parse(smoothing)
-    found = split_of(videos, "test")
+    found = list(split_of(videos, "test"))
+    films: dict[str, Path] = {}
+    if video is not None and len(found) == 1:
+        films = {found[0].name: video}
+    elif video is not None:
+        films = paths_in(video, [each.name for each in found], ".mp4")
+        files += [("--video", path) for path in films.values()]
+    check_outputs([model, *videos], files=files)
     for each in found:
         each.open()
-    return list(found)
+    return found, films
 
 
 def show(scores: Scores, false_alarms_per_day: float) -> None:
@@ -137,7 +150,7 @@ def write(
     scores: dict[str, Scores],
     out: Path | None,
     report: Path | None,
-    annotated: Path | None,
+    films: dict[str, Path],
     facts: dict[str, str],
 ) -> None:
     """Write what was asked for, and say where it is."""
@@ -157,12 +170,10 @@ def write(
         dataset = Dataset(title, "test", tuple(scored))
         write_report(Results(dataset, {system: scores}, facts=run_facts(**facts)), report)
         print_to.print(f"report  {link(report)}", soft_wrap=True)
-    if annotated is not None:
+    if films:
         from vadistill.report.annotate import annotate
 
         for video in scored:
-            path = annotated
-            if len(videos) > 1:
-                path = annotated / f"{Path(video.name).stem}.mp4"
+            path = films[video.name]
             annotate(video, scores[video.name], path)
             print_to.print(f"video   {link(path)}", soft_wrap=True)

@@ -18,7 +18,7 @@ from vadistill.evaluation.measuring import Evaluation, check_measures, interval,
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.evaluation.region_files import read_track_folder
 from vadistill.evaluation.runs import Run, is_located, run_facts, save_run, take
-from vadistill.files import short_names
+from vadistill.files import paths_in, short_names
 from vadistill.progress import clock, progress
 from vadistill.scores import Scores
 from vadistill.systems import load
@@ -48,9 +48,9 @@ class Results:
     def save(self, folder: str | Path) -> list[Path]:
         """Keep each model's run in a sub-folder of its name, for ``compare``; returns these.
 
-        Raises WeightsError when a file cannot be written.
+        Raises WeightsError when a file cannot be written, ConfigError for two of one name.
         """
-        folders = {name: Path(folder) / Path(name).stem for name in self.runs}
+        folders = paths_in(Path(folder), self.runs)
         for name, run in self.runs.items():
             save_run(replace(run, facts=self.facts), folders[name], self.figures.get(name))
         return list(folders.values())
