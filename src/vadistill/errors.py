@@ -53,6 +53,11 @@ class StorageError(VadistillError):
     """The store of events or a file that belongs to it is damaged, foreign or cannot be written."""
 
 
+def in_a_line(error: BaseException) -> str:
+    """The first line of what an error says, or its kind where it says nothing."""
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
 def one_of(
     what: str,
     value: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +27,13 @@ from support.waiting import until
 from vadistill.cli import main
 from vadistill.datasets import Dataset, Video
 from vadistill.errors import ConfigError, WeightsError
-from vadistill.serving.config import CameraSettings, FootageSettings, ModelSettings, SinkSettings
+from vadistill.serving.config import (
+    CameraSettings,
+    FootageSettings,
+    ModelSettings,
+    Settings,
+    SinkSettings,
+)
 from vadistill.serving.hub import Hub
 from vadistill.serving.settings_file import read_settings, write_settings
 from vadistill.serving.storage.store import Store
@@ -245,12 +252,63 @@ class TestHub:
         assert found["picture"].startswith("data:image/jpeg;base64,")
 
 
-def test_broken_models_are_one_line(home: Path):
-    settings = scene_settings(home, camera("calm.mp4"))
-    (home / "scene.vad").unlink()
-    with pytest.raises(WeightsError, match="no saved detector"):
-        Hub(settings)
-    assert not (home / "data").exists()
+class TestBrokenModels:
+    def test_with_none_that_works_there_is_one_line(self, home: Path):
+        settings = scene_settings(home, camera("calm.mp4"))
+        (home / "scene.vad").unlink()
+        with pytest.raises(WeightsError, match="no saved detector"):
+            Hub(settings)
+        assert not (home / "data").exists()
+
+    def broken(self, home: Path) -> Settings:
+        """Settings of a camera that works, and of two whose models are newer, and no model."""
+        shutil.copytree(home / "scene.vad", home / "newer.vad")
+        config = json.loads((home / "newer.vad" / "config.json").read_text())
+        (home / "newer.vad" / "config.json").write_text(json.dumps({**config, "format": 99}))
+        (home / "odd.vad").mkdir()
+        (home / "odd.vad" / "config.json").write_text("[]")
+        settings = scene_settings(home, camera("calm.mp4", "good", fast=True))
+        names = ("newer", "odd", "gone")
+        models = (*settings.models, *(ModelSettings(n, f"{n}.vad") for n in names))
+        cameras = (*settings.cameras, *(CameraSettings(n, "calm.mp4", n) for n in names))
+        return replace(settings, models=models, cameras=cameras)
+
+    def test_their_cameras_fail_and_others_run(self, home: Path):
+        path = home / "v.toml"
+        write_settings(self.broken(home), path)
+        hub = Hub(read_settings(path), path=path)
+        hub.start()
+        try:
+            shown = {c["name"]: c for c in hub.cameras()}
+            for name in ("newer", "odd", "gone"):
+                assert shown[name]["status"]["state"] == "failed" and shown[name]["level"] is None
+                detail = shown[name]["status"]["detail"]
+                assert f"{name}.vad" in detail and str(home) not in detail
+                assert hub.picture(name) is None and list(hub.pictures(name)) == []
+                assert hub.recent_scores(name, 60)["level"] is None
+                with pytest.raises(ConfigError, match=f"camera '{name}' has no model"):
+                    hub.calibrate(name)
+            good = hub.running()[0]
+            until(good.ended.is_set, 30)
+            assert good.scored == 120
+            assert hub.change_camera("gone", model="scene")
+            assert hub.running()[3].usable and hub.remove_camera("odd")
+        finally:
+            hub.stop()
+
+    def test_where_all_are_broken_the_console_still_comes(self, home: Path):
+        (home / "scene.vad").unlink()
+        hub = Hub(scene_settings(home, camera("calm.mp4")), path=home / "v.toml")
+        hub.start()
+        assert hub.cameras()[0]["status"]["state"] == "failed"
+        hub.stop()
+
+    def test_watch_ends_with_those_that_run(self, home: Path, capfd: pytest.CaptureFixture[str]):
+        write_settings(self.broken(home), home / "v.toml")
+        assert main(["watch", "--settings", str(home / "v.toml")]) == 2
+        error = capfd.readouterr().err
+        assert "good: 120 of 120 frames scored" in error and "Traceback" not in error
+        assert "camera gone fails: no saved detector" in error
 
 
 class TestWatch:

@@ -37,8 +37,7 @@ DRAIN = 3.0
 class Hub(Cameras):
     """Runs cameras as ``settings`` say; ``path`` is the file that changes are written to.
 
-    Raises ConfigError and WeightsError for models that cannot be used, StorageError for the folder
-    of events.
+    Raises what ``Cameras`` does.
     """
 
     def __init__(self, settings: Settings, *, path: Path | None = None) -> None:

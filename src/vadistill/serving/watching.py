@@ -112,7 +112,10 @@ def names(sources: Sequence[str]) -> list[str]:
 
 
 def watch_until_end(settings: Settings) -> int:
-    """Run until every source has ended or a signal comes; what is open is closed and kept."""
+    """Run until every source has ended or a signal comes; what is open is closed and kept.
+
+    The exit status is 2 where a camera's model could not be used.
+    """
     check_sources(settings)
     with logged_to_stderr(), stopped_by_signals() as stop:
         hub = Hub(settings)
@@ -129,7 +132,7 @@ def watch_until_end(settings: Settings) -> int:
         finally:
             waiting = hub.stop()
             summarise(hub, waiting)
-    return 0
+    return 0 if all(camera.usable for camera in hub.running()) else 2
 
 
 def summarise(hub: Hub, waiting: dict[str, int]) -> None:

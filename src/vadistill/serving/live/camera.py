@@ -19,18 +19,17 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.drawing import Scale, draw_frame, to_jpeg
-from vadistill.errors import VadistillError, VideoError
+from vadistill.errors import ConfigError, VadistillError, VideoError, in_a_line
 from vadistill.scores import Calibration, FrameScore
 from vadistill.serving.config import CameraSettings
-from vadistill.serving.live.batching import Batching
-from vadistill.serving.live.events import EventKeeper
+from vadistill.serving.live.batching import Loaded
+from vadistill.serving.live.events import EventKeeper, colours
 from vadistill.serving.live.levels import Change, Level, Tracker
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.storage.clips import ClipWriter, Shot
 from vadistill.video.addresses import redacted
 
 if TYPE_CHECKING:
-    from vadistill.detector import Detector
     from vadistill.serving.storage.recorder import Recorder
     from vadistill.serving.storage.store import Store
 
@@ -59,7 +58,10 @@ class View:
 
 
 class Camera:
-    """Watches one source; ``start`` it, and ``stop`` it."""
+    """Watches one source; ``start`` it, and ``stop`` it.
+
+    With a reason for a ``model`` there is none: it has failed, and is not to be started.
+    """
 
     def __init__(
         self,
@@ -67,8 +69,7 @@ class Camera:
         *,
         reader: Reader,
         recorder: Recorder | None,
-        detector: Detector,
-        batching: Batching,
+        model: Loaded | str,
         store: Store,
         clips: ClipWriter,
         level: Level,
@@ -79,7 +80,7 @@ class Camera:
         self.ended = threading.Event()
         """Set when the source has come to its end, or the camera was stopped."""
         self._stopped = threading.Event()
-        self._detector, self._batching = detector, batching
+        self._model = model
         self._store = store
         self._thread = threading.Thread(target=self._run, name=f"camera-{self.name}", daemon=True)
         self._tracker = Tracker(
@@ -95,13 +96,28 @@ class Camera:
         self._walls: deque[float] = deque(maxlen=64)
         self._seen = threading.Condition()
         self._view: View | None = None
-        self._failure = ""
+        self._failure = model if isinstance(model, str) else ""
+        if self._failure:
+            self.ended.set()
         self.scored = 0
         """Frames scored so far."""
 
     @property
     def name(self) -> str:
         return self.settings.name
+
+    @property
+    def usable(self) -> bool:
+        """Whether it has a model."""
+        return not isinstance(self._model, str)
+
+    @property
+    def model(self) -> Loaded:
+        """Raises ConfigError where there is none."""
+        if isinstance(self._model, str):
+            what = f"camera '{self.name}' has no model ({self._model})"
+            raise ConfigError(what, expected="one that loads", fix="mend it, or choose another")
+        return self._model
 
     def start(self) -> None:
         self.reader.start()
@@ -135,7 +151,7 @@ class Camera:
         try:
             self._watch(session)
         except Exception as error:
-            self._failure = str(error).splitlines()[0] if str(error) else type(error).__name__
+            self._failure = in_a_line(error)
             if isinstance(error, VadistillError):
                 log.warning("camera %s: %s", self.name, error)
             else:
@@ -146,7 +162,8 @@ class Camera:
         return True
 
     def _watch(self, session: Session) -> None:
-        for score in self._detector.for_camera(self._batching.merge).stream(session):
+        detector = self.model.detector.for_camera(self.model.batching.merge)
+        for score in detector.stream(session):
             arrival = session.arrival(score.index)
             session.forget(score.index + 1)
             if arrival is None:
@@ -210,16 +227,11 @@ class Camera:
     @property
     def calibration(self) -> Calibration:
         """Of the model's training frames."""
-        return self._detector.require_fitted()
+        return self.model.detector.require_fitted()
 
     @property
     def scale(self) -> Scale:
-        """Box colours: blue at the median of normal frames, yellow where events close, red where
-        they open."""
-        low = float(np.median(self.calibration.quantiles))
-        step = 1e-9 + 1e-6 * abs(low)
-        middle = max(self.level.off, low + step)
-        return Scale(low, middle, max(self.level.on, middle + step), True)
+        return colours(self.level, self.calibration)
 
     def set_level(self, level: Level) -> None:
         """Open and close events at another level from the next frame on."""
@@ -282,7 +294,7 @@ class Camera:
                 "scored_fps": round((len(walls) - 1) / span, 2) if span else 0.0,
                 "latency_ms": {"median": median, "p95": high} if len(delays) else None,
             },
-            "level": self.level.as_json(),
+            "level": self.level.as_json() if self.usable else None,
             "score": None if view is None else float(view.score.score),
             "event": self.events.id,
         }

@@ -6,6 +6,7 @@ A camera's level is that of the model at the start, later that of its own footag
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -14,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vadistill.errors import DataError
+from vadistill.errors import DataError, VadistillError, WeightsError, in_a_line
 from vadistill.scores import Calibration
 from vadistill.serving.config import CameraSettings, Settings, changed
-from vadistill.serving.live.batching import Models
+from vadistill.serving.live.batching import Loaded, Models
 from vadistill.serving.live.camera import Camera
 from vadistill.serving.live.events import Announcer
 from vadistill.serving.live.levels import Level, camera_level, training_level, without
@@ -41,15 +42,19 @@ DEFAULT_FPS = 25.0
 class Cameras:
     """Runs cameras as ``settings`` say; ``path`` is the file that changes are written to.
 
-    Raises ConfigError and WeightsError for models that cannot be used, StorageError for the folder
-    of events.
+    A model that cannot be used fails its cameras, and others run.  Raises its ConfigError or
+    WeightsError where no camera would run and, without a ``path``, nobody could change that;
+    StorageError for the folder of events.
     """
 
     def __init__(self, settings: Settings, path: Path | None) -> None:
         self.settings, self.path = settings, path
         self._models = Models()
-        for camera in settings.cameras:  # before anything is written
-            self._models.get(settings, camera.model)
+        models = [self._model(settings, camera.model) for camera in settings.cameras]
+        errors = [model for model in models if isinstance(model, VadistillError)]
+        if path is None and errors and len(errors) == len(models):  # before anything is written
+            self._models.close()
+            raise errors[0]
         self.folder = settings.located(settings.storage.folder)
         self.store = Store(self.folder, sinks=[sink.name for sink in settings.sinks])
         self.announcer = Announcer()
@@ -124,7 +129,12 @@ class Cameras:
         self.settings = settings
 
     def _open(self, camera: CameraSettings) -> None:
-        loaded = self._models.get(self.settings, camera.model)
+        model = self._model(self.settings, camera.model)
+        if isinstance(model, VadistillError):
+            log.warning("camera %s fails: %s", camera.name, model)
+            model, level = self._shown(model), Level(math.inf, math.inf, "fixed")
+        else:
+            level = starting_level(self.store, camera, model.detector.require_fitted())
         recorder = None
         if camera.record_hours > 0:
             recorder = Recorder(self.recordings, camera=camera.name, hours=camera.record_hours)
@@ -141,16 +151,31 @@ class Cameras:
             camera,
             reader=reader,
             recorder=recorder,
-            detector=loaded.detector,
-            batching=loaded.batching,
+            model=model,
             store=self.store,
             clips=self._clips,
-            level=starting_level(self.store, camera, loaded.detector.require_fitted()),
+            level=level,
             publish=self.announcer,
         )
         with self._lock:
             self._cameras[camera.name] = made
-        made.start()
+        if made.usable:
+            made.start()
+
+    def _model(self, settings: Settings, name: str) -> Loaded | VadistillError:
+        """A model, or why it cannot be used: for reasons that nobody foresaw, too."""
+        try:
+            return self._models.get(settings, name)
+        except VadistillError as error:
+            return error
+        except Exception as error:
+            log.exception("model %s cannot be loaded", name)
+            got = f"model '{name}' ({in_a_line(error)})"
+            return WeightsError(got, expected="one that loads", fix="fit it anew")
+
+    def _shown(self, error: VadistillError) -> str:
+        """An error for the API: paths are the server's own affair."""
+        return str(error).replace(str(self.settings.base), "…")
 
     @property
     def recordings(self) -> Path:
@@ -179,8 +204,11 @@ class Cameras:
         found.write_scores()
         now = time.time()
         times, scores = self.store.scores(name, now - seconds, now)
-        level = found.level.as_json()
-        return {"times": times.tolist(), "scores": scores.tolist(), "level": level}
+        return {
+            "times": times.tolist(),
+            "scores": scores.tolist(),
+            "level": found.as_json()["level"],
+        }
 
     def calibrate(
         self, name: str, hours: float = 24.0, false_alarms_per_day: float | None = None
@@ -192,9 +220,10 @@ class Cameras:
         camera = self._camera(name)
         if camera is None:
             return None
+        calibration = camera.calibration  # without a model there is nothing to learn for
         camera.write_scores()
         learned_level(self.store, camera.settings, hours, false_alarms_per_day)
-        level = starting_level(self.store, camera.settings, camera.calibration)
+        level = starting_level(self.store, camera.settings, calibration)
         camera.set_level(level)
         return level.as_json()
 

@@ -14,9 +14,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vadistill.drawing import Scale, draw_frame, to_jpeg
 from vadistill.errors import StorageError
-from vadistill.serving.live.levels import Change, Stretch
+from vadistill.scores import Calibration
+from vadistill.serving.live.levels import Change, Level, Stretch
 from vadistill.serving.storage.clips import ClipWriter, Shot
 
 if TYPE_CHECKING:
@@ -26,6 +29,15 @@ log = logging.getLogger("vadistill.serving")
 
 UPDATE_EVERY = 1.0
 """Seconds between two notes of how far an event has come."""
+
+
+def colours(level: Level, calibration: Calibration) -> Scale:
+    """Of boxes: blue at the median of normal frames, yellow where events close, red where they
+    open."""
+    low = float(np.median(calibration.quantiles))
+    step = 1e-9 + 1e-6 * abs(low)
+    middle = max(level.off, low + step)
+    return Scale(low, middle, max(level.on, middle + step), True)
 
 
 class EventKeeper:

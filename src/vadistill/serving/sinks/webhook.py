@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from vadistill import __version__
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, in_a_line
 from vadistill.serving.config import SinkKind, SinkSettings
 from vadistill.serving.sinks.base import DeliveryError, Refused
 from vadistill.serving.storage.records import Message
@@ -128,8 +128,7 @@ class Webhook:
             except (httpx.HTTPError, OSError) as error:
                 if late.is_set():
                     raise self._too_late() from error
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise DeliveryError(f"{self.describe()}: {reason}") from error
+                raise DeliveryError(f"{self.describe()}: {in_a_line(error)}") from error
             if late.is_set():
                 raise self._too_late()
         if not 200 <= status < 300:
