@@ -23,7 +23,7 @@ from vadistill.objects.base import Localiser, clip_boxes, merge
 from vadistill.objects.detector import spans
 from vadistill.objects.motion_gradients import MotionGradients, MotionSettings
 from vadistill.objects.scene import ObjectSizes, split
-from vadistill.video import Frame, VideoInfo
+from vadistill.video import Frame, VideoInfo, open_video
 from vadistill.windows import Triplet, triplets
 
 
@@ -355,7 +355,7 @@ def write_boxes(path: Path, rows: list[str], header: str = "video,frame,x1,y1,x2
 
 
 def test_boxes_come_from_all_files_and_fit_the_picture(tmp_path: Path) -> None:
-    write_boxes(tmp_path / "a.csv", ["v,0,-4.5,2,10,20", "v,2,1,1,5,5", "v,2,500,1,510,5"])
+    write_boxes(tmp_path / "a.csv", ["v,0,-4.5,2,10,20", "v,2,1,1,5,5", "v,2,39.5,1,45,5"])
     write_boxes(tmp_path / "b.csv", ["w,0,1,2,3,4"])
     localiser = objects.build(f"boxes:{tmp_path}/a.csv,{tmp_path}/b.csv")
     frames = np.zeros((3, 30, 40, 3), np.uint8)
@@ -371,7 +371,12 @@ def test_boxes_come_from_all_files_and_fit_the_picture(tmp_path: Path) -> None:
     [
         (["v,0,1,2,3,4", "v,one,1,2,3,4"], "video,frame,x1,y1,x2,y2", "line 3"),
         (["v,0,1,2,3"], "video,frame,x1,y1,x2,y2", "line 2"),
-        (["v,0,1,2,nan,4"], "video,frame,x1,y1,x2,y2", "not finite"),
+        (["v,0,1,2,nan,4"], "video,frame,x1,y1,x2,y2", "line 2: .*finite"),
+        (["v,0,1,2,3,4", "v,1,10,12,8,20"], "file,frame,x1,y1,x2,y2", "line 3: .*width, height"),
+        (["v,0,0.1,0.2,0.3,0.4"], "video,frame,x1,y1,x2,y2", "within 0 to 1: expected .*pixels"),
+        (["v,0,30,2,70,9"], "video,frame,x1,y1,x2,y2", "is .30, 2, 70, 9.: expected .*40x30"),
+        (["v,1,1,2,3,4"], "video,frame,x1,y1,x2,y2", "reach frame 1: expected frames from 0 to 0"),
+        (["v,1.5,1,2,3,4"], "video,frame,x1,y1,x2,y2", "'1.5' is no frame number"),
         (["v,0,1,2,3,4"], "video,frame,left,y1,x2,y2", "no column x1"),
     ],
 )
@@ -384,6 +389,40 @@ def test_a_broken_box_file_names_the_line(
         boxes_of(localiser, np.zeros((1, 30, 40, 3), np.uint8))
     with pytest.raises(DataError, match="No such file"):
         boxes_of(objects.build("boxes:none.csv"), np.zeros((1, 30, 40, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("rows", "header"),
+    [
+        (["v;0;1;2;3;4"], "\ufeffvideo;frame;x1;y1;x2;y2"),
+        (["", "video,frame,x1,y1,x2,y2", "v,0.0,1,2,3,4"], "# boxes"),
+    ],
+)
+def test_box_files_are_read_as_label_files(tmp_path: Path, rows: list[str], header: str) -> None:
+    write_boxes(tmp_path / "a.csv", rows, header)
+    found = boxes_of(objects.build(f"boxes:{tmp_path}/a.csv"), np.zeros((1, 30, 40, 3), np.uint8))
+    assert found[0].tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("name", ["normalised", "right", "right_bom", "right_semicolon", "xywh"])
+def test_cases_of_box_files(cases: Path, name: str) -> None:
+    info = open_video(cases / "base/normal.mp4").info
+    localiser = objects.build(f"boxes:{cases}/boxes/{name}.csv")
+    if name.startswith("right"):
+        localiser.start(info)
+    else:
+        with pytest.raises(DataError, match="expected x1,y1,x2,y2 in pixels"):
+            localiser.start(info)
+
+
+def test_a_video_in_two_box_files_is_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_boxes(tmp_path / f"{name}.csv", ["v,0,1,2,3,4"])
+    with pytest.raises(DataError, match=r"boxes for video .v. are in .*b\.csv"):
+        boxes_of(
+            objects.build(f"boxes:{tmp_path}/a.csv,{tmp_path}/b.csv"),
+            np.zeros((1, 30, 40, 3), np.uint8),
+        )
 
 
 # -- detectors -----------------------------------------------------------------------------------

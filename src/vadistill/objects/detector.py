@@ -5,7 +5,7 @@ All classes count as foreground: what a detector calls a skateboard may be the a
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from vadistill.backbones.detection import load_network
+from vadistill.datasets.sources import frame_count
+from vadistill.datasets.tables import read_table, whole_number
+from vadistill.datasets.tracks import box_checks, first_fault
 from vadistill.errors import ConfigError, DataError
 from vadistill.objects.base import NO_BOXES, Boxes, Localiser, clip_boxes, merge
 
@@ -116,7 +119,11 @@ def spans(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
     return [(int(start), min(length, int(np.ceil(start + size)))) for start in starts]
 
 
-COLUMNS = ("video", "frame", "x1", "y1", "x2", "y2")
+COLUMNS = ("file", "frame", "x1", "y1", "x2", "y2")
+"""The first may be called video, as ``tables`` tells."""
+
+BEYOND = 0.25
+"""Part of the picture's side by which a box may reach beyond it; what does is cut off."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +161,7 @@ class BoxesFile(Localiser):
     def start(self, info: VideoInfo) -> None:
         """Look up ``info.name``; raises DataError for unreadable files or a missing video."""
         if self._videos is None:
-            self._videos = {}
-            for path in self.settings.paths:
-                self._videos |= read_boxes(Path(path))
+            self._videos = _read_all(self.settings.paths)
         if info.name not in self._videos:
             names = sorted(self._videos)
             shown = ", ".join(names[:6]) + (f", … ({len(names)})" if len(names) > 6 else "")
@@ -166,35 +171,95 @@ class BoxesFile(Localiser):
                 fix="rename the video or write its boxes into the file",
             )
         self._frames = self._videos[info.name]
+        self._require_fit(info)
+
+    def _require_fit(self, info: VideoInfo) -> None:
+        """Raises DataError for boxes of frames that the video lacks, or far beyond its picture."""
+        last = max(self._frames)
+        if info.frames is not None and last >= info.frames:
+            # A header may count too few frames: only a count of what is there can accuse boxes.
+            counted = frame_count(info.path) if info.path else info.frames
+            if last >= counted:
+                raise DataError(
+                    f"boxes of video '{info.name}' reach frame {last}",
+                    expected=f"frames from 0 to {counted - 1}",
+                    fix="count frames from 0, or check that the boxes are of this very video",
+                )
+        size = np.array([info.width, info.height] * 2, np.float32)
+        for frame, boxes in sorted(self._frames.items()):
+            over = np.maximum(boxes / size - 1, -boxes / size).max(1)
+            if over.max() > BEYOND:
+                box = ", ".join(f"{each:g}" for each in boxes[over.argmax()])
+                raise DataError(
+                    f"a box of video '{info.name}' in frame {frame} is ({box})",
+                    expected=f"x1,y1,x2,y2 in a picture of {info.width}x{info.height} pixels",
+                    fix="write boxes in pixels of this video's size",
+                )
 
     def boxes(self, window: Triplet) -> Boxes:
         height, width = window.current.image.shape[:2]
         return clip_boxes(self._frames.get(window.current.index, NO_BOXES), width, height)
 
 
+def _read_all(paths: Sequence[str]) -> dict[str, dict[int, Boxes]]:
+    """The videos of all files; raises DataError for one that two of them hold."""
+    found: dict[str, dict[int, Boxes]] = {}
+    for path in paths:
+        boxes = read_boxes(Path(path))
+        if twice := sorted(found.keys() & boxes.keys()):
+            raise DataError(
+                f"boxes for video '{twice[0]}' are in {path} and in a file before it",
+                expected="each video's boxes in one file",
+                fix="join the files, or leave one out",
+            )
+        found |= boxes
+    return found
+
+
 def read_boxes(path: Path) -> dict[str, dict[int, Boxes]]:
-    """Boxes by video and frame; raises DataError that names the file and the line."""
-    found: dict[str, dict[int, list[list[float]]]] = {}
-    line = 1
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            if missing := [c for c in COLUMNS if c not in (rows.fieldnames or ())]:
-                raise ValueError(f"no column {', '.join(missing)}")
-            for row in rows:
-                line = rows.line_num
-                box = [float(row[c]) for c in COLUMNS[2:]]
-                if not np.isfinite(box).all():
-                    raise ValueError("a coordinate is not finite")
-                found.setdefault(row["video"], {}).setdefault(int(row["frame"]), []).append(box)
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
+    """Boxes by video and frame; raises DataError that names the file and the line.
+
+    It is also raised for what is not x1, y1, x2, y2 in pixels: an end before its start, as of
+    x, y, width, height, and videos whose boxes all lie within 0 to 1.
+    """
+    table = read_table(path)
+    columns = table.columns(COLUMNS)
+    expected = f"CSV with the columns {','.join(COLUMNS)}, frame counted from 0, boxes in pixels"
+    videos, frames, boxes = [], [], []
+    for row in table.rows:
+        video, frame, *box = table.cells(row, columns, ",".join(COLUMNS))
+        try:
+            if (number := whole_number(frame)) is None:
+                raise ValueError(f"{frame[:60]!r} is no frame number")
+            boxes.append([float(coordinate) for coordinate in box])
+        except ValueError as error:
+            raise DataError(
+                f"{path} line {row.line}: {error}", expected=expected, fix="correct that line"
+            ) from error
+        videos.append(video)
+        frames.append(number)
+    every = np.array(boxes, np.float64).reshape(-1, 4)
+    fault = first_fault(box_checks(np.array(frames, np.int64), every, None))
+    if fault is not None:
         raise DataError(
-            f"{path} is not a table of boxes (line {line}: {reason})",
-            expected=f"CSV with the columns {','.join(COLUMNS)}, frame counted from 0",
-            fix="correct the file",
-        ) from error
+            f"{path} line {table.rows[fault.row].line}: {fault.got}",
+            expected=f"x1,y1,x2,y2 in pixels, {fault.expected}",
+            fix="correct that line, or if its columns are x, y, width, height add the first two",
+        )
+    found: dict[str, dict[int, list[int]]] = {}
+    for row, (video, frame) in enumerate(zip(videos, frames, strict=True)):
+        found.setdefault(video, {}).setdefault(frame, []).append(row)
+    for video, by_frame in found.items():
+        rows = [row for each in by_frame.values() for row in each]
+        if np.abs(every[rows]).max() <= 1:
+            raise DataError(
+                f"{path} line {table.rows[rows[0]].line}: all boxes of video '{video}' lie within 0"
+                " to 1",
+                expected="x1,y1,x2,y2 in pixels",
+                fix="multiply x by the video's width and y by its height",
+            )
+    pixels = every.astype(np.float32)
     return {
-        video: {frame: np.asarray(boxes, np.float32) for frame, boxes in frames.items()}
-        for video, frames in found.items()
+        video: {frame: pixels[rows] for frame, rows in by_frame.items()}
+        for video, by_frame in found.items()
     }
