@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vadistill.datasets.sources import frame_times
 from vadistill.errors import ConfigError, VideoError
 from vadistill.video import VideoSource, VideoWriter, count_frames, natural_key, open_video
 
@@ -194,6 +195,68 @@ def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path) -> None:
     assert open_video(path, name="morning").info.name == "morning"
 
 
+def test_b_frames_in_an_avi_are_shown_in_order(tmp_path: Path) -> None:
+    options = {"bf": "2", "b-adapt": "0"}
+    source = open_video(encode(tmp_path / "clip.avi", options=options))
+    assert [f.time for f in source] == pytest.approx([i / 25 for i in range(40)])
+    assert levels(source) == pytest.approx(range(40), abs=1)
+
+
+@pytest.mark.parametrize("ending", ["ts", "mpg"])
+def test_times_go_on_where_joined_files_start_again(ending: str, tmp_path: Path) -> None:
+    codec = "mpeg2video" if ending == "mpg" else "libx264"
+    part = encode(tmp_path / f"part.{ending}", codec=codec)
+    joined = tmp_path / f"joined.{ending}"
+    joined.write_bytes(part.read_bytes() * 3)
+    times = [frame.time for frame in open_video(joined)]
+    assert len(times) >= 120 - 3
+    assert times[-1] == pytest.approx(119 / 25, abs=0.05)
+    assert np.diff(times) == pytest.approx(0.04, abs=0.041)
+    assert frame_times(joined) == pytest.approx(times)
+
+
+def test_sound_that_starts_before_the_picture_counts(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as file:
+        sound, video = file.add_stream("pcm_s16le", 8000), file.add_stream("libx264", 25)
+        assert isinstance(sound, av.AudioStream) and isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 40_000), np.int16), "s16", "mono")
+        silence.sample_rate, silence.pts = 8000, 0
+        file.mux(sound.encode(silence))
+        for i in range(40):
+            picture = av.VideoFrame.from_ndarray(quadrants(96, 64, i))
+            picture.pts, picture.time_base = 75 + i, Fraction(1, 25)
+            file.mux(video.encode(picture))
+        file.mux(video.encode(None))
+        file.mux(sound.encode(None))
+    times = [frame.time for frame in open_video(path)]
+    # Matroska starts at the decoding time of the first picture, which lies before its own.
+    assert times == pytest.approx([3 + i / 25 for i in range(40)], abs=0.15)
+    assert np.diff(times) == pytest.approx(0.04, abs=1e-3)
+    assert frame_times(path) == pytest.approx(times)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("concat_ts/joined.ts", 0, 7.96),
+        ("concat_ts/joined.mpg", 0, 7.96),
+        ("start_offset/late_video.mp4", 3, 6.96),
+        ("start_offset/late_video.mkv", 3.128, 7.088),
+        ("vfr/motion_gap.mp4", 0, 23.96),
+        ("damaged/dmg.mp4", 0, 3.96),
+        ("truncated_mkv/whole.mkv", 0.023, 2.383),
+    ],
+)
+def test_case_files_keep_their_timeline(name: str, first: float, last: float, cases: Path) -> None:
+    times = [frame.time for frame in open_video(cases / name)]
+    assert (times[0], times[-1]) == pytest.approx((first, last), abs=1e-3)
+    assert (np.diff(times) > 0).all()
+    if not name.startswith("damaged"):  # Damage inside a packet is not seen without decoding it.
+        assert frame_times(cases / name) == pytest.approx(times)
+
+
 # -- damaged files -----------------------------------------------------------------------------
 
 
@@ -219,7 +282,8 @@ def test_pictures_that_hang_on_a_damaged_one_count_too(tmp_path: Path) -> None:
     frames = list(source)
     assert len(frames) + source.corrupt_frames == 40
     assert 0 < source.corrupt_frames <= 12
-    assert (frames[0].index, frames[0].time) == (0, 0.0)
+    assert frames[0].index == 0
+    assert frames[0].time == pytest.approx(source.corrupt_frames / 25)
 
 
 def test_damaged_pictures_in_an_avi_do_not_stop_it(tmp_path: Path) -> None:

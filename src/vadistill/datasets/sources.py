@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 
-from vadistill.errors import DataError, VideoError
-from vadistill.video import PICTURES, count_frames, natural_key, open_video
+from vadistill.errors import DataError
+from vadistill.video import PICTURES, FileSource, count_frames, natural_key, open_video
 
 VIDEOS = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
@@ -70,32 +69,11 @@ def frame_count(source: Path) -> int:
 
 
 def frame_times(source: Path) -> Float64[np.ndarray, " t"]:
-    """Seconds of each frame from the first one; a file's own, so a variable rate is followed.
+    """Seconds of each frame; a file's own, so a variable rate is followed.
 
-    Packets are read without decoding them where each has its stamp; raises VideoError.
+    Raises VideoError.
     """
     video = open_video(source)
-    stamps = np.sort(np.fromiter(_stamps(source), np.float64))
-    if not np.isnan(stamps).any() and len(stamps) == count_frames(video):
-        return stamps - stamps[:1]
+    if isinstance(video, FileSource):
+        return video.times()
     return np.array([frame.time for frame in video], np.float64)
-
-
-def _stamps(path: Path) -> Iterator[float]:
-    """Presentation times of a file's packets, NaN where one has none."""
-    import av
-    from av.error import FFmpegError
-
-    try:
-        with av.open(f"file:{path}") as container:
-            stream = container.streams.video[0]
-            for packet in container.demux(stream):
-                if packet.size and not packet.is_discard:
-                    known = packet.pts is not None and packet.time_base is not None
-                    yield float(packet.pts * packet.time_base) if known else np.nan  # pyright: ignore[reportOptionalOperand]
-    except FFmpegError as error:
-        raise VideoError(
-            f"cannot read {path} ({error.strerror})",
-            expected="a whole video file",
-            fix="copy it again from its source",
-        ) from error

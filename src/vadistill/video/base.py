@@ -28,7 +28,10 @@ class Frame:
     index: int
     """0-based position in decoding order of the shown frames; no gaps."""
     time: float
-    """Presentation time in seconds from the first frame; never decreases."""
+    """Presentation time in seconds on the source's own timeline; never decreases.
+
+    0 for the first frame, unless a file's sound starts before it or its first frames are damaged.
+    """
     image: UInt8[np.ndarray, "h w 3"]
     """RGB, upright (container rotation applied)."""
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float64
 
 from vadistill.errors import VideoError
 from vadistill.video.base import DEFAULT_FPS, PICTURES, Frame, VideoInfo, VideoSource
+from vadistill.video.reading import Timeline, Upright
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -33,15 +33,15 @@ class FileSource(VideoSource):
         self, path: Path, *, name: str | None = None, fps: float | int | None = None
     ) -> None:
         decoder = _Decoder(path, "NONE")
-        first = next(iter(decoder), None)
+        _, first = next(iter(decoder), (0.0, None))
         if first is None:
             raise VideoError(
                 f"no picture of {path} can be decoded",
                 expected="at least one",
                 fix="the file is damaged or cut off: copy it again from its source",
             )
-        self.path, self._size, self._turn = path, (first.width, first.height), _orientation(first)
-        width, height = self._size[::-1] if self._turn[0] else self._size
+        self.path, self._size, self._upright = path, (first.width, first.height), Upright(first)
+        width, height = self._size[::-1] if self._upright.swapped else self._size
         rate = float(decoder.rate or fps or DEFAULT_FPS)
         frames = decoder.declared or round(decoder.seconds * rate) or None
         self.info = VideoInfo(name or path.stem, width, height, rate, frames, path)
@@ -51,21 +51,13 @@ class FileSource(VideoSource):
 
         # One converter a pass: a new one for every frame costs more than the conversion itself.
         convert = VideoReformatter().reformat
-        decoder = _Decoder(self.path, "AUTO")
+        decoder = _Decoder(self.path, "AUTO", self.info.fps)
         width, height = self._size
-        start = time = None
-        for index, picture in enumerate(decoder):
+        for index, (time, picture) in enumerate(decoder):
             self.corrupt_frames = decoder.lost
-            stamp = picture.pts
-            if start is None:
-                start = stamp
-            if stamp is None or start is None:
-                time = 0.0 if time is None else time + 1 / self.info.fps
-            else:
-                time = max(float((stamp - start) * decoder.unit), time or 0.0)
             # A stream may change its size midway; frames keep the first one's.
             rgb = convert(picture, width=width, height=height, format="rgb24", threads=1)
-            yield Frame(index, time, _turned(rgb.to_ndarray(), self._turn))
+            yield Frame(index, time, self._upright(rgb.to_ndarray()))
         self.corrupt_frames = decoder.lost
         self._check_whole(decoder)
 
@@ -82,6 +74,23 @@ class FileSource(VideoSource):
         self._check_whole(decoder)
         return count
 
+    def times(self) -> Float64[np.ndarray, " t"]:
+        """Seconds of each frame, those of ``Frame.time``, without converting the pictures.
+
+        Packets are read without decoding them where each holds one picture and has its stamp (a
+        damaged picture inside then counts too).
+        """
+        decoder = _Decoder(self.path, "AUTO", self.info.fps)
+        if decoder.one_picture_a_packet:
+            stamps = [packet.pts for packet in decoder.packets() if not packet.is_discard]
+            known = sorted(stamp for stamp in stamps if stamp is not None)
+            if len(known) == len(stamps) and not decoder.lost and not decoder.cut:
+                return np.array([decoder.timeline.seconds(stamp) for stamp in known], np.float64)
+            decoder = _Decoder(self.path, "AUTO", self.info.fps)
+        times = np.array([time for time, _ in decoder], np.float64)
+        self._check_whole(decoder)
+        return times
+
     def _check_whole(self, decoder: _Decoder) -> None:
         if decoder.cut:
             total = self.info.frames or "an unknown number of"
@@ -95,13 +104,14 @@ class FileSource(VideoSource):
 class _Decoder:
     """One pass over the pictures of a file, and what went wrong on the way."""
 
-    def __init__(self, path: Path, threads: str) -> None:
-        self.path, self.threads = path, threads
+    def __init__(self, path: Path, threads: str, fps: float = DEFAULT_FPS) -> None:
+        self.path, self.threads, self.fps = path, threads, fps
         self.container, self.stream = container, stream = _open_stream(path)
         stream.thread_type = threads
         self.read = self.sent = self.shown = self.lost = 0
         self.end, self.cut = 0.0, False
-        self.unit = stream.time_base or Fraction(1)
+        self.timeline = Timeline(container, stream, fps)
+        self.unit = self.timeline.unit
         self.is_mov = container.format.name.startswith("mov")
         self.is_mkv = container.format.name.startswith("matroska")
         codecs = ("h264", "mjpeg", "ffv1", "vp9", "av1", "libdav1d")
@@ -115,7 +125,14 @@ class _Decoder:
         self.declared = stream.frames and (
             len(stream.index_entries) if self.is_mov else stream.frames
         )
-        self.seconds = float((stream.duration or 0) * self.unit) or (container.duration or 0) / 1e6
+        self.seconds = float((stream.duration or 0) * self.unit) or self._shown_seconds()
+
+    def _shown_seconds(self) -> float:
+        """Seconds from the first picture to the container's end; sound may come before it."""
+        begin, ahead = self.container.start_time, 0.0
+        if begin is not None and self.stream.start_time is not None:
+            ahead = max(0.0, float(self.stream.start_time * self.unit) - begin / 1e6)
+        return max(0.0, (self.container.duration or 0) / 1e6 - ahead)
 
     def packets(self) -> Iterator[Packet]:
         """Packets of the stream.  At their end ``cut`` is whether the file ends too early."""
@@ -136,6 +153,7 @@ class _Decoder:
                     self.lost += packet.is_corrupt
                     self.cut = packet.is_corrupt
                     self.end = max(self.end, float((packet.pts or 0) * self.unit))
+                    self.timeline.follow(packet)
                     yield packet
         if self.is_mov:
             self.cut |= self.read < len(self.stream.index_entries)
@@ -146,25 +164,29 @@ class _Decoder:
             # An AVI's header counts repeated frames too, which have no picture of their own.
             self.cut |= self.read < 0.9 * self.declared
 
-    def __iter__(self) -> Iterator[VideoFrame]:
+    def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
+        """Pictures with their times in seconds."""
         from av.error import FFmpegError
 
         last = None
         with self.container:
             for packet in itertools.chain(self.packets(), (None,)):
                 for picture in self._decode(packet):
+                    time = self.timeline.time(picture)
                     self.shown, last = self.shown + 1, picture.pts
-                    yield picture
+                    yield time, picture
         if self.threads != "NONE" and self.shown + self.lost < self.sent and last is not None:
             # A damaged picture near the end stops the draining of the decoder's threads, and sound
             # ones behind it are lost: decode the last stretch again without threads.
-            again = _Decoder(self.path, "NONE")
+            again = _Decoder(self.path, "NONE", self.fps)
             with contextlib.suppress(FFmpegError):
-                again.container.seek(last, stream=again.stream)
-                for picture in again:
+                # Where stamps started again, a stamp does not tell a place.
+                if not self.timeline.shift:
+                    again.container.seek(last, stream=again.stream)
+                for _, picture in again:
                     if picture.pts is not None and picture.pts > last:
                         self.shown += 1
-                        yield picture
+                        yield self.timeline.seconds(picture.pts), picture
             self.lost = min(self.lost + again.lost, self.sent - self.shown)
         if self.one_picture_a_packet:
             self.lost = self.sent - self.shown
@@ -173,11 +195,14 @@ class _Decoder:
         from av.error import FFmpegError
 
         if packet is not None and packet.is_corrupt:
+            self.timeline.lose(packet)
             return []
         try:
             return self.stream.decode(packet)
         except FFmpegError:
-            self.lost += packet is not None
+            if packet is not None:
+                self.lost += 1
+                self.timeline.lose(packet)
             return []
 
 
@@ -215,20 +240,3 @@ def _open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
         expected="a video stream",
         fix="check what it is, or convert it to H.264",
     )
-
-
-def _orientation(picture: VideoFrame) -> tuple[bool, bool, bool]:
-    """Whether to swap the axes, then flip the rows, then the columns, to see a picture upright."""
-    matrix = picture.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return False, False, False
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
-    return (True, b < 0, c < 0) if abs(b) > abs(a) else (False, d < 0, a < 0)
-
-
-def _turned(
-    image: UInt8[np.ndarray, "h w 3"], turn: tuple[bool, bool, bool]
-) -> UInt8[np.ndarray, "h2 w2 3"]:
-    swap, rows, columns = turn
-    image = image.swapaxes(0, 1) if swap else image
-    return np.ascontiguousarray(image[:: -1 if rows else 1, :: -1 if columns else 1])
