@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable
 from fractions import Fraction
@@ -538,6 +539,46 @@ class TestFolder:
         assert problem(own) == "test video wednesday: 2 masks for 6 frames"
         (own / "test_masks/wednesday").rename(own / "test_masks/sunday")
         assert problem(own) == "test_masks/sunday: no video called sunday"
+
+    @pytest.mark.parametrize("kind", ["16 bit", "alpha", "black and alpha", "grey and alpha", "01"])
+    @pytest.mark.parametrize("folder", ["wednesday", b"w\xe9dnesday"])
+    def test_masks_of_other_kinds(self, own: Path, kind: str, folder: str | bytes) -> None:
+        name = os.fsdecode(folder)
+        (own / "test/wednesday").rename(own / "test" / name)
+        full, white = np.full((HEIGHT, WIDTH), 255, np.uint8), np.full((HEIGHT, WIDTH), 9, np.uint8)
+        for index, label in enumerate([0, 0, 1, 1, 0, 0]):
+            grey = mask(bool(label))
+            layers = {
+                "16 bit": [grey.astype(np.uint16)],
+                "01": [grey // 255],
+                "alpha": [white, white, white, grey],
+                "black and alpha": [full * 0, full * 0, full * 0, grey],
+                "grey and alpha": [grey, grey, grey, full],
+            }[kind]
+            _, data = cv2.imencode(".png", np.stack(layers, 2))
+            path = own / "test_masks" / name / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data.tobytes())
+        video = open_dataset(own).test[name]
+        assert video.frame_labels is not None and video.mask is not None
+        assert video.frame_labels.tolist() == [0, 0, 1, 1, 0, 0]
+        assert video.mask(2).sum() == 30
+
+    def test_masks_that_cannot_be_told(self, own: Path) -> None:
+        masks(own / "test_masks/wednesday", [0, 0, 1, 1, 0, 0], "{:03d}.jpg")
+        labels = open_dataset(own).test["wednesday"].frame_labels
+        assert labels is not None and labels.tolist() == [0, 0, 1, 1, 0, 0]
+        write(own / "test_masks/wednesday/003.jpg", mask(True) // 255)
+        assert "is a JPEG with values up to 1" in problem(own)
+        (own / "test_masks/wednesday/003.jpg").unlink()
+        grey = mask(True)
+        write(own / "test_masks/wednesday/003.png", np.stack([grey, grey, grey, grey * 0], 2))
+        assert "003.png is transparent all over" in problem(own)
+
+    def test_case_of_16_bit_masks(self, cases: Path) -> None:
+        (video,) = open_dataset(cases / "masks_16bit").test
+        assert video.frame_labels is not None
+        assert np.flatnonzero(video.frame_labels).tolist() == [12, 13, 14, 15]
 
     def test_masks_of_another_size(self, own: Path) -> None:
         for index in range(6):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,11 +12,16 @@ from jaxtyping import Bool, UInt8
 from vadistill.datasets.sources import pictures
 from vadistill.errors import DataError
 
+JPEG_WHITE = 127
+"""Of a JPEG: what is brighter is abnormal.  It rings around an edge, so dark grey is no label."""
+
 
 class PictureMasks:
     """A folder of mask pictures, one a frame in natural order: any pixel above 0 is abnormal.
 
-    Calling it with a 0-based frame index gives that mask, read then and there.
+    Of pictures with an alpha channel that are otherwise black, what is not transparent; of others
+    with one, what is neither black nor transparent.  Calling it with a 0-based frame index gives
+    that mask, read then and there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,23 +33,51 @@ class PictureMasks:
 
     def __call__(self, index: int) -> Bool[np.ndarray, "h w"]:
         """Raises DataError for a picture that cannot be read, IndexError past the last one."""
-        return _read_mask(self.paths[index]).copy()
+        return _last_read(self.paths[index]).copy()
 
     def frame_labels(self) -> UInt8[np.ndarray, " t"]:
         """1 for each frame with an abnormal pixel; reads every picture."""
-        return np.array([_read_mask(path).any() for path in self.paths], np.uint8)
+        return np.array([_last_read(path).any() for path in self.paths], np.uint8)
 
 
-@lru_cache(maxsize=1)
-def _read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
+def read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
+    """One picture as ``PictureMasks`` reads it; raises DataError."""
     import cv2
 
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    jpeg = path.suffix.lower() in {".jpg", ".jpeg"}
+    picture = None
+    # As frames are: imread ends the process for names that are not UTF-8.
+    with contextlib.suppress(OSError, cv2.error):
+        data = np.fromfile(path, np.uint8)
+        picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE if jpeg else cv2.IMREAD_UNCHANGED)
     if picture is None:
         raise DataError(
             f"cannot read the mask {path}",
             expected="a whole png, bmp, tif or jpg picture",
             fix="copy it again from the data set",
         )
-    # JPEG rings around an edge: dark grey there is not a label.
-    return picture > (127 if path.suffix.lower() in {".jpg", ".jpeg"} else 0)
+    if jpeg and 0 < (brightest := int(picture.max())) <= JPEG_WHITE:
+        raise DataError(
+            f"the mask {path} is a JPEG with values up to {brightest}",
+            expected="0 and 255 in a JPEG, which keeps no small differences",
+            fix="save the masks again as PNG, or with 255 where they are abnormal",
+        )
+    if picture.ndim == 2:
+        return picture > (JPEG_WHITE if jpeg else 0)
+    colours = np.asarray((picture[..., :3] > 0).any(2))
+    if picture.shape[2] < 4:
+        return colours
+    alpha = picture[..., 3]
+    if not alpha.any() and colours.any() and len(np.unique(picture[..., :3])) == 2:
+        raise DataError(
+            f"the mask {path} is transparent all over, but its colours are a mask",
+            expected="a mask in grey, or in the alpha channel of a picture",
+            fix="save the masks again without an alpha channel",
+        )
+    black_with_holes = not colours.any() and alpha.min() != alpha.max()
+    return np.asarray(alpha > 0 if black_with_holes else colours & (alpha > 0))
+
+
+@lru_cache(maxsize=1)
+def _last_read(path: Path) -> Bool[np.ndarray, "h w"]:
+    return read_mask(path)

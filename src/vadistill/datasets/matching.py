@@ -185,7 +185,7 @@ class Labels:
             else:
                 labels = labels_from_intervals(intervals, frames)
         except VadistillError as error:
-            self.problems.append(f"test video {name}: {error.got}")
+            self.problems.append(f"test video {name}: {error.got}, expected {error.expected}")
             return video
         return replace(video, frame_labels=labels, video_label=int(labels.any()))
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from vadistill.datasets.base import Dataset, Splits, Track, Video
+from vadistill.datasets.masks import read_mask
 from vadistill.errors import DataError
 
 FORMAT, INDEX = "vadistill walkway", "walkway.json"
@@ -87,17 +88,15 @@ def _mask(
         raise IndexError(f"frame {index} of a video with {len(labels)}")
     if not labels[index]:
         return np.zeros(size, bool)
-    import cv2
-
     file = folder / f"{index:04d}.png"
-    picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if file.is_file() else None
-    if picture is None or picture.shape != size:
+    mask = read_mask(file)
+    if mask.shape != size:
         raise DataError(
             f"cannot read the mask {file}",
             expected=f"a whole PNG of {size[1]}x{size[0]} pixels",
             fix="render the walkway into another folder",
         )
-    return picture > 0
+    return mask
 
 
 def read_index(path: Path) -> dict[str, Any]:
