@@ -25,7 +25,7 @@ from vadistill.report.annotate import HEAD, STRIP, annotate, columns_of, draw_st
 from vadistill.report.films import Film
 from vadistill.report.report import ReportTable, write_report
 from vadistill.scores import Calibration, FrameScore, Scores
-from vadistill.video import open_video
+from vadistill.video import VideoWriter, open_video
 
 EVIL = '<script>alert("x")</script>&'
 FPS = 10.0
@@ -573,6 +573,23 @@ class TestAnnotate:
         assert strip[:, 200:300, 0].mean() > strip[:, 40:140, 0].mean() + 20
         # The playhead moves.
         assert alarm[-4, columns_of(60, 320)[45]].min() > 150 > alarm[-4, 40].min()
+
+    def test_a_variable_rate_is_kept(self, tmp_path: Path):
+        times = [0, 0.04, 0.08, 20, 20.04, 20.5, 22, 22.4]
+        with VideoWriter(tmp_path / "v.mp4", 96, 64, 25) as writer:
+            for time in times:
+                writer.write(np.zeros((64, 96, 3), np.uint8), time)
+        source = open_video(tmp_path / "v.mp4")
+        assert source.info.fps < 1
+        annotate(source, scores_of("v", len(times), 4), tmp_path / "out.mp4")
+        found = [frame.time for frame in open_video(tmp_path / "out.mp4")]
+        assert found == pytest.approx(times, abs=1e-3)
+
+    def test_a_video_behind_its_sound_keeps_the_times(self, tmp_path: Path, cases: Path):
+        source = open_video(cases / "start_offset" / "late_video.mp4")
+        annotate(source, scores_of("v", 100, 4), tmp_path / "out.mp4")
+        found = [frame.time for frame in open_video(tmp_path / "out.mp4")]
+        assert (found[0], found[60]) == pytest.approx((0, 5.4), abs=1e-3)
 
     def test_a_source_without_labels(self, tmp_path: Path):
         path = tmp_path / "out.mp4"

@@ -52,7 +52,7 @@ def annotate(
 ) -> None:
     """Write an MP4 of the video with boxes coloured by score over a curve of its frame scores.
 
-    Picture i is frame i.  Colours are those of ``scale_of``, by calibrated score where there is a
+    Picture i is frame i, shown at the frame's own time (the first from 0 on).  Colours are those of ``scale_of``, by calibrated score where there is a
     calibration; the video says what they mean.  The curve shows ``scores.values`` with their
     smoothing; abnormal frames of ``labels`` (default: the video's) are a band behind it and a frame
     around the picture, masks an outline.  Sources narrower than 480 pixels are drawn at twice their
@@ -91,7 +91,8 @@ def annotate(
                 _now(foot, int(columns[frame.index]), float(values[frame.index]), values)
                 share = None if known_shares is None else float(known_shares[frame.index])
                 head = _headline(scores, frame.index, frame.time, share, width, abnormal)
-                writer.write(np.concatenate([picture, head, legend, foot]))
+                shown = frame.time if count else 0.0
+                writer.write(np.concatenate([picture, head, legend, foot]), shown)
                 advance()
             count += 1
         if count != len(scores):

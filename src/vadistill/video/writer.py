@@ -15,6 +15,9 @@ from vadistill.errors import ConfigError, VideoError, WeightsError
 from vadistill.files import replacing
 from vadistill.video.base import check_fps
 
+TICK = Fraction(1, 90_000)
+"""Unit of the times of pictures that come with their own."""
+
 
 class VideoWriter:
     """Writes an H.264 MP4 that browsers play: ``with VideoWriter(path, w, h, fps) as writer``.
@@ -37,6 +40,7 @@ class VideoWriter:
                 fix="correct it",
             )
         self.path, self.width, self.height, self.frames = Path(path), width, height, 0
+        self._last = -1
         self.fps = fps if isinstance(fps, Fraction) else Fraction(fps).limit_denominator(1001)
 
     def __enter__(self) -> VideoWriter:
@@ -67,6 +71,7 @@ class VideoWriter:
             context = stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = 1
             context.color_range = 1
+            self._context, self._tick = context, 1 / self.fps
             self._encode = lambda picture: container.mux(stream.encode(picture))
             yield
             if self.frames == 0:
@@ -75,8 +80,11 @@ class VideoWriter:
                 )
             self._encode(None)
 
-    def write(self, rgb: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Append one RGB picture; raises VideoError."""
+    def write(self, rgb: UInt8[np.ndarray, "h w 3"], time: float | None = None) -> None:
+        """Append one RGB picture, shown from ``time`` in seconds on; raises VideoError.
+
+        All pictures have a time or none has; without, they follow each other at ``fps``.
+        """
         import av
 
         if rgb.shape != (self.height, self.width, 3) or rgb.dtype != np.uint8:
@@ -89,7 +97,13 @@ class VideoWriter:
         picture = av.VideoFrame.from_ndarray(padded).reformat(
             format="yuv420p", dst_colorspace="itu709", dst_color_range="MPEG", threads=1
         )
-        picture.pts, picture.time_base = self.frames, 1 / self.fps
+        stamp = self.frames
+        if time is not None:
+            if self.frames == 0:
+                self._context.time_base = self._tick = TICK
+            stamp = max(round(time / self._tick), self._last + 1)
+        self._last = stamp
+        picture.pts, picture.time_base = stamp, self._tick
         with self._explained():
             self._encode(picture)
         self.frames += 1
