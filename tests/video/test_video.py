@@ -70,6 +70,26 @@ def encode(
     return path
 
 
+def with_sound(path: Path, frames: int, late: int) -> Path:
+    """Write a clip with silence of its length, whose picture starts ``late`` frames later."""
+    with av.open(str(path), "w") as file:
+        sound, video = file.add_stream("pcm_s16le", 8000), file.add_stream("libx264", 25)
+        assert isinstance(sound, av.AudioStream) and isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        for i in range(late + frames):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 320), np.int16), "s16", "mono")
+            silence.sample_rate, silence.pts = 8000, 320 * i
+            file.mux(sound.encode(silence))
+            if i < late:
+                continue
+            picture = av.VideoFrame.from_ndarray(quadrants(96, 64, 4 * i % 256))
+            picture.pts, picture.time_base = i, Fraction(1, 25)
+            file.mux(video.encode(picture))
+        file.mux(video.encode(None))
+        file.mux(sound.encode(None))
+    return path
+
+
 def levels(source: VideoSource) -> list[int]:
     """The frame numbers that the pixels of each frame tell."""
     images = [frame.image for frame in source]
@@ -216,20 +236,7 @@ def test_times_go_on_where_joined_files_start_again(ending: str, tmp_path: Path)
 
 
 def test_sound_that_starts_before_the_picture_counts(tmp_path: Path) -> None:
-    path = tmp_path / "clip.mkv"
-    with av.open(str(path), "w") as file:
-        sound, video = file.add_stream("pcm_s16le", 8000), file.add_stream("libx264", 25)
-        assert isinstance(sound, av.AudioStream) and isinstance(video, av.VideoStream)
-        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 40_000), np.int16), "s16", "mono")
-        silence.sample_rate, silence.pts = 8000, 0
-        file.mux(sound.encode(silence))
-        for i in range(40):
-            picture = av.VideoFrame.from_ndarray(quadrants(96, 64, i))
-            picture.pts, picture.time_base = 75 + i, Fraction(1, 25)
-            file.mux(video.encode(picture))
-        file.mux(video.encode(None))
-        file.mux(sound.encode(None))
+    path = with_sound(tmp_path / "clip.mkv", 40, 75)
     times = [frame.time for frame in open_video(path)]
     # Matroska starts at the decoding time of the first picture, which lies before its own.
     assert times == pytest.approx([3 + i / 25 for i in range(40)], abs=0.15)
@@ -314,6 +321,21 @@ def test_a_file_cut_short_yields_what_is_there_then_says_so(
     assert f"ends after {len(frames)} of 60 frames" in one_line(error)
     with pytest.raises(VideoError, match="cut short"):
         count_frames(source)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.8])
+def test_a_matroska_cut_short_is_noticed_with_sound(keep: float, tmp_path: Path) -> None:
+    path = with_sound(tmp_path / "clip.mkv", 100, 0)
+    assert count_frames(open_video(path)) == 100
+    path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
+    with pytest.raises(VideoError, match="cut short"):
+        list(open_video(path))
+
+
+def test_the_matroska_of_the_cases_is_told_as_cut_short(cases: Path) -> None:
+    assert count_frames(open_video(cases / "truncated_mkv" / "whole.mkv")) == 60
+    with pytest.raises(VideoError, match="cut short: it ends after 36 of 60"):
+        list(open_video(cases / "truncated_mkv" / "cut.mkv"))
 
 
 def test_every_cut_of_an_mp4_is_noticed(tmp_path: Path) -> None:

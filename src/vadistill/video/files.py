@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
+LATE = 0.5
+"""Seconds by which a Matroska's last packet may end before the end that its header tells."""
+
+
 class FileSource(VideoSource):
     """Any file that FFmpeg reads: mp4, avi, mkv, mov, webm, …; raises VideoError.
 
@@ -125,6 +129,7 @@ class _Decoder:
         self.declared = stream.frames and (
             len(stream.index_entries) if self.is_mov else stream.frames
         )
+        self.length = (container.duration or 0) / 1e6
         self.seconds = float((stream.duration or 0) * self.unit) or self._shown_seconds()
 
     def _shown_seconds(self) -> float:
@@ -139,27 +144,32 @@ class _Decoder:
         from av.error import FFmpegError
 
         with contextlib.suppress(StopIteration):
-            packets = self.container.demux(self.stream)
+            # A Matroska's header tells how long the longest of its streams is.
+            packets = self.container.demux(None if self.is_mkv else self.stream)
             while True:
                 try:
                     packet = next(packets)
                 except FFmpegError:
                     self.cut = True
                     return
+                if packet.pts is not None and packet.time_base is not None:
+                    self.end = max(
+                        self.end, float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    )
+                if packet.stream.index != self.stream.index:
+                    continue
                 self.read += packet.dts is not None or packet.size > 0
                 # A packet without data would end the decoder; AVI has them for repeated frames.
                 if packet.size:
                     self.sent += not packet.is_discard
                     self.lost += packet.is_corrupt
                     self.cut = packet.is_corrupt
-                    self.end = max(self.end, float((packet.pts or 0) * self.unit))
                     self.timeline.follow(packet)
                     yield packet
         if self.is_mov:
             self.cut |= self.read < len(self.stream.index_entries)
         elif self.is_mkv:
-            alone = len(self.container.streams) == 1
-            self.cut |= alone and self.end < self.seconds - 1 - 1 / (self.rate or 25)
+            self.cut |= self.end < self.length - LATE - 1 / (self.rate or 25)
         else:
             # An AVI's header counts repeated frames too, which have no picture of their own.
             self.cut |= self.read < 0.9 * self.declared
