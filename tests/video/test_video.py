@@ -282,6 +282,16 @@ def test_damaged_pictures_are_left_out_and_counted(
     assert [f.time for f in frames] == pytest.approx(kept, abs=1e-3)
 
 
+def test_damage_is_told_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = encode(tmp_path / "clip.mp4", options={"bf": "0"})
+    damage(path, 7, 26)
+    for _ in range(2):
+        list(open_video(path))
+    assert [r.getMessage().split(";")[0] for r in caplog.records] == [
+        f"{path}: 2 frames left out that cannot be decoded"
+    ]
+
+
 def test_pictures_that_hang_on_a_damaged_one_count_too(tmp_path: Path) -> None:
     path = encode(tmp_path / "clip.mp4")
     damage(path, 0)

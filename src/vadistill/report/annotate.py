@@ -52,11 +52,11 @@ def annotate(
 ) -> None:
     """Write an MP4 of the video with boxes coloured by score over a curve of its frame scores.
 
-    Picture i is frame i, shown at the frame's own time (the first from 0 on).  Colours are those of ``scale_of``, by calibrated score where there is a
-    calibration; the video says what they mean.  The curve shows ``scores.values`` with their
-    smoothing; abnormal frames of ``labels`` (default: the video's) are a band behind it and a frame
-    around the picture, masks an outline.  Sources narrower than 480 pixels are drawn at twice their
-    size.  Decodes as it writes: constant memory.
+    Picture i is frame i, shown at the frame's own time (the first from 0 on).  Colours are those of
+    ``scale_of``, by calibrated score where there is a calibration; the video says what they mean.
+    The curve shows ``scores.values`` with their smoothing; abnormal frames of ``labels`` (default:
+    the video's) are a band behind it and a frame around the picture, masks an outline.  Sources
+    narrower than 480 pixels are drawn at twice their size.  Decodes as it writes: constant memory.
 
     Raises DataError when scores, labels and frames differ in number, VideoError, WeightsError when
     the file cannot be written.

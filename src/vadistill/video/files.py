@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +65,8 @@ class FileSource(VideoSource):
             rgb = convert(picture, width=width, height=height, format="rgb24", threads=1)
             yield Frame(index, time, self._upright(rgb.to_ndarray()))
         self.corrupt_frames = decoder.lost
+        if decoder.lost:
+            _warn_of_damage(self.path, decoder.lost)
         self._check_whole(decoder)
 
     def count(self) -> int:
@@ -103,6 +107,15 @@ class FileSource(VideoSource):
                 expected="a whole file",
                 fix="copy it again from its source, or re-encode the part that can be read",
             )
+
+
+@functools.cache
+def _warn_of_damage(path: Path, lost: int) -> None:
+    """One line a file, however often it is read."""
+    frames = "frame" if lost == 1 else "frames"
+    logging.getLogger(__name__).warning(
+        "%s: %d %s left out that cannot be decoded; check or replace the file", path, lost, frames
+    )
 
 
 class _Decoder:
