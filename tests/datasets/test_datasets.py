@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from support.dataset_files import problem, text
-from vadistill.datasets import DATASETS, open_dataset, recognise
+from vadistill.datasets import DATASETS, Dataset, open_dataset, open_source, recognise
 from vadistill.datasets.check import COLUMNS, check
 from vadistill.datasets.sources import frame_times
 from vadistill.errors import ConfigError, DataError
@@ -579,6 +579,49 @@ class TestFolder:
         (video,) = open_dataset(cases / "masks_16bit").test
         assert video.frame_labels is not None
         assert np.flatnonzero(video.frame_labels).tolist() == [12, 13, 14, 15]
+
+    def test_a_picture_beside_frame_folders_is_no_video(self, tmp_path: Path) -> None:
+        for folder in ("day1", "day2"):
+            frames(tmp_path / folder, 4)
+        write(tmp_path / "thumbnail.jpg", picture(0))
+        assert [video.name for video in open_dataset(tmp_path).train] == ["day1", "day2"]
+        found = open_source(tmp_path)
+        assert isinstance(found, Dataset) and len(found) == 2
+
+    def test_a_frame_folder_may_hold_folders(self, tmp_path: Path) -> None:
+        frames(tmp_path / "a", 4)
+        frames(tmp_path / "a/masks", 4)
+        (video,) = open_dataset(tmp_path).train
+        assert video.source == tmp_path / "a"
+
+    @pytest.mark.parametrize(
+        ("names", "expected"),
+        [
+            (("1.5", "1.10", "2.0"), "decimal numbers of frames, such as 1.5.png"),
+            (("001", "002", "002 (1)", "003"), "1 frames not named as the others, such as 002 (1)"),
+            (("001", "002", "0002", "003"), "2 frames that share their number, such as 0002.png"),
+            (("f1", "f2", "f3", "f7", "f8"), "missing frames after number 3, expected"),
+        ],
+    )
+    def test_frame_numbers_that_are_no_positions(
+        self, own: Path, names: tuple[str], expected: str
+    ) -> None:
+        for name in names:
+            write(own / f"test/late/{name}.png", picture(0))
+        text(own / "x.csv", "file,start,end", "late,1,2")
+        assert problem(own).startswith(f"test video late: {expected}")
+
+    @pytest.mark.parametrize("names", [("f0", "f5", "f10", "f15"), ("1_7", "2_9"), ("a", "b")])
+    def test_frame_numbers_that_are_even_or_none(self, own: Path, names: tuple[str]) -> None:
+        for name in names:
+            write(own / f"test/late/{name}.png", picture(0))
+        text(own / "x.csv", "file,start,end", "late,1,2")
+        labels = open_dataset(own).test["late"].frame_labels
+        assert labels is not None and labels[1] == 1
+
+    def test_cases_of_frame_folders(self, cases: Path) -> None:
+        assert len(open_dataset(cases / "stray_picture").train) == 2
+        assert "missing frames after number 4" in problem(cases / "gap")
 
     def test_masks_of_another_size(self, own: Path) -> None:
         for index in range(6):

@@ -19,11 +19,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from vadistill.datasets.base import Dataset, Splits, Video
-from vadistill.datasets.sources import entries
+from vadistill.datasets.sources import entries, is_frame_folder
 from vadistill.errors import ConfigError, DataError, one_of
 from vadistill.files import short_names
 from vadistill.plugins import added
-from vadistill.video import PICTURES, VideoSource, open_video
+from vadistill.video import VideoSource, open_video
 
 __all__ = [
     "DATASETS",
@@ -235,8 +235,7 @@ def open_source(
     if isinstance(source, Video):
         return source.open()
     if isinstance(source, str | Path) and Path(source).is_dir():
-        pictures = any(entry.suffix.lower() in PICTURES for entry in entries(Path(source)))
-        source = source if pictures else open_dataset(source)
+        source = source if is_frame_folder(Path(source)) else open_dataset(source)
     if isinstance(source, Splits):
         return source.test if len(source.test) else source.train
     return open_video(source)

@@ -11,7 +11,7 @@ from typing import Any
 from vadistill.datasets import open_dataset
 from vadistill.datasets.base import Dataset, Video
 from vadistill.datasets.snippets import SNIPPET, FeatureSource
-from vadistill.datasets.sources import pictures
+from vadistill.datasets.sources import misnumbered, missing_numbers, pictures
 from vadistill.errors import VadistillError
 from vadistill.progress import progress
 from vadistill.video import VideoSource
@@ -195,7 +195,7 @@ def _check_video(video: Video, dataset: Dataset, problems: list[str], *, full: b
     if isinstance(video.source, FeatureSource):
         known["frames"] = video.source.info.frames
         return _check_features(video.source, known, problems)
-    found = _picture_sizes(video)
+    found = _picture_problems(video)
     try:
         source = video.open()
         frames = _decode(source, found, full=full)
@@ -242,21 +242,23 @@ def _decode(source: VideoSource, found: list[str], *, full: bool) -> int | None:
     return count
 
 
-def _picture_sizes(video: Video) -> list[str]:
-    """A frame folder's sizes, from the pictures' headers alone."""
+def _picture_problems(video: Video) -> list[str]:
+    """What is wrong with a frame folder, from names and the pictures' headers alone."""
     if not (isinstance(video.source, Path) and video.source.is_dir()):
         return []
     from PIL import Image, UnidentifiedImageError
 
     sizes: Counter[tuple[int, int]] = Counter()
     broken = []
-    for path in pictures(video.source):
+    paths = pictures(video.source)
+    for path in paths:
         try:
             with Image.open(path) as picture:
                 sizes[picture.size] += 1
         except (OSError, UnidentifiedImageError):
             broken.append(path.name)
     problems = [f"{len(broken)} unreadable pictures, such as {broken[0]}"] if broken else []
+    problems += misnumbered(paths) or missing_numbers(paths)
     if len(sizes) > 1:
         each = ", ".join(
             f"{w}x{h} ({_count(count, 'frame')})" for (w, h), count in sizes.most_common(3)

@@ -22,7 +22,16 @@ from pathlib import Path
 
 from vadistill.datasets.base import Dataset, Splits
 from vadistill.datasets.matching import MASKS, Labels
-from vadistill.datasets.sources import folders, is_video, named, pictures, video_files
+from vadistill.datasets.sources import (
+    folders,
+    is_frame_folder,
+    is_video,
+    misnumbered,
+    missing_numbers,
+    named,
+    pictures,
+    video_files,
+)
 from vadistill.errors import DataError
 from vadistill.progress import progress
 
@@ -70,6 +79,15 @@ def open_folder(path: Path) -> Splits:
         test_videos = labels.plain({n: s for n, s in train.items() if n in held_out})
         train = {name: source for name, source in train.items() if name not in held_out}
     supervision = "weak" if weak else "one-class"
+    for split, videos in (("training", train), ("test", {v.name: v.source for v in test_videos})):
+        for name, source in videos.items():
+            if not (isinstance(source, Path) and source.is_dir()):
+                continue
+            faults = misnumbered(pictures(source))
+            # Intervals may count by the files' numbers, which gaps tell from positions.
+            if not faults and labels.intervals.get(source):
+                faults = missing_numbers(pictures(source))
+            problems += [f"{split} video {name}: {fault}" for fault in faults]
     for name, source in train.items():
         if weak and source not in labels.video:
             problems.append(f"training video {name} has no label although others have one")
@@ -95,14 +113,14 @@ def _sources(path: Path | None, depth: int = 1) -> dict[str, Path]:
     if is_video(path):
         return {path.stem: path}
     here = video_files(path)
-    if not here and pictures(path):
+    if is_frame_folder(path):
         return {path.absolute().name: path}
     stems = [video.stem for video in here]
     found = {v.stem if stems.count(v.stem) == 1 else v.name: v for v in here}
     for folder in folders(path):
         if folder.name.lower() == MASKS:
             continue
-        if pictures(folder) and not video_files(folder):
+        if is_frame_folder(folder):
             inside = {folder.name: folder}
         else:
             deeper = _sources(folder, depth - 1) if depth else {}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +45,76 @@ def folders(folder: Path) -> list[Path]:
 def pictures(folder: Path) -> list[Path]:
     """The pictures of a frame folder, exactly those that ``open_video`` shows and in its order."""
     return [path for path in entries(folder) if path.name.lower().endswith(PICTURES)]
+
+
+def is_frame_folder(folder: Path) -> bool:
+    """Whether the pictures in a folder are one video's frames.
+
+    They are not beside video files, nor above folders that hold videos or more pictures: a picture
+    beside frame folders is no video.
+    """
+    here = len(pictures(folder))
+    return here > 0 and not video_files(folder) and not _holds_more(folder, here)
+
+
+def _holds_more(folder: Path, count: int, depth: int = 2) -> bool:
+    return any(
+        video_files(inside)
+        or len(pictures(inside)) > count
+        or (depth > 1 and _holds_more(inside, count, depth - 1))
+        for inside in folders(folder)
+    )
+
+
+def misnumbered(paths: Sequence[Path]) -> list[str]:
+    """What makes the order of a frame folder's pictures doubtful, a line each.
+
+    These are decimal numbers (``2.10`` comes after ``2.9``), names unlike the others', as of copies
+    and thumbnails, and one number twice.
+    """
+    decimal = {found[0]: path.name for path in paths if (found := _DECIMAL.search(path.stem))}
+    if len(decimal) > 1:
+        name = next(iter(decimal.values()))
+        return [f"decimal numbers of frames, such as {name}, expected whole ones"]
+    patterns = [_DIGITS.sub("#", path.stem) for path in paths]
+    usual = Counter(patterns).most_common(1)[0][0] if patterns else ""
+    odd = [path.name for path, each in zip(paths, patterns, strict=True) if each != usual]
+    lines = []
+    if odd and "#" in usual:
+        lines.append(f"{len(odd)} frames not named as the others, such as {odd[0]}")
+    keys = [(pattern, _numbers(path)) for pattern, path in zip(patterns, paths, strict=True)]
+    times = Counter(keys)
+    twice = [path.name for key, path in zip(keys, paths, strict=True) if times[key] > 1]
+    if twice:
+        lines.append(f"{len(twice)} frames that share their number, such as {twice[0]}")
+    return lines
+
+
+def missing_numbers(paths: Sequence[Path]) -> list[str]:
+    """A line where a frame folder's numbers, even for the most part, have gaps."""
+    columns = list(zip(*(_numbers(path) for path in paths), strict=False))
+    varying = [column for column in columns if len(set(column)) > 1]
+    if len(varying) != 1:
+        return []
+    known = sorted(set(varying[0]))
+    steps = np.diff(np.array(known, object)).tolist()
+    usual = Counter(steps).most_common(1)[0][0]
+    gaps = [n for n, step in zip(known, steps, strict=False) if step > usual]
+    if not gaps or steps.count(usual) <= len(steps) // 2:
+        return []
+    return [
+        f"missing frames after number {gaps[0]}"
+        + (f" and {len(gaps) - 1} others" if len(gaps) > 1 else "")
+        + ", expected numbers without gaps"
+    ]
+
+
+_DIGITS = re.compile(r"\d+")
+_DECIMAL = re.compile(r"\d+\.\d+")
+
+
+def _numbers(path: Path) -> tuple[int, ...]:
+    return tuple(int(digits[-18:]) for digits in _DIGITS.findall(path.stem))
 
 
 def video_files(folder: Path) -> list[Path]:
