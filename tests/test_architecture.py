@@ -22,7 +22,11 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("vadistill.serving.hub", "vadistill.serving.demo"),
     ("vadistill.serving.live", "vadistill.serving.jobs", "vadistill.serving.sinks"),
     ("vadistill.serving.storage",),
-    ("vadistill.serving.config", "vadistill.serving.settings_file"),
+    (
+        "vadistill.serving.config",
+        "vadistill.serving.settings_file",
+        "vadistill.serving.faults",
+    ),
     ("vadistill",),
     ("vadistill.reproduce",),
     ("vadistill.report",),

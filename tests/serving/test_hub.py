@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -35,7 +36,9 @@ from vadistill.serving.config import (
     SinkSettings,
 )
 from vadistill.serving.hub import Hub
+from vadistill.serving.jobs.job import Job, write_job
 from vadistill.serving.settings_file import read_settings, write_settings
+from vadistill.serving.storage.clock import Clock
 from vadistill.serving.storage.store import Store
 from vadistill.systems.motion import Config, Motion
 
@@ -311,7 +314,112 @@ class TestBrokenModels:
         assert "camera gone fails: no saved detector" in error
 
 
+class TestRetention:
+    @pytest.mark.parametrize("days", [1.1, 40, 3650, -3650])
+    def test_a_clock_that_leapt_deletes_nothing(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch, days: float
+    ):
+        now, clock = time.time(), time.time
+        store = Store(home / "data")
+        old = store.open_event("door", now - 86400, peak=1.0, level=0.5)
+        store.close_event(old.id, end=now - 3600, peak=1.0, frames=9, clip=None)
+        store.add_scores("door", now - 3600 + np.arange(3.0), np.ones(3, np.float32))
+        store.close()
+        tape = home / "data" / "recordings" / "door" / "20260101T000000Z.mkv"
+        tape.parent.mkdir(parents=True)
+        tape.touch()
+        settings = scene_settings(home, camera("calm.mp4", fast=True, record_hours=12.0))
+        settings = replace(settings, storage=replace(settings.storage, keep_days=0.5))
+        monkeypatch.setattr(time, "time", lambda: clock() + 86400 * days)
+        for _ in range(2):  # what the first has stored does not make the second believe it
+            played(hub := Hub(settings))
+            assert tape.exists()
+            hub.store = Store(home / "data")
+            assert old.id in [event.id for event in hub.store.events()]
+            assert len(hub.store.scores("door", now - 3600, now)[0]) == 3
+            hub.store.close()
+
+    def test_a_clock_is_believed_once_it_has_run_for_a_day(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        store = Store(home / "data")
+        times = {"wall": 1e9, "ran": 0.0}
+        monkeypatch.setattr(time, "time", lambda: times["wall"])
+        monkeypatch.setattr(time, "monotonic", lambda: times["ran"])
+        clock = Clock(store)
+        assert clock.look() == 1e9
+        times.update(wall=1e9 + 40 * 86400, ran=600.0)
+        assert clock.look() == 1e9 + 600
+        for hour in range(1, 24):
+            times.update(wall=1e9 + 40 * 86400 + 3600 * hour, ran=600.0 + 3600 * hour)
+            assert clock.look() == 1e9 + 600 + 3600 * hour
+        times.update(wall=1e9 + 41 * 86400, ran=600.0 + 86400)
+        assert clock.look() == times["wall"] == store.value("clock")
+        store.close()
+
+    def test_recordings_and_uploads_that_nothing_needs_go(self, home: Path):
+        for name in ("gone", "door"):
+            place = home / "data" / "recordings" / name
+            place.mkdir(parents=True)
+            (place / "20260101T000000Z.mkv").touch()
+            (place / "20260101T000100Z.part").touch()
+        job = home / "data" / "jobs" / "abcdefghijkl"
+        job.mkdir(parents=True)
+        write_job(job, Job(job.name, "score", "x.mp4", state="done", created=time.time()))
+        (job / "upload.mp4").touch()
+        played(Hub(scene_settings(home, camera("calm.mp4", fast=True))))
+        assert list((home / "data" / "recordings").iterdir()) == []
+        assert not (job / "upload.mp4").exists() and (job / "job.json").exists()
+
+    @pytest.mark.parametrize("code", [errno.EMFILE, errno.ESTALE, errno.EIO])
+    @pytest.mark.parametrize(
+        "step",
+        [
+            "storage.store.Store.prune",
+            "storage.clock.Clock.look",
+            "hub.prune_recordings",
+            "hub.prune_jobs",
+            "hub.Hub.cameras",
+        ],
+    )
+    def test_the_ticker_outlives_a_failing_disk_and_says_so(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch, code: int, step: str
+    ):
+        monkeypatch.setattr("vadistill.serving.hub.PRUNE_EVERY", 0.1)
+        hub = Hub(scene_settings(home))
+        hub.start()
+        try:
+            with hub.subscribe():
+                until(lambda: hub.health()["ok"])
+                with monkeypatch.context() as broken:
+
+                    def fail(*_: object, **__: object) -> None:
+                        raise OSError(code, os.strerror(code))
+
+                    broken.setattr(f"vadistill.serving.{step}", fail)
+                    until(lambda: not hub.health()["ok"], 5)
+                    part = hub.health()["ticker"]
+                    assert not part["ok"] and "fails: " in part["detail"]
+                until(lambda: hub.health()["ok"], 5)
+        finally:
+            hub.stop()
+
+
 class TestWatch:
+    def test_messages_of_sinks_that_it_was_not_given_stay(self, home: Path):
+        store = Store(home / "data", sinks=["hook"])
+        store.open_event("door", 100.0, peak=1.0, level=0.5)
+        store.close()
+        tape = home / "data" / "recordings" / "door" / "20260101T000000Z.mkv"
+        tape.parent.mkdir(parents=True)
+        tape.touch()
+        asked = [str(home / "calm.mp4"), "--model", str(home / "scene.vad"), "--fast"]
+        assert main(["watch", *asked, "--folder", str(home / "data")]) == 0
+        assert tape.exists()
+        store = Store(home / "data", sinks=["hook"])
+        assert store.pending()["hook"] == 1
+        store.close()
+
     def test_events_are_lines_of_json(self, home: Path, capfd: pytest.CaptureFixture[str]):
         asked = [str(home / "rush.mp4"), "--model", str(home / "scene.vad"), "--fast"]
         assert main(["watch", *asked, "--folder", str(home / "data")]) == 0

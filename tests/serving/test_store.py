@@ -256,6 +256,31 @@ def test_old_events_go_and_then_the_oldest_files(store: Store) -> None:
     assert store.pending() == {"a": 11, "b": 11}
 
 
+def test_events_marked_real_outlive_the_others(store: Store) -> None:
+    for start in (10.0, 20.0, 30.0):
+        event = closed(store, start)
+        (store.media / f"{event.id}.jpg").write_bytes(b"j" * 10)
+    store.set_verdict(1, "real")
+    store.set_verdict(2, "false")
+    store.prune(100 * DAY, keep_days=30, keep_bytes=10**9)
+    assert [event.id for event in store.events()] == [1]
+
+
+def test_a_file_that_cannot_be_removed_is_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = store.open_event("door", 1.0, peak=1.0, level=0.5)
+    (store.media / "1.mp4").write_bytes(b"c")
+    store.close_event(event.id, end=2.0, peak=1.0, frames=3, clip="1.mp4")
+
+    def fail(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(StorageError, match=r"cannot remove 1.mp4 \(Input/output error\)"):
+        store.prune(100 * DAY, keep_days=30, keep_bytes=10**9)
+
+
 def test_space_of_pruned_scores_goes_back_to_the_disk(store: Store) -> None:
     noise = np.random.default_rng(0).random(100_000)
     for day in range(20):

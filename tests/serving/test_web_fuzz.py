@@ -94,7 +94,7 @@ def send_many(served: tuple[Hub, str], examples: int) -> Counter[int]:
         for mode, known in product(MODES, parameters):
             cases = operation.as_strategy(generation_mode=mode, path_parameters=known)
             statuses += send(cases, examples, url, documented)
-    assert httpx.get(f"{url}healthz").json() == {"ok": True}
+    assert httpx.get(f"{url}healthz").json()["ok"] is True
     assert hub.camera("walk") is not None
     return statuses
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from vadistill.errors import ConfigError, StorageError
 from vadistill.serving.config import ModelSettings, Settings
+from vadistill.serving.faults import Faults
+from vadistill.serving.jobs.leftovers import prune_jobs
 from vadistill.serving.jobs.queue import Job, Jobs
 from vadistill.serving.live.batching import described, named
 from vadistill.serving.live.cameras import Cameras
@@ -20,6 +22,8 @@ from vadistill.serving.live.events import Subscription
 from vadistill.serving.sinks import Dispatcher, build_sink
 from vadistill.serving.storage import footage
 from vadistill.serving.storage.clips import recover_clips
+from vadistill.serving.storage.clock import Clock
+from vadistill.serving.storage.recorder import prune_recordings
 from vadistill.serving.storage.store import Event, Verdict
 
 log = logging.getLogger("vadistill.serving")
@@ -30,6 +34,9 @@ TICK = 0.25
 PRUNE_EVERY = 600.0
 """Seconds between two looks at what is too old."""
 
+RETRY = 30.0
+"""Seconds to the next look where one has failed."""
+
 DRAIN = 3.0
 """Seconds that the last messages have at the end."""
 
@@ -37,15 +44,20 @@ DRAIN = 3.0
 class Hub(Cameras):
     """Runs cameras as ``settings`` say; ``path`` is the file that changes are written to.
 
-    Raises what ``Cameras`` does.
+    One that is ``visiting`` leaves what the folder has of other settings: messages of their sinks,
+    recordings of their cameras.  Raises what ``Cameras`` does.
     """
 
-    def __init__(self, settings: Settings, *, path: Path | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, path: Path | None = None, visiting: bool = False
+    ) -> None:
         sinks = [build_sink(sink) for sink in settings.sinks]
         super().__init__(settings, path)
         self.jobs = Jobs(self.folder, changed=self._job_changed)
         self.started = time.time()
+        self._visiting = visiting
         self._stop = threading.Event()
+        self._clock, self._faults = Clock(self.store), Faults()
         self._dispatcher = Dispatcher(self.store, sinks)
         self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
 
@@ -54,7 +66,7 @@ class Hub(Cameras):
         recover_clips(self.store.media)
         self.store.recover()
         for stored in self.store.pending():
-            if stored not in self.store.sinks:
+            if stored not in self.store.sinks and not self._visiting:
                 self.store.forget_sink(stored)
         shutil.rmtree(self.uploads, ignore_errors=True)  # of a server that was killed
         for job in self.jobs.all():
@@ -185,27 +197,58 @@ class Hub(Cameras):
             "clips_left_out": self._clips.left_out,
         }
 
+    def health(self) -> dict[str, Any]:
+        """How the ``ticker``, the ``store``, the ``sinks`` and the ``cameras`` fare: ``ok`` and
+        ``detail`` each, without names; ``ok`` of all is that of the ticker and the store."""
+        fails = "" if self._ticker.is_alive() else "it does not run"
+        if self._faults:
+            fails = f"fails: {', '.join(self._faults.parts())}"
+        store = ""
+        try:
+            self.store.pending()
+        except StorageError:
+            store = "cannot be read"
+        states = [camera.as_json()["status"]["state"] for camera in self.running()]
+        away = sum(state in ("failed", "retrying") for state in states)
+        sinks = self._dispatcher.states()
+        failing = sum(state != "ok" for state in sinks)
+        details = {
+            "ticker": fails,
+            "store": store,
+            "sinks": f"{failing} of {len(sinks)} fail" if failing else "",
+            "cameras": f"{away} of {len(states)} are failed or lost" if away else "",
+        }
+        parts = {name: {"ok": not detail, "detail": detail} for name, detail in details.items()}
+        return {"ok": not fails and not store, **parts}
+
     def _tick(self) -> None:
         pruned, told = time.monotonic(), 0.0
         while not self._stop.wait(TICK):
-            for camera in self.running():
-                points = camera.take_points()
-                if points:
-                    self.announcer("scores", {"camera": camera.name, "points": points})
-            if len(self.announcer) and time.monotonic() - told >= 1:
-                told = time.monotonic()
-                self.announcer("cameras", {"cameras": self.cameras()})
-            if time.monotonic() - pruned >= PRUNE_EVERY:
-                pruned = time.monotonic()
+            with self._faults.of("pages"):
+                for camera in self.running():
+                    points = camera.take_points()
+                    if points:
+                        self.announcer("scores", {"camera": camera.name, "points": points})
+                if len(self.announcer) and time.monotonic() - told >= 1:
+                    told = time.monotonic()
+                    self.announcer("cameras", {"cameras": self.cameras()})
+            pause = min(PRUNE_EVERY, RETRY) if self._faults else PRUNE_EVERY
+            if time.monotonic() - pruned >= pause:
                 self._prune()
+                pruned = time.monotonic()
 
     def _prune(self) -> None:
-        storage = self.settings.storage
-        keep = int(storage.keep_gb * 1e9)
-        try:
-            self.store.prune(time.time(), keep_days=storage.keep_days, keep_bytes=keep)
-        except StorageError as error:
-            log.warning("old events stay: %s", error)
-        for camera in self.running():
-            if camera.recorder is not None:
-                camera.recorder.prune(time.time())
+        """Remove what is too old or too much; a step that fails keeps no other from its work."""
+        settings = self.settings
+        keep = int(settings.storage.keep_gb * 1e9)
+        hours = {c.name: c.record_hours for c in settings.cameras if c.record_hours > 0}
+        now: float | None = None
+        with self._faults.of("the clock"):
+            now = self._clock.look()
+        if now is not None:
+            with self._faults.of("pruning of events"):
+                self.store.prune(now, keep_days=settings.storage.keep_days, keep_bytes=keep)
+            with self._faults.of("pruning of recordings"):
+                prune_recordings(self.recordings, hours, now, others=not self._visiting)
+        with self._faults.of("pruning of uploads"):
+            prune_jobs(self.jobs.folder, self.jobs.all())

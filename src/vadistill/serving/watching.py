@@ -118,7 +118,7 @@ def watch_until_end(settings: Settings) -> int:
     """
     check_sources(settings)
     with logged_to_stderr(), stopped_by_signals() as stop:
-        hub = Hub(settings)
+        hub = Hub(settings, visiting=True)
         print(
             f"vadistill: watching {', '.join(c.name for c in settings.cameras)}; events are kept "
             f"in {shlex.quote(str(hub.folder))}",

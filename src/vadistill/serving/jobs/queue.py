@@ -40,6 +40,7 @@ from vadistill.serving.jobs.job import (
     usable,
     write_job,
 )
+from vadistill.serving.jobs.leftovers import clear
 from vadistill.systems import DETECTORS
 
 __all__ = ["Job", "Jobs"]
@@ -273,8 +274,8 @@ class Jobs:
         job.error = error if state == "failed" else None
         job.progress = 1.0 if state == "done" else job.progress
         self._tasks.pop(job.id, None)
-        for name in (FOOTAGE, MODEL):
-            shutil.rmtree(self.folder / job.id / name, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the next pruning tries again
+            clear(self.folder / job.id)
         write_job(self.folder / job.id, job)
         if error and state == "failed":
             log.warning("job %s (%s) failed: %s", job.id, job.kind, error)

@@ -67,6 +67,10 @@ class Dispatcher:
         for courier in self._couriers:
             courier.sink.announce(cameras)
 
+    def states(self) -> list[str]:
+        """ "ok", "failing" or "stopped" for each sink."""
+        return [courier.state for courier in self._couriers]
+
     def status(self) -> list[dict[str, Any]]:
         """A sink's name, kind, describe, state, pending, delivered, failures and last_error each.
 

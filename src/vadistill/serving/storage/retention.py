@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from vadistill.errors import StorageError
 from vadistill.serving.storage.database import Database, unusable
 from vadistill.serving.storage.records import Pruned
 
@@ -68,8 +69,10 @@ def sweep(database: Database, media: Path) -> None:
             _remove(media, [name])
 
 
-def _remove(media: Path, names: Iterable[str | None]) -> tuple[int, int]:
-    """Delete files; returns how many went and their bytes."""
+def _remove(
+    media: Path, names: Iterable[str | None], refused: list[str] | None = None
+) -> tuple[int, int]:
+    """Delete files; returns how many went and their bytes; ``refused`` gets what could not."""
     count = size = 0
     for path in {media / name for name in names if name}:
         try:
@@ -80,6 +83,8 @@ def _remove(media: Path, names: Iterable[str | None]) -> tuple[int, int]:
             pass
         except OSError as error:
             log.warning("cannot remove %s (%s)", path.name, error.strerror)
+            if refused is not None:
+                refused.append(f"{path.name} ({error.strerror})")
     return count, size
 
 
@@ -97,18 +102,20 @@ def prune(
     and what a kill leaves half done is the oldest again next time.
     """
     events = count = freed = 0
+    refused: list[str] = []
     while old := database.rows(OLD, (now - keep_days * DAY, BATCH)):
-        gone = _remove(media, (name for row in old for name in (row["clip"], row["thumb"])))
+        names = (name for row in old for name in (row["clip"], row["thumb"]))
+        gone = _remove(media, names, refused)
         count, freed = count + gone[0], freed + gone[1]
         with database.writing() as connection:
             connection.executemany("DELETE FROM events WHERE id = ?", [(r["id"],) for r in old])
         events += len(old)
     excess = sum(files(media).values()) - keep_bytes
     bare: list[tuple[int]] = []
-    for row in database.rows(f'{NAMED} AND "end" IS NOT NULL ORDER BY id') if excess > 0 else ():
+    for row in database.rows(BULKY) if excess > 0 else ():
         if excess <= 0:
             break
-        gone = _remove(media, (row["clip"], row["thumb"]))
+        gone = _remove(media, (row["clip"], row["thumb"]), refused)
         count, freed, excess = count + gone[0], freed + gone[1], excess - gone[1]
         bare.append((row["id"],))
     for first in range(0, len(bare), BATCH):
@@ -124,6 +131,12 @@ def prune(
             )
     while database.rows("PRAGMA freelist_count")[0][0] > PAGES:
         database.rows(f"PRAGMA incremental_vacuum({PAGES})")
+    if refused:
+        raise StorageError(
+            f"cannot remove {refused[0]}",
+            expected="a disk that lets go of files",
+            fix="check it; the next start tries again",
+        )
     return Pruned(events, count, freed)
 
 
@@ -131,5 +144,9 @@ NAMED = (
     "SELECT id, clip, thumbnail AS thumb FROM events "
     "WHERE (clip IS NOT NULL OR thumbnail IS NOT NULL)"
 )
-OLD = 'SELECT id, clip, thumbnail AS thumb FROM events WHERE "end" < ? ORDER BY id LIMIT ?'
+BULKY = f"""{NAMED} AND "end" IS NOT NULL ORDER BY verdict IS 'real', id"""
+OLD = (
+    "SELECT id, clip, thumbnail AS thumb FROM events "
+    """WHERE "end" < ? AND verdict IS NOT 'real' ORDER BY id LIMIT ?"""
+)
 OLD_SCORES = "SELECT id FROM scores WHERE last < ? ORDER BY last LIMIT ?"

@@ -213,13 +213,19 @@ class Store(Outbox):
         found = self._database.rows("SELECT value FROM state WHERE key = ?", (key,))
         return json.loads(found[0]["value"]) if found else default
 
+    def newest(self) -> float | None:
+        """The latest time of an event or a score, in unix seconds; None for an empty store."""
+        return self._database.rows(NEWEST)[0][0]
+
     def prune(
         self, now: float, *, keep_days: float, keep_bytes: int, score_days: float = 7
     ) -> Pruned:
         """Remove what is too old, then clips and pictures until at most ``keep_bytes`` are left.
 
-        The oldest go first.  Events that lose their files to ``keep_bytes`` stay until they are
-        ``keep_days`` old.  Open events and messages that wait stay in any case.
+        The oldest go first, and of events marked real only files, after all others.  Events that
+        lose their files to ``keep_bytes`` stay until they are ``keep_days`` old.  Open events and
+        messages that wait stay in any case.  Raises StorageError for a file that cannot be removed,
+        once all else is done.
         """
         done = retention.prune(self._database, self.media, now, keep_days, keep_bytes, score_days)
         if done != Pruned(0, 0, 0):
@@ -236,6 +242,10 @@ class Store(Outbox):
 MOST = 2**62
 """Near enough to all of them."""
 
+NEWEST = (
+    'SELECT max(t) FROM (SELECT max(last) AS t FROM events UNION ALL SELECT max("end") FROM events '
+    "UNION ALL SELECT max(last) FROM scores)"
+)
 OPEN = 'SELECT id FROM events WHERE "end" IS NULL ORDER BY id'
 
 

@@ -282,7 +282,18 @@ class Sinks(BaseModel):
     sinks: list[Sink]
 
 
-class Health(BaseModel):
-    """The server answers."""
+class Part(BaseModel):
+    """Whether a part of the server works, and what does not, in words."""
 
     ok: bool
+    detail: str
+
+
+class Health(BaseModel):
+    """Whether the server itself works (its ticker and its store), and how its parts fare."""
+
+    ok: bool
+    ticker: Part
+    store: Part
+    sinks: Part
+    cameras: Part

@@ -76,8 +76,8 @@ def server_routes(hub: Hub) -> APIRouter:
 
     @router.get("/healthz", response_model=Health)
     def healthz() -> Response:
-        """Whether the server answers; needs no secret."""
-        return reply({"ok": True})
+        """Whether the server works, and how its parts fare; needs no secret."""
+        return reply(hub.health())
 
     @router.get(
         "/metrics",
