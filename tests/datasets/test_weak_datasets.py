@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -611,3 +612,23 @@ def test_labels_that_contradict_each_other(tmp_path: Path) -> None:
     text(tmp_path / "labels.csv", "file,label", "one.mp4,1", "two.mp4,0", "one.mp4,0")
     with pytest.raises(DataError, match=r"labels.csv line 4: one.mp4 has the other label above"):
         open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("snippets", [range(20, 24), [20] * 4, range(5, 9)])
+def test_features_with_crops_first_are_told(tmp_path: Path, snippets: Sequence[int]) -> None:
+    text(tmp_path / "train.csv", "file,label", "v0,0", "v1,1")
+    text(tmp_path / "test.csv", "file,label", "v2,0", "v3,1")
+    (tmp_path / "features/i3d").mkdir(parents=True)
+    for index, count in enumerate(snippets):
+        rows = np.ones((10, count, 8), np.float16)
+        np.save(tmp_path / f"features/i3d/v{index}.npy", rows)
+    assert "transpose them if crops come first" in problem(tmp_path)
+    for path in sorted((tmp_path / "features/i3d").iterdir()):
+        np.save(path, np.load(path).swapaxes(0, 1))
+    for video, count in zip(open_dataset(tmp_path).train, snippets, strict=False):
+        assert isinstance(video.source, FeatureSource) and video.source.snippets == count
+        assert video.source.features("i3d").tolist() == [[1] * 8] * count
+
+
+def test_case_of_crops_first(cases: Path) -> None:
+    assert "20 to 24 crops a snippet" in problem(cases / "crops_first")

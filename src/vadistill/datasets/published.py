@@ -155,6 +155,23 @@ def wrong_widths(
     return lines
 
 
+def wrong_crops(files: Iterable[tuple[str, FeatureShape]], *, backbone: str) -> list[str]:
+    """A line where files, given with their shapes, seem to be [crops, snippets, width].
+
+    Videos differ in their snippets and not in their crops, which are at most ten but rarely.
+    """
+    found = [(name, shape) for name, shape in files if shape.crops > 1]
+    crops, snippets = ({shape[axis] for _, shape in found} for axis in (1, 0))
+    if len(crops) > 1 or (len(found) > 1 and snippets <= {5, 10} and max(crops, default=0) > 10):
+        name, shape = found[0]
+        return [
+            f"features of '{backbone}' have {min(crops)} to {max(crops)} crops a snippet, as {name}"
+            f" of shape {list(shape)}, expected [snippets, crops, width] and as many crops in all:"
+            " transpose them if crops come first"
+        ]
+    return []
+
+
 # -- formats: the shape and type of an array without its rows, and the array ----------------------
 
 HEADER = 4096

@@ -29,6 +29,7 @@ from vadistill.datasets.published import (
     FeatureCrops,
     FeatureFile,
     FeatureShape,
+    wrong_crops,
     wrong_widths,
 )
 from vadistill.datasets.snippets import SEGMENTS, SNIPPET, FeatureSource
@@ -148,6 +149,9 @@ class WeakVideos:
     problems: list[str] = field(default_factory=list)
     _unfit: list[str] = field(default_factory=list)
     _widths: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
+    _shapes: dict[str, list[tuple[str, FeatureShape]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
     def dataset(self, split: Literal["train", "test"], records: Sequence[Annotation]) -> Dataset:
         """The videos of ``records``, in order, with frame labels for the test split.
@@ -192,6 +196,7 @@ class WeakVideos:
             )
         for backbone, widths in self._widths.items():
             self.problems += wrong_widths(widths, backbone=backbone)
+            self.problems += wrong_crops(self._shapes[backbone], backbone=backbone)
         both = sorted({video.name for video in train} & {video.name for video in test})
         tell(self.problems, both, "", len(test), "in both splits")
         return Splits(train, test, kind, tuple(dict.fromkeys(self.problems)))
@@ -231,6 +236,8 @@ class WeakVideos:
             file = files[backbone]
             path = file.path if isinstance(file, FeatureFile) else file.files[0].path
             self._widths[backbone].append((str(path.relative_to(self.root)), shape.width))
+            if isinstance(file, FeatureFile):
+                self._shapes[backbone].append((str(path.relative_to(self.root)), shape))
         snippets = self._snippets(split, record, shapes)
         frames = record.frames
         # Published features of a video begin or end it at most a snippet early or late.
