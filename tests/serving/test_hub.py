@@ -37,9 +37,16 @@ from vadistill.serving.config import (
 )
 from vadistill.serving.hub import Hub
 from vadistill.serving.jobs.job import Job, write_job
-from vadistill.serving.settings_file import read_settings, write_settings
+from vadistill.serving.settings_file import (
+    EditedError,
+    change_settings,
+    digest,
+    read_settings,
+    write_settings,
+)
 from vadistill.serving.storage.clock import Clock
 from vadistill.serving.storage.store import Store
+from vadistill.serving.web.errors import from_user_error
 from vadistill.systems.motion import Config, Motion
 
 RUSH = range(60, 100)
@@ -198,6 +205,27 @@ class TestHub:
         with pytest.raises(ConfigError, match="fps = -1"):
             hub.change_camera("door", fps=-1.0)
         assert [c.name for c in read_settings(home / "vadistill.toml").cameras] == ["door"]
+
+    def test_what_was_edited_by_hand_is_not_overwritten(self, hub: Hub, home: Path):
+        path = home / "vadistill.toml"
+        assert hub.change_camera("door", skip_idle=True)
+        edited = path.read_text() + "# by hand\n[server]\nport = 9000\n"
+        path.write_text(edited)
+        with pytest.raises(EditedError, match="was edited since") as error:
+            hub.change_camera("door", skip_idle=False)
+        assert from_user_error(error.value).status == 409
+        with pytest.raises(EditedError):
+            hub.remove_camera("door")
+        assert path.read_text() == edited and hub.running()[0].settings.skip_idle
+
+    def test_the_server_table_is_left_alone_and_a_link_is_followed(self, home: Path):
+        (home / "real.toml").write_text("[server]\nport = 9000  # mine\n[storage]\nfolder = 'd'\n")
+        link = home / "link.toml"
+        link.symlink_to("real.toml")
+        settings = scene_settings(home, camera("calm.mp4"))
+        change_settings(settings, link, digest(link))
+        assert link.is_symlink() and "port = 9000  # mine" in (home / "real.toml").read_text()
+        assert read_settings(home / "real.toml").cameras == settings.cameras
 
     def test_pictures_scores_and_news(self, hub: Hub):
         with hub.subscribe() as news:

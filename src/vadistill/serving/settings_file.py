@@ -5,7 +5,9 @@ The console keeps comments and order of what it does not change.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -46,8 +48,42 @@ def read_settings(path: Path) -> Settings:
     return Settings(**parts, base=path.resolve().parent)
 
 
-def write_settings(settings: Settings, path: Path) -> None:
-    """Write what changed into the file, atomically; other lines and comments stay as they are."""
+class EditedError(ConfigError):
+    """The file was edited since it was read."""
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of the file's bytes; empty where there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path} ({error.strerror})", expected="a TOML file", fix="check it"
+        ) from error
+
+
+def change_settings(settings: Settings, path: Path, known: str) -> str:
+    """Write all but [server] into the file if its ``digest`` is ``known``; the new one.
+
+    Raises EditedError, and leaves the file, where it was edited meanwhile.
+    """
+    if digest(path) != known:
+        raise EditedError(
+            f"{path.name} was edited since the server read it",
+            expected="the file as it was",
+            fix="restart the server to take the edits over, then change it again",
+        )
+    write_settings(settings, path, tables=("storage",))
+    return digest(path)
+
+
+def write_settings(settings: Settings, path: Path, tables: Iterable[str] = TABLES) -> None:
+    """Write what changed into the file, atomically; other lines and comments stay as they are.
+
+    Of single tables only ``tables`` are written.  A symbolic link to the file stays one.
+    """
     try:
         import tomlkit
         from tomlkit.items import Table
@@ -59,7 +95,7 @@ def write_settings(settings: Settings, path: Path) -> None:
         ) from error
 
     document = tomlkit.parse(path.read_text()) if path.exists() else tomlkit.document()
-    for name in TABLES:
+    for name in tables:
         table = document.get(name, tomlkit.table())
         _update(table, getattr(settings, name))
         if len(table):
@@ -79,7 +115,7 @@ def write_settings(settings: Settings, path: Path) -> None:
             document[name] = blocks
         elif name in document:
             del document[name]
-    with replacing(path, private=True) as temporary:  # passwords of cameras are in there
+    with replacing(path.resolve(), private=True) as temporary:  # passwords of cameras are in there
         temporary.write_text(tomlkit.dumps(document))
 
 

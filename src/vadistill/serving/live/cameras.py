@@ -24,7 +24,7 @@ from vadistill.serving.live.events import Announcer
 from vadistill.serving.live.levels import Level, camera_level, training_level, without
 from vadistill.serving.live.reader import Reader
 from vadistill.serving.live.session import try_source
-from vadistill.serving.settings_file import write_settings
+from vadistill.serving.settings_file import change_settings, digest
 from vadistill.serving.storage.clips import ClipWriter
 from vadistill.serving.storage.recorder import Recorder
 from vadistill.serving.storage.store import Store
@@ -49,6 +49,7 @@ class Cameras:
 
     def __init__(self, settings: Settings, path: Path | None) -> None:
         self.settings, self.path = settings, path
+        self._digest = "" if path is None else digest(path)
         self._models = Models()
         models = [self._model(settings, camera.model) for camera in settings.cameras]
         errors = [model for model in models if isinstance(model, VadistillError)]
@@ -125,7 +126,7 @@ class Cameras:
     def _keep(self, settings: Settings) -> None:
         """Settings from now on, also in the file."""
         if self.path is not None:
-            write_settings(settings, self.path)
+            self._digest = change_settings(settings, self.path, self._digest)
         self.settings = settings
 
     def _open(self, camera: CameraSettings) -> None:

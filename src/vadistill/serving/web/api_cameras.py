@@ -54,7 +54,7 @@ Seconds = Annotated[float, Query(ge=0, le=1e11, allow_inf_nan=False)]
 
 def camera_routes(hub: Hub) -> APIRouter:
     """The addresses under /api/cameras, except live pictures."""
-    router = APIRouter(prefix="/api/cameras", tags=["cameras"], responses=responses(404))
+    router = APIRouter(prefix="/api/cameras", tags=["cameras"], responses=responses(404, 409))
     testing = threading.BoundedSemaphore(TESTS)
 
     def known(name: str) -> dict[str, Any]:

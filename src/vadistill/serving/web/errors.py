@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from vadistill.errors import StorageError, VadistillError
+from vadistill.serving.settings_file import EditedError
 
 
 class ErrorDetail(BaseModel):
@@ -78,8 +79,9 @@ def from_status(status: int, headers: Mapping[str, str] | None = None) -> ApiErr
 
 
 def from_user_error(error: VadistillError) -> ApiError:
-    """A project error: 503 when it is about storage, 422 otherwise."""
+    """A project error: 503 for storage, 409 for a settings file edited by hand, 422 otherwise."""
     status = 503 if isinstance(error, StorageError) else 422
+    status = 409 if isinstance(error, EditedError) else status
     code = type(error).__name__.removesuffix("Error").lower()
     message = " ".join(f"{error.got}: expected {error.expected}".split())
     return ApiError(status, code, message, error.fix)
