@@ -78,6 +78,13 @@ class TestEvents:
         many = scores_of(0, 3.9, 4.1, 0).events(false_alarms_per_day=86400)  # every other frame
         assert [(e.first, e.last) for e in many] == [(1, 2)]
 
+    def test_the_level_of_an_empty_scene_is_not_passed_by_another(self) -> None:
+        frames = [FrameScore(i, i / 2, value) for i, value in enumerate((0.0, 0.0, 1e-9, 0.0))]
+        empty = Scores("a", frames, 2.0, calibration=Calibration.fit([0.0, 0.0]))
+        assert empty.alarm_level() == 0
+        assert [(e.first, e.last) for e in empty.events()] == [(2, 2)]
+        assert not Scores("a", frames[:2], 2.0, calibration=empty.calibration).events()
+
 
 class TestTables:
     @pytest.mark.parametrize("ending", [".csv", ".parquet"])

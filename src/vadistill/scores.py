@@ -199,13 +199,17 @@ class Scores:
     ) -> list[Event]:
         """Stretches of frames whose values are at or above ``threshold``.
 
-        Without one, stretches of raw scores at or above ``alarm_level``: the calibration knows raw
-        scores only.
+        Without one, stretches of raw scores above ``alarm_level``: the calibration knows raw scores
+        only.  A score that is the level does not pass it: it may be that of every normal frame,
+        such as 0 in an empty scene.
         """
-        values = self.values if threshold is not None else self.raw
-        if threshold is None:
-            threshold = self.alarm_level(false_alarms_per_day)
-        above = np.concatenate([[False], values >= threshold, [False]])
+        if threshold is not None:
+            values = self.values
+            passing = values >= threshold
+        else:
+            values = self.raw
+            passing = values > self.alarm_level(false_alarms_per_day)
+        above = np.concatenate([[False], passing, [False]])
         edges = np.flatnonzero(above[1:] != above[:-1])
         times, step = self.times, 1 / self.fps if self.fps > 0 else 0.0
         return [

@@ -90,6 +90,10 @@ def operate(run: Run, dataset: Dataset, scores: Mapping[str, Scores]) -> Operati
     if set(run.fps) != set(run.frames.names) or len(set(run.frames.all_labels.tolist())) < 2:
         return None
     levels = [s.alarm_level() for s in scores.values() if s.calibration is not None]
+    level = sum(levels) / len(levels) if levels else None
+    if level is not None and np.any(run.frames.all_scores == level):
+        # Alarms are at or above a threshold, and a score that is the level does not pass it.
+        level = float(np.nextafter(level, np.inf))
     kinds = classes_of(dataset)
     normal = sum(
         np.count_nonzero(labels == 0) / run.fps[name] / 3600
@@ -99,7 +103,7 @@ def operate(run: Run, dataset: Dataset, scores: Mapping[str, Scores]) -> Operati
         run.frames,
         run.fps,
         rates=[rate for rate in RATES if rate * normal >= 1] or [0],
-        thresholds={CALIBRATED: sum(levels) / len(levels)} if levels else None,
+        thresholds={CALIBRATED: level} if level is not None else None,
         classes=kinds or None,
     )
 
