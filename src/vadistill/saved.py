@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -152,10 +153,11 @@ class Saved:
         import torch
 
         calibration = self.require_fitted()
+        path = Path(path)
         tensors, facts = self.state()
         tensors = {name: without_subnormals(tensor) for name, tensor in tensors.items()}
         tensors = {**tensors, "calibration": torch.from_numpy(calibration.quantiles.copy())}
-        path = Path(path)
+        require_finite(tensors, facts, path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -188,6 +190,7 @@ class Saved:
                 expected="both files of one save",
                 fix="fit or copy the model again",
             )
+        require_finite(tensors, facts, path)
         quantiles = tensors.pop("calibration").double().numpy()
         try:
             detector = cls.restore(tensors, facts, device=device, path=path)
@@ -226,7 +229,44 @@ def read_config(path: Path) -> dict[str, Any]:
     return facts
 
 
+def require_finite(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], path: Path) -> None:
+    """Raise WeightsError if a tensor or a number of a model's facts is NaN or infinite.
+
+    Such a model scores without an error, and raises no alarm, for ever.
+    """
+    broken = [
+        name
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point()
+        and not bool(tensor.isfinite().all())
+        and not (name == UNKNOWN and bool(tensor.isnan().all()))
+    ]
+    broken += [name for name, value in numbers("", facts) if not math.isfinite(value)]
+    if broken:
+        many = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise WeightsError(
+            f"model {path} with NaN or infinity in {broken[0]}{many}",
+            expected="finite numbers",
+            fix="fit it again, on other videos or with a lower learning rate if that recurs",
+        )
+
+
+def numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
+    """The numbers of plain JSON, or of what becomes JSON, with their names."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from numbers(f"{name}.{key}" if name else str(key), inner)
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from numbers(f"{name}[{index}]", inner)
+    elif isinstance(value, float):
+        yield name, value
+
+
 LOCALISER = "localiser/"
+
+UNKNOWN = f"{LOCALISER}typical"
+"""The size of a typical object, the one tensor that may be all NaN: training showed none."""
 
 
 def part(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +20,7 @@ from support.scenes import HEIGHT, WIDTH, planted, training
 from vadistill.datasets import Dataset, Video
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError, DataError, NotFittedError, WeightsError
-from vadistill.files import read_safetensors, write_safetensors
+from vadistill.files import content_hash, read_safetensors, write_safetensors
 from vadistill.loss_log import LOG
 from vadistill.serving.live.batching import Batching
 from vadistill.systems import DETECTORS, aed, cafe, dakd, detector_class, fast_aed, motion, ssmtl
@@ -142,6 +143,31 @@ def test_save_and_load_give_identical_scores(fitted: Fitted, test: Dataset, tmp_
         assert type(loaded) is type(fitted.detector) and loaded.config == fitted.detector.config
         kept = {p.name for p in path.iterdir()} - {LOG}  # which fit adds, but for motion
         assert kept == {"config.json", "weights.safetensors"}
+
+
+def test_nan_and_infinity_are_refused_at_load_and_save(fitted: Fitted, tmp_path: Path) -> None:
+    path = tmp_path / "m.vad"
+    shutil.copytree(fitted.path, path)
+    weights, config = path / "weights.safetensors", path / "config.json"
+    tensors, metadata = read_safetensors(weights)
+    facts = json.loads(config.read_text())
+    floats = [name for name, tensor in tensors.items() if tensor.is_floating_point()]
+    assert "calibration" in floats
+    for name in {*floats[:3], *floats[-3:], "calibration"}:
+        for value in (np.nan, np.inf):
+            broken = {key: tensor.clone() for key, tensor in tensors.items()}
+            if broken[name].numel():
+                broken[name].view(-1)[-1] = value
+                write_safetensors(weights, broken, metadata)
+                config.write_text(json.dumps({**facts, "weights": content_hash(weights)}))
+                with pytest.raises(WeightsError, match=f"NaN or infinity in {name}"):
+                    vadistill.load(path, device="cpu")
+    unwell = vadistill.load(fitted.path, device="cpu")
+    assert unwell.calibration is not None
+    unwell.calibration.quantiles[-1] = np.nan
+    with pytest.raises(WeightsError, match="NaN or infinity in calibration"):
+        unwell.save(tmp_path / "new.vad")
+    assert not (tmp_path / "new.vad").exists()
 
 
 def test_another_systems_folder_is_refused(fitted: Fitted) -> None:

@@ -44,6 +44,7 @@ from torch import Tensor, nn
 from vadistill.backbones.teachers import PATCH, open_teacher
 from vadistill.devices import Device, pick_precision
 from vadistill.distill import FrozenTeacher, TargetCache
+from vadistill.errors import WeightsError
 from vadistill.files import content_hash
 from vadistill.objects.learning import learn_patches
 from vadistill.objects.patches import Cut, FlowPatches, Patches
@@ -135,5 +136,11 @@ class Cafe(ObjectCentric):
 
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
         self.mean, self.std, self.low = facts["mean"], facts["std"], facts["lowest"]
+        if not bool((self.std > 0).all()):
+            raise WeightsError(
+                f"a cafe model with deviations {self.std.tolist()}",
+                expected="numbers above 0",
+                fix="fit it again",
+            )
         self.teacher_facts = facts["teacher"]
         self.scorer = untrained(FrozenTeacher(frozen["teacher"]), self.config).to(self.device)
