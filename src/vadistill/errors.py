@@ -18,6 +18,7 @@ __all__ = [
     "VideoError",
     "WeightsError",
     "one_of",
+    "printable",
 ]
 
 
@@ -84,3 +85,20 @@ def one_of(
         expected=expected or f"one of {', '.join(names)}",
         fix=f"did you mean '{near[0]}'?" if near else fix,
     )
+
+
+def printable(text: str) -> str:
+    """``text`` on one line: control characters, and bytes that are no UTF-8, as escapes.
+
+    >>> print(printable("a" + chr(27) + "[2J" + chr(10) + chr(0xDCFF)))
+    a\\x1b[2J\\n\\xff
+    """
+
+    def shown(char: str) -> str:
+        if char.isprintable():
+            return char
+        if "\udc80" <= char <= "\udcff":  # how Python has such bytes of a path
+            return f"\\x{ord(char) - 0xDC00:02x}"
+        return char.encode("unicode_escape", "surrogatepass").decode()
+
+    return "".join(map(shown, text))

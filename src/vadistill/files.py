@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vadistill.errors import ConfigError, WeightsError
+from vadistill.errors import ConfigError, WeightsError, printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -130,9 +130,12 @@ def content_hash(*parts: bytes | str | Path) -> str:
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """The stems of paths where they are unique, else whole paths."""
+    """The stems of paths where they are unique, else whole paths.
+
+    What cannot be printed stands as escapes, so that every table, report and terminal can hold it.
+    """
     stems = [path.stem for path in paths]
-    return [p.stem if stems.count(p.stem) == 1 else str(p) for p in paths]
+    return [printable(p.stem if stems.count(p.stem) == 1 else str(p)) for p in paths]
 
 
 def paths_in(folder: Path, names: Iterable[str], ending: str = "") -> dict[str, Path]:

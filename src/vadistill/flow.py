@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from vadistill.errors import ConfigError, one_of
+from vadistill.errors import ConfigError, VideoError, one_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,7 +66,15 @@ class DIS:
 
         grey_a, grey_b = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (a, b))
         start = np.zeros((*grey_a.shape, 2), np.float32)
-        return np.asarray(self._search.calc(grey_a, grey_b, start), np.float32)
+        try:
+            return np.asarray(self._search.calc(grey_a, grey_b, start), np.float32)
+        except cv2.error as error:
+            height, width = grey_a.shape[:2]
+            raise VideoError(
+                f"pictures that are {width} x {height} pixels where their flow is looked for",
+                expected="larger or less narrow ones",
+                fix="take a video of a usual size",
+            ) from error
 
 
 class RAFT:

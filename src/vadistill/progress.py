@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +20,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from vadistill.errors import printable
 
 VARIABLE = "VADISTILL_PROGRESS"
 """Environment variable: ``json`` makes bars JSON lines on stderr, for a program that started us."""
@@ -54,10 +57,10 @@ def progress(label: str, total: float | int | None) -> Iterator[Callable[..., No
         TextColumn("[dim]{task.fields[note]}"),
     )
     with Progress(*columns, console=_shown, transient=_shown.is_terminal) as bar:
-        task = bar.add_task(label, total=total, note="")
+        task = bar.add_task(escape(printable(label)), total=total, note="")
 
         def step(advance: float | int = 1, note: str | None = None) -> None:
-            fields: dict[str, Any] = {} if note is None else {"note": note}
+            fields: dict[str, Any] = {} if note is None else {"note": escape(printable(note))}
             bar.update(task, advance=advance, **fields)
 
         yield step

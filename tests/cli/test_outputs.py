@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vadistill.cli import main
+from vadistill.score_tables import read_scores
 from vadistill.video import VideoWriter
 
 
@@ -134,3 +135,36 @@ def test_outputs_of_an_earlier_run_are_replaced(place: Path) -> None:
     for command in (score, evaluate, score, evaluate):
         assert main(command.split()) == 0
     assert sorted(p.name for p in (place / "films").iterdir()) == ["a.mp4", "link.mp4"]
+
+
+def test_names_are_shown_on_one_line_and_every_output_is_written(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["cam [/x].mp4", "cam [back].mp4", "esc\x1b[2J.mp4", "line\nbreak.mp4"]
+    (place / "cam [").mkdir()
+    for name in names:
+        shutil.copy(place / "normal" / "a.mp4", place / name)
+    for table in ("s.csv", "s.json", "s.parquet"):
+        argv = ["score", "m.vad", *names, "--out", table, "--report", "r.html", "--video", "films"]
+        assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "x]: 12 frames" in out
+    assert "cam [back]: 12 frames" in out
+    assert "esc\\x1b[2J: 12 frames" in out and "\x1b[2J" not in out
+    assert "line\\nbreak: 12 frames" in out
+    assert len(list((place / "films").iterdir())) == len(names)
+    assert len(read_scores(place / "s.csv")) == len(names)
+
+
+def test_a_video_that_cannot_be_scored_costs_itself_alone(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with VideoWriter(place / "tiny.mp4", 2, 2, 25) as writer:
+        for _ in range(8):
+            writer.write(np.zeros((2, 2, 3), np.uint8))
+    argv = "score m.vad tiny.mp4 normal/a.mp4 --out s.csv --video films --report r.html"
+    assert main(argv.split()) == 2
+    assert list(read_scores(place / "s.csv")) == ["a"]
+    assert [p.name for p in (place / "films").iterdir()] == ["a.mp4"]
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "vadistill: error: pictures that are 2 x 2 pixels" in error

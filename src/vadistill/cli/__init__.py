@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from vadistill import __version__
-from vadistill.errors import VadistillError, one_of
+from vadistill.errors import VadistillError, one_of, printable
 
 VERBS: dict[str, str] = {
     "demo": "render a simulated walkway, learn it, score it, write a report",
@@ -83,7 +83,7 @@ def hint_after(verb: str) -> str:
 
 def complain(message: str) -> int:
     """One line on stderr; returns the exit status of a user's error."""
-    print(f"vadistill: error: {message}", file=sys.stderr)
+    print(f"vadistill: error: {printable(message)}", file=sys.stderr)
     return 2
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from vadistill.cli import print_verbs
-from vadistill.cli.terminal import console, parse, table
+from vadistill.cli.terminal import console, parse, plain, table
 from vadistill.errors import one_of
 
 VERBS = {
@@ -89,7 +89,7 @@ def check(argv: list[str]) -> int:
         for split in ("train", "test"):
             rows = [row for row in report.rows() if row[0] == split]
             for row in rows[:SHOWN]:
-                shown.add_row(*row)
+                shown.add_row(*map(plain, row))
             if len(rows) > SHOWN:
                 rest = f"… {len(rows) - SHOWN:,} more"
                 shown.add_row(split, rest, *[""] * (len(columns) - 2))

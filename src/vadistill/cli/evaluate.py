@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from vadistill.cli.outputs import check_ending, check_outputs
-from vadistill.cli.terminal import Device, console, link, parse, table
+from vadistill.cli.terminal import Device, console, link, parse, plain, table
 from vadistill.files import paths_in
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def run(argv: list[str]) -> None:
         if report is not None:
             console().print(f"report  {link(report)}", soft_wrap=True)
         if runs:
-            console().print(f"runs    {' '.join(map(str, runs))}", soft_wrap=True)
+            console().print(f"runs    {' '.join(map(plain, runs))}", soft_wrap=True)
 
     parse(evaluate, argv, prog="vadistill evaluate", examples=EXAMPLES)
 
@@ -88,10 +88,10 @@ def show(results: Results) -> None:
     """One row a protocol, and for every model its figure and interval, in per cent."""
     out = console()
     name, rest = results.summary.split(":", 1)
-    out.print(f"[bold]{name}[/]:{rest}")
-    shown = table(*results.header, numbers=results.header[1:])
+    out.print(f"[bold]{plain(name)}[/]:{plain(rest)}")
+    shown = table(*map(plain, results.header), numbers=[plain(c) for c in results.header[1:]])
     for row in results.rows:
-        shown.add_row(*row)
+        shown.add_row(*map(plain, row))
     out.print(shown)
     for note in results.notes:
-        out.print(f"[dim]{note}[/]")
+        out.print(f"[dim]{plain(note)}[/]")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from vadistill.cli.outputs import check_outputs
-from vadistill.cli.terminal import Device, console, parse
+from vadistill.cli.terminal import Device, console, parse, plain
 from vadistill.config import describe_recipe
 from vadistill.errors import ConfigError
 from vadistill.progress import clock
@@ -158,20 +158,20 @@ def fit(system: type[Detector], arguments: Any) -> None:
     detector = system(arguments.config, device=arguments.device)
     out = console()
     out.print(
-        f"[bold]{system.name}[/] learns from {len(splits.train)} videos of {splits.train.name} "
-        f"({splits.kind})"
+        f"[bold]{system.name}[/] learns from {len(splits.train)} videos of "
+        f"{plain(splits.train.name)} ({splits.kind})"
     )
     started = time.monotonic()
     with tensorboard(board):
         detector.fit(splits.train, out=folder)
-    out.print(f"wrote [bold]{folder}[/] after {clock(time.monotonic() - started)}")
+    out.print(f"wrote [bold]{plain(folder)}[/] after {clock(time.monotonic() - started)}")
     unlabelled = [video for video in splits.test if video.frame_labels is None]
     if unlabelled:
         out.print(f"{len(unlabelled)} videos without frame labels were put aside for testing")
     if len(splits.test) > len(unlabelled):
-        out.print(f"next: vadistill evaluate {folder} --data {arguments.data}")
+        out.print(f"next: vadistill evaluate {plain(folder)} --data {plain(arguments.data)}")
     else:
-        out.print(f"next: vadistill score {folder} VIDEO --report report.html")
+        out.print(f"next: vadistill score {plain(folder)} VIDEO --report report.html")
 
 
 def unused(folder: Path) -> Path:

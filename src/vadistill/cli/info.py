@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from vadistill import __version__
-from vadistill.cli.terminal import console, parse, table
+from vadistill.cli.terminal import console, parse, plain, table
 from vadistill.errors import DataError
 from vadistill.progress import clock
 
@@ -47,7 +47,7 @@ def info(path: Annotated[Positional[str | None], arg(metavar="[MODEL|VIDEO]")] =
             f"nothing at {path}", expected="a model's folder or a video", fix="check the path"
         )
     for name, value in rows.items():
-        facts.add_row(name, str(value))
+        facts.add_row(plain(name), plain(value))
     console().print(facts)
 
 

@@ -10,8 +10,8 @@ from tyro.conf import Positional, arg
 
 from vadistill.cli import complain
 from vadistill.cli.outputs import check_ending, check_outputs
-from vadistill.cli.terminal import Device, console, link, parse, table
-from vadistill.errors import ConfigError, VideoError
+from vadistill.cli.terminal import Device, console, link, parse, plain, table
+from vadistill.errors import ConfigError, VadistillError
 from vadistill.files import paths_in
 from vadistill.progress import clock
 from vadistill.score_tables import TABLE_FORMATS, write_scores
@@ -61,7 +61,7 @@ def run(argv: list[str]) -> int:
         loaded = load(model, device=device)
         form = Smoothing.parse(smoothing or smoothing_of(loaded))
         # What was scored of other videos is written before a broken one is complained about.
-        failures: list[VideoError] = []
+        failures: list[VadistillError] = []
         scored = score_videos(loaded, sources, "scoring", failures=failures)
         if not scored.scores:
             raise failures[0]
@@ -132,7 +132,7 @@ def show(scores: Scores, false_alarms_per_day: float) -> None:
     length = scores.times[-1] + 1 / scores.fps if len(scores) and scores.fps else 0.0
     plural = "" if len(events) == 1 else "s"
     out.print(
-        f"[bold]{scores.video}[/]: {len(scores):,} frames, {clock(length)}, "
+        f"[bold]{plain(scores.video)}[/]: {len(scores):,} frames, {clock(length)}, "
         f"{len(events)} event{plural} ({scores.smoothing.name}){many}"
     )
     if not events:
@@ -158,7 +158,7 @@ def write(
     scored = [video for video in videos if video.name in scores]
     if out is not None:
         write_scores(out, list(scores.values()))
-        print_to.print(f"table   {out}", soft_wrap=True)
+        print_to.print(f"table   {plain(out)}", soft_wrap=True)
     if report is not None:
         from vadistill.datasets import Dataset
         from vadistill.evaluation.evaluate import Results

@@ -14,9 +14,11 @@ from typing import Literal, TypeVar
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from vadistill.cli import complain
+from vadistill.errors import printable
 from vadistill.progress import show_progress
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -99,6 +101,11 @@ def table(*columns: str, numbers: Sequence[str] = (), title: str | None = None) 
     for name in columns:
         made.add_column(name, justify="right" if name in numbers else "left")
     return made
+
+
+def plain(text: object) -> str:
+    """A name for a console: on one line, and no part of it is taken for markup."""
+    return escape(printable(str(text)))
 
 
 def link(path: Path) -> str:

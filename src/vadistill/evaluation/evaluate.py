@@ -12,7 +12,7 @@ from vadistill.datasets import Dataset, Video, Videos, split_of
 from vadistill.datasets.snippets import FeatureSource
 from vadistill.datasets.tracks import Tracks
 from vadistill.detector import Detector
-from vadistill.errors import ConfigError, VideoError
+from vadistill.errors import ConfigError, VadistillError
 from vadistill.evaluation.alignment import has_video_labels_only
 from vadistill.evaluation.measuring import Evaluation, check_measures, interval, measure, percent
 from vadistill.evaluation.protocol import REGION, Protocol
@@ -246,11 +246,11 @@ def score_videos(
     videos: Sequence[Video],
     label: str,
     *,
-    failures: list[VideoError] | None = None,
+    failures: list[VadistillError] | None = None,
 ) -> Scored:
     """Raw scores of every video, with one bar named ``label`` over all frames.
 
-    Raises VideoError, or with ``failures`` adds it there and goes on with the next video.
+    Raises VadistillError, or with ``failures`` adds it there and goes on with the next video.
     """
     scores: dict[str, Scores] = {}
     started = time.monotonic()
@@ -263,7 +263,7 @@ def score_videos(
                 counted = isinstance(source, FeatureSource)
                 scores[video.name] = model.score(source if counted else _Watched(source, advance))
                 advance(len(scores[video.name]) if counted else 0)
-            except VideoError as error:
+            except VadistillError as error:
                 if failures is None:
                     raise
                 failures.append(error)
