@@ -623,6 +623,24 @@ class TestFolder:
         assert len(open_dataset(cases / "stray_picture").train) == 2
         assert "missing frames after number 4" in problem(cases / "gap")
 
+    def test_what_is_not_used_is_told_once(
+        self, own: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        open_dataset(own)
+        open_dataset(own / "test/wednesday")
+        assert not caplog.records and not check(own).unused
+        for name in ("train/cam.dav", "clip.gif", "test/wednesday/Thumbs.db", "train/a/b/c/d.txt"):
+            text(own / name, "nothing")
+        (own / "test/link.mp4").symlink_to(own / "gone.mp4")
+        text(own / "x.csv", "file,start,end", "tuesday,1,2")
+        for _ in range(2):
+            open_dataset(own)
+        (record,) = caplog.records
+        assert "clip.gif" in record.getMessage() and "data check" in record.getMessage()
+        unused = ("clip.gif", "test/link.mp4", "test/wednesday/Thumbs.db", "train/a/")
+        assert check(own).unused == (*unused, "train/cam.dav")
+        assert f"not used: {', '.join(unused)}, train/cam.dav" in check(own).lines()
+
     def test_masks_of_another_size(self, own: Path) -> None:
         for index in range(6):
             write(own / f"test_masks/wednesday/{index}.png", np.zeros((8, 8), np.uint8))

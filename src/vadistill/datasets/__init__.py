@@ -13,6 +13,7 @@ import difflib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -188,7 +189,18 @@ def open_dataset(path: str | Path, kind: str = "auto", *, tolerant: bool = False
             expected="videos and labels that match",
             fix=f"see all with: vadistill data check {path}",
         )
+    if splits.unused and not tolerant:
+        _tell_unused(path, splits.unused)
     return splits
+
+
+@lru_cache
+def _tell_unused(path: Path, unused: tuple[str, ...]) -> None:
+    """Log a line, once for a data set."""
+    shown = ", ".join(unused[:5]) + f" and {len(unused) - 5} more" * (len(unused) > 5)
+    logging.getLogger(__name__).warning(
+        "%s: not used: %s; see all with: vadistill data check %s", path, shown, path
+    )
 
 
 Each = str | Path | np.ndarray | VideoSource | Video

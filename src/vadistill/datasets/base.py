@@ -107,3 +107,5 @@ class Splits:
     kind: str
     """Which reader recognised it: a name in ``DATASETS``, such as folder or ucf_crime."""
     problems: tuple[str, ...] = field(default_factory=tuple)
+    unused: tuple[str, ...] = ()
+    """What lies in a folder of one's own and is not read, by its path from there."""

@@ -80,6 +80,7 @@ class CheckReport:
     problems: tuple[str, ...]
     full: bool = False
     """Whether every frame and mask was decoded."""
+    unused: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -100,6 +101,7 @@ class CheckReport:
         """The summary: what it is, one line a split, then one line a problem."""
         lines = [f"{self.path}: {self.name}, read as {self.kind}, {self.supervision} supervision"]
         lines += [self._split_line(split) for split in ("train", "test")]
+        lines += [f"not used: {', '.join(self.unused)}"] if self.unused else []
         looked = "every frame decoded" if self.full else "the first frame of each video decoded"
         if self.columns == FEATURE_COLUMNS:
             looked = "every feature read"
@@ -179,6 +181,7 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
         tuple(reports),
         tuple(dict.fromkeys(problems)),
         full,
+        splits.unused,
     )
 
 

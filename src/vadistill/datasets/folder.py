@@ -18,11 +18,13 @@ that folder's name is a part of theirs (gate/monday.mp4 is called gate_monday).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from vadistill.datasets.base import Dataset, Splits
 from vadistill.datasets.matching import MASKS, Labels
 from vadistill.datasets.sources import (
+    entries,
     folders,
     is_frame_folder,
     is_video,
@@ -34,6 +36,7 @@ from vadistill.datasets.sources import (
 )
 from vadistill.errors import DataError
 from vadistill.progress import progress
+from vadistill.video import PICTURES
 
 TRAIN, TEST = ("train", "training", "normal"), ("test", "testing")
 
@@ -93,13 +96,29 @@ def open_folder(path: Path) -> Splits:
             problems.append(f"training video {name} has no label although others have one")
         if source in labels.intervals and not weak:
             problems.append(f"training video {name} has abnormal intervals: move it to test/")
+    sources = {*train.values(), *(v.source for v in test_videos if isinstance(v.source, Path))}
+    masks = labels.masks.values()
     title = path.stem if path.is_file() else path.absolute().name
     return Splits(
         Dataset(title, "train", tuple(labels.plain(train)), supervision, root=path),
         Dataset(title, "test", tuple(test_videos), supervision, root=path),
         "folder",
         tuple(problems),
+        tuple(_unused(path, path, {*sources, *labels.files, *(m.folder for m in masks)})),
     )
+
+
+def _unused(root: Path, folder: Path, used: set[Path]) -> Iterator[str]:
+    """What is neither used itself nor above what is: files, folders and links."""
+    for entry in entries(folder):
+        if folder in used and entry.name.lower().endswith(PICTURES):
+            continue
+        if entry in used and entry.is_file():
+            continue
+        if any(each.is_relative_to(entry) for each in used):
+            yield from _unused(root, entry, used)
+        else:
+            yield f"{entry.relative_to(root)}{'/' if entry.is_dir() else ''}"
 
 
 def _splits(path: Path) -> tuple[Path | None, Path | None]:

@@ -40,6 +40,8 @@ class Labels:
     origin: dict[Path, str] = field(default_factory=dict)
     """What a video with a video label was cut from, where that is told."""
     masks: dict[Path, PictureMasks] = field(default_factory=dict)
+    files: set[Path] = field(default_factory=set)
+    """The label files that were read."""
     mentioned: set[Path] = field(default_factory=set)
     """Videos that a file of intervals or a mask folder is about."""
     unit: str | None = None
@@ -74,6 +76,8 @@ class Labels:
                 except DataError as error:
                     self.problems.append(f"{error.got}, expected {error.expected}")
                     continue
+                if file is not None:
+                    self.files.add(path)
                 if file is None:
                     self._add_unread(read_table(path), names)
                 elif isinstance(file, VideoLabelFile):
