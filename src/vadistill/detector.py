@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vadistill.datasets import Dataset, Splits, Video, Videos
-    from vadistill.video import VideoSource
+    from vadistill.video import VideoInfo, VideoSource
 
 HEAD = ("format", "system", "latency", "weights")
 """Of config.json, what is not the detector's own."""
@@ -96,6 +96,7 @@ class Detector(Saved, ABC):
             if error.errno not in DISK_ERRORS:
                 raise
             raise unwritable(folder, error) from error
+        self.footage = footage_of(train)
         self.save(out)
         join_logs(logs, out)
         if work is None:
@@ -199,3 +200,35 @@ class Detector(Saved, ABC):
                     f" which {self.name} tells apart",
                     fix="label them 0 (normal) or 1 (abnormal), and add videos of the other kind",
                 )
+
+
+def footage_of(videos: Iterable[Video]) -> dict[str, Any] | None:
+    """Sizes, rates and number of frames of some videos; None if they are features.
+
+    Raises VideoError.
+    """
+    infos = [video.open().info for video in videos]
+    seen = [info for info in infos if info.width]
+    if not seen:
+        return None
+    return {
+        "sizes": sorted({(info.width, info.height) for info in seen}),
+        "rates": sorted({round(info.fps, 3) for info in seen}),
+        "frames": sum(info.frames or 0 for info in seen),
+    }
+
+
+def unlike(footage: dict[str, Any] | None, info: VideoInfo) -> str | None:
+    """A line on a video of another rate or size than a model's footage; None where it is alike."""
+    if footage is None or not info.width:
+        return None
+    sizes, rates = [tuple(size) for size in footage["sizes"]], footage["rates"]
+    like = any(abs(info.fps - rate) <= 0.1 * rate for rate in rates)
+    if like and (info.width, info.height) in sizes:
+        return None
+    known = " or ".join(f"{width}x{height}" for width, height in sizes[:3])
+    return (
+        f"{info.name} has {info.width}x{info.height} pixels at {info.fps:.3g} frames/s, the model "
+        f"knows {known} at {' or '.join(f'{rate:.3g}' for rate in rates[:3])}: scores and events "
+        "may be wrong"
+    )

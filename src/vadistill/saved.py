@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the saved folder's layout."""
 
-HEAD = ("format", "system", "latency", "weights")
+HEAD = ("format", "system", "latency", "weights", "footage")
 """Of config.json, what is not the detector's own."""
 
 S = TypeVar("S", bound="Saved")
@@ -48,6 +48,9 @@ class Saved:
     runtime: Runtime
     """Of detectors that run networks."""
     calibration: Calibration | None = None
+    footage: dict[str, Any] | None = None
+    """The footage learned from: its ``sizes`` [w, h], ``rates`` in frames/s and ``frames`` in all;
+    None for features, and for models saved before this was kept."""
     FROZEN: ClassVar[tuple[str, ...]] = ()
     """The names that ``frozen`` may give."""
 
@@ -169,6 +172,8 @@ class Saved:
         weights = path / "weights.safetensors"
         write_safetensors(weights, tensors, {"system": self.name})
         head = {"format": FORMAT, "system": self.name, "latency": self.latency}
+        if self.footage is not None:
+            head["footage"] = self.footage
         write_json(path / "config.json", {**head, "weights": content_hash(weights), **facts})
 
     @classmethod
@@ -203,6 +208,7 @@ class Saved:
                 fix="fit it again",
             ) from error
         detector.calibration = Calibration(quantiles)
+        detector.footage = facts.get("footage")
         return detector
 
 

@@ -410,3 +410,29 @@ def test_demo_ends_with_a_report_and_runs_again_from_what_is_there(
     figures = [line for line in first.splitlines() if line.startswith("  cafe ")]
     again = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  cafe ")]
     assert figures[0].split(";")[:2] == again[0].split(";")[:2]
+
+
+def test_a_video_unlike_the_training_footage_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grain = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    for name, rate, step in (("known", 25, 1), ("slow", 5, 1), ("small", 25, 2)):
+        picture = grain[::step, ::step]
+        height, width = picture.shape[:2]
+        with VideoWriter(tmp_path / f"{name}.mp4", width, height, rate) as writer:
+            for i in range(30):
+                writer.write(np.roll(picture, i, axis=1))
+    model = tmp_path / "model.vad"
+    (tmp_path / "train").mkdir()
+    (tmp_path / "known.mp4").rename(tmp_path / "train" / "known.mp4")
+    assert main(["fit", "motion", str(tmp_path / "train"), "--out", str(model)]) == 0
+    footage = json.loads((model / "config.json").read_text())["footage"]
+    assert footage == {"sizes": [[96, 64]], "rates": [25.0], "frames": 30}
+    capsys.readouterr()
+    told = {}
+    for path in ("train/known", "slow", "small"):
+        assert main(["score", str(model), str(tmp_path / f"{path}.mp4")]) == 0
+        lines = capsys.readouterr().err.splitlines()
+        told[path] = [line for line in lines if "the model knows 96x64 at 25" in line]
+    assert [len(lines) for lines in told.values()] == [0, 1, 1]
+    assert "slow has 96x64 pixels at 5 frames/s" in told["slow"][0]

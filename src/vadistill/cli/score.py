@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,11 +55,16 @@ def run(argv: list[str]) -> int:
             false_alarms_per_day: Level of events: how many frames of normal footage may pass it.
             device: auto takes the GPU where there is one.
         """
+        from vadistill.detector import unlike
         from vadistill.evaluation.evaluate import score_videos, smoothing_of
         from vadistill.systems import load
 
         sources, films = check(model, videos, out, report, video, smoothing)
         loaded = load(model, device=device)
+        for source in sources:
+            warning = unlike(loaded.footage, source.open().info)
+            if warning:
+                print(f"vadistill: warning: {warning}", file=sys.stderr)
         form = Smoothing.parse(smoothing or smoothing_of(loaded))
         # What was scored of other videos is written before a broken one is complained about.
         failures: list[VadistillError] = []
