@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from vadistill.datasets import Dataset, Splits, Video, Videos
     from vadistill.video import VideoInfo, VideoSource
 
-HEAD = ("format", "system", "latency", "weights")
-"""Of config.json, what is not the detector's own."""
-
 WORK = ".fit"
 """Folder inside a model's that holds what an unfinished ``fit`` has computed."""
 
