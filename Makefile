@@ -19,11 +19,12 @@ TSC := tests/js/node_modules/typescript/bin/tsc
 SYSTEM_PACKAGES := chromium mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 
-.PHONY: help demo test lint javascript format setup system clean
+.PHONY: help demo test test-slow lint javascript format setup system clean
 
 help:
 	@echo "make demo    render a simulated walkway, learn it, score it, write a report"
 	@echo "make test    run the tests"
+	@echo "make test-slow  those of minutes: fuzz of 10,000 inputs, of requests, long runs"
 	@echo "make lint    ruff check, ruff format --check, pyright, tables against their records,"
 	@echo "             TypeScript's check of the JavaScript"
 	@echo "make format  ruff --fix and ruff format"
@@ -35,6 +36,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(VENV)/bin/pytest -n $(WORKERS) --dist worksteal $(TEST_FLAGS)
+
+test-slow: $(STAMP)
+	$(VENV)/bin/pytest -n $(WORKERS) --dist worksteal -m "slow and not gpu and not network" $(TEST_FLAGS)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from live_load import Receiver, rounds
 
+from vadistill.addresses import Address
 from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.records import of_measurement, write_records
 from vadistill.reproduce.tables import markdown_table
@@ -101,14 +102,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         demo = prepare(folder / "demo")
-        film = rounds(demo.located(demo.cameras[0].source), 15, 1200, folder / "film.mp4")
+        film = rounds(demo.located(demo.cameras[0].source.reveal()), 15, 1200, folder / "film.mp4")
         port = free_port()
         with RtspServer(film=film) as server:
             settings = Settings(
                 storage=StorageSettings(str(folder / "data")),
                 models=(ModelSettings("model", str(demo.located(demo.models[0].path))),),
-                cameras=(CameraSettings("gate", server.address("film"), "model"),),
-                sinks=(SinkSettings("hook", "webhook", f"http://127.0.0.1:{port}/alerts"),),
+                cameras=(CameraSettings("gate", Address(server.address("film")), "model"),),
+                sinks=(
+                    SinkSettings("hook", "webhook", Address(f"http://127.0.0.1:{port}/alerts")),
+                ),
             )
             write_settings(settings, folder / "v.toml")
             receiver = Receiver(port)
@@ -205,8 +208,9 @@ def accounts(folder: Path, receiver: Receiver) -> dict[str, float]:
     store = Store(folder / "data")
     events, waiting = store.events(limit=10_000), sum(store.pending().values())
     store.close()
-    keys = [message["key"] for _, message in receiver.messages]
-    order = [(m["event"]["id"], m["kind"]) for _, m in receiver.messages]
+    told = [message for _, message in receiver.messages if message["event"]]
+    keys = [message["key"] for message in told]
+    order = [(m["event"]["id"], m["kind"]) for m in told]
     first = {item: order.index(item) for item in order}
     swapped = sum(
         first.get((e.id, "opened"), -1) > first.get((e.id, "closed"), 10**9) for e in events

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import vadistill
+from vadistill.addresses import Address
 from vadistill.datasets import Video, open_dataset
 from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.records import of_measurement, write_records
@@ -134,7 +135,7 @@ def watch(
             cameras=tuple(
                 CameraSettings(
                     name,
-                    address,
+                    Address(address),
                     "model",
                     false_alarms_per_day=arguments.false_alarms_per_day,
                     pre_roll=2.0,

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import typechecking
 from support.browser import Browser
+
+typechecking.install()  # before the first import of the package
 
 # pytest-xdist's processes share the cores; read when PyTorch is imported, and by their children.
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
+# No test fetches weights, or finds those that whoever runs them has fetched.
+os.environ["VADISTILL_OFFLINE"] = "1"
+os.environ["TORCH_HOME"] = str(Path(tempfile.gettempdir()) / "vadistill-tests-have-no-weights")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -14,6 +14,7 @@ from vadistill.flow import build_flow
 from vadistill.objects.base import Boxes, Localiser
 from vadistill.objects.learning import learn_patches
 from vadistill.objects.patches import Cut, frame_patches
+from vadistill.objects.speeds import STATISTICS, moments, speeds_of
 from vadistill.video import Frame, open_video
 from vadistill.windows import Triplet, triplets, windows
 
@@ -124,6 +125,26 @@ class TestEvents:
         assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npy")} == stamps
         half = learn_patches(train, tmp_path, localiser=Everywhere(), cut=cut, frames=5)
         assert len(half) == 5 and half.key != store.key
+
+    def test_speeds_are_followed_as_far_as_the_rate_and_the_reach_let_them(self, tmp_path: Path):
+        train, cut = Dataset("own", "train", (clip("a", 12),)), Cut(8, reach=30)
+        direct = list(frame_patches(train.videos[0].open(), Everywhere(), cut))
+        frames = train.videos[0].open()
+        followed = moments(frames, build_flow("dis-fine"), fps=10, reach=3)
+        for event, moment in zip(direct, followed, strict=True):
+            expected = speeds_of(event.boxes, moment, STATISTICS, 95.0, 3).astype(np.float32)
+            np.testing.assert_array_equal(event.speeds, expected)
+        assert np.median(direct[6].speeds) == pytest.approx(20, rel=0.1)  # 2 pixels, 10 frames/s
+        store = learn_patches(train, tmp_path, localiser=Everywhere(), cut=cut, frames=4)
+        assert len(store) == 4
+        kept = np.stack([event.speeds[0] for event in direct])
+        assert all((kept == row).all(1).any() for row in store.speeds(np.arange(4)))
+        found = [e.speeds for e in store.frames(0, Cut(8, reach=3), lambda index: True)]
+        np.testing.assert_array_equal(np.concatenate(found), store.speeds(np.arange(4)))
+        assert Cut(8, reach=2).at(10) == Cut(8, reach=2).at(0) and cut.at(25).after == 8
+        assert direct[0].speeds.shape == (1, 3)
+        (nothing, *_) = frame_patches(train.videos[0].open(), Everywhere(), Cut(8))
+        assert nothing.speeds.shape == (1, 0)
 
     def test_frame_maxima_fill_frames_without_events(self, tmp_path: Path):
         train = Dataset("own", "train", (clip("a", 4),))

@@ -23,7 +23,7 @@ def texture(seed: int, height: int = 120, width: int = 160) -> np.ndarray:
     return (np.interp(smooth, (smooth.min(), smooth.max()), (0, 255))).astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", ["dis", "dis-ultrafast"])
+@pytest.mark.parametrize("name", ["dis", "dis-fine", "dis-ultrafast"])
 @pytest.mark.parametrize(("right", "down"), [(3.0, 0.0), (0.0, -2.0), (-2.5, 1.5)])
 def test_dis_finds_a_known_shift(name: str, right: float, down: float) -> None:
     a = texture(0)

@@ -1,10 +1,13 @@
-"""Clocks that progress and verbs print."""
+"""Clocks that progress and verbs print, and work that has a limit."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from vadistill.progress import clock
+from vadistill.progress import TimeIsUp, clock, progress, time_limit
+from vadistill.report.timelines import clock as in_report
 
 
 @pytest.mark.parametrize(
@@ -13,6 +16,7 @@ from vadistill.progress import clock
         (-1, "0:00.0"),
         (59.94, "0:59.9"),
         (59.97, "1:00.0"),
+        (61.25, "1:01.3"),
         (119.96, "2:00.0"),
         (3599.97, "1:00:00.0"),
         (3723.4, "1:02:03.4"),
@@ -20,3 +24,19 @@ from vadistill.progress import clock
 )
 def test_clocks_never_show_sixty_of_anything(seconds: float, words: str) -> None:
     assert clock(seconds) == words
+    assert in_report(seconds).removeprefix("0") == words
+
+
+def test_what_takes_too_long_ends_at_a_step_of_progress() -> None:
+    done = 0
+    with pytest.raises(TimeIsUp), time_limit(0.05), progress("work", None) as step:
+        while True:
+            time.sleep(0.01)
+            done += 1
+            step(note="one more")
+    assert 1 <= done <= 20
+    with progress("work", 1) as step:  # the limit was for what was done inside
+        time.sleep(0.06)
+        step()
+    with time_limit(60), progress("work", 1) as step:
+        step()

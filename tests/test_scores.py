@@ -130,3 +130,11 @@ class TestTables:
         table = Scores("a", frames, 2.0).box_columns()
         assert table["frame"].tolist() == [1, 1]
         assert (table["x1"].tolist(), table["score"].tolist()) == ([0, 4], [1, 2])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_scores_that_are_no_numbers_are_refused_where_they_are_made(bad: float):
+    with pytest.raises(DataError, match="frame 3 has a score that is no finite number"):
+        FrameScore(3, 0.1, bad)
+    with pytest.raises(DataError, match="frame 3"):
+        FrameScore(3, 0.1, 0.0, np.zeros((1, 4), np.float32), np.array([bad], np.float32))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         VideoError,
         WeightsError,
     )
+    from vadistill.evaluation.auto import fit_auto
     from vadistill.evaluation.evaluate import Results, evaluate
     from vadistill.loss_log import losses_of
     from vadistill.report.report import write_report
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from vadistill.systems import DETECTORS, detector_class, fit, load
     from vadistill.systems.aed import Aed
     from vadistill.systems.aed import Config as AedConfig
+    from vadistill.systems.blend import Blend
+    from vadistill.systems.blend import Config as BlendConfig
     from vadistill.systems.cafe import Cafe
     from vadistill.systems.cafe import Config as CafeConfig
     from vadistill.systems.dakd import Config as DakdConfig
@@ -52,6 +55,8 @@ __all__ = [
     "DETECTORS",
     "Aed",
     "AedConfig",
+    "Blend",
+    "BlendConfig",
     "Cafe",
     "CafeConfig",
     "Calibration",
@@ -85,6 +90,7 @@ __all__ = [
     "detector_class",
     "evaluate",
     "fit",
+    "fit_auto",
     "load",
     "losses_of",
     "open_dataset",
@@ -104,12 +110,14 @@ _HOME = {
         "VideoError",
         "WeightsError",
     ),
+    "vadistill.evaluation.auto": ("fit_auto",),
     "vadistill.evaluation.evaluate": ("Results", "evaluate"),
     "vadistill.report.report": ("write_report",),
     "vadistill.loss_log": ("losses_of",),
     "vadistill.scores": ("Calibration", "Event", "FrameScore", "Scores", "Smoothing"),
     "vadistill.video": ("Frame", "VideoInfo", "VideoSource", "open_video"),
     "vadistill.systems.aed": ("Aed",),
+    "vadistill.systems.blend": ("Blend",),
     "vadistill.systems.cafe": ("Cafe",),
     "vadistill.systems.dakd": ("Dakd",),
     "vadistill.systems.fast_aed": ("FastAed",),

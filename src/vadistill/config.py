@@ -6,11 +6,13 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from vadistill.devices import Precision
 from vadistill.errors import ConfigError, WeightsError, one_of
 from vadistill.scores import Smoothing
+from vadistill.soundness import typed
 
 C = TypeVar("C", bound="SystemConfig")
 
@@ -47,6 +49,11 @@ class SystemConfig:
                     fix=f"correct --{name.replace('_', '-')}",
                 )
 
+    @property
+    def models(self) -> tuple[Path, ...]:
+        """Folders of fitted models that the settings name: a fit reads them."""
+        return ()
+
     def training_settings(self, *, without: Collection[str] = ()) -> str:
         """The settings that training depends on, as text for the names of its work folders.
 
@@ -57,9 +64,9 @@ class SystemConfig:
 
     @classmethod
     def from_saved(cls: type[C], saved: Mapping[str, Any]) -> C:
-        """Settings as config.json has them; raises WeightsError for one that is not known here.
+        """Settings as config.json has them; one that was added since then has its default.
 
-        One that was added since the model was saved has its default.
+        Raises WeightsError for one that is not known here, ValueError for another type.
         """
         unknown = sorted(set(saved) - {field.name for field in fields(cls)})
         if unknown:
@@ -68,9 +75,7 @@ class SystemConfig:
                 expected="settings that this version knows",
                 fix="install the vadistill version that wrote it, or fit it again",
             )
-        settings: dict[str, Any] = dict(saved)
-        lists = {key: tuple(value) for key, value in saved.items() if isinstance(value, list)}
-        return cls(**{**settings, **lists})
+        return cls(**typed(cls, saved))
 
 
 @dataclass(frozen=True)

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import copy
+import datetime
+import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
-from vadistill.devices import (
-    keep_freed_memory,
-    subnormals_as_zero,
-)
-from vadistill.errors import ConfigError, DataError
-from vadistill.files import (
-    DISK_ERRORS,
-    unwritable,
-)
+from vadistill import __version__
+from vadistill.devices import keep_freed_memory, subnormals_as_zero
+from vadistill.errors import ConfigError, DataError, VadistillError
+from vadistill.files import DISK_ERRORS, unwritable
 from vadistill.loss_log import join_logs, opened_logs
-from vadistill.saved import Saved
+from vadistill.saved import Saved, read_config
 from vadistill.scores import FrameScore, Scores
+from vadistill.soundness import refusing
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vadistill.datasets import Dataset, Splits, Video, Videos
-    from vadistill.video import VideoInfo, VideoSource
+    from vadistill.video import VideoSource
 
 WORK = ".fit"
 """Folder inside a model's that holds what an unfinished ``fit`` has computed."""
@@ -67,10 +65,13 @@ class Detector(Saved, ABC):
         out: str | Path,
         val: Dataset | None = None,
         work: Path | None = None,
+        command: str = "vadistill.fit",
     ) -> D:
         """Learn from ``train`` and save to the folder ``out``, with the losses (``losses_of``).
 
-        ``train``: a data set or its path, of which the training split counts, or videos.
+        ``train``: a data set or its path, of which the training split counts, or videos.  A model
+        in ``out`` is replaced: ask ``check_replaced`` before.  ``command``: what is fitting, which
+        the model remembers.
 
         What is computed on the way lies in ``work`` (default: ``out``/.fit, removed at the end), so
         that a run that was killed goes on where it was (on a CPU to the result of an unbroken
@@ -79,6 +80,7 @@ class Detector(Saved, ABC):
         Raises DataError for the wrong kind of supervision, WeightsError when the disk is full.
         """
         from vadistill.datasets import split_of
+        from vadistill.datasets.footage import footage_of
 
         train = split_of(train, "train")
         self.check_supervision(train)
@@ -94,11 +96,54 @@ class Detector(Saved, ABC):
                 raise
             raise unwritable(folder, error) from error
         self.footage = footage_of(train)
+        today = datetime.date.today().isoformat()
+        self.made = {"command": command, "date": today, "vadistill": __version__}
         self.save(out)
         join_logs(logs, out)
         if work is None:
             shutil.rmtree(folder)
         return self
+
+    def check_replaced(self, out: str | Path, train: Dataset) -> None:
+        """Raise ConfigError where ``out`` holds a finished model of other settings or footage.
+
+        What a fit of the same left there may be gone on with, or fitted once more.
+        """
+        from vadistill.datasets.footage import footage_hash
+
+        if not (Path(out) / "config.json").exists():
+            return
+        own = footage_hash(train)
+        try:
+            with refusing(Path(out)):
+                facts = read_config(Path(out))
+                footage = facts.get("footage") or {}
+                same = footage.get("hash") == own
+                mine = facts["system"] == self.name
+                changed = self._changed_settings(facts["config"]) if mine else ""
+            if not mine:
+                there = f"a finished {facts['system']} model"
+            elif changed:
+                there = f"a finished {self.name} model of other settings ({changed})"
+            elif "hash" not in footage:
+                there = f"a finished {self.name} model that does not tell its footage"
+            elif not same:
+                there = f"a finished {self.name} model of other footage"
+            else:
+                return
+        except VadistillError as error:
+            there = f"what cannot be read ({error.got})"
+        raise in_the_way(out, there)
+
+    def _changed_settings(self, saved: dict[str, Any]) -> str:
+        """Up to three settings of a saved config that are others here, with both values."""
+        # As the file has both: tuples are lists there.
+        before, now = (
+            json.loads(json.dumps(asdict(config)))
+            for config in (type(self.config).from_saved(saved), self.config)
+        )
+        changed = [f"{key} {before[key]}, not {now[key]}" for key in now if before[key] != now[key]]
+        return "; ".join(changed[:3]) + "; …" * (len(changed) > 3)
 
     @abstractmethod
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
@@ -199,33 +244,10 @@ class Detector(Saved, ABC):
                 )
 
 
-def footage_of(videos: Iterable[Video]) -> dict[str, Any] | None:
-    """Sizes, rates and number of frames of some videos; None if they are features.
-
-    Raises VideoError.
-    """
-    infos = [video.open().info for video in videos]
-    seen = [info for info in infos if info.width]
-    if not seen:
-        return None
-    return {
-        "sizes": sorted({(info.width, info.height) for info in seen}),
-        "rates": sorted({round(info.fps, 3) for info in seen}),
-        "frames": sum(info.frames or 0 for info in seen),
-    }
-
-
-def unlike(footage: dict[str, Any] | None, info: VideoInfo) -> str | None:
-    """A line on a video of another rate or size than a model's footage; None where it is alike."""
-    if footage is None or not info.width:
-        return None
-    sizes, rates = [tuple(size) for size in footage["sizes"]], footage["rates"]
-    like = any(abs(info.fps - rate) <= 0.1 * rate for rate in rates)
-    if like and (info.width, info.height) in sizes:
-        return None
-    known = " or ".join(f"{width}x{height}" for width, height in sizes[:3])
-    return (
-        f"{info.name} has {info.width}x{info.height} pixels at {info.fps:.3g} frames/s, the model "
-        f"knows {known} at {' or '.join(f'{rate:.3g}' for rate in rates[:3])}: scores and events "
-        "may be wrong"
+def in_the_way(out: str | Path, there: str) -> ConfigError:
+    """What is said of a fit that would replace a finished model."""
+    return ConfigError(
+        f"{out} holds {there}",
+        expected="a new folder, or the same fit again",
+        fix="choose another folder, or replace it with --overwrite (overwrite=True in Python)",
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from vadistill.addresses import without_addresses
+
 __all__ = [
     "ConfigError",
     "DataError",
@@ -22,12 +24,22 @@ __all__ = [
 ]
 
 
+LONGEST = 1000
+
+
 class VadistillError(Exception):
-    """Base of all errors below: ``got``, ``expected`` and ``fix``, joined into one line."""
+    """Base of all errors below: ``got``, ``expected`` and ``fix``, joined into one line.
+
+    An address that got into ``got``, as a path that is none, stands there as it may be shown, and
+    of what is longer than ``LONGEST`` characters both ends; what cannot be printed is an escape.
+    """
 
     def __init__(self, got: str, *, expected: str, fix: str) -> None:
+        got = without_addresses(got)
+        if len(got) > LONGEST:
+            got = f"{got[: LONGEST // 2]} … {got[-LONGEST // 2 :]}"
         self.got, self.expected, self.fix = got, expected, fix
-        super().__init__(" ".join(f"{got}: expected {expected}; {fix}".split()))
+        super().__init__(printable(" ".join(f"{got}: expected {expected}; {fix}".split())))
 
 
 class VideoError(VadistillError):

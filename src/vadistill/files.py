@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vadistill.addresses import Address
 from vadistill.errors import ConfigError, WeightsError, printable
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ def replacing(path: Path, *, suffix: str | None = None, private: bool = False) -
         temporary.unlink(missing_ok=True)
 
 
+def private(path: str, flags: int) -> int:
+    """An ``opener`` of files that only their owner may read."""
+    return os.open(path, flags, 0o600)
+
+
 def unwritable(path: Path, error: Exception) -> WeightsError:
     """The one line for a file that could not be written: a full disk, a read-only folder, …"""
     reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
@@ -84,6 +90,14 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file in UTF-8 holds; raises OSError, ValueError."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("more lists in one another than can be read") from None
+
+
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write named tensors and string metadata, atomically; raises WeightsError."""
     from safetensors import SafetensorError
@@ -100,16 +114,22 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Named tensors and metadata of a safetensors file; raises WeightsError."""
     from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load
 
     if not path.is_file():
         raise WeightsError(
             f"no weight file at {path}", expected="a .safetensors file", fix="check the path"
         )
     try:
+        if not str(path).isascii():  # it takes a name for UTF-8, which need not be
+            data = path.read_bytes()
+            tensors = load(data)  # which tells a header that is none
+            head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            return tensors, head.get("__metadata__", {})
         with safe_open(path, framework="pt") as file:
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, AttributeError) as error:
         raise WeightsError(
             f"{path} is not a readable safetensors file ({str(error).splitlines()[0]})",
             expected="a whole .safetensors file",
@@ -124,18 +144,26 @@ def content_hash(*parts: bytes | str | Path) -> str:
         if isinstance(part, Path):
             digest.update(hashlib.sha256(part.read_bytes()).digest())
         else:
-            data = part.encode() if isinstance(part, str) else part
+            data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
             digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()[:16]
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """The stems of paths where they are unique, else whole paths.
+    """The stems of paths where they are unique, else whole paths; of an address its host.
 
     What cannot be printed stands as escapes, so that every table, report and terminal can hold it.
     """
-    stems = [path.stem for path in paths]
-    return [printable(p.stem if stems.count(p.stem) == 1 else str(p)) for p in paths]
+    files = [Address(str(path)).is_path or path.exists() for path in paths]
+    stems = [
+        path.stem if is_file else Address(str(path)).name
+        for path, is_file in zip(paths, files, strict=True)
+    ]
+    names = []
+    for number, (path, is_file, stem) in enumerate(zip(paths, files, stems, strict=True), 1):
+        again = str(path) if is_file else f"{stem} {stems[:number].count(stem)}"
+        names.append(printable(stem if stems.count(stem) == 1 else again))
+    return names
 
 
 def paths_in(folder: Path, names: Iterable[str], ending: str = "") -> dict[str, Path]:

@@ -18,7 +18,7 @@ from vadistill.errors import ConfigError, VideoError, one_of
 if TYPE_CHECKING:
     from torch import nn
 
-FLOWS = ("dis", "dis-ultrafast", "raft_small", "raft_large")
+FLOWS = ("dis", "dis-fine", "dis-ultrafast", "raft_small", "raft_large")
 Picture = UInt8[np.ndarray, "h w 3"]
 FlowField = Float32[np.ndarray, "h w 2"]
 Flow = Callable[[Picture, Picture], FlowField]
@@ -34,7 +34,7 @@ def build_flow(
 ) -> Flow:
     """The flow of this name; raises ConfigError, and WeightsError where RAFT has no weights.
 
-    ``weights`` is a local state dict for RAFT; without it torchvision downloads its own.
+    ``weights`` is a local state dict for RAFT; without it torchvision's own are fetched.
     ``device`` is where RAFT runs.
     """
     one_of("optical flow", name, FLOWS)
@@ -48,18 +48,25 @@ def build_flow(
         raise ConfigError(
             f"weights for '{name}'", expected="no weights: DIS has none", fix="use raft_small"
         )
-    return DIS(fast=name == "dis-ultrafast")
+    return DIS(name)
 
 
 class DIS:
-    """Dense inverse search on grey pictures, at OpenCV's fast or ultrafast preset."""
+    """Dense inverse search on grey pictures, at OpenCV's fast or ultrafast preset.
 
-    def __init__(self, *, fast: bool) -> None:
+    ``dis-fine`` is the fast one down to half the picture's size instead of a quarter: people of 20
+    pixels are not smeared into the ground around them.  It takes about three times as long.
+    """
+
+    def __init__(self, name: str = "dis") -> None:
         import cv2
 
+        fast = name == "dis-ultrafast"
         self._search = cv2.DISOpticalFlow.create(
             cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST if fast else cv2.DISOPTICAL_FLOW_PRESET_FAST
         )
+        if name == "dis-fine":
+            self._search.setFinestScale(1)
 
     def __call__(self, a: Picture, b: Picture) -> FlowField:
         import cv2

@@ -109,6 +109,17 @@ def join_logs(logs: Iterable[Path], folder: Path) -> None:
         temporary.write_text("".join(texts))
 
 
+def adopt_log(model: Path, folder: Path, name: str) -> None:
+    """Take over the log of a model that a fit is made of: its stages become ``NAME/STAGE``."""
+    if not (model / LOG).exists():
+        return
+    lines = [{**line, "stage": f"{name}/{line['stage']}"} for line in _lines(model / LOG)]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if (opened := _opened.get()) is not None:
+        opened.append(folder / LOG)
+
+
 @contextlib.contextmanager
 def tensorboard(folder: Path | None) -> Iterator[None]:
     """Write what is logged inside to TensorBoard, too, a run for each stage; None does nothing.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +33,9 @@ LINE_EVERY = 0.2
 
 _shown: Console | None = None
 
+_until: ContextVar[float] = ContextVar("_until", default=math.inf)
+"""When a ``time_limit`` ends, by the monotonic clock."""
+
 
 def show_progress(console: Console | None) -> None:
     """Draw progress bars on ``console`` from now on; None silences them (the default)."""
@@ -38,9 +43,35 @@ def show_progress(console: Console | None) -> None:
     _shown = console
 
 
+class TimeIsUp(Exception):
+    """What was done within a ``time_limit`` has taken longer."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """End what is done inside with TimeIsUp at its first step of progress after ``seconds``."""
+    token = _until.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _until.reset(token)
+
+
 @contextlib.contextmanager
 def progress(label: str, total: float | int | None) -> Iterator[Callable[..., None]]:
     """A bar named ``label``; call what is yielded with steps done and, if useful, ``note='…'``."""
+    with _bar(label, total) as step:
+
+        def in_time(advance: float | int = 1, note: str | None = None) -> None:
+            step(advance, note)
+            if time.monotonic() > _until.get():
+                raise TimeIsUp
+
+        yield in_time
+
+
+@contextlib.contextmanager
+def _bar(label: str, total: float | int | None) -> Iterator[Callable[..., None]]:
     if os.environ.get(VARIABLE) == "json":
         yield _JsonLines(label, total).step
         return
@@ -86,7 +117,7 @@ class _JsonLines:
 
 
 def clock(seconds: float) -> str:
-    """``1:02:03.4`` or ``2:03.4``."""
-    hours, rest = divmod(round(max(0.0, seconds), 1), 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours:.0f}:{minutes:02.0f}:{left:04.1f}" if hours else f"{minutes:.0f}:{left:04.1f}"
+    """``1:02:03.4`` or ``2:03.4``; halves of a tenth go up, as in a report's script."""
+    tenths = int(10 * max(0.0, seconds) + 0.5)
+    hours, minutes, left = tenths // 36000, tenths // 600 % 60, tenths % 600 / 10
+    return f"{hours}:{minutes:02}:{left:04.1f}" if hours else f"{minutes}:{left:04.1f}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -12,9 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from vadistill.config import SystemConfig
 from vadistill.devices import pick_device, without_subnormals
 from vadistill.errors import NotFittedError, WeightsError
-from vadistill.files import content_hash, read_safetensors, write_json, write_safetensors
+from vadistill.files import (
+    content_hash,
+    read_json,
+    read_safetensors,
+    write_json,
+    write_safetensors,
+)
 from vadistill.runtime import INT8, saved_int8
 from vadistill.scores import Calibration
+from vadistill.soundness import refusing, require_finite, require_same
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,7 +31,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the saved folder's layout."""
 
-HEAD = ("format", "system", "latency", "weights", "footage")
+FITTED = ("footage", "made")
+"""Of config.json, what tells how a model came to be."""
+
+HEAD = ("format", "system", "latency", "weights", *FITTED)
 """Of config.json, what is not the detector's own."""
 
 S = TypeVar("S", bound="Saved")
@@ -49,8 +57,9 @@ class Saved:
     """Of detectors that run networks."""
     calibration: Calibration | None = None
     footage: dict[str, Any] | None = None
-    """The footage learned from: its ``sizes`` [w, h], ``rates`` in frames/s and ``frames`` in all;
-    None for features, and for models saved before this was kept."""
+    """The footage learned from (``datasets.footage``); None where that was not kept yet."""
+    made: dict[str, Any] | None = None
+    """The ``command`` of the fit, its ``date`` and the version of ``vadistill``, or None."""
     FROZEN: ClassVar[tuple[str, ...]] = ()
     """The names that ``frozen`` may give."""
 
@@ -120,8 +129,10 @@ class Saved:
         """The inverse of ``state``; raises WeightsError."""
         from vadistill.backbones.teachers import restore_network
 
+        fitted = [facts.get(name) for name in FITTED]
         facts = {name: value for name, value in facts.items() if name not in HEAD}
         detector = cls(type(cls.default_config()).from_saved(facts.pop("config")), device=device)  # pyright: ignore[reportArgumentType]
+        detector.footage, detector.made = fitted
         if "localiser" in facts:
             detector.localiser = unpack_localiser(tensors, facts.pop("localiser"))
         graph = saved_int8(tensors)
@@ -155,11 +166,10 @@ class Saved:
         """
         import torch
 
-        calibration = self.require_fitted()
+        tensors = {"calibration": torch.from_numpy(self.require_fitted().quantiles.copy())}
         path = Path(path)
-        tensors, facts = self.state()
-        tensors = {name: without_subnormals(tensor) for name, tensor in tensors.items()}
-        tensors = {**tensors, "calibration": torch.from_numpy(calibration.quantiles.copy())}
+        learned, facts = self.state()
+        tensors |= {name: without_subnormals(tensor) for name, tensor in learned.items()}
         require_finite(tensors, facts, path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -172,8 +182,7 @@ class Saved:
         weights = path / "weights.safetensors"
         write_safetensors(weights, tensors, {"system": self.name})
         head = {"format": FORMAT, "system": self.name, "latency": self.latency}
-        if self.footage is not None:
-            head["footage"] = self.footage
+        head |= {name: made for name in FITTED if (made := getattr(self, name)) is not None}
         write_json(path / "config.json", {**head, "weights": content_hash(weights), **facts})
 
     @classmethod
@@ -196,19 +205,12 @@ class Saved:
                 fix="fit or copy the model again",
             )
         require_finite(tensors, facts, path)
-        quantiles = tensors.pop("calibration").double().numpy()
-        try:
-            detector = cls.restore(tensors, facts, device=device, path=path)
-        except RuntimeError as error:
-            if "loading state_dict" not in str(error):
-                raise
-            raise WeightsError(
-                f"the weights in {path} are not those of this version's networks",
-                expected="a model of this version",
-                fix="fit it again",
-            ) from error
-        detector.calibration = Calibration(quantiles)
-        detector.footage = facts.get("footage")
+        with refusing(path):
+            quantiles = tensors.pop("calibration").double().numpy()
+            detector = cls.restore(dict(tensors), facts, device=device, path=path)
+            own = {name: value for name, value in facts.items() if name not in HEAD}
+            require_same((tensors, own), detector.state())
+            detector.calibration = Calibration(quantiles).check()
         return detector
 
 
@@ -222,8 +224,9 @@ def read_config(path: Path) -> dict[str, Any]:
             fix="make one with 'vadistill fit'",
         )
     try:
-        facts = json.loads(file.read_text())
+        facts = read_json(file)
         known = facts["format"] == FORMAT and isinstance(facts["system"], str)
+        known &= type(facts.get("latency")) in (int, type(None))
     except (OSError, ValueError, KeyError, TypeError):
         known, facts = False, {}
     if not known:
@@ -235,44 +238,7 @@ def read_config(path: Path) -> dict[str, Any]:
     return facts
 
 
-def require_finite(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], path: Path) -> None:
-    """Raise WeightsError if a tensor or a number of a model's facts is NaN or infinite.
-
-    Such a model scores without an error, and raises no alarm, for ever.
-    """
-    broken = [
-        name
-        for name, tensor in tensors.items()
-        if tensor.is_floating_point()
-        and not bool(tensor.isfinite().all())
-        and not (name == UNKNOWN and bool(tensor.isnan().all()))
-    ]
-    broken += [name for name, value in numbers("", facts) if not math.isfinite(value)]
-    if broken:
-        many = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
-        raise WeightsError(
-            f"model {path} with NaN or infinity in {broken[0]}{many}",
-            expected="finite numbers",
-            fix="fit it again, on other videos or with a lower learning rate if that recurs",
-        )
-
-
-def numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
-    """The numbers of plain JSON, or of what becomes JSON, with their names."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from numbers(f"{name}.{key}" if name else str(key), inner)
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            yield from numbers(f"{name}[{index}]", inner)
-    elif isinstance(value, float):
-        yield name, value
-
-
 LOCALISER = "localiser/"
-
-UNKNOWN = f"{LOCALISER}typical"
-"""The size of a typical object, the one tensor that may be all NaN: training showed none."""
 
 
 def part(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:

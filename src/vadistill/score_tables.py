@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from vadistill.errors import ConfigError, DataError
+from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.files import replacing, write_json
 from vadistill.scores import Scores
+from vadistill.tables import number, read_table, whole_number
 
 TABLE_FORMATS = (".csv", ".parquet", ".json")
 
@@ -21,12 +26,7 @@ def write_scores(path: Path, scores: Sequence[Scores]) -> None:
 
     Raises ConfigError for another ending, WeightsError when the file cannot be written.
     """
-    if path.suffix not in TABLE_FORMATS:
-        raise ConfigError(
-            f"score file '{path.name}'",
-            expected=f"an ending of {', '.join(TABLE_FORMATS)}",
-            fix="rename it",
-        )
+    check_format(path)
     parts = [s.columns() for s in scores]
     names = [n for n in (parts[0] if parts else {}) if all(n in p for p in parts)]
     table = {name: np.concatenate([p[name] for p in parts]) for name in names}
@@ -53,44 +53,135 @@ def write_scores(path: Path, scores: Sequence[Scores]) -> None:
         write_parquet(path, table)
 
 
-def read_scores(path: Path) -> dict[str, Float[np.ndarray, " n"]]:
-    """Raw scores by video from a .csv or .parquet that ``write_scores`` wrote; raises DataError."""
-    try:
-        if path.suffix == ".parquet":
-            table = {name: column.tolist() for name, column in read_parquet(path).items()}
-            videos, frames, values = table["video"], table["frame"], table["score"]
-        else:
-            import csv
+class ScoreTable:
+    """A table that grows by a video, and is whole at any time: ``with ScoreTable(path) as table``.
 
-            with path.open(newline="") as file:
-                rows = list(csv.DictReader(file))
-            videos = [r["video"] for r in rows]
-            frames = [int(r["frame"]) for r in rows]
-            values = [float(r["score"]) for r in rows]
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{path} is not a score table ({error})",
-            expected="columns video, frame, score",
-            fix="write it with 'vadistill score'",
-        ) from error
-    found: dict[str, list[tuple[int, float]]] = {}
-    for video, frame, value in zip(videos, frames, values, strict=True):
-        found.setdefault(video, []).append((frame, value))
-    return {v: check_complete(v, rows) for v, rows in found.items()}
+    What a killed run has scored stands in ``path``; where an older table is there, in
+    NAME.partial.ENDING beside it, which takes its place at the block's end.  Raises ConfigError for
+    an ending that cannot be; at its end, WeightsError when the file cannot be written.
+    """
+
+    SHARE = 0.2
+    """Part of the time at most that a large table, which is written anew each time, may take."""
+    SHORT = 0.25
+    """Seconds of writing that are always spent."""
+
+    def __init__(self, path: Path) -> None:
+        check_format(path)
+        self.path = path
+        self.at = path.with_name(f"{path.stem}.partial{path.suffix}") if path.exists() else path
+        """Where the rows are so far."""
+        self._scores: list[Scores] = []
+        self._unwritten = False
+        self._took, self._ended = 0.0, time.monotonic()
+
+    @property
+    def whole(self) -> bool:
+        """Whether all rows so far are written."""
+        return not self._unwritten
+
+    def __enter__(self) -> ScoreTable:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            with contextlib.suppress(WeightsError):  # the block's own error is the one to tell
+                self._write()
+            return
+        self._write()
+        if self._scores and self.at != self.path:
+            self.at.replace(self.path)
+
+    def add(self, scores: Scores) -> None:
+        """Add a video's rows; where the disk is full now, they are written with the next ones."""
+        self._scores.append(scores)
+        self._unwritten = True
+        passed = time.monotonic() - self._ended
+        if self._took <= self.SHORT or self._took <= self.SHARE * passed:
+            with contextlib.suppress(WeightsError):
+                self._write()
+
+    def _write(self) -> None:
+        if self._unwritten:
+            began = time.monotonic()
+            write_scores(self.at, self._scores)
+            self._unwritten, self._ended = False, time.monotonic()
+            self._took = self._ended - began
 
 
-def check_complete(video: str, rows: list[tuple[int, float]]) -> Float[np.ndarray, " n"]:
-    """Scores in frame order if each frame from 0 has exactly one finite score; raises DataError."""
-    rows = sorted(rows)
-    frames: Int[np.ndarray, " n"] = np.array([f for f, _ in rows])
-    values = np.array([v for _, v in rows], np.float64)
-    if not np.array_equal(frames, np.arange(len(rows))) or not np.isfinite(values).all():
-        raise DataError(
-            f"scores of {video} have missing, doubled or non-finite frames",
-            expected="one finite score for every frame from 0",
-            fix="score the video again",
+def check_format(path: Path) -> None:
+    """Raise ConfigError for a file whose ending is not one of ``TABLE_FORMATS``."""
+    if path.suffix not in TABLE_FORMATS:
+        raise ConfigError(
+            f"score file '{path.name}'",
+            expected=f"an ending of {', '.join(TABLE_FORMATS)}",
+            fix="rename it",
         )
-    return values
+
+
+def read_scores(path: Path) -> dict[str, Float[np.ndarray, " n"]]:
+    """Raw scores by video, in frame order, from a .csv or .parquet that ``write_scores`` wrote.
+
+    Raises DataError, naming the line or row, unless each frame from 0 has one finite score.
+    """
+    found: dict[str, dict[int, float]] = {}
+    for where, video, frame, value in (_of_parquet if path.suffix == ".parquet" else _of_csv)(path):
+        known = found.setdefault(video, {})
+        twice = frame in known
+        if twice or not math.isfinite(value):
+            what = "is there twice" if twice else f"has the score {value}"
+            raise _wrong(f"{where}: frame {frame} of {video} {what}")
+        known[frame] = value
+    for video, scores in found.items():
+        if max(scores) >= len(scores):
+            missing = next(frame for frame in range(len(scores)) if frame not in scores)
+            raise _wrong(f"{path} lacks frame {missing} of {video}, which has {len(scores)} others")
+    return {v: np.array([s[f] for f in range(len(s))], np.float64) for v, s in found.items()}
+
+
+Rows = Iterator[tuple[str, str, int, float]]
+"""File and line, video, frame and score."""
+
+
+def _of_csv(path: Path) -> Rows:
+    table = read_table(path)
+    columns = table.columns(("file", "frame", "score"))
+    for row in table.rows:
+        where = f"{path} line {row.line}"
+        video, frame, score = table.cells(row, columns, "video,frame,score")
+        if (index := whole_number(frame)) is None:
+            raise _wrong(f"{where}: {frame[:60]!r} is no frame number")
+        try:
+            yield where, video, index, number(score)
+        except ValueError as error:
+            raise _wrong(f"{where}: {error}") from error
+
+
+def _of_parquet(path: Path) -> Rows:
+    try:
+        table = read_parquet(path)
+        videos, frames, scores = table["video"], table["frame"], table["score"]
+    except (OSError, ValueError, KeyError) as error:
+        raise _wrong(f"{path} is not a score table ({error})") from error
+    if not (frames.dtype.kind in "iu" and scores.dtype.kind in "fiu"):
+        raise _wrong(f"{path} holds frames of {frames.dtype} and scores of {scores.dtype}")
+    for row, (video, frame, score) in enumerate(zip(videos, frames, scores, strict=True), 1):
+        if not isinstance(video, str) or not video or frame < 0:
+            raise _wrong(f"{path} row {row}: frame {frame} of the video {video!r}")
+        yield f"{path} row {row}", video, int(frame), float(score)
+
+
+def _wrong(got: str) -> DataError:
+    return DataError(
+        got,
+        expected="columns video, frame, score, and one finite score for every frame from 0",
+        fix="write it with 'vadistill score', or score the video again",
+    )
 
 
 def write_parquet(path: Path, columns: Mapping[str, np.ndarray]) -> None:
@@ -98,13 +189,19 @@ def write_parquet(path: Path, columns: Mapping[str, np.ndarray]) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    with replacing(path) as temporary:
-        parquet.write_table(pyarrow.table(dict(columns)), temporary)
+    # A file, since its own way to open one takes no name that is not UTF-8.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        parquet.write_table(pyarrow.table(dict(columns)), file)
 
 
 def read_parquet(path: Path) -> dict[str, np.ndarray]:
     """All columns by name; raises OSError, ValueError."""
+    import pyarrow
     from pyarrow import parquet
 
-    table = parquet.read_table(path)
-    return {name: table[name].to_numpy() for name in table.column_names}
+    try:
+        with path.open("rb") as file:
+            table = parquet.read_table(file)
+        return {name: table[name].to_numpy() for name in table.column_names}
+    except (pyarrow.ArrowException, LookupError, TypeError) as error:  # it has a dozen kinds
+        raise ValueError(str(error)) from error

@@ -6,7 +6,8 @@ every figure can state which were applied.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -32,6 +33,23 @@ class FrameScore:
     box_scores: Float32[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0, np.float32))
     map: Float32[np.ndarray, "h w"] | None = None
     """Anomaly map over the whole frame at any resolution, or None."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """What the score is made of, by name, where a detector tells: those of its highest object."""
+    reason: str = ""
+    """What is unusual, in words; '' where nothing is, or a detector does not tell."""
+
+    def __post_init__(self) -> None:
+        """Raise DataError unless all scores are finite: no level can be compared with others."""
+        if not (math.isfinite(self.score) and np.isfinite(self.box_scores).all()):
+            raise DataError(
+                f"frame {self.index} has a score that is no finite number",
+                expected="finite scores",
+                fix="the model may be damaged: load a sound copy, or fit it anew",
+            )
+
+
+WIDEST = 100_000
+"""Frames of the widest smoothing: an hour."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +81,7 @@ class Smoothing:
                     width = float(number)
                 except ValueError:
                     break
-                if width > 0 and (kind == "gaussian" or width == int(width)):
+                if 0 < width <= WIDEST and (kind == "gaussian" or width == int(width)):
                     return cls(kind, width)
         raise ConfigError(
             f"smoothing '{name}'",
@@ -108,6 +126,13 @@ class Calibration:
             )
         return cls(np.quantile(scores, np.linspace(0, 1, size)))
 
+    def check(self) -> Calibration:
+        """Itself; raises ValueError for what ``fit`` cannot have made, such as one out of order."""
+        shape = self.quantiles.shape
+        if len(shape) != 1 or shape[0] < 2 or (np.diff(self.quantiles) < 0).any():
+            raise ValueError(f"calibration of shape {list(shape)}, or not in ascending order")
+        return self
+
     def __call__(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Share of normal training frames that score lower, in [0, 1]."""
         grid = np.linspace(0, 1, len(self.quantiles))
@@ -126,6 +151,8 @@ class Event:
     """Index of the first frame."""
     last: int
     """Index of the last frame, inclusive."""
+    reason: str = ""
+    """That of its highest frame that has one, or ''."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -163,6 +190,11 @@ class Scores:
     def times(self) -> Float[np.ndarray, " n"]:
         """Seconds from the start of the video."""
         return np.array([f.time for f in self.frames], np.float64)
+
+    @property
+    def end(self) -> float:
+        """Seconds at which the last frame ends; 0 without a frame."""
+        return float(self.times[-1]) + (1 / self.fps if self.fps > 0 else 0.0) if len(self) else 0.0
 
     @property
     def calibrated(self) -> Float[np.ndarray, " n"]:
@@ -219,9 +251,15 @@ class Scores:
                 peak=float(values[a:b].max()),
                 first=int(a),
                 last=int(b - 1),
+                reason=self._reason(values, int(a), int(b)),
             )
             for a, b in zip(edges[::2], edges[1::2], strict=True)
         ]
+
+    def _reason(self, values: Float[np.ndarray, " n"], first: int, end: int) -> str:
+        """Of the highest of these frames that has one."""
+        order = sorted(range(first, end), key=lambda index: -values[index])
+        return next((reason for index in order if (reason := self.frames[index].reason)), "")
 
     # -- files ---------------------------------------------------------------------------------
 

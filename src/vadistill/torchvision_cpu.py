@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vadistill.errors import ConfigError, WeightsError, one_of
+from vadistill.fetching import Published, fetched
 
 _library: torch.library.Library | None = None
 """Keeps the operator registered: PyTorch removes it when this object is collected."""
@@ -100,14 +102,14 @@ def _broken(error: Exception) -> ConfigError:
 def pretrained(name: str, weights: str | Path | None = None, **arguments: object) -> nn.Module:
     """A torchvision model such as ``detection.ssdlite320_mobilenet_v3_large``, with weights.
 
-    ``weights`` is a file with a state dict; without it torchvision's default weights are downloaded
-    (or found in its cache).  Never random weights: raises WeightsError where there are none, and
-    ConfigError for an unknown name.
+    ``weights`` is a file with a state dict; without it torchvision's default weights are fetched.
+    Never random weights: raises WeightsError where there are none, and ConfigError for an unknown
+    name.
     """
     import_torchvision()
     group, _, builder = name.rpartition(".")
     models = importlib.import_module(f"torchvision.models.{group}".rstrip("."))
-    from torchvision.models import get_model_builder, list_models
+    from torchvision.models import get_model_builder, get_model_weights, list_models
 
     known = list_models(models)
     one_of("torchvision model", builder, known)
@@ -118,14 +120,19 @@ def pretrained(name: str, weights: str | Path | None = None, **arguments: object
         model = build(weights=None, **extra, **arguments)
         load_state(model, Path(weights))
         return model.eval()
-    try:
-        return build(weights="DEFAULT", **arguments).eval()
-    except (OSError, RuntimeError) as error:
-        raise WeightsError(
-            f"the weights of {builder} could not be downloaded ({str(error).splitlines()[0]})",
-            expected="network access, or a file with its state dict",
-            fix="pass weights=FILE",
-        ) from error
+    default: Any = get_model_weights(builder).DEFAULT  # pyright: ignore[reportAttributeAccessIssue]
+    fetch_weights(default, f"the weights of {builder}", instead="pass weights=FILE")
+    return build(weights=default, **arguments).eval()
+
+
+def fetch_weights(entry: Any, what: str, *, instead: str) -> None:
+    """Have an entry of torchvision's enumerations of weights in the cache, where torchvision looks.
+
+    Its file's name has the beginning of its hash.  ``what`` and ``instead`` are those of
+    ``fetched``, which raises WeightsError.
+    """
+    digits = re.search(r"-([0-9a-f]{8,})\.[a-z]+$", entry.url)
+    fetched(Published(entry.url, digits[1] if digits else ""), what=what, instead=instead)
 
 
 def load_state(model: nn.Module, path: Path) -> None:

@@ -71,7 +71,14 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "argv",
     [[verb] for verb in VERBS]
-    + [["fit", "cafe"], ["fit", "motion"], ["data", "check"], ["data", "walkway"]],
+    + [
+        ["fit", "cafe"],
+        ["fit", "motion"],
+        ["fit", "blend"],
+        ["fit", "auto"],
+        ["data", "check"],
+        ["data", "walkway"],
+    ],
     ids=" ".join,
 )
 def test_every_verb_has_help_with_examples(
@@ -292,6 +299,78 @@ def test_fit_needs_nothing_but_the_videos(
     assert "--data without a folder" in capsys.readouterr().err
 
 
+def test_fit_replaces_no_other_model_unasked(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, out = tmp_path / "mine", tmp_path / "m.vad"
+    shutil.copytree(data / "train", mine)
+    fit = ["fit", "motion", str(mine), "--out", str(out)]
+
+    def refused(*argv: str) -> str:
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
+        capsys.readouterr()
+        assert main([*argv, "--out", str(out)]) == 2
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+        line = error_line(capsys)
+        assert "--overwrite" in line
+        return line
+
+    assert main(fit) == 0
+    assert main(fit) == 0, "the same command fits again"
+    copied = tmp_path / "copied"
+    shutil.copytree(mine, copied, copy_function=shutil.copyfile)  # with dates of their own
+    assert main(["fit", "motion", str(copied), "--out", str(out)]) == 0
+
+    assert "percentile 95" in refused("fit", "motion", str(mine), "--percentile", "80")
+    other = refused("fit", "cafe", str(mine), "--recipe", "demo")
+    assert "holds a finished motion model" in other
+    (mine / "n1.mp4").unlink()
+    assert "of other footage" in refused(*fit[:3])
+    assert main([*fit, "--overwrite"]) == 0
+    assert main(fit) == 0
+    with pytest.raises(vadistill.ConfigError, match="overwrite=True"):
+        vadistill.fit("motion", mine, out=out, percentile=80)
+    vadistill.fit("motion", mine, out=out, percentile=80, overwrite=True)
+
+    facts = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps({**facts, "footage": None}))
+    assert "does not tell its footage" in refused(*fit[:3], "--percentile", "80")
+    (out / "config.json").write_text("{}")
+    assert "is not a config of this version" in refused(*fit[:3])
+    (out / "config.json").unlink()
+    (out / ".fit").mkdir()
+    assert main(fit) == 0, "what an interrupted fit left is gone on with"
+
+
+def test_info_tells_how_a_model_came_to_be(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "m.vad"
+    assert main(["fit", "motion", str(data), "--out", str(out)]) == 0
+    facts = json.loads((out / "config.json").read_text())
+    assert facts["made"]["command"] == f"vadistill fit motion {data.name} --out m.vad"
+    today = facts["made"]["date"]
+    assert facts["footage"]["dates"] == [today, today]
+    capsys.readouterr()
+    assert main(["info", str(out)]) == 0
+    shown = {}
+    for line in capsys.readouterr().out.splitlines():
+        cells = [cell.strip() for cell in line.split("│")]
+        if len(cells) == 4:
+            shown[cells[1]] = cells[2]
+    assert shown["footage.sizes"] == "128x96"
+    assert shown["footage.rates"] == "10.0"
+    assert shown["footage.videos"] == "2"
+    assert shown["footage.seconds"] == "0:06.0"
+    assert len(shown["footage.hash"]) == len(shown["weights"]) == 16
+    assert shown["made.vadistill"] == vadistill.__version__
+    assert {"made.command", "made.date", "config.percentile"} <= shown.keys()
+    loaded = vadistill.load(out)
+    loaded.save(tmp_path / "again.vad")
+    again = json.loads((tmp_path / "again.vad" / "config.json").read_text())
+    assert again["made"] == facts["made"] and again["footage"] == facts["footage"]
+
+
 def test_score_writes_what_is_asked_for(
     data: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -427,7 +506,8 @@ def test_a_video_unlike_the_training_footage_is_told(
     (tmp_path / "known.mp4").rename(tmp_path / "train" / "known.mp4")
     assert main(["fit", "motion", str(tmp_path / "train"), "--out", str(model)]) == 0
     footage = json.loads((model / "config.json").read_text())["footage"]
-    assert footage == {"sizes": [[96, 64]], "rates": [25.0], "frames": 30}
+    facts = {"sizes": [[96, 64]], "rates": [25.0], "videos": 1, "frames": 30, "seconds": 1.2}
+    assert {name: footage[name] for name in facts} == facts
     capsys.readouterr()
     told = {}
     for path in ("train/known", "slow", "small"):
@@ -436,3 +516,13 @@ def test_a_video_unlike_the_training_footage_is_told(
         told[path] = [line for line in lines if "the model knows 96x64 at 25" in line]
     assert [len(lines) for lines in told.values()] == [0, 1, 1]
     assert "slow has 96x64 pixels at 5 frames/s" in told["slow"][0]
+
+    (tmp_path / "test").mkdir()
+    for name in ("slow", "small"):
+        (tmp_path / f"{name}.mp4").rename(tmp_path / "test" / f"{name}.mp4")
+    (tmp_path / "labels.csv").write_text("file,start,end\nslow,3,9\n")
+    argv = ["evaluate", str(model), "--data", str(tmp_path), "--protocol", "micro/raw"]
+    assert main(argv) == 0
+    lines = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in lines if "the model knows 96x64 at 25" in line]
+    assert line.startswith("vadistill: warning: model: 2 of 2 videos, slow has 96x64 pixels")

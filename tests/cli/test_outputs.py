@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 
-from vadistill.cli import main
-from vadistill.score_tables import read_scores
+from vadistill.cli import VERBS, data, main
+from vadistill.datasets import Video
+from vadistill.errors import VideoError, WeightsError
+from vadistill.report.annotate import annotate
+from vadistill.score_tables import read_scores, write_scores
+from vadistill.scores import Scores
 from vadistill.video import VideoWriter
 
 
@@ -78,6 +87,7 @@ SAME = {
     "the set": "evaluate m.vad --data m --out .",
     "fit over its data": "fit motion normal --out linked",
     "board in the model": "fit motion normal --out x.vad --tensorboard x.vad",
+    "auto over its data": "fit auto normal --out linked",
     "fit over a file": "fit motion normal --out normal/a.mp4",
     "extract over its data": "extract normal --out linked",
     "reproduce over its data": "reproduce cafe --data set --out set/../set",
@@ -99,6 +109,104 @@ def test_no_output_is_an_input_or_another_output(
     assert contents(place) == before
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "expected" in line
+
+
+INPUTS: dict[str, set[str]] = {
+    "data check": {"path"},
+    "score": {"model", "videos"},
+    "selftest": {"model", "data"},
+    "evaluate": {"models", "data", "tracks"},
+    "compare": {"runs"},
+    "extract": {"data"},
+    "fit motion": {"data"},
+    "fit auto": {"data"},
+    "pretrain": {"data"},
+    "reproduce": {"data"},
+    "watch": {"model", "settings"},
+    "serve": {"settings", "model", "footage"},
+}
+"""Paths that a verb reads; the settings of serve are what the console writes, too."""
+
+OUTPUTS: dict[str, tuple[str, dict[str, str]]] = {
+    "score": (
+        "score m.vad normal/a.mp4",
+        {"out": "new.csv", "report": "new.html", "video": "new.mp4"},
+    ),
+    "evaluate": (
+        "evaluate m.vad --data set --tracks tracks",
+        {"out": "new", "report": "new.html"},
+    ),
+    "extract": ("extract set --backbones flow", {"out": "new"}),
+    "fit motion": ("fit motion set", {"out": "new", "tensorboard": "board"}),
+    "fit auto": ("fit auto set", {"out": "new"}),
+    "pretrain": ("pretrain cafe --data normal/a.mp4", {"out": "new.safetensors"}),
+    "reproduce": ("reproduce cafe --data set", {"out": "new"}),
+    "watch": ("watch normal/a.mp4 --model m.vad", {"folder": "new"}),
+    "demo": ("demo", {"out": "new"}),
+    "data walkway": ("data walkway", {"out": "new"}),
+    "data features": ("data features", {"out": "new"}),
+}
+"""Of each verb a command, and the paths that it writes by option."""
+
+
+def paths_of(verb: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The options and arguments of a verb that are paths, from what is handed to the parser."""
+    found: list[Any] = []
+
+    def cli(function: Any, **_: Any) -> None:
+        found.append(function)
+        raise SystemExit(0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vadistill.cli.terminal.tyro.cli", cli)
+        main(verb.split())
+
+    def paths(kind: Any) -> Iterator[str]:
+        for name, hint in get_type_hints(kind).items():
+            if Path in (hint, *get_args(hint), *(a for h in get_args(hint) for a in get_args(h))):
+                yield name
+            elif dataclasses.is_dataclass(hint):
+                yield from paths(hint)
+
+    return set(paths(found[0])) - {"return"}
+
+
+def test_every_path_of_every_verb_is_known_as_input_or_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verbs = (set(VERBS) - {"data", "fit", "info"}) | {"fit motion", "fit auto"}
+    verbs |= {f"data {verb}" for verb in data.VERBS}
+    for verb in sorted(verbs):
+        outputs = set(OUTPUTS[verb][1]) if verb in OUTPUTS else set()
+        assert paths_of(verb, monkeypatch) == INPUTS.get(verb, set()) | outputs, verb
+
+
+def argv_of(command: str, outputs: dict[str, str]) -> list[str]:
+    """A command with its outputs."""
+    if command.startswith("data "):
+        return [*command.split(), outputs["out"]]
+    return [*command.split(), *(word for o, path in outputs.items() for word in (f"--{o}", path))]
+
+
+@pytest.mark.parametrize("verb", OUTPUTS)
+def test_no_output_of_any_verb_replaces_an_input_or_another_output(
+    verb: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, outputs = OUTPUTS[verb]
+    (place / "tracks").mkdir()
+    (place / "tracks" / "test.txt").write_text("track,frame,x1,y1,x2,y2\n")
+    inputs = [word for word in command.split() if (place / word).exists()] or ["normal"]
+    for option, usual in outputs.items():
+        # Endings are asked for, so a link that has one leads to what must not be written.
+        for number, other in enumerate([*inputs, *(o for o in outputs.values() if o != usual)]):
+            link = place / f"link{number}{Path(usual).suffix}"
+            link.unlink(missing_ok=True)
+            link.symlink_to(place / other)
+            before = contents(place)
+            assert main(argv_of(command, {**outputs, option: link.name})) == 2, (option, other)
+            assert contents(place) == before
+            (line,) = capsys.readouterr().err.strip().splitlines()
+            assert "expected" in line
 
 
 def test_two_tables_of_one_name_are_refused(
@@ -167,4 +275,98 @@ def test_a_video_that_cannot_be_scored_costs_itself_alone(
     assert list(read_scores(place / "s.csv")) == ["a"]
     assert [p.name for p in (place / "films").iterdir()] == ["a.mp4"]
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "vadistill: error: pictures that are 2 x 2 pixels" in error
+    assert "vadistill: error: tiny: pictures that are 2 x 2 pixels" in error
+
+
+KILLED = """
+import os, signal, sys
+from vadistill.cli import main
+from vadistill.detector import Detector
+
+score = Detector.score
+
+def scored(self, source):
+    if source.info.name == "c":
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+    return score(self, source)
+
+Detector.score = scored
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def killed(signal: str, *argv: str) -> str:
+    """What a run says that is sent a signal when it begins to score the video c."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, signal, *argv], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == (-9 if signal == "SIGKILL" else 130)
+    return done.stderr
+
+
+@pytest.mark.parametrize("table", ["s.csv", "s.json", "s.parquet"])
+def test_a_killed_run_keeps_the_videos_that_were_done(place: Path, table: str) -> None:
+    argv = ["score", "m.vad", "normal/a.mp4", "link.mp4", "b/c.mp4", "hard.mp4", "--out", table]
+    killed("SIGKILL", *argv)
+    assert names_in(place / table) == ["a", "link"]
+    assert main(argv) == 0
+    assert names_in(place / table) == ["a", "link", "c", "hard"]
+    whole = (place / table).read_bytes()
+    argv.insert(2, "b/a.mp4")
+    killed("SIGKILL", *argv)
+    assert (place / table).read_bytes() == whole, "an older table stays until the new one is whole"
+    partial = Path(table).with_suffix(f".partial{Path(table).suffix}")
+    assert names_in(place / partial) == ["b/a.mp4", "normal/a.mp4", "link"]
+    assert str(partial) in killed("SIGINT", *argv)
+    assert main(argv) == 0
+    assert len(names_in(place / table)) == 5 and not (place / partial).exists()
+
+
+def names_in(table: Path) -> list[str]:
+    if table.suffix == ".json":
+        return [video["video"] for video in json.loads(table.read_text())["videos"]]
+    return list(read_scores(table))
+
+
+def test_what_fails_with_one_video_is_told_at_the_end_and_costs_no_other(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "text.mp4").write_text("no video")
+
+    def annotated(video: Video, scores: Scores, path: Path) -> None:
+        if video.name == "link":
+            raise VideoError("a frame", expected="another", fix="mend it")
+        annotate(video, scores, path)
+
+    def report(*_: object) -> None:
+        raise WeightsError("cannot write r.html", expected="room", fix="free some")
+
+    monkeypatch.setattr("vadistill.report.annotate.annotate", annotated)
+    monkeypatch.setattr("vadistill.report.report.write_report", report)
+    argv = "score m.vad text.mp4 gone.mp4 link.mp4 hard.mp4 link.mp4"
+    argv += " --out s.csv --report r.html --video films"
+    assert main(argv.split()) == 2
+    assert list(read_scores(place / "s.csv")) == ["link", "hard"]
+    assert [path.name for path in (place / "films").iterdir()] == ["hard.mp4"]
+    lines = capsys.readouterr().err.strip().splitlines()[-4:]
+    told = ["text.mp4", "gone.mp4", "r.html", "link: a frame"]
+    assert all(what in line for what, line in zip(told, lines, strict=True)), lines
+
+
+def test_a_disk_that_is_full_for_a_while_costs_no_rows(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, scores: list[Scores]) -> None:
+        if len(scores) < least:
+            raise WeightsError(f"cannot write {path}", expected="room", fix="free some")
+        write_scores(path, scores)
+
+    monkeypatch.setattr("vadistill.score_tables.write_scores", full)
+    argv = ["score", "m.vad", "link.mp4", "hard.mp4", "--out", "s.csv"]
+    least = 2
+    assert main(argv) == 0
+    assert list(read_scores(place / "s.csv")) == ["link", "hard"]
+    least = 3
+    assert main(argv) == 2
+    assert "cannot write s.partial.csv" in capsys.readouterr().err
+    assert list(read_scores(place / "s.csv")) == ["link", "hard"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 from collections.abc import Callable
@@ -14,10 +15,11 @@ import pytest
 
 from support.dataset_files import problem, text
 from vadistill.datasets import DATASETS, Dataset, open_dataset, open_source, recognise
-from vadistill.datasets.check import COLUMNS, check
+from vadistill.datasets.check import check
+from vadistill.datasets.check_report import COLUMNS
 from vadistill.datasets.sources import frame_times
-from vadistill.errors import ConfigError, DataError
-from vadistill.video import VideoWriter, count_frames
+from vadistill.errors import ConfigError, DataError, VideoError
+from vadistill.video import VideoWriter, count_frames, open_video
 
 WIDTH, HEIGHT = 48, 32
 
@@ -182,6 +184,22 @@ class TestLayouts:
         assert copy.name == video.name
         if video.mask is not None:
             assert (copy.mask(1) == video.mask(1)).all()
+
+    def test_what_is_not_used_is_listed(
+        self, layout: tuple[Path, str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path, kind = layout
+        known = ("testing_vol/",) if kind == "avenue" else ()
+        assert open_dataset(path).unused == known
+        odd = {"ucsd": "Train/Train03", "avenue": "testing_videos/extra"}.get(kind, "extra")
+        text(path / odd / "late.dav", "nothing")
+        text(path / "notes.txt", "nothing")
+        found = {*known, f"{odd}/", "notes.txt"}
+        assert set(check(path).unused) == found
+        caplog.clear()
+        open_dataset(path)
+        (record,) = caplog.records
+        assert all(name in record.getMessage() for name in found)
 
     def test_damaged_clip_is_reported(self, layout: tuple[Path, str]) -> None:
         video = open_dataset(layout[0]).train.videos[0]
@@ -641,6 +659,90 @@ class TestFolder:
         assert check(own).unused == (*unused, "train/cam.dav")
         assert f"not used: {', '.join(unused)}, train/cam.dav" in check(own).lines()
 
+    @pytest.mark.parametrize(
+        ("file", "rows", "said"),
+        [
+            ("labels.txt", ["monday.mp4 60 80"], "labels.txt line 1 labels the video monday.mp4"),
+            ("notes.txt", ["all:", "monday,abnormal"], "notes.txt line 2 labels the video monday"),
+            ("l.json", ['{"file": "monday.mp4",', '"start": 3}'], "l.json line 1 labels the video"),
+            ("l.json", ['{"monday": [[3, 7]]}'], "l.json line 1 labels the video monday"),
+            ("gate/labels.csv", ["file,start,end", "friday,3,7"], "line 2 labels the video friday"),
+            ("gate/l.csv", ["file,frame,label", "friday,3,1"], "line 2 labels the video friday"),
+            ("monday.csv", ["start,end", "3,7"], "monday.csv line 1 labels the video monday"),
+        ],
+    )
+    def test_labels_that_are_not_read_keep_a_video_out_of_training(
+        self, tmp_path: Path, file: str, rows: list[str], said: str
+    ) -> None:
+        mp4(tmp_path / "monday.mp4", 4)
+        mp4(tmp_path / "gate/friday.mp4", 4)
+        text(tmp_path / file, *rows)
+        assert said in problem(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("file", "rows"),
+        [
+            ("README.txt", ["monday.mp4 is of 25 frames/s", "2 of 3 are good", "a 1 2"]),
+            ("camera.json", ['{"file": "monday.mp4", "camera": "Axis", "bytes": 1024}']),
+            ("scores.csv", ["video,frame,score", "monday,0,0.5"]),
+            ("sums.txt", ["d41d8cd98f00b204e9800998ecf8427e monday.mp4"]),
+        ],
+    )
+    def test_texts_that_label_nothing_are_only_told(
+        self, tmp_path: Path, file: str, rows: list[str]
+    ) -> None:
+        mp4(tmp_path / "monday.mp4", 4)
+        text(tmp_path / file, *rows)
+        splits = open_dataset(tmp_path)
+        assert len(splits.train) == 1 and splits.unused == (file,)
+
+    @pytest.mark.parametrize(("bits", "told"), [(10, True), (12, True), (16, False), (8, False)])
+    @pytest.mark.parametrize("ending", [".png", ".tif"])
+    def test_ten_bits_in_sixteen_are_told(
+        self, own: Path, bits: int, told: bool, ending: str
+    ) -> None:
+        kind = np.uint8 if bits == 8 else np.uint16
+        for index in range(3):
+            grey = np.random.default_rng(index).integers(0, 2**bits, (32, 48), kind)
+            grey[0, 0] = 2**bits - 1
+            write(own / f"train/night/{index}{ending}", grey)
+        if told:
+            assert f"frames of 16 bits with values up to {2**bits - 1}" in problem(own)[:70]
+        else:
+            assert open_dataset(own).train["night"].open().info.frames == 3
+
+    @pytest.mark.parametrize("ending", [".jpg", ".png", ".tif"])
+    def test_sizes_are_those_that_exif_turns_to(self, own: Path, ending: str) -> None:
+        from PIL import Image
+
+        for index in range(3):
+            exif = Image.Exif()
+            exif[0x0112] = 6 if index == 2 else 1
+            path = own / f"train/phone/{index}{ending}"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(picture(index)).save(path, exif=exif)
+        shown = []
+        with contextlib.suppress(VideoError):
+            shown += [frame.image.shape for frame in open_video(own / "train/phone")]
+        assert any("pictures of 2 sizes" in line for line in check(own).problems) == (
+            len(shown) < 3
+        )
+
+    def test_masks_keep_a_video_out_of_training(self, own: Path) -> None:
+        masks(own / "test_masks/monday", [0, 1, 1, 0], "{}.png")
+        assert "training video monday has masks: move it to test/" in problem(own)
+
+    @pytest.mark.parametrize("folder", ["monday_gt", "masks/monday", "ground truth/monday"])
+    def test_folders_of_masks_are_no_training_videos(self, tmp_path: Path, folder: str) -> None:
+        mp4(tmp_path / "monday.mp4", 4)
+        masks(tmp_path / folder, [0, 1, 1, 0], "{}.png")
+        assert "is called as masks are, expected masks in test_masks/VIDEO/" in problem(tmp_path)
+
+    def test_many_files_of_a_kind_are_counted(self, own: Path) -> None:
+        for number in range(30):
+            text(own / f"train/{number}.srt", "nothing")
+        assert open_dataset(own).unused == ("train/*.srt (30 files)",)
+
     def test_masks_of_another_size(self, own: Path) -> None:
         for index in range(6):
             write(own / f"test_masks/wednesday/{index}.png", np.zeros((8, 8), np.uint8))
@@ -688,8 +790,10 @@ def test_report_reads_well(own: Path) -> None:
     assert report.lines()[1:] == [
         "train: 1 video, 4 frames, 48x32, 25 fps",
         "test: 2 videos, 16 frames, 48x32, 25 fps, 2 abnormal frames in 2 labelled videos",
+        "not looked at: other frames than the first (--full does)",
         "nothing wrong (the first frame of each video decoded)",
     ]
+    assert not any("not looked at" in line for line in check(own, full=True).lines())
     assert report.rows()[1] == ("test", "tuesday", "10", "48x32", "25", "2", "-")
     own.joinpath("test/tuesday.mp4").write_bytes(b"")
     assert "1 problem (every frame decoded):" not in check(own).lines()

@@ -14,7 +14,8 @@ import pytest
 from support.dataset_files import problem, text
 from support.feature_files import features, labels, rows, save
 from vadistill.datasets import Dataset, open_dataset, recognise
-from vadistill.datasets.check import FEATURE_COLUMNS, check
+from vadistill.datasets.check import check
+from vadistill.datasets.check_report import FEATURE_COLUMNS
 from vadistill.datasets.sampling import held_out_groups, identity
 from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import DataError, VideoError
@@ -47,6 +48,26 @@ def own(tmp_path: Path) -> Path:
         save(root / f"features/i3d/{name}.{ending}", rows(2))
         save(root / f"features/clip/deeper/{name}.npy", rows(2, 3))
     return root
+
+
+def test_what_is_not_used_is_listed(own: Path, pets: Path, tmp_path: Path) -> None:
+    crime, film = ucf(tmp_path / "ucf"), "v=S-7r__#1_label_B4-G-0"
+    for name in ("Abuse001_x264", "Arson002_x264"):
+        mp4(crime / f"videos/{name}.mp4", 40)
+    text(tmp_path / "xd/annotations.txt", f"{film} 3 7")
+    mp4(tmp_path / f"xd/videos/{film}.mp4", 9)
+    for root in (own, pets, crime, tmp_path / "xd"):
+        assert open_dataset(root, tolerant=True).unused == ()
+        mp4(root / "more/unlisted.mp4", 9)
+        save(root / "features/i3d/unlisted.npy", rows(2))
+        text(root / "notes.md", "nothing")
+        more = ("features/i3d/unlisted.npy",) if root == own else ("features/",)
+        assert set(check(root).unused) == {"more/", "notes.md", *more}, root
+
+
+def test_an_interval_in_a_normal_training_video_is_told(own: Path) -> None:
+    text(own / "intervals.csv", "file,start,end", "d.1,8,20", "a,3,5")
+    assert "training video a has the label 0 and an abnormal interval" in problem(own)
 
 
 class TestFeatures:
@@ -146,7 +167,7 @@ class TestFeatures:
             ("intervals.csv", "d.1,90,95", "labels reach 95 frames but the video has 32"),
             ("classes.csv", "x,Arson", "classes.csv line 5: no video called x"),
             ("train.csv", "a,1", "train.csv line 4: a a second time"),
-            ("train.csv", "c,0", "video c is in both splits"),
+            ("train.csv", "c,0", "video c is in both splits (train.csv and test.csv)"),
         ],
     )
     def test_lists_that_do_not_fit(self, own: Path, file: str, line: str, message: str) -> None:

@@ -571,6 +571,38 @@ class TestFiles:
         assert found.frame.tolist() == [3] and found.scores.tolist() == [0.5]
         assert found.boxes.tolist() == [[1, 2, 6, 7]]
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "\ufefftrack,frame,x1,y1,x2,y2\n3,1,10,20,29,39\n",
+            "sep=;\n# by hand\n\ntrack;frame;x1;y1;x2;y2\n3;1;10;20;29;39\n",
+            "x1\ty1\tx2\ty2\tframe\ttrack\tnote\n10\t20\t29\t39\t1\t3\tbike\n",
+            "3;1;10;20;29;39\n",
+        ],
+        ids=["mark", "declared", "other order", "no header"],
+    )
+    def test_files_are_read_as_other_tables(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "1.csv").write_text(text)
+        tracks = read_tracks(tmp_path / "1.csv", 2)
+        assert (tracks.track.tolist(), tracks.frame.tolist()) == ([3], [1])
+        assert tracks.boxes.tolist() == [[10, 20, 30, 40]]
+
+    @pytest.mark.parametrize(
+        ("row", "said"),
+        [
+            ("0,1,0.1,0.2,0.3,0.4", "line 1: all boxes lie within 0 to 1"),
+            ("0,1,10,20,200,39", "line 1: a box from (10, 20) to (200, 39)"),
+        ],
+    )
+    def test_tracks_that_are_not_in_pixels_of_their_video(
+        self, tmp_path: Path, row: str, said: str
+    ) -> None:
+        (tmp_path / "1.txt").write_text(f"{row}\n")
+        assert len(read_track_folder(tmp_path, {"1": 2})["1"]) == 1
+        with pytest.raises(DataError, match=re.escape(said)) as caught:
+            read_track_folder(tmp_path, {"1": 2}, {"1": (96, 64)})
+        assert "x1,y1,x2,y2 in a picture of 96x64 pixels" in str(caught.value)
+
     def test_an_empty_file_is_a_video_without_any(self, tmp_path: Path):
         for text in ("", "\n", "frame,x1,y1,x2,y2,score\n"):
             (tmp_path / "v.txt").write_text(text)

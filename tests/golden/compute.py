@@ -34,6 +34,7 @@ from vadistill.evaluation import Protocol, Run, compare, load_run, measure, save
 from vadistill.evaluation.evaluate import Results
 from vadistill.loss_log import LOG, losses_of
 from vadistill.report.report import write_report
+from vadistill.systems import cafe
 
 GOLDEN = Path(__file__).with_name("golden.json")
 
@@ -149,8 +150,27 @@ QUICK = {"frames": 24, "batch_frames": 8, "precision": "fp32"}
 
 STUDENT = {**QUICK, "batch": 2, "autoencoder_epochs": 1, "epochs": 1}
 
+PAPERS_DAKD = {
+    "temporal": "tam",
+    "width": 1024,
+    "standardise": False,
+    "label_loss": "ranking",
+    "guarded": False,
+    "folds": 0,
+    "learning_rate": 1e-3,
+    "temporal_learning_rate": 1e-4,
+    "minmax": True,
+    "alpha": 7.5,
+    "tau": 10.0,
+}
+"""The paper's method, but for what its recipe takes literally."""
+
 FITS = {
     "motion": Fit("motion", {}),
+    "motion-percentile": Fit(
+        "motion",
+        {"flow": "dis", "statistics": ("percentile",), "unit": "pixels", "flow_side": None},
+    ),
     "cafe": Fit("cafe", {**QUICK, "epochs": 4, "consistency_after": 2, "batch": 8}),
     "cafe-both": Fit(
         "cafe",
@@ -160,6 +180,7 @@ FITS = {
             "consistency_after": 1,
             "batch": 8,
             "low_level": "both",
+            **cafe.PUBLISHED,
             "runtime": "torch",
             "reduction": "sum",
             "schedule": "constant",
@@ -227,6 +248,7 @@ FITS = {
         {
             "teacher": ("wide", "narrow"),
             "student": "narrow",
+            **PAPERS_DAKD,
             "scoring": "segments",
             "epochs": 5,
             "precision": "fp32",
@@ -239,6 +261,7 @@ FITS = {
         {
             "teacher": ("wide", "narrow"),
             "student": "narrow",
+            **PAPERS_DAKD,
             "scoring": "live",
             "temporal": "gru",
             "epochs": 3,

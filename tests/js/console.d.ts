@@ -31,14 +31,29 @@ interface Camera {
   name: string;
   source: string;
   model: string;
+  rtsp_transport: "tcp" | "udp";
   fps: number | null;
   skip_idle: boolean;
   false_alarms_per_day: number;
+  frames_to_open: number;
+  seconds_to_close: number;
+  pre_roll: number;
   record_hours: number;
+  unlike: string | null;
   score: number | null;
   event: number | null;
   level: Level | null;
   status: CameraStatus;
+}
+interface Entries {
+  server: { names: string[]; proxies: string[]; upload_mb: number };
+  storage: { keep_days: number; keep_gb: number };
+}
+interface ServerState {
+  password: boolean;
+  token: boolean;
+  settings: Entries;
+  defaults: Entries;
 }
 interface CameraEvent {
   id: number;
@@ -51,16 +66,38 @@ interface CameraEvent {
   level: number | null;
   verdict: "real" | "false" | null;
   interrupted: boolean;
+  cause: string | null;
   thumbnail: boolean;
   clip: boolean;
 }
 type Verdict = CameraEvent["verdict"];
+interface PlantedKind {
+  kind: string;
+  control: boolean;
+  plants: number;
+  found: number;
+  found_low: number;
+  found_high: number;
+  auc: number;
+  auc_low: number;
+  auc_high: number;
+}
+interface ModelSelfTest {
+  kinds: PlantedKind[];
+  left_out: Record<string, string>;
+  false_alarms_per_day: number;
+  held_out: boolean;
+  found: number | null;
+  auc: number | null;
+  pictures: boolean;
+}
 interface Model {
   name: string;
   system: string;
   supervision: string;
   latency_frames: number | null;
   cameras: string[];
+  self_test: ModelSelfTest | null;
   error: string | null;
 }
 interface ServerJob {

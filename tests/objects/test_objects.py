@@ -19,7 +19,7 @@ from vadistill.backbones.detection import decode_fastestdet, decode_yolox
 from vadistill.datasets import Dataset, Video
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.objects.background import Background
-from vadistill.objects.base import Localiser, clip_boxes, merge
+from vadistill.objects.base import Localiser, clip_boxes, covered, merge
 from vadistill.objects.detector import spans
 from vadistill.objects.motion_gradients import MotionGradients, MotionSettings
 from vadistill.objects.scene import ObjectSizes, split
@@ -425,6 +425,14 @@ def test_a_video_in_two_box_files_is_refused(tmp_path: Path) -> None:
         )
 
 
+def test_boxes_that_known_ones_cover_by_half_add_nothing() -> None:
+    known = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], np.float32)
+    boxes = np.array([[5, 0, 15, 10], [6, 0, 16, 10], [2, 2, 4, 4], [5, 0, 25, 10]], np.float32)
+    np.testing.assert_allclose(covered(boxes, known), [0.5, 0.4, 1, 0.5])
+    assert covered(boxes, known[:0]).tolist() == [0, 0, 0, 0]
+    assert covered(known[:0], known).shape == (0,)
+
+
 # -- detectors -----------------------------------------------------------------------------------
 
 
@@ -530,12 +538,14 @@ def test_foreign_and_broken_detector_files_are_one_line(tmp_path: Path) -> None:
     ]
     for name, error, says in cases:
         with pytest.raises(error, match=says) as caught:
-            objects.build(f"detector:{tmp_path}/{name}")
+            objects.build(f"detector:{tmp_path}/{name}").describe()
         assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match="ssdlite320_mobilenet_v3_large"):
-        objects.build("detector:ssdlite320_mobilenet_v3")
+        objects.build("detector:ssdlite320_mobilenet_v3").fit(training())
     with pytest.raises(WeightsError, match="no weight file"):
-        objects.build(f"detector:ssdlite320_mobilenet_v3_large?weights={tmp_path}/none.pth")
+        objects.build(f"detector:ssdlite320_mobilenet_v3_large?weights={tmp_path}/none.pth").fit(
+            training()
+        )
 
 
 # -- real pictures -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,8 @@ from vadistill.systems.fast_aed.model import Student
 @pytest.fixture(scope="module")
 def walkway(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("walkway")
-    render_walkway(path, WalkwayConfig(train_clips=1, test_clips=2, frames=45))
+    scene = WalkwayConfig(train_clips=1, test_clips=2, frames=45, width=160, height=120)
+    render_walkway(path, scene)
     return path
 
 
@@ -50,7 +52,10 @@ def test_every_row_has_a_recipe_that_the_networks_accept() -> None:
     for networks in ("compact", "paper"):
         base = reproduce_cafe.base_config("avenue", networks, quick=True, teacher="t.safetensors")
         assert base.smoothing == "average20"
-        for _, config in reproduce_cafe.variants(base).values():
+        rows = reproduce_cafe.variants(base)
+        assert {n for n, (_, c) in rows.items() if c.errors != "plain"} == {"attributes"}
+        assert {n for n, (_, c) in rows.items() if c.omega_speed > 0} == {"attributes"}
+        for _, config in rows.values():
             assert config.student.startswith("narrow" if networks == "compact" else "resnet")
 
 
@@ -130,8 +135,13 @@ class TestFastAed:
         monkeypatch.setitem(
             ssmtl.Ssmtl.RECIPES, "ped2-quick", lambda: ssmtl.Config(epochs=1, frames=10, batch=8)
         )
-        student = fast_aed.Config(frames=10, epochs=1, autoencoder_epochs=1, width=160)
-        monkeypatch.setattr(fast_aed, "default", lambda: student)
+        base_config = reproduce_fast_aed.base_config
+
+        def tiny(*given: Any, **more: Any) -> fast_aed.Config:
+            few = {"frames": 10, "epochs": 1, "autoencoder_epochs": 1, "resolutions": (1, 4)}
+            return replace(base_config(*given, **more), **few)
+
+        monkeypatch.setattr(reproduce_fast_aed, "base_config", tiny)
         options = Options(
             walkway,
             tmp_path,
@@ -187,8 +197,28 @@ class TestDakd:
         assert {rows[f"tau-{t:g}"][1].tau for t in reproduce_dakd.TAUS}.isdisjoint({base.tau})
         for _, config in rows.values():
             dakd.Dakd(config)  # every row is one that can be
-        sets = ("ucf_crime", "shanghaitech", "xd_violence")
+        sets = ("ucf_crime", "shanghaitech_weak", "xd_violence")
+        assert all(published_rows("dakd", d, "raw") for d in sets)
         assert {row for d in sets for row in published_rows("dakd", d, "raw")} <= set(rows)
+
+    def test_our_own_rows_have_what_the_default_leaves_out(self, data: Path) -> None:
+        base = reproduce_dakd.base_config(open_dataset(data), (), recipe="default")
+        rows = reproduce_dakd.variants(base)
+        assert base.epochs == dakd.default().epochs and base.student == "clip"
+        assert rows["with-nce"][1].alpha > 0 and rows["with-minmax"][1].minmax
+        assert rows["tam"][1].temporal == rows["only-self"][1].temporal == "tam"
+        assert rows["ranking-teacher"][1].label_loss == "ranking"
+        assert not rows["without-guarded-teacher"][1].guarded
+        assert not rows["without-standardise-teacher"][1].standardise
+        folds = {name for name, (_, config) in rows.items() if config.folds}
+        assert folds == {f"student {name}" for name in base.teacher}
+        for _, config in rows.values():
+            dakd.Dakd(config)
+
+    @pytest.mark.parametrize("names", [("i3d", "clip:b16.pt"), ("clip", "i3d"), ("s3d", "i3d")])
+    def test_clip_is_the_student_wherever_it_is(self, data: Path, names: tuple[str, ...]) -> None:
+        base = reproduce_dakd.base_config(open_dataset(data), names)
+        assert base.student == next((n for n in names if n.startswith("clip")), names[0])
 
     def test_a_run_has_figures_and_those_of_each_class(
         self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -202,6 +232,8 @@ class TestDakd:
         papers = {(r.variant, r.protocol): r.paper for r in records}
         assert papers["teacher", "micro/raw"] == 0.9 and papers["mil i3d", "micro/raw"] == 0.7
         assert papers["teacher", "ap/raw"] is None and papers["student clip", "ap/raw"] is None
+        alarms = {r.variant: r.value for r in records if r.metric == "false_alarms"}
+        assert set(alarms) == set(only) and all(0 <= value <= 1 for value in alarms.values())
         classes = {r.variant for r in records if ", " in r.variant}
         assert classes and all(v.startswith("student clip, ") for v in classes)
         assert {r.variant for r in load_records(tmp_path / "results.json")} == {*only, *classes}

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
 
-from vadistill.serving.live.batching import ROWS, Batching
+from support import scenes
+from vadistill.datasets import Video
+from vadistill.serving.config import ModelSettings
+from vadistill.serving.live.batching import ROWS, Batching, Loaded
+from vadistill.systems import fit
+from vadistill.video import VideoInfo
 
 
 @pytest.fixture
@@ -102,3 +110,26 @@ def test_nothing_is_asked_of_a_closed_model():
     assert len(merged(np.ones((0, 2)))) == 0
     with pytest.raises(RuntimeError, match="closed"):
         merged(np.ones(1))
+
+
+def test_a_camera_unlike_the_models_footage_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path = tmp_path / "m.vad"
+    fit("motion", Video("normal", scenes.pixels(0, 24, None), fps=20), out=path)
+    loaded = Loaded(ModelSettings("m", str(path)), path)
+    try:
+        like = VideoInfo("x", scenes.WIDTH, scenes.HEIGHT, 20.0, None)
+        for info, fps in ((like, None), (like, 25.0), (replace(like, fps=60.0), 20.0)):
+            loaded.for_camera("door", info, fps)
+        assert not caplog.records and loaded.unlike == {"door": ""}
+        for fps in (6.0, 6.1):
+            loaded.for_camera("gate", like, fps)
+        loaded.for_camera("yard", replace(like, width=640), None)
+    finally:
+        loaded.batching.close()
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith("camera gate has 144x96 pixels at 6 frames/s, the model knows 144x96")
+    assert loaded.unlike == {"door": "", "gate": ANY, "yard": second}
+    assert "at 6.1 frames/s" in loaded.unlike["gate"], "the latest"
+    assert second.startswith("camera yard has 640x96 pixels at 20 frames/s")

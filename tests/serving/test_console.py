@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from support import serving_scene
 from support.browser import Browser
 from support.mjpeg_server import MjpegServer, part
 from support.scenes import FPS, film
 from support.serving_scene import fitted, scene_settings, served
 from support.waiting import until
+from vadistill.addresses import Address
 from vadistill.serving.config import (
     CameraSettings,
     FootageSettings,
@@ -22,6 +24,7 @@ from vadistill.serving.config import (
 )
 from vadistill.serving.hub import Hub
 from vadistill.serving.web.auth import hash_password
+from vadistill.serving.web.schemas import EDITABLE
 from vadistill.video import open_video
 
 FRAMES, RUSH = 80, range(20, 45)
@@ -45,16 +48,23 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A camera with events every few seconds, one that is away, and a sink that is down."""
     folder = tmp_path_factory.mktemp("console")
-    fitted(folder)
+    serving_scene.tested(fitted(folder))
     film(folder / "rush.mp4", 10, frames=FRAMES, rush=RUSH)
     (folder / "normal").mkdir()
     (folder / "normal" / "one.mp4").symlink_to(folder / "normal0.mp4")
-    door = CameraSettings("door", "rush.mp4", "scene", loop=True, seconds_to_close=0.5)
-    away = CameraSettings("away", LOST, "scene")
-    sinks = (SinkSettings("bell", "webhook", "http://127.0.0.1:9/ring?key=hunter2"),)
+    door = CameraSettings("door", Address("rush.mp4"), "scene", loop=True, seconds_to_close=0.5)
+    away = CameraSettings("away", Address(LOST), "scene")
+    sinks = (SinkSettings("bell", "webhook", Address("http://127.0.0.1:9/ring?key=hunter2")),)
     footage = (FootageSettings("normal", "normal"),)
     hub = Hub(
-        scene_settings(folder, door, away, sinks=sinks, footage=footage),
+        scene_settings(
+            folder,
+            door,
+            away,
+            sinks=sinks,
+            footage=footage,
+            server=ServerSettings(upload_mb=500),
+        ),
         path=folder / "vadistill.toml",
     )
     hub.start()
@@ -184,6 +194,34 @@ class TestCameras:
             browser.until("!document.querySelector('[data-camera=porch]')")
             assert site.hub.camera("porch") is None
 
+    def test_one_unlike_the_models_footage_has_a_warning(self, browser: Browser, site: Site):
+        slow = CameraSettings("slow", Address("rush.mp4"), "scene", loop=True, fps=6.0)
+        site.hub.add_camera(slow)
+        try:
+            show(browser, site, "#/")
+            warning = "document.querySelector('[data-camera={}] .warning')"
+            browser.until(f"{warning.format('slow')}?.textContent.includes('at 6 frames/s')")
+            assert browser.run(f"{warning.format('door')}.hidden")
+            show(browser, site, "#/cameras/slow")
+            browser.until("document.querySelector('#main .warning:not([hidden])')")
+            words = browser.run("document.querySelector('#main .warning').textContent")
+            assert words.startswith("Camera slow has") and "the model knows" in words
+        finally:
+            site.hub.remove_camera("slow")
+
+    def test_the_form_says_the_defaults_and_keeps_what_is_new(self, browser: Browser, site: Site):
+        show(browser, site, "#/cameras/away")
+        told = browser.run("import('/static/camera_settings.js').then((module) => module.DEFAULTS)")
+        usual = vars(CameraSettings("x", Address("y"), "z"))
+        assert told == {name: usual[name] for name in told} and len(told) > 6
+        assert {"name", "source", "model", *told} == {"name", *EDITABLE}
+        write(browser, "Frames in a row that open an event", "4")
+        write(browser, "Seconds below the level that close it", "1.5")
+        write(browser, "Seconds of picture before an event in its clip", "7")
+        press(browser, "Save changes")
+        kept = {"frames_to_open": 4, "seconds_to_close": 1.5, "pre_roll": 7.0}
+        until(lambda: kept.items() <= (site.hub.camera("away") or {}).items())
+
 
 class TestEvents:
     def test_new_ones_come_by_themselves(self, browser: Browser, site: Site):
@@ -288,6 +326,28 @@ class TestJobs:
         browser.until("!document.querySelector('.job')")
 
 
+class TestModels:
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_a_models_self_test_is_told_by_kind(self, browser: Browser, site: Site, width: int):
+        show(browser, site, "#/models", width)
+        browser.until("document.querySelector('[data-model=scene]')")
+        row = browser.run("document.querySelector('[data-model=scene]').closest('tr').textContent")
+        assert "52 % found, AUC 74.0" in row
+        test = "document.querySelector('[data-self-test=scene]')"
+        assert browser.run(f"{test}.querySelector('table').checkVisibility()") is False
+        browser.run(f"{test}.querySelector('summary').click()")
+        words = browser.run(f"{test}.innerText")
+        assert "3 times as fast" in words and "7 of 8" in words and "88.0 to 97.0" in words
+        assert "unchanged (should not be found)" in words and "at 1 false alarm a day" in words
+        assert "falls: not planted, no object of this footage lends itself" in words
+        blind = browser.run(f"[...{test}.querySelectorAll('.bad')].map(e => e.textContent)")
+        assert blind == ["1 of 6"]
+        assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+        browser.run(f"location.href = {test}.querySelector('a').href")
+        browser.until("document.querySelector('figure img')?.naturalWidth === 80")
+        assert "Self-test of motion" in browser.run("document.body.innerText")
+
+
 class TestFrame:
     def test_status_tells_what_waits_for_a_sink(self, browser: Browser, site: Site):
         first_event(site)
@@ -295,6 +355,15 @@ class TestFrame:
         browser.until("document.querySelector('table')?.textContent.includes('bell')")
         words = browser.run("document.querySelector('table').textContent")
         assert "http://127.0.0.1:9/" in words and "hunter2" not in words
+
+    def test_status_tells_what_the_server_goes_by(self, browser: Browser, site: Site):
+        show(browser, site, "#/status")
+        browser.until(
+            "document.querySelector('#main').textContent.includes('keep_gb, the default')"
+        )
+        words = browser.run("document.querySelector('#main').textContent")
+        assert "vadistill serve --new-token" in words and "proxies, the default" in words
+        assert "upload_mb, default: 2048 MB" in words and "500 MB" in words
 
     def test_every_page_fits_a_phone_and_names_its_controls(self, browser: Browser, site: Site):
         for route in ROUTES:

@@ -17,17 +17,20 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 import vadistill
+from support.rtsp_server import RtspServer, missing
 from support.scenes import FPS, film
-from support.serving_scene import fitted, scene_settings
+from support.serving_scene import RUSH, camera, scene_settings, served
 from support.waiting import until
+from vadistill.addresses import Address
 from vadistill.cli import main
 from vadistill.datasets import Dataset, Video
-from vadistill.errors import ConfigError, WeightsError
+from vadistill.errors import ConfigError, VideoError, WeightsError
 from vadistill.serving.config import (
     CameraSettings,
     FootageSettings,
@@ -37,6 +40,7 @@ from vadistill.serving.config import (
 )
 from vadistill.serving.hub import Hub
 from vadistill.serving.jobs.job import Job, write_job
+from vadistill.serving.live.times import WallTimes
 from vadistill.serving.settings_file import (
     EditedError,
     change_settings,
@@ -48,30 +52,6 @@ from vadistill.serving.storage.clock import Clock
 from vadistill.serving.storage.store import Store
 from vadistill.serving.web.errors import from_user_error
 from vadistill.systems.motion import Config, Motion
-
-RUSH = range(60, 100)
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the model ``scene.vad``, ``rush.mp4`` and ``calm.mp4``."""
-    folder = tmp_path_factory.mktemp("scene")
-    fitted(folder)
-    film(folder / "rush.mp4", 10, frames=200, rush=RUSH)
-    film(folder / "calm.mp4", 11)
-    return folder
-
-
-@pytest.fixture
-def home(scene: Path, tmp_path: Path) -> Path:
-    """A folder of its own with those files."""
-    for file in scene.iterdir():
-        (tmp_path / file.name).symlink_to(file)
-    return tmp_path
-
-
-def camera(source: str, name: str = "door", **options: object) -> CameraSettings:
-    return CameraSettings(name, source, "scene", **options)  # pyright: ignore[reportArgumentType]
 
 
 def played(hub: Hub) -> None:
@@ -121,6 +101,22 @@ class TestEvents:
         assert store.events() == [] and len(store.scores("door", 0, time.time())[0]) == 120
         store.close()
 
+    @pytest.mark.skipif(bool(missing()), reason=missing() or "it is there")
+    def test_a_camera_that_sends_over_udp_alone_is_watched(self, home: Path):
+        with RtspServer(over="udp", gate=home / "calm.mp4") as server:
+            source = Address(server.address("gate"))
+            hub = Hub(
+                scene_settings(home, replace(camera(""), source=source, rtsp_transport="udp"))
+            )
+            hub.start()
+            try:
+                until(lambda: hub.running()[0].scored > 5, 30)
+                assert hub.test_source(source, "udp")["width"] == 144
+                with pytest.raises(VideoError, match="cannot open"):
+                    hub.test_source(source)
+            finally:
+                hub.stop()
+
     def test_a_lost_stream_closes_its_event(self, home: Path):
         film(home / "cut.mp4", 12, frames=80, rush=range(40, 80))
         played(Hub(scene_settings(home, camera("cut.mp4"))))
@@ -145,6 +141,51 @@ class TestEvents:
         assert event.clip is not None
         assert len(store.scores("door", 0, time.time())[0]) == 160
         store.close()
+
+    @pytest.mark.parametrize("what", ["changed", "removed", "lost"])
+    def test_on_a_full_disk_a_camera_that_goes_leaves_no_event_open(self, home: Path, what: str):
+        film(home / "long.mp4", 13, frames=100)
+        always = replace(camera("long.mp4", loop=what != "lost"), on=-1.0, off=-1.0)
+        hub = Hub(scene_settings(home, always), path=home / "v.toml")
+        hub.start()
+        try:
+            until(lambda: hub.store.events())
+            (event,) = hub.store.events()
+            connection = hub.store._database._connection
+            # Not a page more, and none that is free in what there is.
+            connection.execute("PRAGMA query_only = 1")
+            if what == "changed":
+                assert hub.change_camera(
+                    "door", model="scene", source="calm.mp4", on=None, off=None
+                )
+                until(lambda: hub.running()[0].scored > 5)
+            elif what == "removed":
+                assert hub.remove_camera("door")
+            else:
+                until(lambda: hub.running()[0].ended.is_set(), 30)
+            time.sleep(1)
+            assert (left := hub.store.event(event.id)) and left.end is None
+            connection.execute("PRAGMA query_only = 0")
+            until(lambda: (e := hub.store.event(event.id)) and e.end, 10)
+            closed = hub.store.event(event.id)
+            assert closed and closed.clip and closed.cause and not closed.interrupted
+            until(lambda: not hub._retired)
+        finally:
+            hub.stop()
+
+    def test_an_event_that_found_the_disk_full_is_kept_afterwards(self, home: Path):
+        hub = Hub(scene_settings(home, camera("rush.mp4")))
+        connection = hub.store._database._connection
+        hub.start()
+        connection.execute("PRAGMA query_only = 1")
+        try:
+            until(lambda: hub.running()[0].ended.is_set(), 40)
+            connection.execute("PRAGMA query_only = 0")
+            (event,) = until(lambda: [e for e in hub.store.events() if e.end], 10)
+            assert event.end - event.start == pytest.approx(len(RUSH) / FPS, abs=1)
+            assert event.peak > event.level and event.frames > 20
+        finally:
+            hub.stop()
 
     def test_a_detector_that_fails_is_told_and_ends_no_other_camera(
         self, home: Path, caplog: pytest.LogCaptureFixture
@@ -199,7 +240,7 @@ class TestHub:
         assert hub.remove_camera("yard") and not hub.remove_camera("yard")
         assert [c["name"] for c in hub.cameras()] == ["door"]
         with pytest.raises(ConfigError, match="names model 'nothing'"):
-            hub.add_camera(CameraSettings("new", "calm.mp4", "nothing"))
+            hub.add_camera(CameraSettings("new", Address("calm.mp4"), "nothing"))
         with pytest.raises(ConfigError, match="two cameras named 'door'"):
             hub.add_camera(camera("calm.mp4"))
         with pytest.raises(ConfigError, match="fps = -1"):
@@ -217,6 +258,37 @@ class TestHub:
         with pytest.raises(EditedError):
             hub.remove_camera("door")
         assert path.read_text() == edited and hub.running()[0].settings.skip_idle
+
+    def test_what_was_added_by_hand_outlives_every_change_in_the_console(
+        self, hub: Hub, home: Path
+    ):
+        path = home / "vadistill.toml"
+        edited = path.read_text() + (
+            '# the yard, by hand\n[[camera]]\nname = "yard"\nsource = "calm.mp4"\nmodel = "scene"\n'
+            '[[sink]]\nname = "bell"\nkind = "webhook"\nurl = "http://127.0.0.1:9/ring"\n'
+        )
+        path.write_text(edited)
+        new = {"name": "new", "source": "rtsp://127.0.0.1:9/x", "model": "scene"}
+        with served(hub) as server:
+            asked = {"X-Requested-With": "vadistill"}
+            with httpx.Client(base_url=server.url, headers=asked, timeout=20) as client:
+                for answer in (
+                    client.patch("/api/cameras/door", json={"skip_idle": True}),
+                    client.post("/api/cameras", json=new),
+                    client.delete("/api/cameras/door"),
+                ):
+                    assert answer.status_code == 409 and answer.json()["error"]["remedy"]
+                    assert path.read_text() == edited
+        hub.stop()
+        again = Hub(read_settings(path), path=path)  # with the edits
+        again.start()
+        again.change_camera("door", skip_idle=True)
+        again.stop()
+        kept = read_settings(path)
+        assert [c.name for c in kept.cameras] == ["door", "yard"] and kept.cameras[0].skip_idle
+        assert [s.name for s in kept.sinks] == [
+            "bell"
+        ] and "# the yard, by hand" in path.read_text()
 
     def test_the_server_table_is_left_alone_and_a_link_is_followed(self, home: Path):
         (home / "real.toml").write_text("[server]\nport = 9000  # mine\n[storage]\nfolder = 'd'\n")
@@ -301,7 +373,7 @@ class TestBrokenModels:
         settings = scene_settings(home, camera("calm.mp4", "good", fast=True))
         names = ("newer", "odd", "gone")
         models = (*settings.models, *(ModelSettings(n, f"{n}.vad") for n in names))
-        cameras = (*settings.cameras, *(CameraSettings(n, "calm.mp4", n) for n in names))
+        cameras = (*settings.cameras, *(replace(camera("calm.mp4", n), model=n) for n in names))
         return replace(settings, models=models, cameras=cameras)
 
     def test_their_cameras_fail_and_others_run(self, home: Path):
@@ -343,7 +415,7 @@ class TestBrokenModels:
 
 
 class TestRetention:
-    @pytest.mark.parametrize("days", [1.1, 40, 3650, -3650])
+    @pytest.mark.parametrize("days", [1, 1.1, 40, 3650, -40, -3650])
     def test_a_clock_that_leapt_deletes_nothing(
         self, home: Path, monkeypatch: pytest.MonkeyPatch, days: float
     ):
@@ -366,6 +438,39 @@ class TestRetention:
             assert old.id in [event.id for event in hub.store.events()]
             assert len(hub.store.scores("door", now - 3600, now)[0]) == 3
             hub.store.close()
+
+    @pytest.mark.parametrize("hours", [1, -1])
+    def test_a_clock_that_is_set_in_an_event_leaves_it_whole(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+    ):
+        clock, offset, before = time.time, [0.0], time.time()
+        monkeypatch.setattr(time, "time", lambda: clock() + offset[0])
+        film(home / "long.mp4", 14, frames=100)
+        hub = Hub(scene_settings(home, camera("long.mp4", on=-1.0, off=-1.0, pre_roll=0.5)))
+        hub.start()
+        try:
+            until(lambda: hub.running()[0].scored > 30)
+            offset[0] = 3600.0 * hours
+            until(lambda: hub.running()[0].ended.is_set(), 30)
+        finally:
+            hub.stop()
+        store = Store(home / "data")
+        (event,) = store.events()
+        assert event.end is not None and before - 1 < event.start < before + 30
+        assert event.end - event.start == pytest.approx(100 / FPS, abs=1)
+        shown = clip_times(store.media / (event.clip or ""))
+        assert shown[-1] == pytest.approx(100 / FPS, abs=1)
+        assert len(shown) > 90
+        store.close()
+
+    def test_a_clock_that_is_set_between_events_is_followed(self, monkeypatch: pytest.MonkeyPatch):
+        offset = [0.0]
+        monkeypatch.setattr(time, "time", lambda: time.monotonic() + 1e9 + offset[0])
+        times = WallTimes("door")
+        assert times.of(5.0, steady=False) == pytest.approx(1e9 + 5, abs=0.01)
+        offset[0] = 3600.0
+        assert times.of(6.0, steady=True) == pytest.approx(1e9 + 6, abs=0.01)
+        assert times.of(7.0, steady=False) == pytest.approx(1e9 + 3607, abs=0.01)
 
     def test_a_clock_is_believed_once_it_has_run_for_a_day(
         self, home: Path, monkeypatch: pytest.MonkeyPatch
@@ -405,8 +510,8 @@ class TestRetention:
         [
             "storage.store.Store.prune",
             "storage.clock.Clock.look",
-            "hub.prune_recordings",
-            "hub.prune_jobs",
+            "pruning.prune_recordings",
+            "pruning.prune_jobs",
             "hub.Hub.cameras",
         ],
     )
@@ -426,7 +531,7 @@ class TestRetention:
 
                     broken.setattr(f"vadistill.serving.{step}", fail)
                     until(lambda: not hub.health()["ok"], 5)
-                    part = hub.health()["ticker"]
+                    part = hub.health()["clockwork"]
                     assert not part["ok"] and "fails: " in part["detail"]
                 until(lambda: hub.health()["ok"], 5)
         finally:
@@ -434,18 +539,20 @@ class TestRetention:
 
 
 class TestWatch:
-    def test_messages_of_sinks_that_it_was_not_given_stay(self, home: Path):
-        store = Store(home / "data", sinks=["hook"])
-        store.open_event("door", 100.0, peak=1.0, level=0.5)
+    @pytest.mark.parametrize("video", ["calm.mp4", "rush.mp4"])
+    def test_messages_of_sinks_that_it_was_not_given_stay(self, home: Path, video: str):
+        store = Store(home / "data", sinks=["hook", "home"])
+        for number in range(20):
+            store.open_event("door", 100.0 + number, peak=1.0, level=0.5)
         store.close()
         tape = home / "data" / "recordings" / "door" / "20260101T000000Z.mkv"
         tape.parent.mkdir(parents=True)
         tape.touch()
-        asked = [str(home / "calm.mp4"), "--model", str(home / "scene.vad"), "--fast"]
+        asked = [str(home / video), "--model", str(home / "scene.vad"), "--fast"]
         assert main(["watch", *asked, "--folder", str(home / "data")]) == 0
         assert tape.exists()
-        store = Store(home / "data", sinks=["hook"])
-        assert store.pending()["hook"] == 1
+        store = Store(home / "data", sinks=["hook", "home"])
+        assert store.pending() == {"hook": 20, "home": 20}
         store.close()
 
     def test_events_are_lines_of_json(self, home: Path, capfd: pytest.CaptureFixture[str]):
@@ -472,12 +579,13 @@ class TestWatch:
             (["a.mp4", "--settings", "none.toml"], "other options beside --settings"),
             (["--settings", "none.toml", "--fps", "3"], "other options beside --settings"),
             (["scene.vad", "none.mp4"], "cannot find"),
-            (["scene.vad", "rtmp://x/y"], "source 'rtmp://x/y'"),
+            (["scene.vad", "rtmp://x/y"], "source 'rtmp://x/…'"),
             (["scene.vad", "webcam:abc"], "source 'webcam:abc'"),
             (["scene.vad", "calm.mp4", "--on", "nan"], "camera 'calm': on = nan"),
             (["scene.vad", "calm.mp4", "--secret", "x"], "--secret without --webhook"),
             (["--settings", "none.toml"], "cannot read none.toml"),
             (["scene.vad", "calm.mp4", "--fps", "-3"], "fps = -3"),
+            (["scene.vad", "calm.mp4", "--fps", "1e-300"], "fps = 1e-300"),
             (["scene.vad", "calm.mp4", "--mqtt", "http://x"], "address of sink 'mqtt'"),
         ],
     )
@@ -573,6 +681,27 @@ class TestSettings:
             ("[[model]]\nname = 'a'\npath = 'x'\nbad = 1", "has 'bad'"),
             ("[[model]]\nname = 'A b'\npath = 'x'", "name 'A b'"),
             ("[[model]]\nname = 'a'\npath = 3", "path of .* is 3"),
+            (
+                "[[model]]\nname = 'm'\npath = 'x'\n[[camera]]\nname = 'a'\nsource = 'a'\n"
+                "model = 'm'\nfps = 1e-300",
+                "fps = 1e-300: expected 0.001 or more",
+            ),
+            (
+                "[[model]]\nname = 'm'\npath = 'x'\n[[camera]]\nname = 'a'\nsource = 'a'\n"
+                "model = 'm'\npre_roll = 1e300",
+                "pre_roll = 1e\\+300: expected at most 120",
+            ),
+            (
+                "[[model]]\nname = 'm'\npath = 'x'\n[[camera]]\nname = 'a'\nsource = 'a'\n"
+                "model = 'm'\nfalse_alarms_per_day = 1e-300",
+                "expected 0.0001 or more",
+            ),
+            (
+                "[[model]]\nname = 'm'\npath = 'x'\n[[camera]]\nname = 'a'\nsource = 'a'\n"
+                "model = 'm'\nrtsp_transport = 'sctp'",
+                "rtsp_transport = 'sctp': expected 'tcp' or 'udp'",
+            ),
+            ("[storage]\nkeep_days = 1e-300", "keep_days = 1e-300: expected 0.001 or more"),
             ("[[sink]]\nname = 'a'\nkind = 'fax'", "kind of .* is 'fax'"),
             ("[[sink]]\nname = 'a'\nkind = 'mqtt'\nurl = 'x'", "begins with mqtt"),
             ("[server]\nport = true", "port of .* is True"),
@@ -590,7 +719,8 @@ class TestSettings:
             read_settings(path)
 
     def test_secrets_are_not_in_errors(self, tmp_path: Path):
+        url = Address("ftp://me:hidden@host/")
         with pytest.raises(ConfigError) as caught:
-            scene_settings(tmp_path, sinks=(SinkSettings("w", "webhook", "ftp://me:hidden@host/"),))
+            scene_settings(tmp_path, sinks=(SinkSettings("w", "webhook", url),))
         assert "hidden" not in str(caught.value)
         assert ModelSettings("m", "p").device == "auto"

@@ -12,23 +12,28 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from support.waiting import until
-from vadistill.errors import ConfigError, DataError, StorageError
+from vadistill import limits
+from vadistill.addresses import Address
+from vadistill.errors import ConfigError, DataError, StorageError, VideoError
 from vadistill.progress import VARIABLE, progress
 from vadistill.serving.config import CameraSettings, FootageSettings, ModelSettings, Settings
 from vadistill.serving.jobs.job import ScoreFile
+from vadistill.serving.jobs.probe import probe
 from vadistill.serving.jobs.queue import KEPT, WAITING, Job, Jobs
 from vadistill.serving.live.levels import training_level
 from vadistill.serving.storage.footage import cameras, folders, recorded, videos_for
 from vadistill.serving.storage.store import Store
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems import load
-from vadistill.video import open_video
+from vadistill.video import VideoWriter, open_video
 
 WALKWAY = WalkwayConfig(
     train_clips=2, test_clips=1, frames=40, width=240, height=160, pedestrians=(2, 4)
@@ -383,7 +388,10 @@ def test_footage_that_a_request_may_choose(tmp_path: Path):
     record(tmp_path / "gate", begin, 10)
     settings = Settings(
         models=(ModelSettings("m", "m"),),
-        cameras=(CameraSettings("gate", "0", "m"), CameraSettings("yard", "1", "m")),
+        cameras=(
+            CameraSettings("gate", Address("0"), "m"),
+            CameraSettings("yard", Address("1"), "m"),
+        ),
         footage=(FootageSettings("quiet", "videos"),),
         base=tmp_path,
     )
@@ -425,3 +433,35 @@ def test_named_folders_of_footage(walkway: Path, tmp_path: Path):
         {"name": "frames", "videos": 1},
         {"name": "gone", "videos": 0},
     ]
+
+
+def test_an_upload_is_decoded_by_a_process_with_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise AssertionError("the server decodes")
+
+    small, large = tmp_path / "small.mp4", tmp_path / "large.avi"
+    with VideoWriter(small, 64, 48, 25) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    with av.open(str(large), "w") as made:
+        stream: Any = made.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        picture = io.BytesIO()
+        Image.new("RGB", (16_000, 16_000)).save(picture, "JPEG", subsampling="4:2:0")
+        packet = av.Packet(picture.getvalue())
+        packet.stream, packet.pts, packet.dts = stream, 0, 0
+        made.mux(packet)
+    monkeypatch.setattr(av, "open", fails)
+    probe(small)
+    with monkeypatch.context() as context:
+        context.setattr(limits, "PROBE_BYTES", 300 << 20)
+        probe(small)
+        with pytest.raises(VideoError) as error:
+            probe(large)
+        assert str(large) in error.value.got
+    with pytest.raises(VideoError, match=r"nothing\.mp4"):
+        probe(tmp_path / "nothing.mp4")
+    monkeypatch.setattr(limits, "PROBE_SECONDS", 0.01)
+    with pytest.raises(VideoError, match=r"no picture within 0\.01 s"):
+        probe(small)

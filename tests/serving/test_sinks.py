@@ -9,8 +9,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ import pytest
 
 from support.mqtt_broker import Broker, Listener, free_port
 from support.waiting import until
+from support.webhook_receiver import Receiver
+from vadistill.addresses import Address, Secret
 from vadistill.errors import ConfigError
 from vadistill.serving.config import Settings, SinkSettings
 from vadistill.serving.sinks import DeliveryError, Dispatcher, Refused, build_sink
@@ -25,43 +26,6 @@ from vadistill.serving.sinks.webhook import sign, verify
 from vadistill.serving.storage.store import Message, Store
 
 SECRET = "k3y with ünicode"
-
-
-class Receiver:
-    """A webhook's receiver that answers with ``status(body)``; keeps what came."""
-
-    def __init__(self, port: int = 0) -> None:
-        self.status: Callable[[dict[str, Any]], int] = lambda body: 204
-        self.got: list[tuple[dict[str, str], bytes, int]] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = receiver.status(json.loads(body))
-                receiver.got.append((dict(self.headers), body, status))
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                if 300 <= status < 400:
-                    self.send_header("Location", "/elsewhere")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook/{'s' * 8}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def keys(self, status: int = 204) -> list[str]:
-        return [headers["Idempotency-Key"] for headers, _, s in self.got if s == status]
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
@@ -95,7 +59,7 @@ def message(kind: str = "opened", camera: str = "door") -> Message:
 
 
 def webhook(url: str, secret: str = "", name: str = "hook") -> Any:
-    return build_sink(SinkSettings(name, "webhook", url=url, secret=secret))
+    return build_sink(SinkSettings(name, "webhook", url=Address(url), secret=Secret(secret)))
 
 
 def test_a_webhook_gets_signed_messages_in_order(store: Store, receiver: Receiver) -> None:
@@ -193,6 +157,21 @@ def test_what_a_stopped_server_had_not_sent_is_sent_by_the_next(
     up.stop()
     store.close()
     assert endings(receiver.keys()) == expected
+
+
+def test_a_clock_that_is_set_back_delays_no_message(
+    store: Store, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, offset = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: clock() + offset[0])
+    receiver.status = lambda body: 404 if not offset[0] else 204
+    dispatcher = Dispatcher(store, [webhook(receiver.url)], slow=(60, 60))
+    dispatcher.start()
+    expected = event(store)
+    until(lambda: receiver.keys(404))
+    offset[0] = -3600.0
+    until(lambda: endings(receiver.keys()) == expected, 5)
+    dispatcher.stop()
 
 
 def test_a_refused_message_waits_while_others_go_on(store: Store, receiver: Receiver) -> None:
@@ -325,7 +304,8 @@ def test_an_address_without_a_host_is_an_error(bad: str) -> None:
 
 def mqtt(broker: Broker, login: str = "", **more: str) -> Any:
     url = broker.url.replace("//", f"//{login}")
-    return build_sink(SinkSettings("hook", "mqtt", url=url, **more))
+    settings = SinkSettings("hook", "mqtt", url=Address(url), **more)  # pyright: ignore[reportArgumentType]
+    return build_sink(settings)
 
 
 def test_home_assistant_finds_cameras_and_their_events(store: Store) -> None:
@@ -340,13 +320,17 @@ def test_home_assistant_finds_cameras_and_their_events(store: Store) -> None:
         until(lambda: home.topic("vadistill/yard/state") == ["OFF"])
         sensor = json.loads(home.topic("homeassistant/binary_sensor/vadistill_yard/config")[-1])
         assert sensor["state_topic"] == "vadistill/yard/state"
-        assert home.topic(sensor["availability_topic"]) == ["online"]
+        dispatcher.show({"yard": True})
+        for place in sensor["availability"]:
+            until(lambda topic=place["topic"]: home.topic(topic) == ["online"])
+        assert sensor["availability_mode"] == "all" and "object_id" not in sensor
+        assert sensor["default_entity_id"] == "binary_sensor.vadistill_yard"
         assert sensor["device"]["identifiers"] == ["vadistill_yard"]
         kinds = [json.loads(text)["kind"] for text in home.topic("vadistill/door/event")]
         assert kinds == ["opened", "closed"]
         # One who comes later is told the same: everything is retained.
         with Listener(broker.port) as later:
-            until(lambda: len(later.heard) == 6)
+            until(lambda: len(later.heard) == 7)
         dispatcher.announce(["door"])
         until(lambda: home.topic("homeassistant/binary_sensor/vadistill_yard/config")[-1] == "")
         dispatcher.stop()
@@ -425,7 +409,7 @@ def test_an_older_broker_is_spoken_to_in_its_version() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, args=(server,), daemon=True).start()
         port = server.getsockname()[1]
-        sink: Any = build_sink(SinkSettings("old", "mqtt", url=f"mqtt://127.0.0.1:{port}"))
+        sink: Any = build_sink(SinkSettings("old", "mqtt", url=Address(f"mqtt://127.0.0.1:{port}")))
         sink.start()
         until(lambda: versions == [5, 4])
         until(sink._ready.is_set)
@@ -438,7 +422,7 @@ def test_an_older_broker_is_spoken_to_in_its_version() -> None:
 )
 def test_an_mqtt_address_or_prefix_that_cannot_be_is_an_error(url: str, prefix: str) -> None:
     with pytest.raises(ConfigError, match="of sink 'bus'"):
-        build_sink(SinkSettings("bus", "mqtt", url=url, prefix=prefix))
+        build_sink(SinkSettings("bus", "mqtt", url=Address(url), prefix=prefix))
 
 
 def test_another_packages_sink_is_a_kind_of_its_own(

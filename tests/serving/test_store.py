@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import textwrap
@@ -85,6 +86,7 @@ def test_an_event_from_its_opening_to_a_verdict(store: Store) -> None:
         "state": "closed",
         "verdict": "false",
         "interrupted": False,
+        "cause": None,
         "clip": True,
         "thumbnail": True,
     }
@@ -476,3 +478,15 @@ def test_a_closed_store_says_so(store: Store) -> None:
     store.close()
     with pytest.raises(StorageError, match="start the server again"):
         store.events()
+
+
+def test_nobody_else_reads_the_store(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    (folder / "events.db").touch(0o644)
+    store = Store(folder)
+    store.save_value("a", 1)
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.glob("events.db*")}
+    assert {"events.db", "events.db-wal"} <= set(found) and set(found.values()) == {0o600}
+    assert stat.S_IMODE(store.media.stat().st_mode) == 0o700
+    store.close()

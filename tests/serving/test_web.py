@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ import pytest
 
 from support import serving_scene
 from support.waiting import until
-from vadistill.errors import ConfigError
+from vadistill import limits
+from vadistill.addresses import Address
+from vadistill.errors import ConfigError, VideoError
 from vadistill.serving.config import (
     CameraSettings,
     FootageSettings,
@@ -30,8 +33,9 @@ from vadistill.serving.config import (
 )
 from vadistill.serving.hub import Hub
 from vadistill.serving.settings_file import read_settings
-from vadistill.serving.web import auth, feeds, guard, schemas
+from vadistill.serving.web import api_models, auth, feeds, guard, schemas, schemas_server
 from vadistill.serving.web.api_models import SNIFFED, clean_title, container
+from vadistill.serving.web.attempts import SignInDelay
 from vadistill.serving.web.errors import ErrorAnswer, dumps
 from vadistill.serving.web.server import WebServer
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
@@ -41,6 +45,7 @@ from vadistill.video import VideoWriter, open_video
 WALKWAY = WalkwayConfig(train_clips=1, test_clips=1, frames=24, width=160, height=120)
 ASKED = {"X-Requested-With": "vadistill"}
 PASSWORD = "correct horse battery"
+TOKEN = "a token that is long enough"
 
 
 def make_site(folder: Path) -> Settings:
@@ -51,7 +56,7 @@ def make_site(folder: Path) -> Settings:
     return Settings(
         storage=StorageSettings(folder="data"),
         models=(ModelSettings("motion", "motion.vad", device="cpu"),),
-        cameras=(CameraSettings("walk", str(clip), "motion", loop=True, on=1e6),),
+        cameras=(CameraSettings("walk", Address(str(clip)), "motion", loop=True, on=1e6),),
         footage=(FootageSettings("quiet", "walkway"),),
         base=folder,
     )
@@ -94,7 +99,8 @@ def client(served: tuple[Hub, WebServer]) -> Iterator[httpx.Client]:
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[WebServer]:
     """A server with a password and a token, and no cameras."""
-    server = ServerSettings(password=auth.hash_password(PASSWORD), token=auth.hash_token("t0ken"))
+    secrets = {"password": auth.hash_password(PASSWORD), "token": auth.hash_token(TOKEN)}
+    server = ServerSettings(**secrets, proxies=("192.0.2.1",))  # pyright: ignore
     with running(Settings(server=server, base=tmp_path)) as (_, made):
         yield made
 
@@ -250,10 +256,10 @@ def test_a_proxy_with_tls_makes_the_cookie_secure(guarded: WebServer) -> None:
 
 def test_the_token_needs_no_further_header(guarded: WebServer) -> None:
     with httpx.Client(base_url=guarded.url) as client:
-        client.headers["Authorization"] = "Bearer t0ken"
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
         assert "vadistill_uptime_seconds" in client.get("/metrics").text
         refused(client.delete("/api/cameras/x"), 404, "not_found")
-        for wrong in ("Bearer t0ke", "Basic t0ken", "Bearer", "t0ken"):
+        for wrong in (f"Bearer {TOKEN}.", f"Basic {TOKEN}", "Bearer", TOKEN):
             client.headers["Authorization"] = wrong
             refused(client.get("/metrics"), 401, "sign_in")
 
@@ -314,7 +320,7 @@ def test_beyond_loopback_a_secret_is_required(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no hash"):
         check(password=PASSWORD)
     with pytest.raises(ConfigError, match="SHA-256"):
-        check(token="t0ken")
+        check(token=TOKEN)
     hub = Hub(Settings(base=tmp_path))
     with pytest.raises(ConfigError, match="no password"):
         WebServer(hub, "0.0.0.0", 0)
@@ -343,7 +349,7 @@ def test_sessions_expire() -> None:
 
 def test_delays_grow_by_address_and_are_forgotten() -> None:
     now = [0.0]
-    delay = auth.SignInDelay(lambda: now[0])
+    delay = SignInDelay(lambda: now[0])
     waits = []
     for _ in range(14):
         wait = delay.begin("2001:db8::1")
@@ -415,7 +421,7 @@ def test_news_of_cameras_scores_and_verdicts(client: httpx.Client, hub: Hub) -> 
 def test_feeds_are_bounded_and_give_their_places_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds, "FEEDS", 2)
+    monkeypatch.setattr(limits, "FEEDS", 2)
     with running(Settings(base=tmp_path)) as (hub, server), httpx.Client() as client:
         url = f"{server.url}api/stream"
         for _ in range(2):
@@ -450,7 +456,7 @@ def test_cameras_are_added_changed_and_removed(client: httpx.Client, hub: Hub) -
     assert "hunter" not in answer.text and answer.json()["fps"] == 5
     assert hub.path is not None
     written = {c.name: c for c in read_settings(hub.path).cameras}
-    assert written["door"].source == source and "walk" in written
+    assert written["door"].source == Address(source) and "walk" in written
     refused(client.post("/api/cameras", json=new), 409, "exists")
 
     retrying = until(
@@ -463,7 +469,7 @@ def test_cameras_are_added_changed_and_removed(client: httpx.Client, hub: Hub) -
     assert "hunter" not in retrying.text
     changed = client.patch("/api/cameras/door", json={"fps": None, "false_alarms_per_day": 2})
     assert (changed.json()["fps"], changed.json()["false_alarms_per_day"]) == (None, 2)
-    assert next(c for c in hub.settings.cameras if c.name == "door").source == source
+    assert next(c for c in hub.settings.cameras if c.name == "door").source == Address(source)
     message = refused(client.patch("/api/cameras/door", json={"model": "none"}), 422, "config")
     assert "none" in message
     assert client.delete("/api/cameras/door").status_code == 204
@@ -544,13 +550,59 @@ def test_events_are_filtered_judged_and_played(client: httpx.Client, hub: Hub) -
 # -- models, jobs, uploads ---------------------------------------------------------------------
 
 
+def test_what_the_server_goes_by_is_shown_beside_defaults(guarded: WebServer) -> None:
+    with httpx.Client(base_url=guarded.url) as client:
+        refused(client.get("/api/settings"), 401, "sign_in")
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
+        answer = client.get("/api/settings")
+        shown = schemas_server.ServerState.model_validate(answer.json())
+        assert shown.password and shown.token
+        assert answer.json()["settings"]["server"]["proxies"] == ["192.0.2.1"]
+        assert answer.json()["defaults"]["server"]["proxies"] == []
+        assert answer.json()["settings"]["storage"]["keep_gb"] == StorageSettings.keep_gb
+        assert "scrypt" not in answer.text and auth.hash_token(TOKEN) not in answer.text
+
+
 def test_models_footage_and_sinks(client: httpx.Client) -> None:
     models = get(client, "/api/models", schemas.Models)
     assert models["models"][0]["name"] == "motion" and "walk" in models["models"][0]["cameras"]
     assert "motion" in [system["name"] for system in models["systems"]]
     footage = get(client, "/api/footage", schemas.Footage)
     assert [folder["name"] for folder in footage["folders"]] == ["quiet"]
-    assert get(client, "/api/sinks", schemas.Sinks) == {"sinks": []}
+    assert get(client, "/api/sinks", schemas_server.Sinks) == {"sinks": []}
+
+
+def test_a_models_self_test_is_told_and_its_page_can_do_nothing(tmp_path: Path) -> None:
+    folder = serving_scene.fitted(tmp_path)
+    hub = Hub(serving_scene.scene_settings(tmp_path))
+
+    def shown() -> dict[str, Any] | None:
+        return get(client, "/api/models", schemas.Models)["models"][0]["self_test"]
+
+    with serving_scene.served(hub) as server, httpx.Client(base_url=server.url) as client:
+        page = "/api/models/scene/selftest.html"
+        assert shown() is None
+        refused(client.get(page), 404, "not_found")
+        found = serving_scene.tested(folder)
+        told = shown()
+        assert told is not None and told["pictures"] and told["auc"] == found.auc
+        assert [kind["control"] for kind in told["kinds"]] == [True, False, False]
+        answer = client.get(page)
+        assert "Self-test of motion" in answer.text
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("sandbox;") and "script-src" not in policy
+        assert "default-src 'none'" in policy
+        assert answer.headers["x-frame-options"] == "DENY"
+        for other in ("other", "scene%2f..", ".."):
+            assert client.get(f"/api/models/{other}/selftest.html").status_code in (404, 422)
+        (tmp_path / "secret.html").write_text("secret")
+        (folder / "selftest.html").unlink()
+        (folder / "selftest.html").symlink_to(tmp_path / "secret.html")
+        refused(client.get(page), 404, "not_found")
+        told = shown()
+        assert told is not None and not told["pictures"]
+        (folder / "selftest.json").write_text("{")
+        assert shown() is None and get(client, "/api/models", schemas.Models)["models"][0]["system"]
 
 
 @pytest.mark.parametrize(
@@ -621,6 +673,22 @@ def test_uploads_that_are_no_video_leave_nothing(client: httpx.Client, hub: Hub)
     message = refused(answer, 422, "video")
     assert "'half.mp4'" in message and str(hub.store.folder) not in answer.text
     assert not list((hub.store.folder / "uploads").glob("*"))
+
+
+def test_an_upload_is_its_owners_alone(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+
+    def seen(path: Path) -> None:
+        modes.extend(stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent))
+        raise VideoError("nothing", expected="a video", fix="send one")
+
+    monkeypatch.setattr(api_models, "probe", seen)
+    content = b"\0\0\0\x18ftypmp42" + bytes(1000)
+    answer = client.put("/api/uploads", params={"model": "motion"}, content=content)
+    refused(answer, 422, "video")
+    assert modes == [0o600, 0o700]
 
 
 def test_uploads_are_bounded(tmp_path: Path, site: Settings) -> None:

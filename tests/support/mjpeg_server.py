@@ -15,11 +15,12 @@ import numpy as np
 BOUNDARY = b"--picture\r\n"
 
 
-def part(image: np.ndarray, quality: int = 90) -> bytes:
-    """One picture of the multipart stream."""
+def part(image: np.ndarray, quality: int = 90, kind: str = "image/jpeg") -> bytes:
+    """One picture of the multipart stream; without ``kind`` its head has none."""
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
-    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+    typed = f"Content-Type: {kind}\r\n" if kind else ""
+    head = f"{typed}Content-Length: {len(data)}\r\n\r\n".encode()
     return BOUNDARY + head + data.tobytes() + b"\r\n"
 
 
@@ -30,7 +31,8 @@ def level(value: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
 
 class MjpegServer:
     """Serves ``chunks()`` anew to each client, ``pause`` seconds apart; then it hangs up, or keeps
-    the connection without a word for ``silent`` seconds."""
+    the connection without a word for ``silent`` seconds.  ``status`` other than 200 is all that it
+    answers with."""
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class MjpegServer:
         pause: float = 0.02,
         silent: float = 0.0,
         kind: str = "multipart/x-mixed-replace; boundary=picture",
+        status: int = 200,
     ) -> None:
         self.clients = 0
         self._over = threading.Event()
@@ -47,6 +50,9 @@ class MjpegServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 served.clients += 1
+                if status != 200:
+                    self.send_error(status)
+                    return
                 self.send_response(200)
                 self.send_header("Content-Type", kind)
                 self.end_headers()

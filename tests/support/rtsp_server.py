@@ -29,10 +29,15 @@ def missing() -> str:
 
 
 class RtspServer:
-    """The program, running while the block does; ``kill`` and ``start`` keep its port."""
+    """The program, running while the block does; ``kill`` and ``start`` keep its port.
 
-    def __init__(self, **files: Path) -> None:
+    ``over``: the only transport that it knows.  ``password``: what the user 'me' has to give.
+    """
+
+    def __init__(self, *, over: str = "", password: str = "", **files: Path) -> None:
         self.files, self.port = files, 0
+        options = {"--over": over, "--password": password}
+        self._options = [word for option in options.items() if option[1] for word in option]
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> RtspServer:
@@ -49,7 +54,7 @@ class RtspServer:
     def start(self) -> None:
         """Serve, on the same port as before."""
         mounts = [f"{name}={path}" for name, path in self.files.items()]
-        command = [SYSTEM_PYTHON, __file__, "--port", str(self.port), *mounts]
+        command = [SYSTEM_PYTHON, __file__, "--port", str(self.port), *self._options, *mounts]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
@@ -67,17 +72,30 @@ def main() -> None:
     import gi  # pyright: ignore[reportMissingImports]
 
     gi.require_version("Gst", "1.0")
+    gi.require_version("GstRtsp", "1.0")
     gi.require_version("GstRtspServer", "1.0")
-    from gi.repository import GLib, Gst, GstRtspServer  # pyright: ignore[reportMissingImports]
+    from gi.repository import (  # pyright: ignore[reportMissingImports]
+        GLib,
+        Gst,
+        GstRtsp,
+        GstRtspServer,
+    )
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--over", choices=("tcp", "udp"))
+    parser.add_argument("--password")
     parser.add_argument("mounts", nargs="+", metavar="name=path.mp4")
     arguments = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(arguments.port))
+    if arguments.password:
+        access, token = GstRtspServer.RTSPAuth(), GstRtspServer.RTSPToken()
+        token.set_string("media.factory.role", "me")
+        access.add_basic(access.make_basic("me", arguments.password), token)
+        server.set_auth(access)
     for mount in arguments.mounts:
         name, _, path = mount.partition("=")
         factory = GstRtspServer.RTSPMediaFactory()
@@ -85,6 +103,13 @@ def main() -> None:
             f'( filesrc location="{path}" ! qtdemux ! h264parse config-interval=-1'
             " ! rtph264pay name=pay0 pt=96 )"
         )
+        if arguments.over:
+            factory.set_protocols(getattr(GstRtsp.RTSPLowerTrans, arguments.over.upper()))
+        if arguments.password:
+            allowed = GstRtspServer.RTSPPermissions()
+            for what in ("access", "construct"):
+                allowed.add_permission_for_role("me", f"media.factory.{what}", True)
+            factory.set_permissions(allowed)
         server.get_mount_points().add_factory(f"/{name}", factory)
     if not server.attach(None):
         sys.exit("the port is taken")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +12,17 @@ import pytest
 import torch
 
 from support.killing import kill_at
+from systems.test_motion import walk
+from vadistill import Dataset, Video
 from vadistill.backbones.teachers import ARCHITECTURES, ResNet, Teacher
 from vadistill.batches import seeded_generator
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.loss_log import losses_of
 from vadistill.objects.patches import crop
+from vadistill.objects.speeds import Scale
 from vadistill.runtime import open_runtime
-from vadistill.systems.cafe import losses
+from vadistill.systems.cafe import Cafe, Config, losses, paper_ped2
 from vadistill.systems.cafe.data import Images
 from vadistill.systems.cafe.model import (
     LowLevelBranch,
@@ -29,6 +35,11 @@ from vadistill.systems.cafe.pretraining import (
     PretrainConfig,
     augment,
     pretrain,
+)
+from vadistill.systems.cafe.standard import (
+    LEAST,
+    Standard,
+    aspect,
 )
 
 
@@ -81,6 +92,118 @@ class TestEquations:
             torch.tensor([0.5, 1.0, 0.1]),
         )
         assert score.item() == pytest.approx(0.5 * 1 + 1.0 * -0.5 + 0)
+
+
+BOXES = np.array(
+    [[10, 10, 30, 50], [50, 20, 70, 70], [20, 60, 50, 110], [60, 70, 90, 130]], np.float32
+)
+"""Small ones above, larger ones below."""
+
+
+@pytest.fixture(scope="module")
+def fast_or_calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cafe, Path]:
+    """CAFE after a look at squares that move by two pixels a frame."""
+    out = tmp_path_factory.mktemp("cafe") / "m.vad"
+    videos = tuple(Video(f"n{i}", walk([2.0] * 40, seed=i), fps=10) for i in range(3))
+    config = Config(localiser="motion", epochs=2, consistency_after=1, batch=16, smoothing="raw")
+    return Cafe(config, device="cpu").fit(Dataset("n", "train", videos), out=out), out
+
+
+class TestAttributes:
+    RUNS = walk([2.0] * 10 + [6.0] * 8 + [2.0] * 10, seed=1)
+    """A square of the training videos that is three times as fast for a while."""
+
+    def test_the_same_looks_at_another_speed_score_high(self, fast_or_calm: tuple[Cafe, Path]):
+        model, _ = fast_or_calm
+        found = model.score(Video("v", self.RUNS, fps=10).open())
+        calm = np.concatenate([found.raw[3:8], found.raw[22:26]])
+        assert found.raw[12:16].min() > calm.max()
+        assert "times as fast as anything in normal footage" in found.frames[14].reason
+        assert not found.frames[5].reason
+
+    def test_eq12_with_attributes_by_hand(self, fast_or_calm: tuple[Cafe, Path]):
+        model = copy.copy(fast_or_calm[0])
+        model.config = replace(
+            model.config,
+            omega_kd=2.0,
+            omega_ca=1.0,
+            omega_speed=2.0,
+            omega_shape=0.5,
+            errors="plain",
+        )
+        model.scales = [Scale(10, 30, 40), Scale(0, 10, 10), Scale(5, 10, 10)]
+        plain = {"errors": ([1, 2, 0], [1, 4, 1]), "speed": ([0.5], [0.5]), "shape": ([0], [2])}
+        model.standards = {
+            name: Standard.over_all(np.array(mean, float), np.array(std, float))
+            for name, (mean, std) in plain.items()
+        }
+        # Scaled speeds are 1, 1.5 and -1: the highest counts, as (1.5 - 0.5) / 0.5.
+        part = [2, 10, 7, 30, 15, 0, 0, 0, 10, 20]
+        value = model.object_values(np.array([part], np.float32)).item()
+        assert value == pytest.approx(2 * 1 + 1 * 2 + 2 * 2 + 0.5 * np.log(0.5) / 2)
+
+    def test_it_looks_as_far_ahead_as_the_footage_and_loads_as_it_was(
+        self, fast_or_calm: tuple[Cafe, Path]
+    ):
+        model, path = fast_or_calm
+        assert model.lookahead == 3 and model.latency == 3 + model.config.batch_frames - 1
+        loaded = Cafe.load(path, device="cpu")
+        assert loaded.lookahead == 3 and list(loaded.scales) == list(model.scales)
+        for fps in (10, 25):  # at another rate the same seconds, if they are not more frames
+            video = Video("v", self.RUNS, fps=fps)
+            one, same = (each.score(video.open()).raw for each in (model, loaded))
+            np.testing.assert_array_equal(one, same)
+
+    def test_without_it_nothing_of_speed_is_looked_at(self, tmp_path: Path):
+        assert Cafe(paper_ped2(), device="cpu").cut.reach == 0
+        saved = {"epochs": 3}  # of an earlier version
+        old = Config.from_saved(saved)
+        assert (old.omega_speed, old.omega_shape, old.errors) == (0, 0, "plain")
+
+    def test_scales_that_cannot_be_are_refused(self, fast_or_calm: tuple[Cafe, Path]):
+        path = fast_or_calm[1]
+        file = path / "config.json"
+        text = file.read_text()
+        facts = json.loads(text)
+        facts["scales"][0] = facts["scales"][0][::-1]
+        file.write_text(json.dumps(facts))
+        with pytest.raises(WeightsError, match="scales"):
+            Cafe.load(path, device="cpu")
+        file.write_text(text)
+
+
+class TestStandard:
+    def test_given_nothing_it_is_the_mean_and_deviation(self):
+        values = np.array([[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]])
+        found = Standard.fit(values, BOXES[:3], by_place=False)
+        np.testing.assert_allclose(found.mean(BOXES[:2]), [[3, 5], [3, 5]])
+        assert found.sigma == pytest.approx([2, LEAST])
+
+    def test_what_is_usual_for_the_place_is_taken_away(self):
+        rng = np.random.default_rng(0)
+        boxes = np.repeat(BOXES, 50, axis=0) + rng.uniform(-8, 8, (200, 1))
+        foot = boxes[:, 3:]
+        values = 0.01 * foot + 0.1 * rng.normal(size=(200, 1))
+        near, far = np.array([[40.0, 60, 60, 100]]), np.array([[40.0, 10, 60, 50]])
+        found = Standard.fit(values, boxes, by_place=True)
+        assert found.mean(near).item() == pytest.approx(1.0, abs=0.1)
+        assert found.mean(far).item() == pytest.approx(0.5, abs=0.1)
+        assert found.sigma.item() == pytest.approx(0.1, rel=0.2)
+        # Beyond what training showed it is as at the end of that.
+        beyond = found.mean(np.array([[40.0, 900, 60, 5000]])).item()
+        assert beyond == pytest.approx(found.mean(np.array([[40.0, 0, 60, foot.max()]])).item())
+
+    def test_aspect(self):
+        boxes = np.array([[0, 0, 40, 10], [5, 5, 15, 45]], np.float32)
+        np.testing.assert_allclose(aspect(boxes), np.log([4, 0.25]))
+
+    def test_it_is_read_as_it_was(self):
+        saved = Standard.fit(np.arange(8.0).reshape(4, 2), BOXES, by_place=True).to_json()
+        found = Standard.from_json(json.loads(json.dumps(saved)), 2, by_place=True)
+        assert found.to_json() == saved
+        for broken in ({**saved, "sigma": [1.0, 0.0]}, {**saved, "weights": [[1.0, 2.0]]}):
+            with pytest.raises(ValueError, match=r"deviations|weights"):
+                Standard.from_json(broken, 2, by_place=True)
 
 
 class TestNetworks:

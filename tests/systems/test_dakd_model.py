@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError
@@ -24,6 +26,7 @@ from vadistill.systems.dakd.attention import (
 )
 from vadistill.systems.dakd.data import balanced_batches
 from vadistill.systems.dakd.model import Baseline, Network, Projector
+from vadistill.systems.dakd.standard import Standard
 from vadistill.systems.dakd.temporal import RIVALS, WithSkip, temporal_module
 from vadistill.torchvision_cpu import import_torchvision
 
@@ -79,7 +82,8 @@ def test_the_scale_counts_the_products() -> None:
 def test_one_sequence_is_debertas_disentangled_attention(index: Index, length: int) -> None:
     """Against the transformers library, in both conventions of the position-to-content index.
 
-    Its own convention is gamma(i, j).  With the table of relative positions turned round,
+    It is given rows of unit variance, which its own layers give each other.  Its own convention is
+    gamma(i, j).  With the table of relative positions turned round,
     row m holding row 2k - m, its code gives the papers' gamma(j, i), exactly while n <= k.
     """
     import_torchvision()
@@ -101,7 +105,7 @@ def test_one_sequence_is_debertas_disentangled_attention(index: Index, length: i
     config = DebertaV2Config(**settings)
     theirs = deberta.DisentangledSelfAttention(config).eval()
     ours = TemporalAggregation(1, width, width, heads=heads, reach=k, index=index).eval()
-    table = ours.positions.detach()
+    table = F.layer_norm(ours.positions.detach(), (width,))
     with torch.no_grad():
         query, key, value = (each[0].T for each in (ours.query, ours.key, ours.value))
         query_r, key_r = ours.relative.weight.chunk(2)
@@ -119,8 +123,63 @@ def test_one_sequence_is_debertas_disentangled_attention(index: Index, length: i
             theirs.pos_query_proj.register_forward_pre_hook(lambda _, given: (turned[None],))
         x = drawn(2, length, width, seed=4)
         mask = torch.ones(2, 1, length, length)
-        said = theirs(x, mask, rel_embeddings=table)[0]
+        said = theirs(F.layer_norm(x, (width,)), mask, rel_embeddings=table)[0]
         np.testing.assert_allclose(ours(x[:, None]).numpy(), said.numpy(), atol=1e-5)
+
+
+def largest_weights(module: torch.nn.Module, features: list[Tensor]) -> float:
+    """The mean largest weight of a row of a network's attention, as a multiple of 1 / n."""
+    assert isinstance(module, Network) and isinstance(module.temporal, WithSkip)
+    attention = module.temporal.attention
+    assert isinstance(attention, TemporalAggregation)
+    each = [project(x) for project, x in zip(module.projections, features, strict=True)]
+    with torch.no_grad():
+        weights, _ = attention.attend(torch.stack(each).transpose(0, 1))
+    return float(weights.amax(-1).float().mean()) * weights.shape[-1]
+
+
+def events(seed: int, *, abnormal: bool) -> list[Tensor]:
+    """Three videos in two backbones: noise, and in segments 8 to 11 of abnormal ones an event."""
+    views = [drawn(3, 32, width, seed=seed + width) for width in (12, 6)]
+    for view in views if abnormal else ():
+        view[:, 8:12, :3] += 3
+    return views
+
+
+@pytest.fixture(scope="module")
+def taught() -> Network:
+    """A small teacher that has learnt to find the events."""
+    torch.manual_seed(0)
+    network = Network([12, 6])
+    optimiser = torch.optim.Adagrad(network.parameters(), lr=1e-3, weight_decay=1e-3)
+    for step in range(6):
+        abnormal, normal = (events(100 * step + 7 * a, abnormal=bool(a)) for a in (1, 0))
+        parts = losses.ranking_loss(network(abnormal).scores, network(normal).scores)
+        optimiser.zero_grad()
+        torch.stack(list(parts.values())).sum().backward()
+        optimiser.step()
+    return network.eval()
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_attention_attends_before_and_after_training(taught: Network, bf16: bool) -> None:
+    torch.manual_seed(0)
+    for network in (Network([12, 6]), taught):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            assert largest_weights(network, events(5, abnormal=True)) > 2
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_each_term_of_the_attention_counts_in_a_trained_network(
+    taught: Network, term: Term
+) -> None:
+    less = copy.deepcopy(taught)
+    attention = less.temporal.get_submodule("attention")
+    assert isinstance(attention, TemporalAggregation)
+    attention.terms = tuple(each for each in TERMS if each != term)
+    with torch.no_grad():
+        ours, theirs = (n(events(5, abnormal=True)).features for n in (taught, less))
+    assert float((ours - theirs).std() / ours.std()) > 0.02
 
 
 def test_the_aggregate_is_the_mean_over_backbones_and_order_matters_not() -> None:
@@ -156,7 +215,7 @@ def test_only_the_segmentwise_one_ignores_the_other_segments() -> None:
         module = temporal_module(name, 2, 8, 32).eval()
         x = drawn(1, 2, 10, 8)
         changed = x.clone()
-        changed[:, :, 6] += 1
+        changed[:, :, 6, 0] += 1  # all of a row at once is what normalised rows do not see
         moved = (module(x)[0, 5] - module(changed)[0, 5]).abs().max()
         assert bool(moved > 1e-6) == (name != "none"), name
 
@@ -205,6 +264,66 @@ def test_ranking_loss_by_hand() -> None:
     assert float(parts["sparsity"]) == pytest.approx(0.1 * (1.4 + 0.6) / 2)
 
 
+def test_attention_can_only_lower_a_guarded_score() -> None:
+    lowered, kept = False, False
+    for seed in range(6):
+        torch.manual_seed(seed)
+        free = Network([12, 6], width=32)
+        guarded = Network([12, 6], width=32, guarded=True)
+        guarded.load_state_dict(free.state_dict())
+        views = events(5, abnormal=True)
+        assert isinstance(guarded.temporal, WithSkip)
+        each = [project(view) for project, view in zip(guarded.projections, views, strict=True)]
+        sequences = torch.stack(each).transpose(0, 1)
+        alone = guarded.head(guarded.temporal.alone(sequences)).squeeze(-1)
+        said, unguarded = guarded(views).logits, free(views).logits
+        torch.testing.assert_close(said, torch.minimum(alone, unguarded))
+        lowered |= bool((said < alone - 1e-4).any())
+        kept |= bool((said < unguarded - 1e-4).any())
+        # Whatever the others are.
+        for view in views:
+            view[:, 16:] += 3
+        assert (guarded(views).logits[:, :16] <= alone[:, :16] + 1e-5).all()
+    assert lowered and kept
+
+
+def test_topk_loss_by_hand() -> None:
+    def bce(logit: float, label: float) -> float:
+        return -math.log(1 / (1 + math.exp(-logit if label else logit)))
+
+    many = torch.zeros(1, 32)
+    many[0, [3, 7, 20, 21]] = torch.tensor([3.0, 2.0, 1.0, 0.5])
+    assert float(losses.top_mean(many)) == pytest.approx(2), "the highest 3 of 32"
+    parts = losses.topk_loss(many, many[:, :1].expand(1, 32) - 1)
+    assert float(parts["topk"]) == pytest.approx((bce(2, 1) + bce(-1, 0)) / 2)
+
+
+def test_magnitude_loss_by_hand() -> None:
+    features = torch.tensor([[[3.0, 4.0], [0.0, 1.0]], [[0.0, 2.0], [0.0, 0.5]]])
+    logits = torch.tensor([[1.0, 9.0], [-1.0, 9.0]])
+    parts = losses.magnitude_loss(features, logits, 1, margin=10.0, weight=0.5)
+    assert float(parts["magnitude"]) == pytest.approx(0.5 * (10 - 5 + 2) ** 2)
+    both = torch.tensor([1.0, -1.0]), torch.tensor([1.0, 0.0])
+    wanted = torch.nn.functional.binary_cross_entropy_with_logits(*both)
+    assert float(parts["topk"]) == pytest.approx(float(wanted)), "of the segments of magnitude"
+
+
+def test_standardised_inputs_have_mean_0_and_deviation_1() -> None:
+    network = Network([4], width=32, standardise=True)
+    features = 7 * drawn(50, 32, 4) + 3
+    features[..., 2] = 5.0
+    flat = features.flatten(0, 1)
+    (enter,) = network.entrances
+    assert isinstance(enter, Standard)
+    enter.fit(flat.mean(0), flat.std(0))
+    seen = enter(features).flatten(0, 1)
+    np.testing.assert_allclose(seen.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(seen.std(0)[[0, 1, 3]], 1, atol=1e-3)
+    assert (seen[:, 2] == 0).all(), "what never changes"
+    assert {"entrances.0.mean", "entrances.0.deviation"} <= set(network.state_dict())
+    assert not any("entrances" in name for name in Network([4]).state_dict())
+
+
 def test_no_term_of_the_ranking_loss_crosses_a_videos_border() -> None:
     flat = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
     parts = losses.ranking_loss(flat, torch.zeros(1, 2))
@@ -227,14 +346,23 @@ def test_a_constant_video_is_not_stretched() -> None:
     np.testing.assert_allclose(labels, 0.3, atol=1e-6)
 
 
+def test_scores_that_hardly_differ_are_not_stretched() -> None:
+    scores = torch.tensor([[0.0, 0.0085, 0.004], [0.0, 0.2, 0.1]])
+    labels = losses.pseudo_labels(scores, torch.tensor([True, True]), half_width=0, least_range=0.1)
+    torch.testing.assert_close(labels[0], scores[0])
+    torch.testing.assert_close(labels[1], torch.tensor([0, 1, 0.5]))
+
+
 def test_feature_loss_by_hand() -> None:
     # Unit vectors in the plane: the loss is over angles.
     def at(*degrees: float) -> Tensor:
         radians = torch.tensor(degrees) * math.pi / 180
         return torch.stack([radians.cos(), radians.sin()], 1) * 3
 
-    teacher, student = at(0, 90, 180), at(60, 90, 90)
-    anomalous = torch.tensor([True, False, False])
+    # The last segment is in neither class.
+    teacher, student = at(0, 90, 180, 45), at(60, 90, 90, 200)
+    anomalous = torch.tensor([True, False, False, False])
+    normal = torch.tensor([False, True, True, False])
     tau = 0.5
 
     def e(cosine: float) -> float:
@@ -245,14 +373,15 @@ def test_feature_loss_by_hand() -> None:
     # Each normal one: its own angle; the negative is the student's anomaly at 60.
     second = -math.log(e(1) / (e(math.cos(math.radians(30))) + e(1)))
     third = -math.log(e(0) / (e(-0.5) + e(0)))
-    value = losses.feature_loss(teacher, student, anomalous, tau)
+    value = losses.feature_loss(teacher, student, anomalous, normal, tau)
     assert float(value) == pytest.approx(first + (second + third) / 2, abs=1e-5)
 
 
 @pytest.mark.parametrize("anomalous", [True, False])
 def test_feature_loss_of_an_empty_class_is_zero_and_has_a_gradient(anomalous: bool) -> None:
     student = drawn(4, 8).requires_grad_()
-    loss = losses.feature_loss(drawn(4, 8, seed=1), student, torch.full((4,), anomalous), 10.0)
+    sets = torch.full((4,), anomalous), torch.full((4,), not anomalous)
+    loss = losses.feature_loss(drawn(4, 8, seed=1), student, *sets, 10.0)
     loss.backward()
     assert float(loss.detach()) == 0 and student.grad is not None and (student.grad == 0).all()
 
@@ -268,7 +397,7 @@ def test_gradients_reach_the_student_only() -> None:
     taught, said = teacher(views), student(views[1:])
     z = g(torch.cat([taught.features, said.features]).flatten(0, 1))  # pyright: ignore
     anomalous = torch.arange(12) % 3 == 0
-    loss = losses.feature_loss(z[:12].detach(), z[12:], anomalous, 10.0)
+    loss = losses.feature_loss(z[:12].detach(), z[12:], anomalous, ~anomalous, 10.0)
     loss = loss + losses.prediction_loss(said.logits, taught.scores)  # pyright: ignore
     loss.backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in student.parameters())

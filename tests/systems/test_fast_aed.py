@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -363,6 +365,15 @@ class TestDetector:
     def fitted(self, train: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple:
         path = tmp_path_factory.mktemp("fast") / "m.vad"
         return FastAed(SMALL, device="cpu").fit(train, out=path), path
+
+    def test_a_size_that_no_training_video_has_is_refused(self, fitted: tuple, tmp_path: Path):
+        shutil.copytree(fitted[1], tmp_path / "m.vad")
+        file = tmp_path / "m.vad/config.json"
+        facts = json.loads(file.read_text())
+        # Its pictures are few enough for a frame; the student of them takes ten GB.
+        file.write_text(json.dumps({**facts, "size": [1000000, 64]}))
+        with pytest.raises(WeightsError, match=r"m\.vad: a student of 64x1000000 pixels"):
+            vadistill.load(tmp_path / "m.vad", device="cpu")
 
     def test_saved_and_loaded_scores_are_equal(self, fitted: tuple):
         detector, path = fitted

@@ -28,9 +28,8 @@ def test_a_detector_in_forty_lines(tmp_path: Path) -> None:
     points = "[vadistill.detectors]\nbrightness = own_detector:Brightness\n"
     (installed / "entry_points.txt").write_text(points)
     (tmp_path / "site" / "own_detector.py").write_text(source.read_text())
-    splits = render_walkway(
-        tmp_path / "data", WalkwayConfig(train_clips=1, test_clips=1, frames=30)
-    )
+    scene = WalkwayConfig(train_clips=1, test_clips=1, frames=30, width=160, height=120)
+    splits = render_walkway(tmp_path / "data", scene)
     paths = [str(tmp_path / "site"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 

@@ -55,7 +55,7 @@ def _flow() -> Opener:
 
 
 def _detector() -> Opener:
-    from vadistill.backbones.detection import open_detector
+    from vadistill.backbones.detector_maps import open_detector
 
     return open_detector
 

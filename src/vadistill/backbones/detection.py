@@ -1,22 +1,17 @@
-"""Detection networks (ONNX files of two families, torchvision's by name), and one as a backbone."""
+"""Detection networks in ONNX files, of two families: FastestDet and YOLOX."""
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from fnmatch import fnmatch
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from math import ceil
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from vadistill.backbones.base import SAMPLED, Backbone, View, evenly
 from vadistill.errors import ConfigError, WeightsError
-from vadistill.files import content_hash
-
-if TYPE_CHECKING:
-    from vadistill.devices import Device
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Detections = tuple[Float32[np.ndarray, "n 4"], Float32[np.ndarray, " n"]]
@@ -38,42 +33,20 @@ class Network(ABC):
         """Every box the network has, those of low scores too."""
 
 
-def load_network(name: str, weights: str = "", device: str = "auto") -> Network:
-    """An ONNX file, or a torchvision detector with ``weights`` or its own ('' : downloaded).
+def load_onnx(graph: bytes, name: str, *, device: str = "cpu", longest: int = 0) -> Network:
+    """A FastestDet or YOLOX from what its ONNX file holds, told apart by the output's shape.
 
-    Raises WeightsError for a missing or damaged file, ConfigError for an unknown name or family.
-    """
-    if name.lower().endswith(".onnx"):
-        if weights:
-            raise ConfigError(
-                f"weights '{weights}' for {name}",
-                expected="an ONNX file alone: it holds its weights",
-                fix="leave weights out",
-            )
-        return load_onnx(Path(name), device)
-    if "/" in name or "\\" in name or "." in name:
-        raise ConfigError(
-            f"detector '{name}'",
-            expected="a file that ends in .onnx, or a torchvision detector's name",
-            fix="export the model to ONNX",
-        )
-    return TorchvisionNetwork(name, weights or None, device)
-
-
-def load_onnx(path: Path, device: str) -> Network:
-    """A FastestDet or YOLOX from its ONNX file, told apart by the output's shape.
-
-    Raises WeightsError for a missing or damaged file, ConfigError for another model.
+    ``name`` is the file's, for errors.  A YOLOX sees pictures at a size that fits them, ``longest``
+    pixels on the longer side; 0: at the file's own size, as FastestDet does always.
+    Raises WeightsError for a damaged file, ConfigError for another model.
     """
     from vadistill.runtime import OnnxRuntime
 
-    if not path.is_file():
-        raise WeightsError(f"no detector at {path}", expected="an .onnx file", fix="check the path")
     try:
-        runtime = OnnxRuntime(path, device=device)
+        runtime = OnnxRuntime(graph, device=device, waits=True)
     except Exception as error:  # ONNX Runtime raises a dozen classes of its own
         raise WeightsError(
-            f"{path} is not a readable ONNX model ({str(error).splitlines()[0]})",
+            f"{name} is not a readable ONNX model ({str(error).splitlines()[0]})",
             expected="a whole .onnx file",
             fix="export or copy it again",
         ) from error
@@ -88,12 +61,17 @@ def load_onnx(path: Path, device: str) -> Network:
         out = run(np.zeros((1, 3, side[1], side[0]), np.float32))
         if out.ndim == 4 and out.shape[1] > 5 and out.shape[2] * 4 <= side[1]:
             return FastestDet(run, side)
-        rows = sum((side[0] // s) * (side[1] // s) for s in YOLOX_STRIDES)
-        if out.ndim == 3 and out.shape[1] == rows and out.shape[2] > 5:
+        if out.ndim == 3 and out.shape[1] == yolox_rows(side) and out.shape[2] > 5:
             # Exports differ in whether they turn offsets into pixels; offsets stay far below this.
-            return YOLOX(run, side, in_pixels=float(out[..., :2].max()) > max(side) / 2)
+            in_pixels = float(out[..., :2].max()) > max(side) / 2
+            sizes = Sizes(graph, device) if longest else None
+            if sizes and not sizes.fit():
+                log = logging.getLogger(__name__)
+                log.warning("%s has %dx%d pixels written into it: it sees no others", name, *side)
+                sizes = None
+            return YOLOX(run, side, in_pixels=in_pixels, sizes=sizes, longest=longest)
     raise ConfigError(
-        f"{path} takes {shape} and gives {shapes}",
+        f"{name} takes {shape} and gives {shapes}",
         expected="FastestDet ([1,3,h,w] to [1,5+classes,h/16,w/16]) or YOLOX ([1,n,5+classes])",
         fix="export one of these with a fixed input size, or name a torchvision detector",
     )
@@ -141,23 +119,98 @@ def decode_fastestdet(output: Float32[np.ndarray, "c h w"]) -> Detections:
 YOLOX_STRIDES = (8, 16, 32)
 
 
+def yolox_rows(side: tuple[int, int]) -> int:
+    """Cells of the three grids over an input of this width and height."""
+    return sum((side[0] // stride) * (side[1] // stride) for stride in YOLOX_STRIDES)
+
+
+def fitting(width: int, height: int, longest: int) -> tuple[int, int]:
+    """Width and height of an input for a picture: its shape, in multiples of the coarsest stride.
+
+    >>> fitting(360, 240, 640)
+    (640, 448)
+    """
+    cell, scale = YOLOX_STRIDES[-1], longest / max(width, height)
+    across, down = (max(1, ceil(round(side * scale / cell, 3))) for side in (width, height))
+    return across * cell, down * cell
+
+
+class Sizes:
+    """A YOLOX's file at other sizes of its input than its own.
+
+    Its layers are convolutions, pooling and doubling, which take any size.
+    """
+
+    KEPT = 4
+    """Sizes that stay open: videos come one after the other."""
+
+    def __init__(self, graph: bytes, device: str) -> None:
+        self._graph, self._device = graph, device
+        self._runs: dict[tuple[int, int], Run] = {}
+
+    def fit(self) -> bool:
+        """Whether the file works at another size: exporters may write its own into its layers."""
+        side = (96, 64)
+        try:
+            out = self.run(side)(np.zeros((1, 3, side[1], side[0]), np.float32))
+        except Exception:  # ONNX Runtime's, which are many
+            return False
+        return out.shape[1] == yolox_rows(side)
+
+    def run(self, side: tuple[int, int]) -> Run:
+        """The network for inputs of this width and height, which is faster than one for any."""
+        import onnx
+
+        from vadistill.runtime import OnnxRuntime
+
+        known = self._runs.get(side)
+        if known is not None:
+            return known
+        model = onnx.load_from_string(self._graph)
+        shape = model.graph.input[0].type.tensor_type.shape.dim
+        shape[3].dim_value, shape[2].dim_value = side
+        model.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "rows"
+        del model.graph.value_info[:]  # the shapes of the layers between
+        runtime = OnnxRuntime(model.SerializeToString(), device=self._device, waits=True)
+
+        def run(picture: Float32[np.ndarray, "1 3 h w"]) -> np.ndarray:
+            return runtime.run([picture])[0]
+
+        kept = list(self._runs.items())[1 - self.KEPT :]
+        self._runs = dict([*kept, (side, run)])
+        return run
+
+
 class YOLOX(Network):
     """Ge et al. 2021, "YOLOX: exceeding YOLO series in 2021": three grids, letterboxed input."""
 
-    def __init__(self, run: Run, side: tuple[int, int], *, in_pixels: bool) -> None:
+    def __init__(
+        self,
+        run: Run,
+        side: tuple[int, int],
+        *,
+        in_pixels: bool,
+        sizes: Sizes | None = None,
+        longest: int = 0,
+    ) -> None:
         self.run, self.side, self.in_pixels = run, side, in_pixels
+        self.sizes, self.longest = sizes, longest
 
     def __call__(self, picture: Picture) -> Detections:
         import cv2
 
         height, width = picture.shape[:2]
-        ratio = min(self.side[0] / width, self.side[1] / height)
+        side, run = self.side, self.run
+        if self.sizes:
+            side = fitting(width, height, self.longest)
+            run = self.sizes.run(side)
+        ratio = min(side[0] / width, side[1] / height)
         size = (max(1, int(width * ratio)), max(1, int(height * ratio)))
-        canvas = np.full((self.side[1], self.side[0], 3), 114, np.uint8)
+        canvas = np.full((side[1], side[0], 3), 114, np.uint8)
         canvas[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
         # Trained on BGR in [0, 255].
-        output = self.run(cv2.dnn.blobFromImage(canvas, swapRB=True))[0]
-        boxes, scores = decode_yolox(output, self.side, in_pixels=self.in_pixels)
+        output = run(cv2.dnn.blobFromImage(canvas, swapRB=True))[0]
+        boxes, scores = decode_yolox(output, side, in_pixels=self.in_pixels)
         return boxes / np.float32(ratio), scores
 
 
@@ -181,108 +234,3 @@ def decode_yolox(
         centre, size = (centre + np.concatenate(cells)) * stride, np.exp(size) * stride
     boxes = np.concatenate([centre - size / 2, centre + size / 2], 1)
     return boxes, output[:, 4] * output[:, 5:].max(1)
-
-
-class TorchvisionNetwork(Network):
-    """Any of ``torchvision.models.detection`` with COCO weights."""
-
-    def __init__(self, name: str, weights: str | None, device: str) -> None:
-        from vadistill.devices import pick_device
-        from vadistill.torchvision_cpu import pretrained
-
-        self._device = pick_device(device)
-        self._model = pretrained(f"detection.{name}", weights).to(self._device)
-        transform: Any = self._model.transform
-        least = int(transform.min_size[-1])
-        width, height = transform.fixed_size or (least, least)
-        self.side = (int(width), int(height))
-
-    def __call__(self, picture: Picture) -> Detections:
-        import torch
-
-        with torch.inference_mode():
-            tensor = torch.from_numpy(picture).to(self._device).permute(2, 0, 1).float() / 255
-            found = self._model([tensor])[0]
-        return found["boxes"].float().cpu().numpy(), found["scores"].float().cpu().numpy()
-
-
-STEMS = "*/stems.*/act/Mul_output_0"
-"""Where a YOLOX's heads begin, at its three resolutions."""
-
-
-class DetectorBackbone(Backbone):
-    """Mean, maximum and deviation over space of a detector's maps; of each, mean and deviation
-    over a snippet's sampled frames.
-
-    Frames are squeezed to the detector's input.
-    """
-
-    def __init__(self, name: str, path: Path, pattern: str) -> None:
-        import onnx
-
-        from vadistill.runtime import OnnxRuntime
-
-        detector = load_onnx(path, "cpu")
-        self._scale = 1.0 if isinstance(detector, YOLOX) else 1 / 255
-        graph = onnx.load(path)
-        maps = [m for m in _maps(graph) if fnmatch(m, pattern)]
-        if not maps:
-            raise ConfigError(
-                f"no feature map of {path} is called '{pattern}'",
-                expected=f"a pattern of names such as {', '.join(_maps(graph)[-3:])}",
-                fix="write it behind the file: detector:FILE@PATTERN",
-            )
-        del graph.graph.output[:]
-        for each in maps:
-            kind = onnx.TensorProto.FLOAT
-            graph.graph.output.append(onnx.helper.make_tensor_value_info(each, kind, None))
-        self._network = OnnxRuntime(graph.SerializeToString())
-        width, height = detector.side
-        self.name = name
-        self.view = View.whole(tuple(evenly(SAMPLED).tolist()), (height, width))
-        self.fingerprint = content_hash(path, repr((sorted(maps), self.view)))
-        blank = np.zeros((1, *self.view.shape), np.uint8)
-        self.dim = self(blank).shape[1]
-
-    def prepare(self, frames: UInt8[np.ndarray, "16 h w 3"]) -> UInt8[np.ndarray, "1 f y x 3"]:
-        """Sampled frames at the detector's size, as bytes."""
-        return self.view(frames)
-
-    def __call__(self, prepared: UInt8[np.ndarray, "n 1 f y x 3"]) -> Float32[np.ndarray, "n d"]:
-        """Pooled maps of each frame, pooled again over a snippet's frames."""
-        rows = []
-        for frames in prepared[:, 0]:
-            each = np.stack([self._pooled(frame) for frame in frames])
-            rows.append(np.concatenate([each.mean(0), each.std(0)]))
-        return np.stack(rows)
-
-    def _pooled(self, frame: UInt8[np.ndarray, "y x 3"]) -> Float32[np.ndarray, " p"]:
-        """One frame's maps; both families of detectors were trained on BGR."""
-        picture = frame[None, :, :, ::-1].transpose(0, 3, 1, 2) * np.float32(self._scale)
-        maps = self._network.run([picture])
-        over = [np.asarray(m[0]).reshape(m.shape[1], -1) for m in maps]
-        return np.concatenate([p for m in over for p in (m.mean(1), m.max(1), m.std(1))])
-
-
-def _maps(graph: Any) -> list[str]:
-    """Names of all four-dimensional tensors inside a model, in its order."""
-    import onnx
-
-    known = onnx.shape_inference.infer_shapes(graph).graph.value_info
-    return [v.name for v in known if len(v.type.tensor_type.shape.dim) == 4]
-
-
-def open_detector(name: str, rest: str | None, *, device: Device, crops: int) -> DetectorBackbone:
-    """``detector:FILE`` (YOLOX) or ``detector:FILE@PATTERN`` with the maps' names.
-
-    It sees whole frames, so ``crops`` changes nothing, and runs on the CPU.  Raises ConfigError for
-    a model of another family or a pattern that no map meets, WeightsError for an unreadable file.
-    """
-    file, _, pattern = (rest or "").partition("@")
-    if not file:
-        raise ConfigError(
-            f"backbone '{name}' without a file",
-            expected="an ONNX detector, as in detector:yolox_nano.onnx",
-            fix="name one",
-        )
-    return DetectorBackbone(name, Path(file), pattern or STEMS)

@@ -6,6 +6,7 @@ All but torchvision's video networks see some frames of a snippet one by one.
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from vadistill.backbones.teachers import ResNet, open_teacher
 from vadistill.backbones.weights import RANDOM, downloading, drawn, load_weights, read_state
 from vadistill.datasets.snippets import SNIPPET
 from vadistill.errors import ConfigError, one_of
+from vadistill.fetching import is_offline
 
 if TYPE_CHECKING:
     from vadistill.devices import Device
@@ -181,7 +183,7 @@ def torchvision_backbone(
 
     ``local`` is the form of a name with a weight file, for the error of a failed download.
     """
-    from vadistill.torchvision_cpu import import_torchvision
+    from vadistill.torchvision_cpu import fetch_weights, import_torchvision
 
     import_torchvision()
     from torchvision import models
@@ -192,8 +194,8 @@ def torchvision_backbone(
     build = models.get_model_builder(model)
     default: Any = models.get_model_weights(model).DEFAULT  # pyright: ignore[reportAttributeAccessIssue]
     if weights is None:
-        with downloading(model, address=default.url, local=local):
-            network = build(weights=default, progress=False)
+        fetch_weights(default, f"the weights of {model}", instead=f"name it as '{local}'")
+        network = build(weights=default)
     else:
         network = drawn(lambda: build(weights=None))
         if weights != RANDOM:
@@ -249,6 +251,8 @@ def _extra(module: str, extra: str) -> ModuleType:
     from vadistill.torchvision_cpu import import_torchvision
 
     import_torchvision()  # before a library does so, where its compiled operators do not load
+    if is_offline():
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # both libraries fetch from there
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -11,7 +11,13 @@ from jaxtyping import Float32
 from vadistill.datasets.base import Video
 from vadistill.datasets.sources import pictures
 from vadistill.errors import ConfigError, DataError, WeightsError
-from vadistill.files import content_hash, read_safetensors, write_json, write_safetensors
+from vadistill.files import (
+    content_hash,
+    read_json,
+    read_safetensors,
+    write_json,
+    write_safetensors,
+)
 from vadistill.video import ArraySource
 
 WHOLE = 64 << 20
@@ -148,7 +154,7 @@ class FeatureStore:
     def manifest(self) -> dict[str, dict[str, str | int]]:
         """What is known of each entry, by ``FINGERPRINT/CONTENT``; made anew where it is broken."""
         try:
-            entries = json.loads((self.root / MANIFEST).read_text())
+            entries = read_json(self.root / MANIFEST)
         except (OSError, ValueError):
             entries = None
         return entries if isinstance(entries, dict) else dict(self._described())

@@ -19,8 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vadistill.errors import ConfigError, WeightsError
+from vadistill.errors import ConfigError, WeightsError, in_a_line
 from vadistill.files import content_hash, read_safetensors, write_safetensors
+from vadistill.soundness import typed
 
 PATCH = 32
 """Side of a video event in pixels (H = W = 32 in the paper)."""
@@ -145,19 +146,15 @@ class UpsampledImageNet(nn.Module):
 
     def __init__(self, weights: str | None = "IMAGENET1K_V1") -> None:
         super().__init__()
-        from vadistill.torchvision_cpu import import_torchvision
+        from vadistill.torchvision_cpu import fetch_weights, import_torchvision
 
         import_torchvision()
-        from torchvision.models import resnet34
+        from torchvision.models import ResNet34_Weights, resnet34
 
-        try:
-            self.network = resnet34(weights=weights)
-        except OSError as error:
-            raise WeightsError(
-                f"torchvision cannot fetch its ImageNet ResNet-34 ({error})",
-                expected="network access or weights in torch's hub cache",
-                fix="use the shipped teacher ('compact') or pre-train one",
-            ) from error
+        if weights:
+            instead = "use the shipped teacher ('compact') or pre-train one"
+            fetch_weights(ResNet34_Weights[weights], "the ImageNet ResNet-34", instead=instead)
+        self.network = resnet34(weights=weights)
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
         self.mean: Tensor
@@ -175,6 +172,10 @@ class UpsampledImageNet(nn.Module):
             x = stage(x)
             groups.append(x)
         return groups[self.GROUPS - last :]
+
+
+CARD = ("architecture", "source", "accuracy", "config")
+"""What a teacher's file tells of it."""
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,7 @@ class Teacher:
             key: value.half() if value.is_floating_point() else value
             for key, value in self.network.state_dict().items()
         }
-        known = ("architecture", "source", "accuracy", "config")
-        card = {name: getattr(self, name) for name in known}
+        card = {name: getattr(self, name) for name in CARD}
         write_safetensors(path, tensors, {"vadistill": json.dumps({"teacher": card})})
 
     @classmethod
@@ -209,9 +209,14 @@ class Teacher:
             network.load_state_dict(
                 {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
             )
-        except (KeyError, ValueError, RuntimeError) as error:
+            card = typed(Teacher, {name: card[name] for name in CARD})
+            with torch.no_grad():
+                features = network.eval()(torch.full((1, 3, PATCH, PATCH), 0.5))
+            if not all(bool(each.isfinite().all()) for each in features):
+                raise ValueError("its features are no finite numbers")
+        except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise WeightsError(
-                f"{path} is not a pre-trained image network",
+                f"{path} is not a pre-trained image network ({in_a_line(error)})",
                 expected="a file that 'vadistill pretrain' wrote",
                 fix="pre-train one, or leave the setting out to use the shipped teacher",
             ) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from vadistill.cli.terminal import console, parse, table
+from vadistill.cli.terminal import console, parse, plain, table
 
 if TYPE_CHECKING:
     from vadistill.evaluation.comparison import Comparison
@@ -66,12 +66,12 @@ def show(found: Comparison) -> None:
     numbers = ("%", "95 % interval", "difference", "95 % interval ", "higher in")
     shown = table("protocol", "run", *numbers, numbers=numbers)
     for figure in first.figures:
-        label = first.full_name(figure)
+        label = plain(first.full_name(figure))
         for name in names:
             own = found.evaluations[name][figure.protocol]
             gap = gaps.get((figure.protocol, name))
             words = ("–", "–", "–") if gap is None else gap.words
-            shown.add_row(label, name, percent(own.value), interval(own), *words)
+            shown.add_row(label, plain(name), percent(own.value), interval(own), *words)
             label = ""
     out.print(shown)
     notes = [
@@ -80,4 +80,4 @@ def show(found: Comparison) -> None:
     ]
     notes += dict.fromkeys(note for e in found.evaluations.values() for note in e.notes)
     for note in notes:
-        out.print(f"[dim]{note}[/]")
+        out.print(f"[dim]{plain(note)}[/]")

@@ -95,7 +95,7 @@ def check(argv: list[str]) -> int:
                 shown.add_row(split, rest, *[""] * (len(columns) - 2))
         out.print(shown)
         for line in report.lines():
-            out.print(line, markup=False, soft_wrap=True)
+            out.print(plain(line), soft_wrap=True)
         return 0 if report.sound else 2
 
     return parse(data_check, argv, prog="vadistill data check", examples=CHECK_EXAMPLES)
@@ -116,7 +116,8 @@ def walkway(argv: list[str]) -> None:
             config: What to render; equal settings give equal pixels.
         """
         render_walkway(out, config)
-        console().print(f"wrote [bold]{out}[/]; next: vadistill data check {out}")
+        shown = plain(out)
+        console().print(f"wrote [bold]{shown}[/]; next: vadistill data check {shown}")
 
     parse(data_walkway, argv, prog="vadistill data walkway", examples=WALKWAY_EXAMPLES)
 
@@ -139,6 +140,7 @@ def features(argv: list[str]) -> None:
             config: What to simulate; equal settings give equal features.
         """
         simulate_features(out, config)
-        console().print(f"wrote [bold]{out}[/] (simulated); next: vadistill data check {out}")
+        shown = plain(out)
+        console().print(f"wrote [bold]{shown}[/] (simulated); next: vadistill data check {shown}")
 
     parse(data_features, argv, prog="vadistill data features", examples=FEATURES_EXAMPLES)

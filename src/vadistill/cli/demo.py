@@ -19,11 +19,16 @@ from vadistill.cli.terminal import Device, console, link, parse
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.files import write_json
 from vadistill.progress import clock
+from vadistill.report import SELF_TEST_PAGE
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset, Video
     from vadistill.detector import Detector
+    from vadistill.evaluation.selftest import SelfTest
+
+HELD = 3
+"""Normal videos that are rendered for the self-test, and not learned from."""
 
 EXAMPLES = """
 vadistill demo
@@ -55,15 +60,18 @@ def demo(
         open: Open the report in a browser at the end.
         device: auto takes the GPU where there is one.
     """
-    from vadistill.evaluation.evaluate import evaluate, smoothing_of
+    from vadistill.evaluation.evaluate import evaluate
     from vadistill.evaluation.measuring import interval, percent
+    from vadistill.evaluation.scoring import smoothing_of
     from vadistill.report.annotate import annotate, write_still
     from vadistill.report.report import write_report
 
     scene = WalkwayConfig(seed=seed)
+    scene = replace(scene, train_clips=scene.train_clips + HELD)
+    held = HELD
     cafe: dict[str, Any] = {"recipe": "demo", "seed": seed}
     if quick:
-        scene = replace(scene, train_clips=2, test_clips=3, frames=90)
+        scene, held = replace(scene, train_clips=2, test_clips=3, frames=90), 0
         cafe |= {"frames": 120, "epochs": 4, "consistency_after": 2}
     check_outputs([], folders=[("--out", out)])
     settle(out, quick, seed)
@@ -73,9 +81,14 @@ def demo(
     )
 
     splits = step("render", lambda: render_walkway(out / "walkway", scene))
+    learned = len(splits.train) - held
+    train, spare = (
+        replace(splits.train, videos=videos)
+        for videos in (splits.train.videos[:learned], splits.train.videos[learned:])
+    )
     models: dict[str, Detector] = {}
     for name, settings in {"cafe": cafe, "motion": {}}.items():
-        work = functools.partial(fitted, name, splits.train, out, settings, device)
+        work = functools.partial(fitted, name, train, out, settings, device)
         models[name] = step(f"fit {name}", work)
     command = f"vadistill demo --seed {seed}{' --quick' * quick}"
     results = step(
@@ -89,6 +102,15 @@ def demo(
     step("video", lambda: annotate(shown, scores, video))
     write_still(out / "demo.png", video, shown, scores)
 
+    tested = None
+    if held:
+        folder = out / "cafe.vad"
+        tested = step("self-test", lambda: self_tested(models["cafe"], folder, spare, train))
+        print_to.print(
+            f"\n  {tested.summary}\n  [dim]This is what a user's own footage, without a label, "
+            f"tells: {held} videos of the\n  walkway that were not learned from, with anomalies "
+            f"planted into them. Below stands\n  what is true of the labelled videos.[/]"
+        )
     print_to.print("\n  [dim]AUC % over all test frames (95 % interval)[/]")
     for name, found in results.figures.items():
         form = smoothing_of(models[name])
@@ -101,6 +123,9 @@ def demo(
     print_to.print()
     print_to.print(f"report  {link(report)}", soft_wrap=True)
     print_to.print(f"video   {link(video)}", soft_wrap=True)
+    if tested is not None:
+        pictures = link(out / "cafe.vad" / SELF_TEST_PAGE)
+        print_to.print(f"plants  {pictures}", soft_wrap=True)
     print_to.print("next    vadistill fit cafe YOUR_NORMAL_VIDEOS/ --out yours.vad", soft_wrap=True)
     if open:
         webbrowser.open(link(report))
@@ -148,7 +173,18 @@ def fitted(
     try:
         return load(folder, device=device)
     except WeightsError:
-        return fit(name, train, out=folder, device=device, **settings)
+        return fit(name, train, out=folder, device=device, overwrite=True, **settings)
+
+
+def self_tested(model: Detector, folder: Path, held: Dataset, train: Dataset) -> SelfTest:
+    """The self-test of a model, on videos that it did not learn from, with its page of pictures."""
+    from vadistill.evaluation.selftest import self_test
+    from vadistill.report.self_test import write_self_test
+
+    found = self_test(model, held, train)
+    found.save(folder)
+    write_self_test(found, folder / SELF_TEST_PAGE)
+    return found
 
 
 def most_abnormal(test: Dataset) -> Video:

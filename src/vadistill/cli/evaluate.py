@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
+from vadistill.addresses import redacted_words
 from vadistill.cli.outputs import check_ending, check_outputs
 from vadistill.cli.terminal import Device, console, link, parse, plain, table
 from vadistill.files import paths_in
@@ -58,17 +59,18 @@ def run(argv: list[str]) -> None:
         runs_of = {} if out is None else paths_in(out, named_models(models))
         if report is not None:
             check_ending("--report", report, (".html",))
+        parts = ("", "tracks", "detections")
+        folders = [] if out is None else [out]
+        folders += [folder / part for folder in runs_of.values() for part in parts]
         check_outputs(
             [*models, data, *([] if tracks is None else [tracks])],
             files=[] if report is None else [("--report", report)],
-            folders=[
-                ("--out", folder / part)
-                for folder in runs_of.values()
-                for part in ("", "tracks", "detections")
-            ],
+            folders=[("--out", folder) for folder in folders],
         )
-        command = shlex.join(["vadistill", "evaluate", *argv])
-        results = evaluate(models, data, protocol, tracks=tracks, device=device, command=command)
+        command = shlex.join(["vadistill", "evaluate", *redacted_words(argv)])
+        results = evaluate(
+            models, data, protocol, tracks=tracks, device=device, command=command, out=out
+        )
         runs = [] if out is None else results.save(out)
         if report is not None:
             write_report(results, report)

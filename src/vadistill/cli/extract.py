@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 from vadistill.cli import complain
 from vadistill.cli.outputs import check_outputs
-from vadistill.cli.terminal import Device, console, parse, table
+from vadistill.cli.terminal import Device, console, parse, plain, table
 from vadistill.progress import clock
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def extract(
     print_to = console()
     print_to.print(by_backbone(made))
     print_to.print(
-        f"[bold]{out}[/] holds {made.videos} of {made.videos + len(made.failures)} videos of "
-        f"{made.name}; {made.tally.snippets:,} snippets were new, after {clock(seconds)}"
+        f"[bold]{plain(out)}[/] holds {made.videos} of {made.videos + len(made.failures)} videos "
+        f"of {plain(made.name)}; {made.tally.snippets:,} snippets were new, after {clock(seconds)}"
     )
     if made.damaged:
         print_to.print(f"{made.damaged} damaged entries were made again")
@@ -74,7 +74,7 @@ def by_backbone(made: Extracted) -> Table:
     for backbone in made.backbones:
         rate = made.tally.rate(backbone.name)
         shown.add_row(
-            backbone.name,
+            plain(backbone.name),
             str(backbone.dim),
             f"{made.rows[backbone.name]:,}",
             "–" if math.isnan(rate) else f"{rate:.1f}",

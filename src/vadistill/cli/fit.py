@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from vadistill.addresses import redacted_words
 from vadistill.cli.outputs import check_outputs
 from vadistill.cli.terminal import Device, console, parse, plain
 from vadistill.config import describe_recipe
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, DataError
 from vadistill.progress import clock
 from vadistill.systems import DETECTORS, config_of, detector_class
 
 if TYPE_CHECKING:
+    from vadistill.datasets import Dataset, Splits
     from vadistill.detector import Detector
 
 EXAMPLES = """
+vadistill fit auto normal_videos/ --out entrance.vad
 vadistill fit cafe normal_videos/ --out entrance.vad
 vadistill fit cafe UCSDped2/ --out ped2.vad --localiser boxes:boxes.csv
 vadistill fit fast_aed normal_videos/ --out fast.vad
 vadistill fit motion normal_videos/ --out baseline.vad
+vadistill fit blend normal_videos/ --of motion cafe aed --out three.vad
 vadistill fit dakd labelled_videos/ --out fights.vad
 """
 
@@ -33,9 +38,11 @@ OVERVIEW = """\
 usage: vadistill fit SYSTEM DATA [--out MODEL] [--recipe NAME] [OPTIONS]
 
 Learns from the training videos of DATA and writes a model folder.  The same command again goes on
-where a fit was interrupted.
+where a fit was interrupted; a finished model of other settings or footage is only replaced with
+--overwrite.
 
 systems: {systems}
+auto: fits several, and keeps what the self-test prefers
 
 examples:
 {examples}
@@ -53,6 +60,10 @@ def run(argv: list[str]) -> int | None:
             expected=f"the system first, one of {', '.join(DETECTORS)}",
             fix="write it as 'vadistill fit SYSTEM DATA --out MODEL'",
         )
+    if argv[0] == "auto":
+        from vadistill.cli.fit_auto import run as run_auto
+
+        return run_auto(argv[1:])
     system = detector_class(argv[0])
     default = config_of(system, asked_recipe(argv[1:]))
     arguments = parse(
@@ -61,7 +72,7 @@ def run(argv: list[str]) -> int | None:
         prog=f"vadistill fit {argv[0]}",
         examples=EXAMPLES,
     )
-    return fit(system, arguments)
+    return fit(system, arguments, command=shlex.join(["vadistill", "fit", *redacted_words(argv)]))
 
 
 def overview() -> str:
@@ -136,6 +147,15 @@ def arguments_class(system: type[Detector], default: Any) -> type:
                 ],
                 None,
             ),
+            (
+                "overwrite",
+                Annotated[
+                    bool,
+                    tyro.conf.arg(help="Replace a finished model of other settings or footage."),
+                ],
+                False,
+            ),
+            *([_SELFTEST] if system.supervision == "one-class" else []),
             ("config", Annotated[type(default), flat], default),
         ],
         frozen=True,
@@ -144,27 +164,56 @@ def arguments_class(system: type[Detector], default: Any) -> type:
     return made
 
 
-def fit(system: type[Detector], arguments: Any) -> None:
+_SELFTEST = (
+    "selftest",
+    Annotated[
+        Literal["auto", "yes", "no"],
+        tyro.conf.arg(
+            help="Put a fifth of the footage aside, plant anomalies into it, and say which of them "
+            "the model finds.  auto: where there are neither labels to measure with nor boxes of a "
+            "file, which know nothing of plants."
+        ),
+    ],
+    "auto",
+)
+"""An option of the systems that learn from normal video."""
+
+
+def fit(system: type[Detector], arguments: Any, *, command: str) -> None:
     from vadistill.datasets import open_dataset
+    from vadistill.datasets.holdout import hold_out
+    from vadistill.evaluation.runs import portable_command
     from vadistill.loss_log import tensorboard
 
-    folder = arguments.out or unused(Path(f"{system.name}.vad"))
+    folder = arguments.out or Path(f"{system.name}.vad")
+    if arguments.out is None and not arguments.overwrite:
+        require_unused(folder)
     board = arguments.tensorboard
     check_outputs(
-        [arguments.data],
+        [arguments.data, *arguments.config.models],
         folders=[("--out", folder), *([] if board is None else [("--tensorboard", board)])],
     )
     splits = open_dataset(arguments.data)
+    train, held = splits.train, None
+    if wants_self_test(arguments, splits):
+        train, held = hold_out(splits.train)
     detector = system(arguments.config, device=arguments.device)
+    if not arguments.overwrite:
+        detector.check_replaced(folder, train)
     out = console()
     out.print(
         f"[bold]{system.name}[/] learns from {len(splits.train)} videos of "
         f"{plain(splits.train.name)} ({splits.kind})"
     )
     started = time.monotonic()
+    if held:
+        out.print(f"{_length_of(held)} of it are put aside for the self-test (--selftest no: none)")
     with tensorboard(board):
-        detector.fit(splits.train, out=folder)
+        detector.fit(train, out=folder, command=portable_command(command))
     out.print(f"wrote [bold]{plain(folder)}[/] after {clock(time.monotonic() - started)}")
+    if held:
+        # A model that was fitted before may have seen what is put aside now.
+        tell_self_test(detector, folder, held, train, held_out=not arguments.config.models)
     unlabelled = [video for video in splits.test if video.frame_labels is None]
     if unlabelled:
         out.print(f"{len(unlabelled)} videos without frame labels were put aside for testing")
@@ -174,12 +223,38 @@ def fit(system: type[Detector], arguments: Any) -> None:
         out.print(f"next: vadistill score {plain(folder)} VIDEO --report report.html")
 
 
-def unused(folder: Path) -> Path:
-    """The folder, unless a finished model is there that nobody said to replace."""
+def wants_self_test(arguments: Any, splits: Splits) -> bool:
+    """Whether a part of the footage is put aside, see ``_SELFTEST``."""
+    asked = getattr(arguments, "selftest", "no")
+    if asked != "auto":
+        return asked == "yes"
+    labelled = any(video.frame_labels is not None for video in splits.test)
+    return not labelled and "boxes:" not in str(getattr(arguments.config, "localiser", ""))
+
+
+def _length_of(held: Dataset) -> str:
+    from vadistill.datasets.holdout import seconds
+
+    return clock(seconds(held.videos))
+
+
+def tell_self_test(
+    detector: Detector, folder: Path, held: Dataset, train: Dataset, *, held_out: bool
+) -> None:
+    """Run the self-test; where it cannot be done, say why and go on: the model is there."""
+    from vadistill.cli.selftest import test_and_tell
+
+    try:
+        test_and_tell(detector, folder, held, train, held_out=held_out)
+    except DataError as error:
+        console().print(f"no self-test: {plain(str(error))}")
+
+
+def require_unused(folder: Path) -> None:
+    """Raise ConfigError where a finished model is in the folder that nobody named."""
     if (folder / "config.json").exists():
         raise ConfigError(
             f"no --out, and a model at {folder} already",
             expected="a folder to write",
-            fix=f"pass --out, or remove {folder}",
+            fix="pass --out, or replace it with --overwrite",
         )
-    return folder

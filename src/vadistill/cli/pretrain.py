@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from vadistill.cli.outputs import check_outputs
-from vadistill.cli.terminal import console, parse
+from vadistill.cli.terminal import console, parse, plain
 from vadistill.progress import clock
 from vadistill.systems.cafe.data import open_images
 from vadistill.systems.cafe.pretraining import PretrainConfig
@@ -49,10 +49,10 @@ def pretrain(
     print_to = console()
     print_to.print(
         f"[bold]{system}[/]: {config.architecture} learns {len(images.classes)} classes from "
-        f"{len(images.train):,} images of {images.name}"
+        f"{len(images.train):,} images of {plain(images.name)}"
     )
     teacher = train_teacher(images, config, out)
     print_to.print(
-        f"wrote [bold]{out}[/]: {100 * teacher.accuracy:.1f} % of {len(images.test):,} test images "
-        f"right, after {clock(time.monotonic() - started)}"
+        f"wrote [bold]{plain(out)}[/]: {100 * teacher.accuracy:.1f} % of {len(images.test):,} test "
+        f"images right, after {clock(time.monotonic() - started)}"
     )

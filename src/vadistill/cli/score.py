@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from vadistill.cli import complain
+from vadistill.addresses import redacted_words
+from vadistill.cli import complain, refuse_addresses, warn
 from vadistill.cli.outputs import check_ending, check_outputs
 from vadistill.cli.terminal import Device, console, link, parse, plain, table
-from vadistill.errors import ConfigError, VadistillError
+from vadistill.errors import ConfigError, VadistillError, VideoError, WeightsError
 from vadistill.files import paths_in
 from vadistill.progress import clock
-from vadistill.score_tables import TABLE_FORMATS, write_scores
+from vadistill.score_tables import TABLE_FORMATS, ScoreTable
 from vadistill.scores import Scores, Smoothing
 
 if TYPE_CHECKING:
     from vadistill.datasets import Video
+    from vadistill.detector import Detector
 
 EXAMPLES = """
 vadistill score entrance.vad today.mp4
@@ -45,6 +48,9 @@ def run(argv: list[str]) -> int:
     ) -> int:
         """Score every frame of some videos and list the events in them.
 
+        Rows are written as each video ends.  What is wrong with one costs that one, and is told
+        at the end, with exit status 2.
+
         Args:
             model: A folder that 'vadistill fit' wrote.
             videos: Video files or folders of frames.
@@ -55,28 +61,40 @@ def run(argv: list[str]) -> int:
             false_alarms_per_day: Level of events: how many frames of normal footage may pass it.
             device: auto takes the GPU where there is one.
         """
-        from vadistill.detector import unlike
-        from vadistill.evaluation.evaluate import score_videos, smoothing_of
+        from vadistill.evaluation.evaluate import localiser_facts
+        from vadistill.evaluation.runs import run_facts
+        from vadistill.evaluation.scoring import score_videos, smoothing_of
+        from vadistill.evaluation.selftest import read_self_test
         from vadistill.systems import load
 
         sources, films = check(model, videos, out, report, video, smoothing)
         loaded = load(model, device=device)
-        for source in sources:
-            warning = unlike(loaded.footage, source.open().info)
-            if warning:
-                print(f"vadistill: warning: {warning}", file=sys.stderr)
         form = Smoothing.parse(smoothing or smoothing_of(loaded))
-        # What was scored of other videos is written before a broken one is complained about.
         failures: list[VadistillError] = []
-        scored = score_videos(loaded, sources, "scoring", failures=failures)
-        if not scored.scores:
-            raise failures[0]
-        scores = {name: raw.smooth(form) for name, raw in scored.scores.items()}
-        for name in scores:
-            show(scores[name], false_alarms_per_day)
-        console().print(f"[dim]{scored.frames:,} frames at {scored.speed:.1f} frames/s[/]")
-        facts = {"device": device, "command": shlex.join(["vadistill", "score", *argv])}
-        write(sources, scores, out, report, films, facts)
+        sound = openable(sources, loaded, failures)
+        scores: dict[str, Scores] = {}
+        with table_at(out, failures) as rows:
+
+            def keep(raw: Scores) -> None:
+                scores[raw.video] = raw.smooth(form)
+                if rows is not None:
+                    rows.add(scores[raw.video])
+
+            scored = score_videos(loaded, sound, "scoring", failures=failures, each=keep)
+        for each in scores.values():
+            show(each, false_alarms_per_day)
+        if scores:
+            console().print(f"[dim]{scored.frames:,} frames at {scored.speed:.1f} frames/s[/]")
+            if out is not None and rows is not None and rows.whole:
+                console().print(f"table   {plain(out)}", soft_wrap=True)
+            command = shlex.join(["vadistill", "score", *redacted_words(argv)])
+            facts = {
+                **run_facts(device=device, command=command),
+                **localiser_facts({loaded.name: loaded}),
+            }
+            if (tested := read_self_test(model)) is not None:
+                facts["self-test"] = tested.words
+            write([v for v in sound if v.name in scores], scores, report, films, facts, failures)
         for error in failures:
             complain(str(error))
         return 2 if failures else 0
@@ -98,8 +116,10 @@ def check(
     """
     from vadistill.datasets import split_of
 
+    refuse_addresses("score", filter(None, (model, out, report, video)))
     if not videos:
         raise ConfigError("no video", expected="one or more videos", fix="name them after MODEL")
+    videos = tuple(dict.fromkeys(videos))
     files: list[tuple[str, Path]] = []
     for option, path, allowed in (
         ("--out", out, TABLE_FORMATS),
@@ -125,9 +145,49 @@ def check(
         films = paths_in(video, [each.name for each in found], ".mp4")
         files += [("--video", path) for path in films.values()]
     check_outputs([model, *videos], files=files)
-    for each in found:
-        each.open()
     return found, films
+
+
+def openable(
+    videos: Sequence[Video], model: Detector, failures: list[VadistillError]
+) -> list[Video]:
+    """The videos that can be opened, with a warning of each that is unlike the model's footage."""
+    from vadistill.datasets.footage import unlike
+    from vadistill.datasets.sources import dim, pictures
+    from vadistill.evaluation.scoring import of_video
+
+    found = []
+    for video in videos:
+        try:
+            warning = unlike(model.footage, video.open().info)
+        except VideoError as error:
+            failures.append(of_video(video, error))
+            continue
+        found.append(video)
+        if warning:
+            warn(warning)
+        if isinstance(video.source, Path) and video.source.is_dir():
+            for line in dim(pictures(video.source)):
+                warn(f"{video.name}: {line}")
+    return found
+
+
+@contextlib.contextmanager
+def table_at(path: Path | None, failures: list[VadistillError]) -> Iterator[ScoreTable | None]:
+    """The table to add rows to; that it could not be written is one of the failures."""
+    if path is None:
+        yield None
+        return
+    table = ScoreTable(path)
+    try:
+        with table:
+            yield table
+    except WeightsError as error:
+        failures.append(error)
+    except KeyboardInterrupt:
+        if table.at.exists():
+            warn(f"the videos that were scored are in {table.at}")
+        raise
 
 
 def show(scores: Scores, false_alarms_per_day: float) -> None:
@@ -135,51 +195,58 @@ def show(scores: Scores, false_alarms_per_day: float) -> None:
     events = scores.events(false_alarms_per_day=false_alarms_per_day)
     out = console()
     many = f", the {SHOWN_EVENTS} highest of them" if len(events) > SHOWN_EVENTS else ""
-    length = scores.times[-1] + 1 / scores.fps if len(scores) and scores.fps else 0.0
     plural = "" if len(events) == 1 else "s"
     out.print(
-        f"[bold]{plain(scores.video)}[/]: {len(scores):,} frames, {clock(length)}, "
+        f"[bold]{plain(scores.video)}[/]: {len(scores):,} frames, {clock(scores.end)}, "
         f"{len(events)} event{plural} ({scores.smoothing.name}){many}"
     )
     if not events:
         return
     highest = sorted(events, key=lambda e: -e.peak)[:SHOWN_EVENTS]
-    shown = table("start", "end", "frames", "peak", numbers=("start", "end", "frames", "peak"))
+    why = ["why"] if any(event.reason for event in highest) else []
+    numbers = ("start", "end", "frames", "peak")
+    shown = table(*numbers, *why, numbers=numbers)
     for event in sorted(highest, key=lambda e: e.start):
         span = f"{event.first} – {event.last}"
-        shown.add_row(clock(event.start), clock(event.end), span, f"{event.peak:.3g}")
+        row = clock(event.start), clock(event.end), span, f"{event.peak:.3g}", event.reason
+        shown.add_row(*row[: len(numbers) + len(why)])
     out.print(shown)
 
 
 def write(
     videos: list[Video],
     scores: dict[str, Scores],
-    out: Path | None,
     report: Path | None,
     films: dict[str, Path],
-    facts: dict[str, str],
+    facts: dict[str, Any],
+    failures: list[VadistillError],
 ) -> None:
-    """Write what was asked for, and say where it is."""
+    """Write the report and the annotated videos, and say where they are.
+
+    One that fails is among the ``failures``, and costs no other.
+    """
     print_to = console()
-    scored = [video for video in videos if video.name in scores]
-    if out is not None:
-        write_scores(out, list(scores.values()))
-        print_to.print(f"table   {plain(out)}", soft_wrap=True)
     if report is not None:
         from vadistill.datasets import Dataset
         from vadistill.evaluation.evaluate import Results
-        from vadistill.evaluation.runs import run_facts
         from vadistill.report.report import write_report
 
-        title = scored[0].name if len(scored) == 1 else f"{len(scored)} videos"
+        title = videos[0].name if len(videos) == 1 else f"{len(videos)} videos"
         system = next(iter(scores.values())).system
-        dataset = Dataset(title, "test", tuple(scored))
-        write_report(Results(dataset, {system: scores}, facts=run_facts(**facts)), report)
-        print_to.print(f"report  {link(report)}", soft_wrap=True)
+        dataset = Dataset(title, "test", tuple(videos))
+        try:
+            write_report(Results(dataset, {system: scores}, facts=facts), report)
+            print_to.print(f"report  {link(report)}", soft_wrap=True)
+        except VadistillError as error:
+            failures.append(error)
     if films:
+        from vadistill.evaluation.scoring import of_video
         from vadistill.report.annotate import annotate
 
-        for video in scored:
+        for video in videos:
             path = films[video.name]
-            annotate(video, scores[video.name], path)
-            print_to.print(f"video   {link(path)}", soft_wrap=True)
+            try:
+                annotate(video, scores[video.name], path)
+                print_to.print(f"video   {link(path)}", soft_wrap=True)
+            except VadistillError as error:
+                failures.append(of_video(video, error))

@@ -34,6 +34,7 @@ def run(argv: list[str]) -> int:
         host: Annotated[str | None, arg(metavar="ADDRESS")] = None,
         port: Annotated[int | None, arg(metavar="NUMBER")] = None,
         set_password: bool = False,
+        new_token: bool = False,
         open: bool = False,
     ) -> int:
         """Serve the console: live cameras, events, uploads and models in a browser.
@@ -49,21 +50,25 @@ def run(argv: list[str]) -> int:
             host: Address to listen on, default 127.0.0.1.
             port: Default 8765; 0 takes a free one.
             set_password: Ask for the console's password, or read it from a pipe, write its hash to
-                the settings, and end.
+                the settings, and end.  A server that runs takes it over and signs everybody out.
+            new_token: Print a new bearer token for scripts, write its hash likewise, and end.
             open: Open the console in a browser.
         """
         from vadistill.serving.config import Settings
 
         needed()
-        if not set_password:
+        if not (set_password or new_token):
             check_reach(Settings() if demo else read(settings), host)
         if demo:
             found, path = demo_settings(), None
         else:
             path = settings
             found = added(read(settings), model, footage)
-        if set_password:
-            return ask_password(found, settings)
+        if set_password or new_token:
+            password = ask_password() if set_password else None
+            if not demo:  # the console may have written to it while somebody typed
+                found = added(read(settings), model, footage)
+            return write_secrets(found, settings, password, token=new_token)
         return serve_until_end(
             found,
             path,
@@ -150,20 +155,31 @@ def added(settings: Settings, models: tuple[Path, ...], footage: tuple[Path, ...
     )
 
 
-def ask_password(settings: Settings, path: Path) -> int:
-    """Write the hash of a password that is typed twice."""
-    from vadistill.serving.settings_file import write_settings
-    from vadistill.serving.web.auth import hash_password
+def ask_password() -> str:
+    """A password that is typed twice, or the first line of a pipe."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    first = getpass.getpass("new password: ")
+    if first != getpass.getpass("again: "):
+        raise ConfigError("two different passwords", expected="the same twice", fix="try again")
+    return first
 
-    if sys.stdin.isatty():
-        first = getpass.getpass("new password: ")
-        if first != getpass.getpass("again: "):
-            raise ConfigError("two different passwords", expected="the same twice", fix="try again")
-    else:
-        first = sys.stdin.readline().rstrip("\n")
-    server = replace(settings.server, password=hash_password(first))
+
+def write_secrets(settings: Settings, path: Path, password: str | None, *, token: bool) -> int:
+    """Write the hash of a password, and of a new token, which is printed."""
+    from vadistill.serving.settings_file import write_settings
+    from vadistill.serving.web.auth import hash_password, hash_token, new_token
+
+    server = settings.server
+    if password is not None:
+        server = replace(server, password=hash_password(password))
+    made = new_token() if token else None
+    if made is not None:
+        server = replace(server, token=hash_token(made))
     write_settings(replace(settings, server=server), path)
-    print(f"wrote its hash to {path}")
+    if made is not None:
+        print(made)
+    print(f"wrote its hash to {path}", file=sys.stderr if made else sys.stdout)
     return 0
 
 
@@ -174,11 +190,13 @@ def serve_until_end(
     import webbrowser
 
     from vadistill.serving.hub import Hub
-    from vadistill.serving.watching import logged_to_stderr
+    from vadistill.serving.watching import logged_to_stderr, warn_if_exposed
     from vadistill.serving.web.server import WebServer
 
     if path is not None and not path.exists():
         print(f"vadistill: there is no {path} yet: no cameras", file=sys.stderr)
+    if path is not None:
+        warn_if_exposed(path)
     with logged_to_stderr():
         hub = Hub(settings, path=path)
         try:

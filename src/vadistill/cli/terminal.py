@@ -10,13 +10,14 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vadistill.addresses import redacted_words
 from vadistill.cli import complain
 from vadistill.errors import printable
 from vadistill.progress import show_progress
@@ -39,19 +40,26 @@ def parse(
     summary = inspect.cleandoc(function.__doc__ or "").split("\nArgs:")[0].strip()
     commands = "\n".join(f"  {line}" for line in examples.strip().splitlines())
     said = io.StringIO()
-    try:
+
+    def parsed(words: Sequence[str]) -> Any:
+        said.seek(said.truncate(0))
         with contextlib.redirect_stderr(said):
-            call = tyro.cli(
+            return tyro.cli(
                 function if isinstance(function, type) else _later(function),
                 prog=prog,
-                args=list(argv),
+                args=list(words),
                 description=f"{summary}\n\nexamples:\n{commands}",
                 config=CONFIG,
             )
+
+    try:
+        call = parsed(argv)
     except SystemExit as stop:
-        if stop.code == 2:
-            raise SystemExit(complain(one_line(said.getvalue(), prog))) from None
-        raise
+        if stop.code != 2:
+            raise
+        with contextlib.suppress(SystemExit):
+            parsed(redacted_words(argv))  # it says the same of words without passwords
+        raise SystemExit(complain(one_line(said.getvalue(), prog))) from None
     sys.stderr.write(said.getvalue())
     show_progress(Console(stderr=True))
     return call if isinstance(function, type) else call()

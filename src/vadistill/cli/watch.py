@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from vadistill.cli import refuse_addresses
+from vadistill.cli.outputs import check_outputs
 from vadistill.cli.terminal import Device, parse
 from vadistill.errors import ConfigError
 
@@ -25,6 +28,7 @@ def run(argv: list[str]) -> int:
         model: Annotated[Path | None, arg(metavar="PATH")] = None,
         settings: Annotated[Path | None, arg(metavar="FILE.toml")] = None,
         folder: Annotated[Path | None, arg(metavar="FOLDER")] = None,
+        rtsp_transport: Literal["tcp", "udp"] = "tcp",
         fps: Annotated[float | None, arg(metavar="RATE")] = None,
         false_alarms_per_day: float = 1.0,
         on: Annotated[float | None, arg(metavar="SCORE")] = None,
@@ -45,6 +49,7 @@ def run(argv: list[str]) -> int:
             model: A folder that 'vadistill fit' wrote.
             settings: A file of cameras, models and sinks, as the console writes it, instead.
             folder: Where events and their clips are kept, default vadistill-data.
+            rtsp_transport: How RTSP cameras send pictures; some send over udp alone.
             fps: At most so many frames a second of each are scored. Models know motion at the rate
                 of their footage: fit on footage of this rate.
             false_alarms_per_day: What the level of events is made for.
@@ -57,10 +62,17 @@ def run(argv: list[str]) -> int:
             device: auto takes the GPU where there is one.
         """
         from vadistill.serving.settings_file import read_settings
-        from vadistill.serving.watching import settings_for, watch_until_end, with_stdout
+        from vadistill.serving.watching import (
+            settings_for,
+            warn_if_exposed,
+            watch_until_end,
+            with_stdout,
+        )
 
+        refuse_addresses("watch", filter(None, (model, settings, folder)))
         if settings is not None:
             alone = (not sources, not webhook, not secret, not mqtt, not fast, not skip_idle)
+            alone += (rtsp_transport == "tcp",)
             none = (model, folder, fps, on)
             if not all(alone) or any(v is not None for v in none) or false_alarms_per_day != 1:
                 raise ConfigError(
@@ -69,12 +81,18 @@ def run(argv: list[str]) -> int:
                     fix="leave them out, or write them into the file",
                 )
             found = with_stdout(read_settings(settings))
+            warn_if_exposed(settings)
         else:
+            folder = folder or Path("vadistill-data")
+            inputs = [Path(source) for source in sources if os.path.exists(source)]
+            inputs += [] if model is None else [model]
+            check_outputs(inputs, folders=[("--folder", folder)])
             found = settings_for(
                 sources,
                 model=model,
-                folder=folder or Path("vadistill-data"),
+                folder=folder,
                 camera={
+                    "rtsp_transport": rtsp_transport,
                     "fps": fps,
                     "false_alarms_per_day": false_alarms_per_day,
                     "on": on,

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from vadistill.datasets.base import Dataset, Splits, Video
-from vadistill.datasets.sources import frame_count, named, video_files
+from vadistill.datasets.matlab import variable
+from vadistill.datasets.sources import frame_count, listed, named, unused, video_files
 from vadistill.errors import DataError, VadistillError
 from vadistill.progress import progress
 from vadistill.video import open_video
@@ -50,11 +51,13 @@ def open_avenue(path: Path) -> Splits:
             videos.append(_test_video(name, video, truth, problems))
             advance()
     _masks.cache_clear()
+    used = {*(Path(str(video.source)) for video in train), *test.values(), *truth.values()}
     return Splits(
         Dataset("avenue", "train", tuple(train), root=path),
         Dataset("avenue", "test", tuple(videos), root=path),
         "avenue",
         tuple(problems),
+        listed(path, unused(path, used)),
     )
 
 
@@ -101,31 +104,20 @@ def _mask(file: Path, index: int) -> Bool[np.ndarray, "h w"]:
 @lru_cache(maxsize=1)
 def _masks(file: Path) -> list[np.ndarray]:
     """All masks of a video, some 330 MB for the longest; raises DataError."""
-    from scipy.io import loadmat
-
     try:
-        masks = loadmat(file, variable_names=["volLabel"])["volLabel"]
-    except NotImplementedError as error:
-        raise DataError(
-            f"{file} is a MATLAB v7.3 file",
-            expected="MATLAB v7 or older, as published",
-            fix="save it in MATLAB with save(…, '-v7')",
-        ) from error
+        masks = variable(file, "volLabel")
     except KeyError as error:
         raise DataError(
             f"{file} has no volLabel", expected="a cell volLabel of masks", fix="download it again"
         ) from error
-    # scipy raises a dozen kinds of errors for damaged files.
-    except Exception as error:
+    except ValueError as error:
         raise DataError(
-            f"cannot read {file} ({error or type(error).__name__})",
-            expected="a whole MATLAB file",
-            fix="download it again",
+            f"cannot read {file} ({error})", expected="a whole MATLAB file", fix="download it again"
         ) from error
-    if masks.dtype != object or any(np.ndim(mask) != 2 for mask in masks.flat):
+    if not isinstance(masks, list) or not masks or any(mask.ndim != 2 for mask in masks):
         raise DataError(
-            f"volLabel of {file} is {masks.dtype} of shape {masks.shape}",
+            f"volLabel of {file} is no cell of masks",
             expected="a cell of one mask (h, w) per frame",
             fix="download it again",
         )
-    return list(masks.flat)
+    return masks

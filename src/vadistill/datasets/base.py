@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from vadistill.video import VideoSource, open_video
+from vadistill.errors import printable
+from vadistill.video import Stretch, VideoSource, open_video
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class Video:
     """One video of a data set.  Labels are absent (None) for training and unlabelled ones."""
 
     name: str
+    """On one line: what cannot be printed becomes an escape."""
     source: Path | UInt8[np.ndarray, "t h w 3"] | VideoSource
     """A video file, a folder of frames, pixels, or what there is without them (FeatureSource)."""
     frame_labels: UInt8[np.ndarray, " t"] | None = None
@@ -41,12 +43,18 @@ class Video:
     """Frames per second for sources that do not tell (frame folders)."""
     classes: tuple[str, ...] = ()
     """Kinds of anomaly in it, where the data set names them: for AUC by class."""
+    stretch: tuple[int, int] | None = None
+    """First frame and end (exclusive) of the part of the source that counts; None: all of it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
 
     def open(self) -> VideoSource:
         """A fresh stream of the video's frames; raises VideoError.  Its info carries ``name``."""
         if isinstance(self.source, VideoSource):
             return self.source
-        return open_video(self.source, name=self.name, fps=self.fps)
+        whole = open_video(self.source, name=self.name, fps=self.fps)
+        return whole if self.stretch is None else Stretch(whole, *self.stretch)
 
     def mask_disagreements(self) -> list[int]:
         """Frames that are labelled normal but have abnormal mask pixels, or the other way round.
@@ -65,11 +73,14 @@ class Dataset:
     """One split of a data set."""
 
     name: str
-    """Such as ``ucsd_ped2``."""
+    """Such as ``ucsd_ped2``; on one line."""
     split: Literal["train", "test"]
     videos: tuple[Video, ...]
     supervision: Literal["one-class", "weak"] = "one-class"
     root: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.split}: {len(self)} videos>"
@@ -82,7 +93,7 @@ class Dataset:
 
     def __getitem__(self, name: str) -> Video:
         for video in self.videos:
-            if video.name == name:
+            if video.name == printable(name):
                 return video
         raise KeyError(name)
 
@@ -108,4 +119,4 @@ class Splits:
     """Which reader recognised it: a name in ``DATASETS``, such as folder or ucf_crime."""
     problems: tuple[str, ...] = field(default_factory=tuple)
     unused: tuple[str, ...] = ()
-    """What lies in a folder of one's own and is not read, by its path from there."""
+    """What lies in the data set's folder and is not read, by its path from there."""

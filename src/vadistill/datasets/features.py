@@ -10,7 +10,6 @@ features/BACKBONE/VIDEO.npy          and the other forms that ``weak`` tells of;
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from vadistill.datasets.labels import IntervalFile, VideoLabelFile, read_classes
 from vadistill.datasets.sources import named
 from vadistill.datasets.weak import FEATURES, WeakVideos, find_features, listed, video_name
 from vadistill.errors import DataError
+from vadistill.files import read_json
 from vadistill.video import DEFAULT_FPS
 
 FORMAT, INDEX = "vadistill simulated features", "simulated.json"
@@ -62,10 +62,12 @@ def open_features(
         {},
         problems,
     )
+    lists = ("train.csv", "test.csv", "intervals.csv", "classes.csv")
     return videos.splits(
         kind,
         videos.dataset("train", [record(*each) for each in train.items()]),
         videos.dataset("test", [record(*each) for each in test.items()]),
+        lists=[path / name for name in (*lists, *([INDEX] if kind != "features" else []))],
     )
 
 
@@ -108,6 +110,11 @@ def _intervals(
             found[video].append((int(interval.start), int(interval.end)))
         elif video not in train:
             problems.append(f"{path.name} line {interval.line}: no video called {interval.file}")
+        elif not train[video]:
+            problems.append(
+                f"{path.name} line {interval.line}: training video {interval.file} has the label 0"
+                " and an abnormal interval"
+            )
     for video, label in test.items():
         count = len(found.get(video, ()))
         if label != int(count > 0):
@@ -141,7 +148,7 @@ def open_simulated_features(path: Path) -> Splits:
 def read_index(path: Path) -> dict[str, Any]:
     """The settings and facts of simulated features; raises DataError."""
     try:
-        facts = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        facts = read_json(path / INDEX)
         known = facts.get("format") == FORMAT
     except (OSError, ValueError, AttributeError):
         facts, known = {}, False

@@ -18,25 +18,26 @@ that folder's name is a part of theirs (gate/monday.mp4 is called gate_monday).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
 from vadistill.datasets.base import Dataset, Splits
 from vadistill.datasets.matching import MASKS, Labels
 from vadistill.datasets.sources import (
-    entries,
+    dim,
     folders,
     is_frame_folder,
     is_video,
+    listed,
     misnumbered,
     missing_numbers,
     named,
     pictures,
+    unused,
     video_files,
 )
 from vadistill.errors import DataError
 from vadistill.progress import progress
-from vadistill.video import PICTURES
 
 TRAIN, TEST = ("train", "training", "normal"), ("test", "testing")
 
@@ -90,35 +91,39 @@ def open_folder(path: Path) -> Splits:
             # Intervals may count by the files' numbers, which gaps tell from positions.
             if not faults and labels.intervals.get(source):
                 faults = missing_numbers(pictures(source))
+            faults += dim(pictures(source))
             problems += [f"{split} video {name}: {fault}" for fault in faults]
     for name, source in train.items():
         if weak and source not in labels.video:
             problems.append(f"training video {name} has no label although others have one")
         if source in labels.intervals and not weak:
             problems.append(f"training video {name} has abnormal intervals: move it to test/")
+        if source in labels.masks and not weak:
+            problems.append(f"training video {name} has masks: move it to test/")
+        if _mask_like(path, source):
+            problems.append(
+                f"training video {name} is called as masks are, expected masks in {MASKS}/VIDEO/"
+            )
     sources = {*train.values(), *(v.source for v in test_videos if isinstance(v.source, Path))}
-    masks = labels.masks.values()
+    masks = [masks.folder for masks in labels.masks.values()]
+    left = unused(path, {*sources, *labels.files, *masks})
+    labels.require_no_others(left, sources)
     title = path.stem if path.is_file() else path.absolute().name
     return Splits(
         Dataset(title, "train", tuple(labels.plain(train)), supervision, root=path),
         Dataset(title, "test", tuple(test_videos), supervision, root=path),
         "folder",
         tuple(problems),
-        tuple(_unused(path, path, {*sources, *labels.files, *(m.folder for m in masks)})),
+        listed(path, left),
     )
 
 
-def _unused(root: Path, folder: Path, used: set[Path]) -> Iterator[str]:
-    """What is neither used itself nor above what is: files, folders and links."""
-    for entry in entries(folder):
-        if folder in used and entry.name.lower().endswith(PICTURES):
-            continue
-        if entry in used and entry.is_file():
-            continue
-        if any(each.is_relative_to(entry) for each in used):
-            yield from _unused(root, entry, used)
-        else:
-            yield f"{entry.relative_to(root)}{'/' if entry.is_dir() else ''}"
+def _mask_like(path: Path, source: Path) -> bool:
+    """Whether a frame folder, or one that it lies in, is called as folders of masks are."""
+    return source.is_dir() and any(map(_MASKS.fullmatch, source.relative_to(path).parts))
+
+
+_MASKS = re.compile(r"(.*[ _-])?(gt|masks?|ground[ _-]?truth|annotations?)", re.IGNORECASE)
 
 
 def _splits(path: Path) -> tuple[Path | None, Path | None]:

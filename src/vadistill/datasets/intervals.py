@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ def rows(path: Path, separator: str | None = None) -> Iterator[tuple[str, list[s
     Raises DataError for a file that cannot be read or holds nothing.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise DataError(
@@ -93,11 +94,11 @@ def read_intervals(where: str, cells: Sequence[str]) -> Intervals:
 
     The pairs must be in order, apart, and end after they start.
     """
-    try:
-        numbers = [int(cell) for cell in cells]
-    except ValueError:
-        wrong = next(cell for cell in cells if not cell.removeprefix("-").isdecimal())
-        raise malformed(where, f"{wrong!r} is no frame number", "whole numbers") from None
+    numbers = []
+    for cell in cells:
+        if not re.fullmatch("-?[0-9]{1,15}", cell):
+            raise malformed(where, f"{cell[:60]!r} is no frame number", "whole numbers")
+        numbers.append(int(cell))
     if len(numbers) % 2:
         raise malformed(where, f"{len(numbers)} frame numbers", "pairs of a start and an end")
     pairs = zip(numbers[::2], numbers[1::2], strict=True)
@@ -118,6 +119,8 @@ def unique(records: Iterable[tuple[str, Annotation]]) -> tuple[Annotation, ...]:
     """The records of one list, each given with its line; raises DataError for a second of one."""
     known: dict[str, Annotation] = {}
     for where, record in records:
+        if not record.name:
+            raise malformed(where, "no name of a video", "a name first")
         if record.name in known:
             raise malformed(where, f"{record.name} a second time", "each video once")
         known[record.name] = record

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from vadistill.datasets.tables import Row, Table, read_table, whole_number
 from vadistill.errors import DataError
+from vadistill.tables import Row, Table, read_table, whole_number
 
 LABEL_COLUMNS = "file,start,end or file,start_time,end_time or file,label or file,label,source"
 
@@ -97,14 +97,24 @@ def read_classes(path: Path) -> tuple[tuple[int, str, str], ...]:
     """
     table = read_table(path)
     columns = table.columns(("file", "class"))
-    cells = [(row.line, table.cells(row, columns, "file,class")) for row in table.rows]
-    return tuple((line, file, kind) for line, (file, kind) in cells)
+    found = []
+    for row in table.rows:
+        file, kind = table.cells(row, columns, "file,class")
+        if not kind:
+            raise DataError(
+                f"{path} line {row.line}: no class of {file}",
+                expected="a kind of anomaly",
+                fix="mend that row, or leave it out",
+            )
+        found.append((row.line, file, kind))
+    return tuple(found)
 
 
 def _interval_file(
     table: Table, unit: Literal["frames", "seconds"], columns: Sequence[int]
 ) -> IntervalFile:
-    path = table.path
+    path, header = table.path, table.header
+    label = header.index("label") if "label" in header else None
     intervals, files = [], []
     for row in table.rows:
         file, start, end = table.cells(row, columns, LABEL_COLUMNS)
@@ -117,6 +127,13 @@ def _interval_file(
                 f"{path} line {row.line}: interval {start} to {end}",
                 expected="an end after its start",
                 fix="mend that row (the end is exclusive)",
+            )
+        said = "" if label is None else row.cells[label : label + 1]
+        if said and _VIDEO_LABELS.get(said[0].lower(), 1) == 0:
+            raise DataError(
+                f"{path} line {row.line}: an interval with the label {said[0]!r}",
+                expected="abnormal intervals only",
+                fix="leave its start and end empty",
             )
         intervals.append(Interval(row.line, file, begin, stop))
     return IntervalFile(path, unit, tuple(intervals), tuple(files))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from vadistill.datasets.sources import pictures
-from vadistill.errors import DataError
+from vadistill.errors import DataError, VideoError
+from vadistill.video import read_picture
 
 JPEG_WHITE = 127
 """Of a JPEG: what is brighter is abnormal.  It rings around an edge, so dark grey is no label."""
@@ -45,17 +45,15 @@ def read_mask(path: Path) -> Bool[np.ndarray, "h w"]:
     import cv2
 
     jpeg = path.suffix.lower() in {".jpg", ".jpeg"}
-    picture = None
-    # As frames are: imread ends the process for names that are not UTF-8.
-    with contextlib.suppress(OSError, cv2.error):
-        data = np.fromfile(path, np.uint8)
-        picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE if jpeg else cv2.IMREAD_UNCHANGED)
-    if picture is None:
+    try:
+        flags = cv2.IMREAD_GRAYSCALE if jpeg else cv2.IMREAD_UNCHANGED
+        picture = read_picture(path, flags)
+    except VideoError as error:
         raise DataError(
-            f"cannot read the mask {path}",
+            f"cannot read the mask: {error.got}",
             expected="a whole png, bmp, tif or jpg picture",
             fix="copy it again from the data set",
-        )
+        ) from error
     if jpeg and 0 < (brightest := int(picture.max())) <= JPEG_WHITE:
         raise DataError(
             f"the mask {path} is a JPEG with values up to {brightest}",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from vadistill.datasets.base import Video
 from vadistill.datasets.labels import (
@@ -20,14 +20,21 @@ from vadistill.datasets.labels import (
 from vadistill.datasets.masks import PictureMasks
 from vadistill.datasets.sampling import held_out_groups
 from vadistill.datasets.sources import entries, folders, frame_count, frame_times, named
-from vadistill.datasets.tables import Row, Table, read_table
 from vadistill.errors import DataError, VadistillError
+from vadistill.tables import Row, Table, read_table
 
 MASKS = "test_masks"
 """Folder of mask folders."""
 
 ENDINGS = (".csv", ".tsv")
 """Of files that may be label files."""
+
+
+TEXTS = (".txt", ".json", ".jsonl", ".xml", ".yaml", ".yml")
+"""Of files that may hold labels, and are not read."""
+
+LARGE = 2**22
+"""Bytes from which on such a file is not looked into."""
 
 
 @dataclass
@@ -42,6 +49,8 @@ class Labels:
     masks: dict[Path, PictureMasks] = field(default_factory=dict)
     files: set[Path] = field(default_factory=set)
     """The label files that were read."""
+    looked: set[Path] = field(default_factory=set)
+    """These, and those that cannot be read or turned out to be no label files."""
     mentioned: set[Path] = field(default_factory=set)
     """Videos that a file of intervals or a mask folder is about."""
     unit: str | None = None
@@ -71,6 +80,7 @@ class Labels:
             for path in entries(folder):
                 if path.suffix.lower() not in ENDINGS or not path.is_file():
                     continue
+                self.looked.add(path)
                 try:
                     file = read_label_file(path)
                 except DataError as error:
@@ -96,18 +106,46 @@ class Labels:
                 self.mentioned.add(source)
 
     def _add_unread(self, table: Table, names: Sequence[dict[str, set[Path]]]) -> None:
-        """A table that is no label file, nor of frames: a problem where it names a video."""
-        if "frame" in table.header:
-            return
-        known = {name for each in names for name in each}
-        for row in (Row(table.line, re.split("[,;\t]", table.first)), *table.rows):
-            video = next((cell for cell in row.cells if _key(cell.strip(' "')) in known), None)
-            if video is not None:
-                self.problems.append(
-                    f"{table.path.name} line {row.line} names the video {video.strip()}, but its"
-                    f" first line is {table.first[:60]!r}, expected a header {LABEL_COLUMNS}"
-                )
-                return
+        """A table that is no label file: a problem where it names a video."""
+        row = _naming(table, {name for each in names for name in each})
+        if row is not None:
+            self.problems.append(
+                f"{table.path.name} line {row[0]} names the video {row[1]}, but its first line is"
+                f" {table.first[:60]!r}, expected a header {LABEL_COLUMNS}"
+            )
+
+    def require_no_others(self, paths: Iterable[Path], sources: Iterable[Path]) -> None:
+        """A file that is not read but labels a video is a problem, as in ``collect``.
+
+        It lies in a deeper folder, has another ending, or is called as the video and tells what of
+        it is abnormal.
+        """
+        videos = {str(source): source for source in sources}
+        names = [_names(videos, ())]
+        known, stems = set(names[0]), {source.stem for source in videos.values()}
+        for path in paths:
+            ending = path.suffix.lower()
+            if not path.is_file():
+                continue
+            if ending in ENDINGS:
+                try:
+                    table = read_table(path)
+                except DataError:
+                    continue  # told already, or of no video that is read
+                if path not in self.looked and (row := _naming(table, known)) is not None:
+                    self._add_other(path, *row)
+                elif path.stem in stems and {"start", "start_time", "label"} & set(table.header):
+                    self._add_other(path, table.line, path.stem)
+            elif ending in TEXTS and path.stat().st_size < LARGE:
+                found = labelled(path.read_text(encoding="utf-8", errors="replace"), ending, known)
+                if found is not None:
+                    self._add_other(path, *found)
+
+    def _add_other(self, path: Path, line: int, video: str) -> None:
+        self.problems.append(
+            f"{path.name} line {line} labels the video {video}, but is not read, expected"
+            f" {' or '.join(ENDINGS)} beside the videos, with a header {LABEL_COLUMNS}"
+        )
 
     def _add_video_labels(
         self, file: VideoLabelFile, names: Sequence[dict[str, set[Path]]]
@@ -192,6 +230,46 @@ class Labels:
             self.problems.append(f"test video {name}: {error.got}, expected {error.expected}")
             return video
         return replace(video, frame_labels=labels, video_label=int(labels.any()))
+
+
+def _naming(table: Table, known: Container[str]) -> tuple[int, str] | None:
+    """The line of a table that names a video, and the video; none of a table of frames' values."""
+    if "frame" in table.header and not {"label", "abnormal", "anomaly"} & set(table.header):
+        return None
+    for row in (Row(table.line, re.split("[,;\t]", table.first)), *table.rows):
+        # Another line may have another separator than the header.
+        for cell in re.split("[,;\t]", ",".join(row.cells)):
+            if _key(cell.strip(' "')) in known:
+                return row.line, cell.strip()
+    return None
+
+
+def labelled(text: str, ending: str, known: Container[str]) -> tuple[int, str] | None:
+    """The line of a text, and the video, that it labels in a form that is not read; else None.
+
+    In a .txt a line begins with a video and goes on with a label or two numbers; elsewhere a
+    video's file stands beside words such as start and label, or a list follows its name.
+    """
+    if ending != ".txt":
+        words = re.split(r"[^\w.\\/ -]+", text)
+        files = (word for word in words if PurePath(word).suffix and _key(word) in known)
+        lists = (name for name in re.findall(r'"([^"]+)"\s*:\s*\[', text) if _key(name) in known)
+        video = next(files, None) if any(map(_WORDS.fullmatch, words)) else None
+        video = video or next(lists, None)
+        return None if video is None else (text[: text.index(video)].count("\n") + 1, video)
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, *cells = re.split(r"[,;:\s]+", line.strip()) if line.strip() else [""]
+        numbers = [cell for cell in cells if re.fullmatch(r"\d[\d:.]*", cell)]
+        says = len(numbers) > 1 or any(map(_LABELS.fullmatch, cells))
+        if says and not name.isdecimal() and _key(name) in known:
+            return number, name
+    return None
+
+
+_WORDS = re.compile(
+    r"labels?|start\w*|end\w*|begin\w*|abnormal|anomal\w+|intervals?", re.IGNORECASE
+)
+_LABELS = re.compile(r"[01]|normal|abnormal|anomal\w+", re.IGNORECASE)
 
 
 def _key(file: str) -> str:

@@ -14,7 +14,6 @@ problem.  Training scenes carry video labels only.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,9 +23,14 @@ from jaxtyping import UInt8
 from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.published import FeatureFile, wrong_widths
 from vadistill.datasets.snippets import SNIPPET, FeatureSource
+from vadistill.datasets.sources import listed, unused
 from vadistill.errors import DataError
+from vadistill.files import read_json
 
 VIEWS = ("view1", "view2", "view3", "view4")
+
+SCENE = ("name", "label", "clips")
+"""What its list tells of a scene."""
 
 FPS = 7.0
 """The cameras' rate; the features do not tell it."""
@@ -49,12 +53,15 @@ def open_pets(path: Path) -> Splits:
             fix="check the path",
         )
     problems: list[str] = []
-    return Splits(
-        _split(path, "train", problems),
-        _split(path, "test", problems),
-        "pets",
-        tuple(dict.fromkeys(problems)),
-    )
+    train, test = _split(path, "train", problems), _split(path, "test", problems)
+    used = [
+        _file(path, split, view, ending)
+        for split in ("train", "test")
+        for view in VIEWS
+        for ending in (".npz", ".json")
+    ]
+    left = listed(path, unused(path, used))
+    return Splits(train, test, "pets", tuple(dict.fromkeys(problems)), left)
 
 
 def _file(root: Path, split: str, view: str, ending: str = ".npz") -> Path:
@@ -116,11 +123,14 @@ def _told(scene: dict[str, Any]) -> str:
 
 def _scenes(path: Path) -> list[dict[str, Any]]:
     try:
-        scenes = json.loads(path.read_text(encoding="utf-8"))
-        return [
-            {"name": str(each["name"]), "label": int(each["label"]), "clips": int(each["clips"])}
-            for each in scenes
-        ]
+        scenes = [{name: each[name] for name in SCENE} for each in read_json(path)]
+        for scene in scenes:
+            # A scene is a video of its name; true and 1.0 are no counts.
+            if [type(value) for value in scene.values()] != [str, int, int]:
+                raise ValueError(scene)
+            if scene["label"] not in (0, 1) or scene["clips"] < 1 or not scene["name"]:
+                raise ValueError(scene)
+        return scenes
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"cannot read {path} ({getattr(error, 'strerror', None) or type(error).__name__})",

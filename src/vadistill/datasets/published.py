@@ -10,6 +10,7 @@ Arrays of objects are refused: reading them would run what is pickled in them.
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Float32
 
+from vadistill.datasets.matlab import Tables, tables, variable
 from vadistill.errors import DataError
 
 CROPS = 30
@@ -47,6 +49,11 @@ class FeatureFile:
 
     path: Path
     member: str | None = None
+
+    @property
+    def files(self) -> tuple[FeatureFile, ...]:
+        """Itself, as of ``FeatureCrops``."""
+        return (self,)
 
     @property
     def identity(self) -> str:
@@ -187,8 +194,8 @@ def _npy_header(begin: bytes, size: int) -> Header:
     old = version == (1, 0)
     read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
-    if not dtype.hasobject and file.tell() + dtype.itemsize * int(np.prod(shape)) > size:
-        raise ValueError(f"cut off at {size} bytes")
+    if not dtype.hasobject and file.tell() + dtype.itemsize * math.prod(shape) != size:
+        raise ValueError(f"{size} bytes do not hold {dtype} of shape {list(shape)}")
     return shape, dtype
 
 
@@ -210,6 +217,7 @@ def _of_npz(path: Path, member: str | None) -> Header:
 
 
 def _read_npz(path: Path, member: str | None) -> np.ndarray:
+    _of_npz(path, member)  # whose header tells how much would be allocated
     with np.load(path, allow_pickle=False) as archive:
         return archive[_chosen(path, archive.files, member)]
 
@@ -224,7 +232,7 @@ def _of_txt(path: Path, member: str | None) -> Header:
 def _read_txt(path: Path, member: str | None) -> np.ndarray:
     if 0 in _of_txt(path, member)[0]:
         return np.zeros((0, 0), np.float32)
-    return np.loadtxt(path, np.float32, ndmin=2, encoding="utf-8")
+    return np.loadtxt(path, np.float32, comments=None, ndmin=2, encoding="utf-8")
 
 
 def _of_mat(path: Path, member: str | None) -> Header:
@@ -234,27 +242,18 @@ def _of_mat(path: Path, member: str | None) -> Header:
 
 
 def _read_mat(path: Path, member: str | None) -> np.ndarray:
-    from scipy.io import loadmat
-
     name = _chosen(path, list(_mat_tables(path)), member)
-    return loadmat(path, variable_names=[name])[name]
+    found = variable(path, name)
+    if isinstance(found, list):
+        raise ValueError(f"{name} is a cell")
+    return found
 
 
-def _mat_tables(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and class of the variables that may hold features: MATLAB's all have dimensions."""
-    from scipy.io import whosmat
-
-    try:
-        found = whosmat(path)
-    except NotImplementedError as error:
-        raise DataError(
-            f"{path} is a MATLAB v7.3 file",
-            expected="MATLAB v7 or older",
-            fix="save it in MATLAB with save(…, '-v7')",
-        ) from error
+def _mat_tables(path: Path) -> Tables:
+    """Those variables that may hold features: MATLAB's all have dimensions."""
     return {
         name: (shape, kind)
-        for name, shape, kind in found
+        for name, (shape, kind) in tables(path).items()
         if (kind in ("double", "single") or kind.startswith(("int", "uint"))) and shape != (1, 1)
     }
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -16,7 +16,10 @@ from vadistill.datasets.base import Dataset, Video
 from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import DataError
 from vadistill.files import content_hash, write_json
-from vadistill.video import VideoSource, count_frames
+from vadistill.video import Frame, VideoSource, count_frames
+
+PIECE = 100
+"""Frames of a piece of a long video, about."""
 
 
 def held_out_groups(
@@ -95,6 +98,38 @@ def known_lengths(train: Dataset, work: Path | None) -> list[int]:
     return lengths
 
 
+def pieces(source: VideoSource, length: int, frames: int) -> Iterator[VideoSource]:
+    """About ``frames`` of a video's ``length``, in evenly spaced pieces of ``PIECE`` each.
+
+    Each is a video of its own, which starts at 0.  It is read once, and before the next one is
+    asked for: all come from a single pass.
+    """
+    count = max(1, round(frames / PIECE))
+    size = min(length, max(1, round(frames / count)))
+    rest = iter(source)
+    for number in range(count):
+        first = round(number * length / count + (length / count - size) / 2)
+        yield Piece(source, rest, first, size)
+
+
+class Piece(VideoSource):
+    """The next frames of a pass over a video, from frame ``first`` on."""
+
+    def __init__(self, source: VideoSource, rest: Iterator[Frame], first: int, frames: int) -> None:
+        self.info = replace(source.info, frames=frames)
+        self._rest, self._first = rest, first
+
+    def __iter__(self) -> Iterator[Frame]:
+        frames = self.info.frames or 0
+        begin: float | None = None
+        for frame in self._rest:
+            if frame.index >= self._first:
+                begin = frame.time if begin is None else begin
+                yield Frame(frame.index - self._first, frame.time - begin, frame.image)
+            if frame.index + 1 >= self._first + frames:
+                break
+
+
 def clip_names(train: Dataset) -> list[str]:
     """A name for each clip's files: short, in order, and the same in the next run."""
     return [f"{i:04d}-{content_hash(clip.name)}" for i, clip in enumerate(train)]
@@ -106,6 +141,11 @@ _PIXELS: WeakKeyDictionary[Video, str] = WeakKeyDictionary()
 
 def identity(clip: Video) -> str:
     """What tells one clip's content from another's without decoding it."""
+    part = "" if clip.stretch is None else f" frames {clip.stretch}"
+    return _identity(clip) + part
+
+
+def _identity(clip: Video) -> str:
     if isinstance(clip.source, np.ndarray):
         if clip not in _PIXELS:
             pixels = clip.source

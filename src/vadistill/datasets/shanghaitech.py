@@ -16,7 +16,7 @@ training/… and testing/… as above, or features/BACKBONE/…/01_0014.npy, as 
 
 from __future__ import annotations
 
-import zipfile
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -26,9 +26,10 @@ from jaxtyping import Bool, UInt8
 
 from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.intervals import Annotation, intervals_of, malformed, rows, unique
-from vadistill.datasets.sources import entries, folders, named, pictures, video_files
+from vadistill.datasets.sources import entries, folders, named, pictures, unused, video_files
+from vadistill.datasets.sources import listed as not_used
 from vadistill.datasets.weak import WeakVideos, find_features, listed, tell
-from vadistill.errors import DataError
+from vadistill.errors import DataError, in_a_line
 
 FPS = 24.0
 """The rate of the published videos, for the extracted frames, which do not tell it."""
@@ -64,11 +65,14 @@ def open_shanghaitech(path: Path) -> Splits:
         if name not in names
     ]
     videos = tuple(_test_video(video, frame_masks, pixel_masks, problems) for video in test)
+    sources = {Path(str(video.source)) for video in (*train, *test)}
+    left = unused(path, {*sources, *frame_masks.values(), *pixel_masks.values()})
     return Splits(
         Dataset("shanghaitech", "train", tuple(train), root=path),
         Dataset("shanghaitech", "test", videos, root=path),
         "shanghaitech",
         tuple(problems),
+        not_used(path, left),
     )
 
 
@@ -101,7 +105,10 @@ def open_shanghaitech_weak(path: Path) -> Splits:
     videos = WeakVideos("shanghaitech_weak", path, FPS, features, material, problems)
     splits = videos.dataset("train", train), videos.dataset("test", test)
     videos.require_snippets(splits[1])
-    return videos.splits("shanghaitech_weak", *splits)
+    lists = [path / file for file in WEAK_LISTS]
+    if there:
+        lists += [f for f in entries(there) if f.suffix == ".npy"] if there.is_dir() else [there]
+    return videos.splits("shanghaitech_weak", *splits, lists=lists)
 
 
 def read_frame_masks(path: Path) -> dict[str, UInt8[np.ndarray, " _"]]:
@@ -115,16 +122,17 @@ def read_frame_masks(path: Path) -> dict[str, UInt8[np.ndarray, " _"]]:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 masks = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        # numpy and zipfile raise a dozen kinds of errors for damaged files.
+        except Exception as error:
             raise DataError(
-                f"cannot read {path} ({str(error).splitlines()[0]})",
+                f"cannot read {path} ({in_a_line(error)})",
                 expected="a folder of .npy files or an .npz archive of frame masks",
                 fix="check the path, or download it again",
             ) from error
     if not masks:
         raise DataError(f"no masks in {path}", expected="an array a video", fix="check the path")
     for name, mask in masks.items():
-        if mask.ndim != 1 or not np.isin(mask, (0, 1)).all():
+        if mask.ndim != 1 or mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
             raise DataError(
                 f"the mask {name} in {path} is no list of 0 and 1 (shape {mask.shape})",
                 expected="1 for each abnormal frame, 0 for each normal one",
@@ -149,7 +157,7 @@ def _weak_split(
 ) -> Iterator[tuple[str, Annotation]]:
     for where, cells in rows(path, ","):
         name, label, frames = (*cells, "-1") if len(cells) == 2 else (*cells, "", "")[:3]
-        if len(cells) > 3 or label not in ("0", "1") or not frames.removeprefix("-").isdecimal():
+        if len(cells) > 3 or label not in ("0", "1") or not re.fullmatch("-?[0-9]{1,15}", frames):
             raise malformed(
                 where, repr(",".join(cells)), "VIDEO,LABEL or VIDEO,LABEL,FRAMES with label 0 or 1"
             )
@@ -234,16 +242,17 @@ def _load(file: Path, dimensions: int) -> np.ndarray:
     """A .npy mapped into memory, so that only what is looked at is read; raises DataError."""
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:
         raise DataError(
-            f"cannot read {file} ({str(error).splitlines()[0]})",
+            f"cannot read {file} ({in_a_line(error)})",
             expected="a whole .npy array",
             fix="download it again",
         ) from error
-    if array.ndim != dimensions:
+    if array.ndim != dimensions or array.dtype.kind not in "biuf":
+        shape = "(frames,)" if dimensions == 1 else "(frames, height, width)"
         raise DataError(
-            f"{file} has shape {array.shape}",
-            expected="(frames,)" if dimensions == 1 else "(frames, height, width)",
+            f"{file} is {array.dtype} of shape {array.shape}",
+            expected=f"numbers of shape {shape}",
             fix="download it again",
         )
     return array

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 
-from vadistill.errors import DataError
-from vadistill.video import PICTURES, FileSource, count_frames, natural_key, open_video
+from vadistill.errors import DataError, VideoError, printable
+from vadistill.video import (
+    PICTURES,
+    FileSource,
+    count_frames,
+    natural_key,
+    open_video,
+    read_picture,
+)
 
 VIDEOS = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
@@ -36,6 +44,50 @@ def entries(folder: Path) -> list[Path]:
             fix="change its permissions, or copy it elsewhere",
         ) from error
     return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def unused(root: Path, used: Iterable[Path]) -> list[Path]:
+    """What lies in a data set's folder and is neither in ``used`` nor above it.
+
+    Of a folder in ``used`` the pictures are; hidden files are left out.
+    """
+    known = set(used)
+    above = {parent for path in known for parent in path.parents}
+
+    def walk(folder: Path) -> Iterator[Path]:
+        for entry in entries(folder):
+            if folder in known and entry.name.lower().endswith(PICTURES):
+                continue
+            if entry in above or (entry in known and entry.is_dir()):
+                yield from walk(entry)
+            elif entry not in known:
+                yield entry
+
+    return list(walk(root))
+
+
+MANY = 10
+"""Files of one folder and ending that are listed; more are counted."""
+
+
+def listed(root: Path, paths: Sequence[Path]) -> tuple[str, ...]:
+    """Paths from ``root``, folders with a stroke at the end, many of a kind as one."""
+    kinds = Counter(_kind(path) for path in paths)
+    shown: dict[str, None] = {}
+    for path in paths:
+        count = kinds[_kind(path)]
+        inside = path.relative_to(root)
+        if path.is_dir():
+            shown[f"{inside}/"] = None
+        elif count > MANY:
+            shown[f"{inside.with_name('*' + path.suffix)} ({count:,} files)"] = None
+        else:
+            shown[f"{inside}"] = None
+    return tuple(map(printable, shown))
+
+
+def _kind(path: Path) -> tuple[Path, str]:
+    return path.parent, "/" if path.is_dir() else path.suffix
 
 
 def folders(folder: Path) -> list[Path]:
@@ -106,6 +158,30 @@ def missing_numbers(paths: Sequence[Path]) -> list[str]:
         f"missing frames after number {gaps[0]}"
         + (f" and {len(gaps) - 1} others" if len(gaps) > 1 else "")
         + ", expected numbers without gaps"
+    ]
+
+
+def dim(paths: Sequence[Path]) -> list[str]:
+    """A line where a frame folder's pictures have fewer than 13 bits in 16: they look black.
+
+    The first, the middle and the last picture are looked at.
+    """
+    import cv2
+
+    brightest = 0
+    for path in {*paths[:1], *paths[len(paths) // 2 :][:1], *paths[-1:]}:
+        picture = None
+        if path.suffix.lower() in (".png", ".tif", ".tiff"):
+            with contextlib.suppress(VideoError):
+                picture = read_picture(path, cv2.IMREAD_UNCHANGED)
+        if picture is None or picture.dtype != np.uint16:
+            return []
+        brightest = max(brightest, int(picture[..., :3].max()))
+    if not 0 < brightest < 2**12:
+        return []
+    return [
+        f"frames of 16 bits with values up to {brightest}, of which the high byte is seen,"
+        " expected values up to 65535"
     ]
 
 

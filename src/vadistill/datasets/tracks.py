@@ -92,11 +92,15 @@ def first_fault(checks: Sequence[Check]) -> Fault | None:
     return Fault(row, check.got(row), check.expected, check.fix)
 
 
+LARGEST = 2.0**24
+"""What no coordinate reaches: beyond, fp32 does not tell pixels apart."""
+
+
 def box_checks(
     frame: Int[np.ndarray, " n"], boxes: Float[np.ndarray, "n 4"], frames: int | None
 ) -> list[Check]:
     """Finite boxes (x2, y2 exclusive) that are not empty, in frames that the video has."""
-    finite = np.asarray(np.isfinite(boxes).all(1))
+    finite = np.asarray((np.abs(boxes) < LARGEST).all(1))
     start, end = np.where(finite, boxes[:, :2].T, 0), np.where(finite, boxes[:, 2:].T, 1)
     last = "" if frames is None else f" to {frames - 1}"
     outside = (frame < 0) | (frame >= (np.inf if frames is None else frames))
@@ -120,6 +124,21 @@ def box_checks(
             "count frames from 0, or check that it is this video's",
         ),
     ]
+
+
+BEYOND = 0.25
+"""Part of a picture's side by which a box may reach beyond it."""
+
+
+def far_outside(boxes: Float[np.ndarray, "n 4"], size: tuple[int, int]) -> Bool[np.ndarray, " n"]:
+    """Which boxes lie further outside a picture (width, height) than ``BEYOND`` allows."""
+    sides = np.array(size * 2, np.float64)
+    return np.asarray((np.maximum(boxes / sides - 1, -boxes / sides) > BEYOND).any(1))
+
+
+def normalised(boxes: Float[np.ndarray, "n 4"]) -> bool:
+    """Whether boxes must be parts of a picture's sides: all lie within 0 to 1."""
+    return len(boxes) > 0 and bool(np.abs(boxes).max() <= 1)
 
 
 def tracks_of(video: Video) -> Tracks:

@@ -56,7 +56,8 @@ def open_ucf_crime(path: Path) -> Splits:
     videos = WeakVideos("ucf_crime", path, FPS, features, find_videos(path, name_of), problems)
     splits = videos.dataset("train", train), videos.dataset("test", test)
     videos.require_snippets(splits[1])
-    return videos.splits("ucf_crime", *splits)
+    lists = [path / TRAIN_LIST, path / TEST_LIST]
+    return videos.splits("ucf_crime", *splits, lists=lists)
 
 
 def read_annotations(path: Path) -> tuple[Annotation, ...]:

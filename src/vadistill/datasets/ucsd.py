@@ -15,7 +15,7 @@ from pathlib import Path
 from vadistill.datasets.base import Dataset, Splits, Video
 from vadistill.datasets.labels import labels_from_intervals
 from vadistill.datasets.masks import PictureMasks
-from vadistill.datasets.sources import entries, folders, pictures
+from vadistill.datasets.sources import entries, folders, listed, pictures, unused
 from vadistill.errors import DataError
 
 FPS = 10.0
@@ -53,12 +53,15 @@ def open_ucsd(path: Path) -> Splits:
         )
     videos = [_test_video(number, folder, truth, problems) for number, folder in test.items()]
     problems += _masks_alone(root / "Test", {folder.name for folder in test.values()})
-    training = (_video(folder, problems) for folder in train.values())
+    training = tuple(_video(folder, problems) for folder in train.values())
+    used = {*train.values(), *test.values(), *(_mask_folder(folder) for folder in test.values())}
+    used |= {truth[0]} if truth is not None else set()
     return Splits(
-        Dataset(name, "train", tuple(training), root=root),
+        Dataset(name, "train", training, root=root),
         Dataset(name, "test", tuple(videos), root=root),
         "ucsd",
         tuple(problems),
+        listed(path, unused(path, used)),
     )
 
 
@@ -102,7 +105,7 @@ def _ground_truth(folder: Path) -> tuple[Path, list[list[tuple[int, int]]]] | No
     code = re.sub(r"%.*", "", scripts[0].read_text(encoding="latin-1"))
     videos = re.findall(r"gt_frame\s*=\s*\[?([\d\s:,;]*)\]?", code)
     return scripts[0], [
-        [(int(first) - 1, int(last or first)) for first, last in _RANGE.findall(video)]
+        [(int(first[:15]) - 1, int((last or first)[:15])) for first, last in _RANGE.findall(video)]
         for video in videos
     ]
 
@@ -122,7 +125,7 @@ def _test_video(
     video = _video(folder, problems)
     frames = len(pictures(folder))
     labels = masks = None
-    mask_folder = folder.with_name(f"{folder.name}_gt")
+    mask_folder = _mask_folder(folder)
     if mask_folder.is_dir():
         masks = PictureMasks(mask_folder)
         if len(masks) != frames:
@@ -137,6 +140,10 @@ def _test_video(
         labels = masks.frame_labels()
     label = None if labels is None else int(labels.any())
     return replace(video, frame_labels=labels, mask=masks, video_label=label)
+
+
+def _mask_folder(video: Path) -> Path:
+    return video.with_name(f"{video.name}_gt")
 
 
 def _masks_alone(folder: Path, videos: set[str]) -> list[str]:

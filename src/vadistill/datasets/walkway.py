@@ -7,7 +7,6 @@ test_masks/01/0007.png …      pixels of abnormal actors; only for abnormal fra
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,13 @@ from jaxtyping import Bool, UInt8
 
 from vadistill.datasets.base import Dataset, Splits, Track, Video
 from vadistill.datasets.masks import read_mask
+from vadistill.datasets.sources import folders, listed, unused
+from vadistill.datasets.tracks import Tracks
 from vadistill.errors import DataError
+from vadistill.files import read_json
+from vadistill.soundness import whole
 
-FORMAT, INDEX = "vadistill walkway", "walkway.json"
+FORMAT, INDEX, MASKS = "vadistill walkway", "walkway.json", "test_masks"
 
 
 def is_walkway(path: Path) -> bool:
@@ -35,7 +38,9 @@ def open_walkway(path: Path) -> Splits:
     """
     facts = read_index(path)
     try:
-        height, width = facts["config"]["height"], facts["config"]["width"]
+        height, width = (whole(facts["config"], side, least=1) for side in ("height", "width"))
+        if any(clip["split"] not in ("train", "test") for clip in facts["clips"]):
+            raise ValueError("a video that is neither for training nor for testing")
         videos = {
             split: tuple(
                 _video(path, video, (height, width)) for video in facts["clips"]
@@ -43,7 +48,7 @@ def open_walkway(path: Path) -> Splits:
             )
             for split in ("train", "test")
         }  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(path, f"{type(error).__name__} {error}") from error
     problems = tuple(
         f"{split} video {video.name}: no video at {video.source}"
@@ -51,22 +56,29 @@ def open_walkway(path: Path) -> Splits:
         for video in found
         if not Path(str(video.source)).is_file()
     )
+    used = {path / INDEX, *folders(path / MASKS)}
+    used |= {Path(str(video.source)) for found in videos.values() for video in found}
     return Splits(
         Dataset("walkway", "train", videos["train"], root=path),
         Dataset("walkway", "test", videos["test"], root=path),
         "walkway",
         problems,
+        listed(path, unused(path, used)),
     )
 
 
 def _video(path: Path, facts: dict[str, Any], size: tuple[int, int]) -> Video:
-    name, source = facts["name"], path / facts["video"]
+    name, source, frames = facts["name"], path / facts["video"], whole(facts, "frames")
+    if not isinstance(name, str):
+        raise ValueError(f"a video called {name!r:.60}")
     if facts["split"] == "train":
         return Video(name, source, video_label=0)
-    labels = np.zeros(facts["frames"], np.uint8)
+    labels = np.zeros(frames, np.uint8)
     for first, last in facts["abnormal"]:
+        if not 0 <= first <= last < frames:
+            raise ValueError(f"abnormal frames {first} to {last} of {frames} in {name}")
         labels[first : last + 1] = 1
-    masks = path / "test_masks" / Path(facts["video"]).stem
+    masks = path / MASKS / Path(facts["video"]).stem
     tracks = tuple(
         Track(
             track["id"],
@@ -76,6 +88,8 @@ def _video(path: Path, facts: dict[str, Any], size: tuple[int, int]) -> Video:
         )
         for track in facts["tracks"]
     )
+    if fault := Tracks.of(tracks).fault(frames):
+        raise ValueError(f"{fault.got} in {name}")
     mask = partial(_mask, masks, labels, size)
     return Video(name, source, labels, mask, int(labels.any()), tracks)
 
@@ -102,7 +116,7 @@ def _mask(
 def read_index(path: Path) -> dict[str, Any]:
     """The settings and facts of a rendered walkway; raises DataError."""
     try:
-        facts = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        facts = read_json(path / INDEX)
     except FileNotFoundError as error:
         raise DataError(
             f"no {INDEX} in {path}",

@@ -33,7 +33,8 @@ from vadistill.datasets.published import (
     wrong_widths,
 )
 from vadistill.datasets.snippets import SEGMENTS, SNIPPET, FeatureSource
-from vadistill.datasets.sources import VIDEOS, folders, frame_count, is_video, named
+from vadistill.datasets.sources import VIDEOS, folders, frame_count, is_video, named, unused
+from vadistill.datasets.sources import listed as not_used
 from vadistill.errors import DataError, VadistillError
 from vadistill.progress import progress
 
@@ -186,8 +187,13 @@ class WeakVideos:
                 " segments and tell no frame from another, expected a row for every 16 frames",
             )
 
-    def splits(self, kind: str, train: Dataset, test: Dataset) -> Splits:
-        """Both, after looking at widths and for videos in both; raises DataError for none."""
+    def splits(
+        self, kind: str, train: Dataset, test: Dataset, *, lists: Iterable[Path] = ()
+    ) -> Splits:
+        """Both, after looking at widths and for videos in both; raises DataError for none.
+
+        ``lists`` are the files that were read beside features and videos.
+        """
         if not len(train) and not len(test):
             raise DataError(
                 f"none of the videos of {kind} in {self.root}",
@@ -198,8 +204,14 @@ class WeakVideos:
             self.problems += wrong_widths(widths, backbone=backbone)
             self.problems += wrong_crops(self._shapes[backbone], backbone=backbone)
         both = sorted({video.name for video in train} & {video.name for video in test})
-        tell(self.problems, both, "", len(test), "in both splits")
-        return Splits(train, test, kind, tuple(dict.fromkeys(self.problems)))
+        lists = list(lists)
+        told = " and ".join(p.name for p in lists if re.search("train|test", p.name, re.IGNORECASE))
+        tell(self.problems, both, "", len(test), f"in both splits{told and f' ({told})'}")
+        files = [f for of in self.features.values() for each in of.values() for f in each.files]
+        videos = [v.source for v in (*train, *test) if isinstance(v.source, Path)]
+        left = unused(self.root, [*lists, *videos, *(file.path for file in files)])
+        problems = tuple(dict.fromkeys(self.problems))
+        return Splits(train, test, kind, problems, not_used(self.root, left))
 
     def _video(
         self, split: str, record: Annotation, missing: list[str], partial: dict[str, list[str]]

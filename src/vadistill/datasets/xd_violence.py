@@ -89,7 +89,7 @@ def open_xd_violence(path: Path) -> Splits:
     reader = WeakVideos("xd_violence", path, FPS, features, videos, problems)
     splits = reader.dataset("train", train), reader.dataset("test", list(test.values()))
     reader.require_snippets(splits[1])
-    return reader.splits("xd_violence", *splits)
+    return reader.splits("xd_violence", *splits, lists=[path / LIST])
 
 
 def _any_name(path: PurePosixPath) -> str | None:

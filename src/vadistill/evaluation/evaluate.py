@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from vadistill.datasets import Dataset, Video, Videos, split_of
-from vadistill.datasets.snippets import FeatureSource
+from vadistill.datasets import Dataset, Videos, split_of
+from vadistill.datasets.footage import unlike
 from vadistill.datasets.tracks import Tracks
 from vadistill.detector import Detector
-from vadistill.errors import ConfigError, VadistillError
+from vadistill.errors import ConfigError
 from vadistill.evaluation.alignment import has_video_labels_only
+from vadistill.evaluation.lost_frames import leave_out_lost
 from vadistill.evaluation.measuring import Evaluation, check_measures, interval, measure, percent
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.evaluation.region_files import read_track_folder
 from vadistill.evaluation.runs import Run, is_located, run_facts, save_run, take
+from vadistill.evaluation.scoring import score_videos, smoothing_of
 from vadistill.files import paths_in, short_names
-from vadistill.progress import clock, progress
+from vadistill.objects.auto import in_words
+from vadistill.progress import clock
 from vadistill.scores import Scores
 from vadistill.systems import load
-from vadistill.video import Frame, VideoSource
 
 Model = Detector | str | Path
 """A detector, or the folder of a saved one."""
@@ -124,6 +127,7 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
     command: str = "vadistill.evaluate",
+    out: str | Path | None = None,
 ) -> Results:
     """Score the test videos of a data set and compare the scores with its labels.
 
@@ -137,32 +141,42 @@ def evaluate(
         seed: of the resamples.
         device: on which folders are loaded: auto, cpu or cuda.
         command: what the facts say made the results.
+        out: a folder that keeps each model's run as it ends, as ``Results.save`` does.
 
     Raises DataError for absent labels, ConfigError for an unknown protocol, WeightsError for a
     folder that holds no model, VideoError.
     """
     started = time.monotonic()
     named = named_models(models)
+    folders = {} if out is None else paths_in(Path(out), named)
     test = split_of(dataset, "test")
     loaded = {n: m if isinstance(m, Detector) else load(m, device=device) for n, m in named.items()}
     # A typo, or missing labels, should not cost the scoring of a whole test set.
     of_videos = has_video_labels_only(test)
     if isinstance(tracks, str | Path):
         labels = {v.name: v.frame_labels for v in test if v.frame_labels is not None}
-        tracks = read_track_folder(Path(tracks), {name: len(y) for name, y in labels.items()})
+        infos = {v.name: v.open().info for v in test if v.name in labels}
+        sizes = {name: (info.width, info.height) for name, info in infos.items() if info.width}
+        frames = {name: len(y) for name, y in labels.items()}
+        tracks = read_track_folder(Path(tracks), frames, sizes)
     wanted = tuple(Protocol.parse(name).on(test.name) for name in protocols)
     needs_boxes = any(protocol.measure in REGION for protocol in wanted)
     wanted = wanted or default_protocols(
         test, loaded.values(), located=True if tracks is not None else None
     )
     check_measures(wanted, test.name, of_videos=of_videos)
+    _warn_of_others(loaded, test)
     runs: dict[str, Run] = {}
     figures: dict[str, Evaluation] = {}
     scores: dict[str, Mapping[str, Scores]] = {}
     speeds: dict[str, float] = {}
+    notes: list[str] = []
+    facts: dict[str, Any] = {}
     for name, model in loaded.items():
         scored = score_videos(model, list(test), name)
         speeds[name] = round(scored.speed, 1)
+        test, tracks, lost = leave_out_lost(test, scored.scores, tracks)
+        notes += lost
         smoothing = smoothing_of(model)
         scores[name] = {video: s.smooth(smoothing) for video, s in scored.scores.items()}
         regions = True if needs_boxes else None
@@ -170,13 +184,42 @@ def evaluate(
         # A model without boxes has no region figures, unless they were asked for.
         kept = [p.name for p in wanted if run.regions is not None or p.measure not in REGION]
         runs[name] = replace(run, protocols=tuple(kept))
-        figures[name] = measure(runs[name], kept, bootstrap=bootstrap, seed=seed)
-    facts = {
-        **run_facts(device=device, command=command),
-        "wall time": clock(time.monotonic() - started),
-        "frames per second": speeds,
-    }
+        figures[name] = measure(runs[name], kept, bootstrap=bootstrap, seed=seed, notes=notes)
+        facts = {
+            **run_facts(device=device, command=command),
+            "wall time": clock(time.monotonic() - started),
+            "frames per second": dict(speeds),
+            **localiser_facts(loaded),
+            **_self_tests(named),
+        }
+        if folders:  # what comes after may fail
+            save_run(replace(runs[name], facts=facts), folders[name], figures[name])
     return Results(test, scores, runs, figures, facts)
+
+
+def localiser_facts(models: Mapping[str, Detector]) -> dict[str, dict[str, str]]:
+    """What finds the objects of each model that looks for some, and why, as a report's fact."""
+    looking = {name: model for name, model in models.items() if hasattr(model, "localiser")}
+    told = {name: in_words(model.localiser.describe()) for name, model in looking.items()}
+    return {"localiser": told} if told else {}
+
+
+def _self_tests(models: Mapping[str, Model]) -> dict[str, str]:
+    """What was kept of the self-tests of models in folders, in a line each."""
+    from vadistill.evaluation.selftest import read_self_test
+
+    found = {n: read_self_test(m) for n, m in models.items() if not isinstance(m, Detector)}
+    return {f"self-test of {n}": test.words for n, test in found.items() if test is not None}
+
+
+def _warn_of_others(models: Mapping[str, Detector], test: Dataset) -> None:
+    """Log a line for each model that learned from footage of other sizes or rates."""
+    infos = [video.open().info for video in test]
+    for name, model in models.items():
+        lines = [line for info in infos if (line := unlike(model.footage, info))]
+        if lines:
+            many = f"{len(lines)} of {len(infos)} videos, " if len(infos) > 1 else ""
+            logging.getLogger(__name__).warning("%s: %s%s", name, many, lines[0])
 
 
 def default_protocols(
@@ -222,74 +265,3 @@ def named_models(models: Model | Sequence[Model] | Mapping[str, Model]) -> dict[
             "no model", expected="one or more model folders", fix="name them before --data"
         )
     return found
-
-
-class Scored(NamedTuple):
-    """Raw scores by video, and what it took."""
-
-    scores: dict[str, Scores]
-    seconds: float
-
-    @property
-    def frames(self) -> int:
-        """Frames of all videos."""
-        return sum(map(len, self.scores.values()))
-
-    @property
-    def speed(self) -> float:
-        """Frames per second, from decoding to score."""
-        return self.frames / max(self.seconds, 1e-9)
-
-
-def score_videos(
-    model: Detector,
-    videos: Sequence[Video],
-    label: str,
-    *,
-    failures: list[VadistillError] | None = None,
-) -> Scored:
-    """Raw scores of every video, with one bar named ``label`` over all frames.
-
-    Raises VadistillError, or with ``failures`` adds it there and goes on with the next video.
-    """
-    scores: dict[str, Scores] = {}
-    started = time.monotonic()
-    with progress(label, sum(map(_length, videos)) or None) as advance:
-        for video in videos:
-            advance(0, note=video.name)
-            try:
-                source = video.open()
-                # Features have no frames to count: the bar moves at their end.
-                counted = isinstance(source, FeatureSource)
-                scores[video.name] = model.score(source if counted else _Watched(source, advance))
-                advance(len(scores[video.name]) if counted else 0)
-            except VadistillError as error:
-                if failures is None:
-                    raise
-                failures.append(error)
-    return Scored(scores, time.monotonic() - started)
-
-
-class _Watched(VideoSource):
-    """A source that says when a frame of it was used."""
-
-    def __init__(self, source: VideoSource, step: Callable[..., None]) -> None:
-        self.source, self.info, self.step = source, source.info, step
-
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in self.source:
-            yield frame
-            self.step()
-        self.corrupt_frames = self.source.corrupt_frames
-
-
-def _length(video: Video) -> int:
-    """Number of frames as far as it is known without decoding."""
-    if video.frame_labels is not None:
-        return len(video.frame_labels)
-    return video.open().info.frames or 0
-
-
-def smoothing_of(model: Detector) -> str:
-    """The smoothing that the model's settings name, ``raw`` where they name none."""
-    return getattr(model.config, "smoothing", "raw")

@@ -1,23 +1,24 @@
 """Track and detection files in the published layout: one text file a video.
 
-Tracks: ``track,frame,x1,y1,x2,y2``; detections: ``frame,x1,y1,x2,y2,score``; with or without that
-header, frames counted from 0, boxes in inclusive pixels: (10, 10, 29, 29) is 20 pixels wide.
+Tracks: ``track,frame,x1,y1,x2,y2``; detections: ``frame,x1,y1,x2,y2,score``; without a header in
+that order, with one in any, as ``tables`` reads them.  Frames are counted from 0, boxes are in
+inclusive pixels: (10, 10, 29, 29) is 20 pixels wide.
 Everywhere else in the package x2 and y2 are exclusive; they are converted here and nowhere else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from vadistill.datasets.tracks import Check, Fault, Tracks, first_fault
-from vadistill.errors import DataError
+from vadistill.datasets.tracks import Check, Fault, Tracks, far_outside, first_fault, normalised
+from vadistill.errors import DataError, printable
 from vadistill.evaluation.region_matching import Detections
 from vadistill.files import replacing
+from vadistill.tables import Row, number, read_table
 
 TRACK_COLUMNS = ("track", "frame", "x1", "y1", "x2", "y2")
 DETECTION_COLUMNS = ("frame", "x1", "y1", "x2", "y2", "score")
@@ -25,18 +26,21 @@ DETECTION_COLUMNS = ("frame", "x1", "y1", "x2", "y2", "score")
 ENDINGS = (".txt", ".csv")
 """Files of a folder that are read; others are passed over."""
 
-Table = TypeVar("Table", Tracks, Detections)
 
-
-def read_tracks(path: Path, frames: int | None = None) -> Tracks:
+def read_tracks(
+    path: Path, frames: int | None = None, size: tuple[int, int] | None = None
+) -> Tracks:
     """The tracks of one video of ``frames`` frames (None: not known, not checked).
 
-    Raises DataError, naming the file and the line.
+    ``size`` is the video's width and height, which boxes must not lie far outside of, nor be parts
+    of (0 to 1).  Raises DataError, naming the file and the line.
     """
     values, lines = _read(path, TRACK_COLUMNS)
     whole = _whole(path, values, lines, TRACK_COLUMNS[:2])
     tracks = Tracks(whole[:, 0], whole[:, 1], _exclusive(values[:, 2:]))
     _check(path, values[:, 2:], lines, tracks, frames)
+    if size is not None and (fault := _misfit(values[:, 2:], tracks, size)):
+        raise fault.error(f"{path} line {lines[fault.row]}")
     return tracks
 
 
@@ -68,18 +72,21 @@ def write_detections(path: Path, detections: Detections) -> None:
     _write(path, DETECTION_COLUMNS, columns, detections.fault(None))
 
 
-def read_track_folder(folder: Path, frames: Mapping[str, int]) -> dict[str, Tracks]:
+def read_track_folder(
+    folder: Path, frames: Mapping[str, int], sizes: Mapping[str, tuple[int, int]] | None = None
+) -> dict[str, Tracks]:
     """Tracks by video name from a folder of files called after the videos.
 
-    ``frames`` are the lengths of all test videos; one without a file has no tracks.  Raises
-    DataError for a file of another name, and as ``read_tracks``.
+    ``frames`` are the lengths of all test videos; one without a file has no tracks.  ``sizes`` are
+    their widths and heights.  Raises DataError for a file of another name, and as ``read_tracks``.
     """
-    return _read_folder(folder, frames, read_tracks)
+    files = _files(folder, frames)
+    return {n: read_tracks(p, frames[n], (sizes or {}).get(n)) for n, p in files.items()}
 
 
 def read_detection_folder(folder: Path, frames: Mapping[str, int]) -> dict[str, Detections]:
     """Detections by video name, of those that have a file, as ``read_track_folder``."""
-    return _read_folder(folder, frames, read_detections)
+    return {n: read_detections(p, frames[n]) for n, p in _files(folder, frames).items()}
 
 
 def write_track_folder(folder: Path, tracks: Mapping[str, Tracks]) -> None:
@@ -107,43 +114,22 @@ def _inclusive(exclusive: Float[np.ndarray, "n 4"]) -> list[Float[np.ndarray, " 
 def _read(
     path: Path, columns: tuple[str, ...]
 ) -> tuple[Float[np.ndarray, "n c"], Int[np.ndarray, " n"]]:
-    """All numbers of a file, and the line that each row stands on."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot read {path} ({str(error).splitlines()[0]})",
-            expected=f"a text file of {','.join(columns)}",
-            fix="check the path",
-        ) from error
-    rows = text.splitlines()
-    lines = np.array([i for i, row in enumerate(rows, start=1) if row.strip()], np.int64)
-    if len(lines) and _cells(rows[lines[0] - 1]) == [*columns]:
-        lines = lines[1:]
-    filled = [rows[line - 1] for line in lines]
-    if not filled:
-        return np.zeros((0, len(columns))), lines
-    try:
-        values = np.loadtxt(filled, np.float64, comments=None, delimiter=",", ndmin=2)
-    except ValueError:
-        values = np.zeros((0, 0))
-    if values.shape != (len(filled), len(columns)):
-        for line, row in zip(lines.tolist(), filled, strict=True):
-            if not _numbers(row, len(columns)):
-                raise _malformed(path, line, row, columns)
-        raise _malformed(path, int(lines[0]), filled[0], columns)
-    return values, lines
-
-
-def _cells(row: str) -> list[str]:
-    return [cell.strip().lower() for cell in row.split(",")]
-
-
-def _numbers(row: str, count: int) -> bool:
-    try:
-        return len([float(cell) for cell in row.split(",")]) == count
-    except ValueError:
-        return False
+    """All numbers of a file, in the order of ``columns``, and the line that each row stands on."""
+    table = read_table(path)
+    rows, places = table.rows, list(range(len(columns)))
+    if set(columns) <= set(table.header):
+        places = table.columns(columns)
+    elif any(table.header):
+        rows = [Row(table.line, table.header), *rows]
+    values = np.zeros((len(rows), len(columns)))
+    for at, row in enumerate(rows):
+        try:
+            if len(row.cells) != len(table.header) or len(row.cells) < len(columns):
+                raise ValueError
+            values[at] = [number(row.cells[place]) for place in places]
+        except ValueError:
+            raise _malformed(path, row.line, ",".join(row.cells), columns) from None
+    return values, np.array([row.line for row in rows], np.int64)
 
 
 def _malformed(path: Path, line: int, row: str, columns: tuple[str, ...]) -> DataError:
@@ -192,6 +178,29 @@ def _check(
         raise fault.error(f"{path} line {lines[fault.row]}")
 
 
+def _misfit(
+    inclusive: Float[np.ndarray, "n 4"], tracks: Tracks, size: tuple[int, int]
+) -> Fault | None:
+    """The first box that is not in pixels of a picture of that size."""
+    expected = f"x1,y1,x2,y2 in a picture of {size[0]}x{size[1]} pixels"
+    fix = "write boxes in pixels of this video's size"
+    parts = np.full(len(tracks), normalised(inclusive))
+    outside = far_outside(tracks.boxes, size)
+    return first_fault(
+        [
+            Check(parts, lambda row: "all boxes lie within 0 to 1", expected, fix),
+            Check(
+                outside,
+                lambda row: (
+                    f"a box from {_point(inclusive[row, :2])} to {_point(inclusive[row, 2:])}"
+                ),
+                expected,
+                fix,
+            ),
+        ]
+    )
+
+
 def _point(values: np.ndarray) -> str:
     return f"({values[0]:g}, {values[1]:g})"
 
@@ -208,9 +217,8 @@ def _write(
         temporary.write_text("\n".join([",".join(names), *rows]) + "\n", encoding="utf-8")
 
 
-def _read_folder(
-    folder: Path, frames: Mapping[str, int], read: Callable[[Path, int | None], Table]
-) -> dict[str, Table]:
+def _files(folder: Path, frames: Mapping[str, int]) -> dict[str, Path]:
+    """The file of each video that has one."""
     if not folder.is_dir():
         raise DataError(
             f"no folder {folder}",
@@ -221,7 +229,7 @@ def _read_folder(
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in ENDINGS or path.name.startswith("."):
             continue
-        name = path.relative_to(folder).as_posix()[: -len(path.suffix)]
+        name = printable(path.relative_to(folder).as_posix()[: -len(path.suffix)])
         if name not in frames or name in files:
             raise DataError(
                 f"{path} is of a video '{name}'"
@@ -230,4 +238,4 @@ def _read_folder(
                 fix="rename or remove it",
             )
         files[name] = path
-    return {name: read(path, frames[name]) for name, path in files.items()}
+    return files

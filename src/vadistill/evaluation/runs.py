@@ -13,7 +13,6 @@ tracks/V.txt        (``region_files``): where the model finds boxes and the set 
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import re
 import shlex
@@ -29,7 +28,7 @@ import numpy as np
 from vadistill import __version__
 from vadistill.datasets.base import Dataset, Video
 from vadistill.datasets.tracks import Tracks, tracks_of
-from vadistill.errors import DataError
+from vadistill.errors import DataError, printable
 from vadistill.evaluation.alignment import Aligned, align_dataset
 from vadistill.evaluation.region_files import (
     read_detection_folder,
@@ -39,10 +38,11 @@ from vadistill.evaluation.region_files import (
 )
 from vadistill.evaluation.region_level import match_videos
 from vadistill.evaluation.region_matching import Detections, Matches, detections_of
-from vadistill.files import write_json
+from vadistill.files import read_json, write_json
 from vadistill.progress import progress
 from vadistill.score_tables import read_parquet, write_parquet
 from vadistill.scores import Scores
+from vadistill.soundness import typed
 
 FORMAT = 1
 
@@ -168,10 +168,14 @@ def save_run(run: Run, folder: Path, evaluation: Any = None) -> None:
 def load_run(folder: Path) -> Run:
     """The inverse of ``save_run``; raises DataError for a folder that is no whole run."""
     try:
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        facts = read_json(folder / "run.json")
         if facts["format"] != FORMAT:
             raise ValueError(f"format {facts['format']}")
+        own = ("name", "dataset", "fps", "protocols", "facts")
+        saved = typed(Run, {name: facts[name] for name in own})
         frames = read_parquet(folder / "frames.parquet")
+        if not (np.isin(frames["label"], (0, 1)).all() and np.isfinite(frames["score"]).all()):
+            raise ValueError("labels other than 0 and 1, or scores that are not finite")
         by_video = _rows_by_video(frames)
         aligned = Aligned(
             tuple(by_video),
@@ -185,18 +189,10 @@ def load_run(folder: Path) -> Run:
             regions = Regions(
                 read_track_folder(folder / "tracks", counts),
                 read_detection_folder(folder / "detections", counts),
-                tuple(facts["regions"]),
+                **typed(Regions, {"notes": facts["regions"]}),
             )
-        return Run(
-            name=facts["name"],
-            dataset=facts["dataset"],
-            frames=aligned,
-            fps=facts["fps"],
-            regions=regions,
-            protocols=tuple(facts["protocols"]),
-            facts=facts["facts"],
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Run(frames=aligned, regions=regions, **saved)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise DataError(
             f"{folder} is not a run ({reason})",
@@ -269,9 +265,10 @@ def device_name(device: str) -> str:
 
 
 def portable_command(command: str) -> str:
-    """``command`` with every absolute path cut to its last part."""
+    """``command`` on one line, with every absolute path cut to its last part."""
     folder = r"(^|[:=,])(?:~/|/(?!/))[^:=,]*?([^/:=,]+)/?(?=,|$)"
-    return shlex.join(re.sub(folder, r"\1\2", word) for word in shlex.split(command))
+    words = [re.sub(folder, r"\1\2", word) for word in shlex.split(command)]
+    return printable(shlex.join(words))
 
 
 def commit() -> str:

@@ -27,6 +27,9 @@ __all__ = [
 KEEP_ALL = "all:"
 """Before a localiser's text: slivers at the picture's edge are cut out, too."""
 
+ONLY = "only:"
+"""Before a localiser's text: nothing is added to what it finds."""
+
 
 def _background() -> type[Localiser]:
     from vadistill.objects.background import Background
@@ -47,9 +50,15 @@ def _detector() -> type[Localiser]:
 
 
 def _boxes() -> type[Localiser]:
-    from vadistill.objects.detector import BoxesFile
+    from vadistill.objects.boxes_file import BoxesFile
 
     return BoxesFile
+
+
+def _auto() -> type[Localiser]:
+    from vadistill.objects.auto import Auto
+
+    return Auto
 
 
 LOCALISERS: dict[str, Callable[[], type[Localiser]]] = {
@@ -57,6 +66,7 @@ LOCALISERS: dict[str, Callable[[], type[Localiser]]] = {
     "motion": _motion,
     "detector": _detector,
     "boxes": _boxes,
+    "auto": _auto,
 }
 """The localisers that ship with the package; each is imported on first use."""
 
@@ -74,14 +84,19 @@ def build(spec: str | dict[str, Any]) -> Localiser:
 
     Text is ``name``, ``name:argument`` or either with settings behind a question mark:
     ``background?threshold=18``, ``motion:avenue``, ``boxes:train.csv,test.csv``,
-    ``detector:yolox_nano.onnx?tiles=3x2&score=0.25``.  Localisers joined by ``+`` each add what
-    those before missed: ``detector:yolox_nano.onnx+motion:avenue``.
+    ``detector:yolox_nano?score=0.25``, ``detector:FILE.onnx?tiles=3x2``.  Localisers joined by
+    ``+`` each add what those before missed: ``detector:yolox_nano+motion:avenue``.  A detector
+    that is named, rather than a file, is joined by ``background``, whose moving regions need no
+    class, unless ``only:`` stands before it.
     """
     if isinstance(spec, dict):
         return _from_dict(spec)
-    parts = _parts(spec)
+    parts = _parts(spec.removeprefix(ONLY))
+    if len(parts) == 1 and not spec.startswith(ONLY):
+        name, argument, _ = _parse(parts[0])
+        parts += _class(name).joined_by(argument)
     if len(parts) > 1:
-        return _from_dict({"name": "union", "parts": parts})
+        return _from_dict({"name": "union", "parts": [f"{ONLY}{part}" for part in parts]})
     name, argument, settings = _parse(parts[0])
     if argument:
         option = _class(name).ARGUMENT
@@ -91,7 +106,7 @@ def build(spec: str | dict[str, Any]) -> Localiser:
                 expected=f"'{name}' without an argument",
                 fix=f"write '{name}', or settings as in {name}?key=value",
             )
-        settings[option] = argument
+        settings = {**_class(name).suggested(argument), **settings, option: argument}
     return _from_dict({"name": name, **settings})
 
 
@@ -111,6 +126,13 @@ def _from_dict(described: dict[str, Any]) -> Localiser:
     if name == "whole":
         inner = build(settings.pop("inner"))
         return Whole(inner, _settings(WholeSettings, settings, name))
+    if name == "auto":
+        from vadistill.objects.auto import Auto
+
+        for key in settings:
+            one_of("auto setting", key, ("inner", "why"))
+        inner = settings.get("inner")
+        return Auto(build, inner and build(inner), settings.get("why", ""))
     if name == "union":
         parts = [build(part) for part in settings.pop("parts", ())]
         return Union(parts, _settings(UnionSettings, settings, name))

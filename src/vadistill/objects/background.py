@@ -10,22 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from vadistill.errors import ConfigError
-from vadistill.objects.base import NO_BOXES, Boxes, Localiser, clip_boxes
+from vadistill.limits import KERNEL
+from vadistill.objects.base import Boxes, Localiser, clip_boxes, covered
 from vadistill.objects.scene import (
     SAMPLES,
     LearnedScene,
     ObjectSizes,
     Picture,
     RunningScene,
+    brightest,
+    brightness_gain,
     choose,
     median,
+    shrunk,
     split,
 )
 
@@ -74,9 +77,11 @@ class BackgroundSettings:
         counts = ("blur", "close", "min_area", "max_side", "frames_per_update", "patience")
         low = [n for n in (*counts, "scenes", "train_frames") if getattr(self, n) < 1]
         low += [n for n in ("threshold", "adaptation", "crowded") if getattr(self, n) <= 0]
+        low += [n for n in ("blur", "close") if getattr(self, n) > KERNEL]
         for name in low:
+            expected = f"1 to {KERNEL}" if name in ("blur", "close") else "a positive number"
             raise ConfigError(
-                f"{name} {getattr(self, name)}", expected="a positive number", fix="leave it out"
+                f"{name} {getattr(self, name)}", expected=expected, fix="leave it out"
             )
         if self.threshold > self.strong:
             raise ConfigError(
@@ -107,22 +112,45 @@ class Background(Localiser):
         self._scene = None
 
     def boxes(self, window: Triplet) -> Boxes:
-        return self.boxes_beyond(window, NO_BOXES)
+        image = window.current.image
+        mask, contrast = self.foreground(image)
+        scale, (height, width) = mask.shape[1] / image.shape[1], image.shape[:2]
+        return clip_boxes(self.boxes_of(mask, contrast) / scale, width, height)
 
     def boxes_beyond(self, window: Triplet, known: Boxes) -> Boxes:
-        """Boxes of foreground outside ``known``."""
-        image = window.current.image
+        """Boxes of foreground, but for what ``known`` ones cover by half or more.
+
+        What sticks out of them, a foot or a shadow, is no object of its own.
+        """
+        boxes = self.boxes(window)
+        return boxes[covered(boxes, known) < 0.5]
+
+    def foreground(
+        self, image: Picture
+    ) -> tuple[UInt8[np.ndarray, "a b"], Float32[np.ndarray, "a b"]]:
+        """What differs from the empty scene in a video's next frame: 0 or 1, and the contrast.
+
+        Both have the size of analysis, see ``max_side``.
+        """
         small = self._shrink(image)
         if self._scene is None or self._scene.is_foreign:
             self._scene = self._begin((image.shape[1], image.shape[0]), small)
         contrast = self._contrast(small, self._scene.picture)
         mask = self._mask(contrast)
         self._scene.follow(small, mask)
-        scale = small.shape[1] / image.shape[1]
-        for x1, y1, x2, y2 in known * scale:
-            mask[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1] = 0
-        height, width = image.shape[:2]
-        return clip_boxes(self._components(mask, contrast, self.sizes) / scale, width, height)
+        return mask, contrast
+
+    @property
+    def picture(self) -> Picture:
+        """The empty scene of the running video as it is now, at the size of analysis."""
+        assert self._scene is not None, "asked before the first frame"
+        return self._scene.picture
+
+    def boxes_of(
+        self, mask: UInt8[np.ndarray, "h w"], contrast: Float32[np.ndarray, "h w"]
+    ) -> Boxes:
+        """Boxes of what ``foreground`` gave, in pixels of the size of analysis."""
+        return self._components(mask, contrast, self.sizes)
 
     # -- one frame -----------------------------------------------------------------------------
 
@@ -141,11 +169,10 @@ class Background(Localiser):
     def _shrink(self, image: Picture) -> UInt8[np.ndarray, "a b 3"]:
         import cv2
 
-        scale = self.settings.max_side / max(image.shape[:2])
-        if scale >= 1:
-            return image
-        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        height, width = image.shape[:2]
+        size = shrunk(width, height, self.settings.max_side)
+        same = size == (width, height)
+        return image if same else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
     def _contrast(self, image: Picture, scene: Picture) -> Float32[np.ndarray, "h w"]:
         """Largest difference of the channels, as it would be on a scene of brightness 130."""
@@ -262,24 +289,9 @@ class Background(Localiser):
         self.scenes = []
         while f"scene{len(self.scenes)}" in arrays:
             i = len(self.scenes)
-            width, height = (int(v) for v in arrays[f"size{i}"])
-            self.scenes.append(LearnedScene((width, height), arrays[f"scene{i}"]))
-        self.sizes = ObjectSizes(arrays["objects"]) if "objects" in arrays else None
-
-
-def brightest(picture: Picture) -> UInt8[np.ndarray, "h w"]:
-    """The largest of the three channels."""
-    import cv2
-
-    red, green, blue = cv2.split(picture)
-    return cv2.max(cv2.max(red, green), blue)
-
-
-@lru_cache
-def brightness_gain(adaptation: float) -> Float32[np.ndarray, " levels"]:
-    """Factor of a difference for each brightness of the scene; 1 at 130."""
-    levels = np.arange(256, dtype=np.float32)
-    return ((adaptation + 130) / (adaptation + levels)).astype(np.float32)
+            picture, most = arrays[f"scene{i}"], self.settings.max_side
+            self.scenes.append(LearnedScene.saved(arrays[f"size{i}"], picture, most))
+        self.sizes = ObjectSizes.saved(arrays["objects"]) if "objects" in arrays else None
 
 
 def odd(pixels: float, picture: np.ndarray) -> int:

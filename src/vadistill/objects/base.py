@@ -46,6 +46,16 @@ class Localiser(ABC):
     def __init__(self, settings: Any = None) -> None:
         self.settings = settings or self.Settings()
 
+    @classmethod
+    def suggested(cls, argument: str) -> dict[str, Any]:
+        """Settings of text with this argument, but for those that it gives."""
+        return {}
+
+    @classmethod
+    def joined_by(cls, argument: str) -> list[str]:
+        """Texts of what adds to text with this argument that stands alone."""
+        return []
+
     def fit(self, train: Dataset) -> None:
         """Learn from normal video, such as the empty scene's picture."""
         return
@@ -86,6 +96,19 @@ def clip_boxes(boxes: Any, width: int, height: int) -> Boxes:
     return array[(array[:, 2] - array[:, 0] >= 1) & (array[:, 3] - array[:, 1] >= 1)]
 
 
+def covered(boxes: Boxes, known: Boxes) -> Float32[np.ndarray, " n"]:
+    """The share of each box inside ``known`` ones; where these overlap, it counts for each."""
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return _shared(boxes, known).sum(1) / areas
+
+
+def _shared(boxes: Boxes, others: Boxes) -> Float32[np.ndarray, "n m"]:
+    """The area that each box has in common with each of the others."""
+    corner = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    sides = np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - corner
+    return sides.clip(0).prod(2)
+
+
 def merge(boxes: Boxes, inside: float = 0.6) -> Boxes:
     """Drop each box of which more than ``inside`` (of its area) lies inside one larger box.
 
@@ -94,9 +117,7 @@ def merge(boxes: Boxes, inside: float = 0.6) -> Boxes:
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     order = np.argsort(areas, kind="stable")
     boxes, areas = boxes[order], areas[order]
-    corner = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    sides = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - corner
-    shared: Float32[np.ndarray, "n n"] = sides.clip(0).prod(2)
+    shared = _shared(boxes, boxes)
     larger = np.triu(np.ones(shared.shape, bool), 1)
     covered = larger & (shared > inside * areas[:, None])
     return boxes[~covered.any(1)]

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 
 from vadistill.errors import ConfigError
 from vadistill.objects.base import NO_BOXES, Boxes, Localiser, merge
+from vadistill.soundness import require_array
 from vadistill.windows import Triplet, windows
 
 if TYPE_CHECKING:
@@ -172,7 +173,9 @@ class Whole(Localiser):
         return {"typical": self._typical, **self.inner.arrays()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        self._typical = arrays["typical"]
+        self._typical = require_array(arrays["typical"], "typical", "f", 3)
+        if not ((self._typical > 0).all() or np.isnan(self._typical).all()):
+            raise ValueError(f"a typical object of {self._typical.tolist()}")
         self.inner.restore({k: v for k, v in arrays.items() if k != "typical"})
 
 

@@ -1,27 +1,36 @@
-"""Object detectors as localisers: run here, or by another program that wrote their boxes.
+"""Object detectors as localisers.
 
 All classes count as foreground: what a detector calls a skateboard may be the anomaly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from vadistill.backbones.detection import load_network
-from vadistill.datasets.sources import frame_count
-from vadistill.datasets.tables import read_table, whole_number
-from vadistill.datasets.tracks import box_checks, first_fault
-from vadistill.errors import ConfigError, DataError
-from vadistill.objects.base import NO_BOXES, Boxes, Localiser, clip_boxes, merge
+from vadistill.backbones.detection import YOLOX_STRIDES, Network, load_onnx
+from vadistill.backbones.detectors import (
+    PUBLISHED,
+    TorchvisionNetwork,
+    is_path,
+    onnx_path,
+    read_onnx,
+)
+from vadistill.errors import ConfigError, WeightsError
+from vadistill.objects.base import Boxes, Localiser, clip_boxes, merge
 
 if TYPE_CHECKING:
-    from vadistill.video import VideoInfo
+    from vadistill.datasets import Dataset
     from vadistill.windows import Triplet
+
+LONGEST = 4096
+"""Pixels of a network's longer side at most."""
+
+SUGGESTED = {"score": 0.15, "side": 640}
+"""Settings for published names: low scores count, since what is abnormal is often of no class."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +38,10 @@ class DetectorSettings:
     """Settings of ``ObjectDetector``."""
 
     model: str = ""
-    """An ``.onnx`` file (FastestDet or YOLOX), or a torchvision detector's name."""
+    """``yolox_nano``, ``yolox_tiny`` or ``yolox_s``, an ``.onnx`` file (FastestDet or YOLOX), or a
+    torchvision detector's name."""
     weights: str = ""
-    """State dict for a torchvision detector; without it torchvision downloads its COCO weights."""
+    """State dict for a torchvision detector; without it its COCO weights are fetched."""
     score: float = 0.5
     """Least score; CAFE takes 0.5 for Ped2 and ShanghaiTech, 0.25 for Avenue."""
     iou: float = 0.5
@@ -44,14 +54,51 @@ class DetectorSettings:
     """Share of a tile that its neighbour sees too; make it wider than an object."""
     scale: float = 0.0
     """If positive, tiles are chosen so that a video pixel becomes this many network pixels."""
+    side: int = 0
+    """If positive, a YOLOX sees pictures (or tiles) at a size that fits their shape, with so many
+    pixels on the longer side; a multiple of 32.  Else at its file's own."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    sha256: str = ""
+    """Of the ONNX file; a fitted localiser knows it, and takes no other file."""
 
     def __post_init__(self) -> None:
         if not self.model:
             raise ConfigError(
                 "localiser 'detector' without a model",
                 expected="an .onnx file or a torchvision detector",
-                fix="write detector:yolox_nano.onnx or detector:fasterrcnn_resnet50_fpn",
+                fix="write detector:yolox_nano, detector:FILE.onnx or "
+                "detector:ssdlite320_mobilenet_v3_large",
+            )
+        if is_path(self.model) and not self.is_onnx:
+            raise ConfigError(
+                f"detector '{self.model}'",
+                expected=f"a file that ends in .onnx, {', '.join(PUBLISHED)}, or a torchvision "
+                "detector's name",
+                fix="export the model to ONNX",
+            )
+        if self.weights and self.is_onnx:
+            raise ConfigError(
+                f"weights '{self.weights}' for {self.model}",
+                expected="an ONNX file alone: it holds its weights",
+                fix="leave weights out",
+            )
+        if (self.side or self.sha256) and not self.is_onnx:
+            raise ConfigError(
+                f"side {self.side}, sha256 '{self.sha256}' for {self.model}",
+                expected="an ONNX file: torchvision's detectors choose their size by themselves",
+                fix="leave side and sha256 out",
+            )
+        if self.side % YOLOX_STRIDES[-1] or not 0 <= self.side <= LONGEST:
+            raise ConfigError(
+                f"side {self.side}",
+                expected=f"a multiple of {YOLOX_STRIDES[-1]} up to {LONGEST}, or 0",
+                fix="use 640",
+            )
+        if self.side and self.scale:
+            raise ConfigError(
+                f"side {self.side} and scale {self.scale:g}",
+                expected="one of them: scale makes tiles of the network's own size",
+                fix="leave scale out, or write side=0",
             )
         for name in ("score", "iou", "inside"):
             if not 0 < getattr(self, name) <= 1:
@@ -66,12 +113,18 @@ class DetectorSettings:
                 fix="use tiles=3x2 and leave the others out",
             )
 
+    @property
+    def is_onnx(self) -> bool:
+        """Whether it is a file, or a name that stands for one, and none of torchvision's."""
+        return self.model in PUBLISHED or self.model.lower().endswith(".onnx")
+
 
 class ObjectDetector(Localiser):
     """Boxes of a detector's objects, whatever their class.
 
-    Raises WeightsError for a missing or damaged file and ConfigError for one of an unknown family,
-    both when it is made.
+    An ONNX file is part of what is saved, so that scoring needs neither the file nor a network.
+    It is opened, or fetched, when it is first needed, in ``fit`` and ``describe`` at the latest;
+    that raises WeightsError for a missing or damaged file and ConfigError for an unknown family.
     """
 
     name = "detector"
@@ -80,7 +133,61 @@ class ObjectDetector(Localiser):
 
     def __init__(self, settings: DetectorSettings) -> None:
         self.settings = settings
-        self.network = load_network(settings.model, settings.weights, settings.device)
+        self._graph = b""
+        self._network: Network | None = None
+
+    @classmethod
+    def suggested(cls, argument: str) -> dict[str, Any]:
+        return dict(SUGGESTED) if argument in PUBLISHED else {}
+
+    @classmethod
+    def joined_by(cls, argument: str) -> list[str]:
+        return [] if not argument or is_path(argument) else ["background"]
+
+    def _opened(self) -> Network:
+        """The network, opened from where its name says unless it is open already."""
+        if self._network is not None:
+            return self._network
+        settings = self.settings
+        if settings.is_onnx:
+            path = onnx_path(settings.model)
+            return self._use(read_onnx(path), str(path))
+        self._network = TorchvisionNetwork(settings.model, settings.weights, settings.device)
+        return self._network
+
+    def _use(self, graph: bytes, name: str) -> Network:
+        """Take what an ONNX file holds; raises WeightsError for another than is known by hash."""
+        settings = self.settings
+        found = hashlib.sha256(graph).hexdigest()
+        if not found.startswith(settings.sha256):
+            raise WeightsError(
+                f"{name} with the SHA-256 {found[:16]}…",
+                expected=f"the detector of the fit, {settings.sha256[:16]}…",
+                fix="put that file back, or fit again",
+            )
+        self._network = load_onnx(graph, name, device=settings.device, longest=settings.side)
+        self._graph, self.settings = graph, replace(settings, sha256=found)
+        return self._network
+
+    def fit(self, train: Dataset) -> None:
+        """Open the network: there is nothing to learn."""
+        self._opened()
+
+    def describe(self) -> dict[str, Any]:
+        if self.settings.is_onnx:  # whose hash is among the settings once it is open
+            self._opened()
+        return super().describe()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The ONNX file's bytes; nothing of torchvision's."""
+        if not self.settings.is_onnx:
+            return {}
+        self._opened()
+        return {"network": np.frombuffer(self._graph, np.uint8).copy()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        if "network" in arrays:
+            self._use(arrays["network"].tobytes(), f"the saved {self.settings.model}")
 
     def boxes(self, window: Triplet) -> Boxes:
         """Boxes of the current frame by ascending area."""
@@ -90,7 +197,7 @@ class ObjectDetector(Localiser):
         height, width = picture.shape[:2]
         boxes, scores = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)]
         for x1, y1, x2, y2 in self._tiles(width, height):
-            found, score = self.network(np.ascontiguousarray(picture[y1:y2, x1:x2]))
+            found, score = self._opened()(np.ascontiguousarray(picture[y1:y2, x1:x2]))
             good = score >= self.settings.score
             boxes.append(found[good] + np.array([x1, y1, x1, y1], np.float32))
             scores.append(score[good])
@@ -103,7 +210,7 @@ class ObjectDetector(Localiser):
     def _tiles(self, width: int, height: int) -> list[tuple[int, int, int, int]]:
         columns, rows = self.settings.tiles
         if self.settings.scale > 0:
-            wide, tall = (side / self.settings.scale for side in self.network.side)
+            wide, tall = (side / self.settings.scale for side in self._opened().side)
             overlap = self.settings.overlap
             columns = max(1, int(np.ceil((width / wide - overlap) / (1 - overlap))))
             rows = max(1, int(np.ceil((height / tall - overlap) / (1 - overlap))))
@@ -117,149 +224,3 @@ def spans(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
     size = length / (count - (count - 1) * overlap)
     starts = (i * size * (1 - overlap) for i in range(count))
     return [(int(start), min(length, int(np.ceil(start + size)))) for start in starts]
-
-
-COLUMNS = ("file", "frame", "x1", "y1", "x2", "y2")
-"""The first may be called video, as ``tables`` tells."""
-
-BEYOND = 0.25
-"""Part of the picture's side by which a box may reach beyond it; what does is cut off."""
-
-
-@dataclass(frozen=True)
-class BoxesFileSettings:
-    """Settings of ``BoxesFile``."""
-
-    paths: tuple[str, ...] = ()
-    """CSV files with the columns video, frame (0-based), x1, y1, x2, y2 in pixels."""
-
-    def __post_init__(self) -> None:
-        if not self.paths:
-            raise ConfigError(
-                "localiser 'boxes' without a file",
-                expected="one or more CSV files",
-                fix="write boxes:train.csv,test.csv",
-            )
-
-
-class BoxesFile(Localiser):
-    """The boxes that the files hold for the video of this name, cut to the picture.
-
-    A frame without a row has no boxes; a video without a row is a DataError, for it is most likely
-    misnamed.
-    """
-
-    name = "boxes"
-    Settings = BoxesFileSettings
-    ARGUMENT = "paths"
-
-    def __init__(self, settings: BoxesFileSettings) -> None:
-        self.settings = settings
-        self._videos: dict[str, dict[int, Boxes]] | None = None
-        self._frames: dict[int, Boxes] = {}
-
-    def start(self, info: VideoInfo) -> None:
-        """Look up ``info.name``; raises DataError for unreadable files or a missing video."""
-        if self._videos is None:
-            self._videos = _read_all(self.settings.paths)
-        if info.name not in self._videos:
-            names = sorted(self._videos)
-            shown = ", ".join(names[:6]) + (f", … ({len(names)})" if len(names) > 6 else "")
-            raise DataError(
-                f"no boxes for video '{info.name}' in {', '.join(self.settings.paths)}",
-                expected=f"one of its videos: {shown or 'it has none'}",
-                fix="rename the video or write its boxes into the file",
-            )
-        self._frames = self._videos[info.name]
-        self._require_fit(info)
-
-    def _require_fit(self, info: VideoInfo) -> None:
-        """Raises DataError for boxes of frames that the video lacks, or far beyond its picture."""
-        last = max(self._frames)
-        if info.frames is not None and last >= info.frames:
-            # A header may count too few frames: only a count of what is there can accuse boxes.
-            counted = frame_count(info.path) if info.path else info.frames
-            if last >= counted:
-                raise DataError(
-                    f"boxes of video '{info.name}' reach frame {last}",
-                    expected=f"frames from 0 to {counted - 1}",
-                    fix="count frames from 0, or check that the boxes are of this very video",
-                )
-        size = np.array([info.width, info.height] * 2, np.float32)
-        for frame, boxes in sorted(self._frames.items()):
-            over = np.maximum(boxes / size - 1, -boxes / size).max(1)
-            if over.max() > BEYOND:
-                box = ", ".join(f"{each:g}" for each in boxes[over.argmax()])
-                raise DataError(
-                    f"a box of video '{info.name}' in frame {frame} is ({box})",
-                    expected=f"x1,y1,x2,y2 in a picture of {info.width}x{info.height} pixels",
-                    fix="write boxes in pixels of this video's size",
-                )
-
-    def boxes(self, window: Triplet) -> Boxes:
-        height, width = window.current.image.shape[:2]
-        return clip_boxes(self._frames.get(window.current.index, NO_BOXES), width, height)
-
-
-def _read_all(paths: Sequence[str]) -> dict[str, dict[int, Boxes]]:
-    """The videos of all files; raises DataError for one that two of them hold."""
-    found: dict[str, dict[int, Boxes]] = {}
-    for path in paths:
-        boxes = read_boxes(Path(path))
-        if twice := sorted(found.keys() & boxes.keys()):
-            raise DataError(
-                f"boxes for video '{twice[0]}' are in {path} and in a file before it",
-                expected="each video's boxes in one file",
-                fix="join the files, or leave one out",
-            )
-        found |= boxes
-    return found
-
-
-def read_boxes(path: Path) -> dict[str, dict[int, Boxes]]:
-    """Boxes by video and frame; raises DataError that names the file and the line.
-
-    It is also raised for what is not x1, y1, x2, y2 in pixels: an end before its start, as of
-    x, y, width, height, and videos whose boxes all lie within 0 to 1.
-    """
-    table = read_table(path)
-    columns = table.columns(COLUMNS)
-    expected = f"CSV with the columns {','.join(COLUMNS)}, frame counted from 0, boxes in pixels"
-    videos, frames, boxes = [], [], []
-    for row in table.rows:
-        video, frame, *box = table.cells(row, columns, ",".join(COLUMNS))
-        try:
-            if (number := whole_number(frame)) is None:
-                raise ValueError(f"{frame[:60]!r} is no frame number")
-            boxes.append([float(coordinate) for coordinate in box])
-        except ValueError as error:
-            raise DataError(
-                f"{path} line {row.line}: {error}", expected=expected, fix="correct that line"
-            ) from error
-        videos.append(video)
-        frames.append(number)
-    every = np.array(boxes, np.float64).reshape(-1, 4)
-    fault = first_fault(box_checks(np.array(frames, np.int64), every, None))
-    if fault is not None:
-        raise DataError(
-            f"{path} line {table.rows[fault.row].line}: {fault.got}",
-            expected=f"x1,y1,x2,y2 in pixels, {fault.expected}",
-            fix="correct that line, or if its columns are x, y, width, height add the first two",
-        )
-    found: dict[str, dict[int, list[int]]] = {}
-    for row, (video, frame) in enumerate(zip(videos, frames, strict=True)):
-        found.setdefault(video, {}).setdefault(frame, []).append(row)
-    for video, by_frame in found.items():
-        rows = [row for each in by_frame.values() for row in each]
-        if np.abs(every[rows]).max() <= 1:
-            raise DataError(
-                f"{path} line {table.rows[rows[0]].line}: all boxes of video '{video}' lie within 0"
-                " to 1",
-                expected="x1,y1,x2,y2 in pixels",
-                fix="multiply x by the video's width and y by its height",
-            )
-    pixels = every.astype(np.float32)
-    return {
-        video: {frame: pixels[rows] for frame, rows in by_frame.items()}
-        for video, by_frame in found.items()
-    }

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.errors import ConfigError
+from vadistill.limits import KERNEL
 from vadistill.objects.base import NO_BOXES, Boxes, Localiser, clip_boxes, merge
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class MotionSettings:
         if self.blur and self.blur % 2 == 0:
             raise ConfigError(
                 f"blur {self.blur}", expected="an odd number of pixels", fix=f"use {self.blur + 1}"
+            )
+        if self.blur > KERNEL:
+            raise ConfigError(
+                f"blur {self.blur}", expected=f"at most {KERNEL} pixels", fix="blur less"
             )
         if min(self.threshold, self.blur, self.min_area) < 0:
             raise ConfigError(

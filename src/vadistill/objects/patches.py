@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,17 @@ from jaxtyping import Float16, Float32, Int, UInt8
 from vadistill.datasets.sampling import ClipArrays, Sample
 from vadistill.flow import build_flow
 from vadistill.objects.base import Localiser
+from vadistill.objects.speeds import (
+    PERCENTILE,
+    SPEED_FLOW,
+    SPEED_SIDE,
+    STATISTICS,
+    TRAVEL,
+    Speeds,
+    Steps,
+    frames_of_travel,
+    speeds_of,
+)
 from vadistill.video import Frame, VideoSource
 from vadistill.windows import Triplet, Window, windows
 
@@ -40,16 +51,24 @@ class Cut:
     """Pairs of frames, from t, between which flow is cut: from the first to the second."""
     flow: str = "dis"
     """How flow is computed: see ``vadistill.flow``."""
+    reach: int = 0
+    """Speeds are taken, too, each followed for ``TRAVEL`` seconds and so many frames at most; 0:
+    they are not."""
 
     @property
     def before(self) -> int:
         """Frames before t that are needed, at a video's end too."""
-        return max([-o for o in self.offsets] + [1] + self._spans)
+        return max([-o for o in self.offsets] + [1, self.reach] + self._spans)
 
     @property
     def after(self) -> int:
         """Frames after t that are needed; localisers look one ahead."""
-        return max([*self.offsets, 1, *self._spans])
+        return max([*self.offsets, 1, self.reach, *self._spans])
+
+    def at(self, fps: float) -> Cut:
+        """The same for a video of this rate, whose speeds need no more frames than ``TRAVEL``."""
+        known = self.reach if fps <= 0 else min(self.reach, frames_of_travel(fps))
+        return replace(self, reach=known)
 
     @property
     def _spans(self) -> list[int]:
@@ -65,6 +84,8 @@ class FramePatches:
     boxes: Float32[np.ndarray, "n 4"]
     patches: Patches
     flow: FlowPatches
+    speeds: Speeds
+    """By ``STATISTICS``; no columns where the cut has none."""
 
 
 def crop(image: np.ndarray, boxes: Float32[np.ndarray, "n 4"], size: int) -> list[np.ndarray]:
@@ -95,7 +116,8 @@ def frame_patches(source: VideoSource, localiser: Localiser, cut: Cut) -> Iterat
     Beyond a video's ends its last frame there repeats, and a flow is that of the nearest pair.
     """
     localiser.start(source.info)
-    for patches, *_ in cut_frames(source, localiser, [(cut, lambda index: True)]):
+    wanted = [(cut, lambda index: True)]
+    for patches, *_ in cut_frames(source, localiser, wanted, fps=source.info.fps):
         assert patches is not None
         yield patches
 
@@ -104,13 +126,20 @@ def cut_frames(
     frames: Iterable[Frame],
     localiser: Localiser,
     wanted: Sequence[tuple[Cut, Callable[[int], bool]]],
+    *,
+    fps: float,
 ) -> Iterator[list[FramePatches | None]]:
     """What each cut gives of every frame of a video, in order; None where it wants none of it.
 
     Every frame is localised, once, and a flow that several cuts have is computed once.  The
-    localiser has been started.  ``wanted`` says of each cut which frames it is for, by index.
+    localiser has been started.  ``wanted`` says of each cut which frames it is for, by index;
+    ``fps`` is the video's rate, 0 where it is not known.
     """
+    wanted = [(cut.at(fps), wants) for cut, wants in wanted]
     cuts = [cut for cut, _ in wanted]
+    reach = max(cut.reach for cut in cuts)
+    fps = fps if fps > 0 else max(reach, 1) / TRAVEL
+    steps = Steps(build_flow(SPEED_FLOW), fps, reach, SPEED_SIDE)
     pairs = sum(len(cut.flows) for cut in cuts)
     compute = {cut.flow: build_flow(cut.flow) for cut in cuts if cut.flows}
     known: dict[tuple[str, int, int], np.ndarray] = {}
@@ -131,12 +160,21 @@ def cut_frames(
                     if len(known) > 2 * pairs:  # neighbours may share a pair at an end
                         known.pop(next(iter(known)))
                 fields.append(known[key])
-            made.append(_cut_out(window, boxes, cut, fields))
+            speeds = np.zeros((len(boxes), 0), np.float32)
+            if cut.reach:
+                moment = steps.moment(window)
+                speeds = speeds_of(boxes, moment, STATISTICS, PERCENTILE, cut.reach)
+                speeds = speeds.astype(np.float32)
+            made.append(_cut_out(window, boxes, cut, fields, speeds))
         yield made
 
 
 def _cut_out(
-    window: Window, boxes: Float32[np.ndarray, "n 4"], cut: Cut, fields: Sequence[np.ndarray]
+    window: Window,
+    boxes: Float32[np.ndarray, "n 4"],
+    cut: Cut,
+    fields: Sequence[np.ndarray],
+    speeds: Speeds,
 ) -> FramePatches:
     side, count = cut.size, len(boxes)
     patches = np.zeros((count, len(cut.offsets), side, side, 3), np.uint8)
@@ -147,7 +185,7 @@ def _cut_out(
     for position, field in enumerate(fields):
         for row, image in enumerate(crop(field, boxes, side)):
             flow[row, position] = image.transpose(2, 0, 1)
-    return FramePatches(window.current.index, window.current.time, boxes, patches, flow)
+    return FramePatches(window.current.index, window.current.time, boxes, patches, flow, speeds)
 
 
 class PatchStore:
@@ -181,6 +219,14 @@ class PatchStore:
         """Flow of some patches, in the order of ``rows``."""
         return self._arrays.gather("flow", rows)
 
+    def boxes(self, rows: Int[np.ndarray, " n"]) -> Float32[np.ndarray, "n 4"]:
+        """Boxes of some patches, in the order of ``rows``."""
+        return self._arrays.gather("boxes", rows)
+
+    def speeds(self, rows: Int[np.ndarray, " n"]) -> Speeds:
+        """Speeds of some patches, in the order of ``rows``."""
+        return self._arrays.gather("speeds", rows)
+
     def frames(self, video: int, cut: Cut, keeps: Callable[[int], bool]) -> Iterator[FramePatches]:
         """Some of the frames of video number ``video``, in order, as ``frame_patches`` gives them.
 
@@ -196,8 +242,9 @@ class PatchStore:
             rows = np.arange(first, first + number)
             first += number
             if keeps(index):
-                boxes, patches = self._arrays.gather("boxes", rows), self.patches(rows)[:, offsets]
-                yield FramePatches(index, math.nan, boxes, patches, self.flow(rows)[:, flows])
+                boxes, patches = self.boxes(rows), self.patches(rows)[:, offsets]
+                flow, speeds = self.flow(rows)[:, flows], self.speeds(rows)
+                yield FramePatches(index, math.nan, boxes, patches, flow, speeds)
 
     def frame_maxima(
         self, scores: Float32[np.ndarray, " n"], empty: float

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
+
+from vadistill.soundness import require_array
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -31,6 +34,13 @@ class LearnedScene:
     """Width and height of the video in pixels."""
     picture: Picture
     """The scene at the size of analysis."""
+
+    @classmethod
+    def saved(cls, size: np.ndarray, picture: np.ndarray, most: int) -> LearnedScene:
+        """From saved arrays, of pictures analysed as ``shrunk`` says; raises ValueError."""
+        width, height = (int(side) for side in require_array(size, "size", "i", 2))
+        across, down = shrunk(max(width, 1), max(height, 1), most)
+        return cls((width, height), require_array(picture, "scene", "u", down, across, 3))
 
 
 @dataclass(eq=False)
@@ -111,10 +121,31 @@ def relight(scene: Picture, frame: Picture) -> Picture:
     return cv2.LUT(scene, curves)
 
 
+def shrunk(width: int, height: int, most: int) -> tuple[int, int]:
+    """Width and height at which a picture is analysed: as it is, or its longest side ``most``."""
+    scale = min(1.0, most / max(width, height))
+    return round(width * scale), round(height * scale)
+
+
 def median(frames: list[Picture]) -> Picture:
     """Per-pixel median of pictures of one size."""
     middle = len(frames) // 2
     return np.partition(np.stack(frames), middle, axis=0)[middle].copy()
+
+
+def brightest(picture: Picture) -> UInt8[np.ndarray, "h w"]:
+    """The largest of the three channels."""
+    import cv2
+
+    red, green, blue = cv2.split(picture)
+    return cv2.max(cv2.max(red, green), blue)
+
+
+@lru_cache
+def brightness_gain(adaptation: float) -> Float32[np.ndarray, " levels"]:
+    """Factor of a difference for each brightness of the scene; 1 at 130."""
+    levels = np.arange(256, dtype=np.float32)
+    return ((adaptation + 130) / (adaptation + levels)).astype(np.float32)
 
 
 def distance(a: Picture, b: Picture) -> float:
@@ -154,6 +185,14 @@ class ObjectSizes:
         parts = np.array_split(ordered, min(bands, len(ordered) // least))
         rows = [(np.median(p[:, 0]), *np.percentile(p[:, 1:], 40, axis=0)) for p in parts]
         return cls(np.array(rows, np.float32))
+
+    @classmethod
+    def saved(cls, table: np.ndarray) -> ObjectSizes:
+        """From a saved table; raises ValueError for what ``learn`` cannot have made."""
+        require_array(table, "objects", "f", None, 3)
+        if not ((np.diff(table[:, 0]) >= 0).all() and (table[:, 1:] > 0).all()):
+            raise ValueError(f"sizes of objects {table.tolist()!r:.60}")
+        return cls(table)
 
     def at(self, bottom: float) -> tuple[float, float]:
         """Width and height of an object that stands at ``bottom``, as shares of the height."""

@@ -27,7 +27,7 @@ from vadistill.drawing import (
 from vadistill.errors import DataError
 from vadistill.evaluation.alignment import check_lengths, min_max
 from vadistill.files import replacing
-from vadistill.progress import progress
+from vadistill.progress import clock, progress
 from vadistill.scores import FrameScore, Scores
 from vadistill.video import VideoSource, VideoWriter, open_video
 
@@ -173,8 +173,7 @@ def _headline(
 ) -> Rgb:
     """Frame, time and score, as many of the words as there is room for."""
     head = np.full((LINE, width, 3), PAPER, np.uint8)
-    minutes, seconds = divmod(time, 60)
-    left = f"{int(minutes)}:{seconds:04.1f}  frame {index}"
+    left = f"{clock(time)}  frame {index}"
     text(head, left, 6, LINE - 7, INK, 10)
     end, start = 6 + text_width(left, 10), width
     value = f"score {scores.values[index]:.3g} ({scores.smoothing.name})"

@@ -53,6 +53,8 @@ class Moment:
     """The value as given, after its smoothing."""
     calibrated: float | None
     """Share of normal training frames that score lower than ``score``."""
+    reason: str = ""
+    """What the detector says is unusual, or ''."""
     picture: str = ""
     """data: URL of a JPEG, empty when the frame could not be decoded."""
 
@@ -102,7 +104,8 @@ def _pick(
     for value, name, frame, time in sorted(candidates)[:count]:
         given = scores[name]
         known = None if given.calibration is None else float(given.calibrated[frame])
-        made.append(Moment(system, kind, name, frame, time, sign * value, known))
+        why = given.frames[frame].reason
+        made.append(Moment(system, kind, name, frame, time, sign * value, known, why))
     return made
 
 
@@ -130,7 +133,7 @@ class Pictures:
             known = self.scores[system][name].frames[index]
             mask = mask_at(video.mask, index)
             drawn = draw_frame(frame.image, known, self.scales[system], mask=mask)
-            self._drawn[system, name, index] = _jpeg(drawn)
+            self._drawn[system, name, index] = jpeg(drawn)
 
     def finished(self) -> list[Moment]:
         """The moments with their pictures."""
@@ -169,6 +172,8 @@ def _figure(moment: Moment, video: int, system: int) -> str:
     words = f"{moment.video}, {clock(moment.time)} (frame {moment.frame}), score {moment.score:.3g}"
     if moment.calibrated is not None:
         words += f", above {share_of_normal(moment.calibrated)} training frames"
+    if moment.reason:
+        words += f": {moment.reason}"
     alt = escape(f"{moment.kind} in {moment.video} at frame {moment.frame}")
     shown = '<div class="lost">the video could not be read again</div>'
     if moment.picture:
@@ -179,7 +184,8 @@ def _figure(moment: Moment, video: int, system: int) -> str:
     return f"<figure>{shown}<figcaption>{escape(words)}</figcaption></figure>"
 
 
-def _jpeg(rgb: np.ndarray) -> str:
+def jpeg(rgb: np.ndarray) -> str:
+    """A picture (h, w, 3) as a data: URL, at most ``WIDTH`` wide."""
     import cv2
 
     height, width = rgb.shape[:2]

@@ -37,11 +37,13 @@ class ReportTable:
 def page(title: str, body: str, data: Any) -> str:
     """A whole HTML document; ``title`` is text, ``body`` is HTML, ``data`` is drawn by its script.
 
+    Without ``data`` (None) it has no script.
+
     The page's own rule (Content-Security-Policy) refuses whatever is not in the file: scripts by
     their hash, no connection at all.  Films are blobs that the script makes of ``data``.
     """
-    scripts = [_plotly(), "".join(map(_own, SCRIPTS))]
-    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    scripts = [] if data is None else [_plotly(), "".join(map(_own, SCRIPTS))]
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts) or "'none'"
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         "img-src data:; media-src blob:; base-uri 'none'; form-action 'none'"
@@ -54,9 +56,9 @@ def page(title: str, body: str, data: Any) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_own('report.css')}</style></head>\n"
         f"<body>\n{body}\n"
-        f'<script type="application/json" id="data">{words}</script>\n'
-        + "\n".join(f"<script>{script}</script>" for script in scripts)
-        + "\n</body></html>\n"
+        + (f'<script type="application/json" id="data">{words}</script>\n' if scripts else "")
+        + "".join(f"<script>{script}</script>\n" for script in scripts)
+        + "</body></html>\n"
     )
 
 

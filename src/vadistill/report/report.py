@@ -217,6 +217,7 @@ def _machine_readable(
             "time": m.time,
             "score": m.score,
             "calibrated": m.calibrated,
+            **({"reason": m.reason} if m.reason else {}),
         }
 
     systems = {

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from vadistill import progress
 from vadistill.datasets.base import Dataset, Video
 from vadistill.evaluation.alignment import Aligned
 from vadistill.report.page import small
@@ -151,7 +152,7 @@ def lines(
 def _caption(video: Video, scores: Scores, number: int) -> str:
     words = [count(len(scores), "frame")]
     if len(scores):
-        words.append(clock(float(scores.times[-1])))
+        words.append(clock(scores.end))
     if video.frame_labels is not None:
         words.append(f"{int(np.count_nonzero(video.frame_labels)):,} abnormal")
     rest = "".join(f"<span class=soft>{escape(w)}</span>" for w in words)
@@ -161,10 +162,7 @@ def _caption(video: Video, scores: Scores, number: int) -> str:
 
 def clock(seconds: float) -> str:
     """``mm:ss.t``, with hours where there are any."""
-    hours, rest = divmod(round(seconds, 1), 3600)
-    minutes, rest = divmod(rest, 60)
-    short = f"{int(minutes):02d}:{rest:04.1f}"
-    return f"{int(hours)}:{short}" if hours else short
+    return progress.clock(seconds).zfill(len("00:00.0"))
 
 
 # -- numbers ---------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
+import numpy as np
+
 from vadistill.datasets import Splits
 from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import ConfigError
@@ -26,6 +28,7 @@ from vadistill.reproduce.records import Record, write_records
 from vadistill.reproduce.rows import Row, asked, run_rows
 from vadistill.systems import dakd
 from vadistill.systems.dakd.attention import TERMS
+from vadistill.systems.dakd.recipes import LABEL_LOSSES
 from vadistill.systems.dakd.temporal import RIVALS
 
 PREFERRED = ("i3d", "s3d", "clip")
@@ -48,17 +51,23 @@ def backbones_of(splits: Splits) -> tuple[str, ...]:
 
 
 def base_config(
-    splits: Splits, backbones: Sequence[str], *, quick: bool, epochs: int | None = None
+    splits: Splits,
+    backbones: Sequence[str],
+    *,
+    recipe: str = "paper",
+    quick: bool = False,
+    epochs: int | None = None,
 ) -> dakd.Config:
-    """The paper's settings on the data set's backbones; ``quick`` has a tenth of the epochs.
+    """A recipe's settings on the data set's backbones; ``quick`` has a tenth of the epochs.
 
-    ``epochs``, where given, are those of teacher and student.
+    ``epochs``, where given, are those of teacher and student.  The tables' student is CLIP's, with
+    weights of any name (``clip:FILE``), or that of the first backbone.
     """
     found = tuple(backbones) or backbones_of(splits)
-    student = "clip" if "clip" in found else found[0] if found else ""
+    student = next((name for name in found if kind_of(name) == "clip"), "") or "".join(found[:1])
     videos = dakd.default()
     config = replace(
-        dakd.paper(),
+        dakd.RECIPES[recipe](),
         teacher=found or videos.teacher,
         student=student or videos.student,
     )
@@ -67,9 +76,22 @@ def base_config(
     return replace(config, epochs=epochs)
 
 
+def kind_of(backbone: str) -> str:
+    """A backbone without its weights: ``clip`` of ``clip:FILE``."""
+    return backbone.partition(":")[0]
+
+
 def variants(base: dakd.Config) -> dict[str, tuple[str, dakd.Config]]:
-    """Every row by name, with the table or figure that it belongs to."""
-    alone = replace(base, scorer="teacher")
+    """Every row by name, with the table or figure that it belongs to.
+
+    What the base leaves out (the feature level, min-max) has a row with it.  Only ``student`` rows
+    compare teacher and student on left-out videos, where the base does: all others distil.
+    """
+    plain = replace(base, folds=0)
+    alone = replace(plain, scorer="teacher")
+    featured = replace(plain, alpha=base.alpha or 1.0)
+    attending = replace(plain, temporal="tam")
+    modules = [name for name in (*RIVALS, "tam") if name != base.temporal]
     rows: dict[str, tuple[str, dakd.Config]] = {}
     for name in base.teacher:
         rows[f"mil {name}"] = (
@@ -84,25 +106,39 @@ def variants(base: dakd.Config) -> dict[str, tuple[str, dakd.Config]]:
     for size in range(2, len(base.teacher)):
         for some in combinations(base.teacher, size):
             rows[f"teacher {'+'.join(some)}"] = "Fig. 4", replace(alone, teacher=some)
-    for name in RIVALS:
+    for name in modules:
         table = "Table 5, without TAM" if name == "none" else "Table 1"
         rows[f"{name}-teacher"] = table, replace(alone, temporal=name)
-        rows[name] = table, replace(base, temporal=name)
-    rows["without-nce"] = "Table 5", replace(base, alpha=0.0)
-    rows["without-bce"] = "Table 5", replace(base, lambda_bce=0.0)
-    rows["without-minmax"] = "Table 5", replace(base, minmax=False)
-    rows["without-average"] = "Table 5", replace(base, half_width=0)
+        rows[name] = table, replace(plain, temporal=name)
+    if base.alpha:
+        rows["without-nce"] = "Table 5", replace(plain, alpha=0.0)
+    else:
+        rows["with-nce"] = "Table 5", featured
+    rows["without-bce"] = "Table 5", replace(featured, lambda_bce=0.0)
+    name = "without-minmax" if base.minmax else "with-minmax"
+    rows[name] = "Table 5", replace(plain, minmax=not base.minmax)
+    rows["without-average"] = "Table 5", replace(plain, half_width=0)
     for term in TERMS:
-        rows[f"only-{term}"] = "Table 6", replace(base, terms=(term,))
-    rows["without-skip"] = "ours left out", replace(base, skip=False)
+        rows[f"only-{term}"] = "Table 6", replace(attending, terms=(term,))
+    rows["without-skip"] = "ours left out", replace(plain, skip=False)
+    for setting in ("standardise", "guarded"):
+        if getattr(base, setting):
+            without = replace(alone, **{setting: False})
+            rows[f"without-{setting}-teacher"] = "ours left out", without
+    for loss in LABEL_LOSSES:
+        if loss != base.label_loss:
+            rows[f"{loss}-teacher"] = "video labels' loss", replace(alone, label_loss=loss)
     for tau in TAUS:
-        rows[f"tau-{tau:g}"] = "Fig. 5", replace(base, tau=tau)
+        if tau != base.tau:
+            rows[f"tau-{tau:g}"] = "Fig. 5", replace(featured, tau=tau)
     for alpha in ALPHAS:
-        rows[f"alpha-{alpha:g}"] = "Fig. 5", replace(base, alpha=alpha)
+        if alpha != featured.alpha:
+            rows[f"alpha-{alpha:g}"] = "Fig. 5", replace(plain, alpha=alpha)
     for reach in REACHES:
-        rows[f"k-{reach}"] = "Fig. 5", replace(base, reach=reach)
+        rows[f"k-{reach}"] = "Fig. 5", replace(attending, reach=reach)
     for delta in DELTAS:
-        rows[f"delta-{delta:g}"] = "Fig. 5", replace(base, delta=delta)
+        rest = delta if base.delta_normal == base.delta else min(delta, base.delta_normal)
+        rows[f"delta-{delta:g}"] = "Fig. 5", replace(featured, delta=delta, delta_normal=rest)
     return rows
 
 
@@ -113,13 +149,19 @@ def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
     has a student of its own, and the tables' student is CLIP's, or that of the first.  Where the
     data set tells the kinds of anomaly, the student's AUC of each is recorded too (Fig. 6).
     """
-    base = base_config(splits, options.backbones, quick=options.quick, epochs=options.epochs)
+    base = base_config(
+        splits,
+        options.backbones,
+        recipe=options.recipe,
+        quick=options.quick,
+        epochs=options.epochs,
+    )
     table = variants(base)
     names = asked(list(table), options.only)
     marks = published_rows("dakd", splits.train.name, "raw")
     protocol = next((protocol for mark in marks.values() for protocol in mark), "micro/raw")
-    if set(base.teacher) != set(PREFERRED):
-        marks = {}  # the paper's rows are of its own backbones
+    if {kind_of(name) for name in base.teacher} != set(PREFERRED) or options.recipe != "paper":
+        marks = {}  # the paper's rows are of its own backbones and settings
     rows = [
         Row(
             "dakd",
@@ -133,12 +175,42 @@ def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
         if variant in names
         for seed in options.seeds
     ]
-    measured = dict.fromkeys([protocol, *(options.protocols or ("micro/raw", "ap/raw"))])
+    usual = ("micro/raw", "ap/raw", "macro-skip/raw") if mixed(splits) else ("micro/raw", "ap/raw")
+    measured = dict.fromkeys([protocol, *(options.protocols or usual)])
     records = run_rows(rows, splits, tuple(measured), options, command)
+    more = [r for row in rows for r in alarm_records(row, splits, options, records)]
     students = [row for row in rows if row.label == f"student {base.student}"]
-    by_class = [r for row in students for r in class_records(row, splits, options, records)]
-    write_records(options.out / "results.json", by_class)
-    return [*records, *by_class]
+    more += [r for row in students for r in class_records(row, splits, options, records)]
+    write_records(options.out / "results.json", more)
+    return [*records, *more]
+
+
+def mixed(splits: Splits) -> bool:
+    """Whether some test video has both classes, so that there is an AUC inside of it."""
+    known = [v.frame_labels for v in splits.test if v.frame_labels is not None]
+    return any(0 < labels.sum() < len(labels) for labels in known)
+
+
+def alarm_records(
+    row: Row, splits: Splits, options: Options, records: Sequence[Record]
+) -> list[Record]:
+    """The field's false alarm rate: share of normal videos' frames that score above 0.5."""
+    mine = [r for r in records if r.variant == row.label and r.seeds == (row.seed,)]
+    run = load_run(row.folder(options.data, options.out))
+    normal = [scores for labels, scores in run.frames if not labels.any()]
+    if not mine or not normal:
+        return []
+    rate = replace(
+        mine[0],
+        metric="false_alarms",
+        protocol="above 0.5/raw",
+        value=float((np.concatenate(normal) > 0.5).mean()),
+        low=None,
+        high=None,
+        paper=None,
+        note=f"{row.source}; frames of {len(normal)} normal videos",
+    )
+    return [rate]
 
 
 def class_records(

@@ -24,7 +24,10 @@ class Options:
     teacher: str = "resnet34.safetensors"
     """CAFE's, for the paper's networks: imagenet, or a file of 'vadistill pretrain'."""
     localisers: tuple[str, ...] = ("background",)
-    """Where boxes come from, background or boxes:FILE; each has all rows (cafe, fast_aed)."""
+    """Where boxes come from, background or boxes:FILE; each has all rows (cafe, fast_aed,
+    own)."""
+    recipe: Literal["paper", "default"] = "paper"
+    """DAKD's settings: the paper's or our own."""
     backbones: tuple[str, ...] = ()
     """The teacher's (dakd), default those whose features the data set has."""
     epochs: int | None = None
@@ -41,8 +44,9 @@ class Options:
 
 OWN = {
     "networks": ("cafe", "fast_aed"),
-    "localisers": ("cafe", "fast_aed"),
+    "localisers": ("cafe", "fast_aed", "own"),
     "teacher": ("cafe",),
+    "recipe": ("dakd",),
     "backbones": ("dakd",),
     "epochs": ("dakd",),
 }

@@ -18,13 +18,18 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vadistill.errors import DataError
 from vadistill.evaluation.runs import RunFacts
-from vadistill.files import replacing
+from vadistill.files import read_json, replacing
 
 if TYPE_CHECKING:
     from vadistill.evaluation.measuring import Figure
 
-SHARES = frozenset({"auc", "ap", "pr_auc", "eer", "rbdc", "tbdc"})
+SHARES = frozenset(
+    {"auc", "ap", "pr_auc", "eer", "rbdc", "tbdc", "found", "false_alarms", "event_recall"}
+)
 """Metrics in [0, 1], which tables show in per cent."""
+
+DIFFERENCES = frozenset({"above_motion"})
+"""Of two such metrics, in [-1, 1], which tables show in points of per cent, with a sign."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,8 @@ class Record:
             raise wrong(got, words.removeprefix("input should be ")) from None
         if made.metric in SHARES and not 0 <= made.value <= 1:
             raise wrong(f"has {made.metric} = {made.value:g}", "a share between 0 and 1")
+        if made.metric in DIFFERENCES and not -1 <= made.value <= 1:
+            raise wrong(f"has {made.metric} = {made.value:g}", "a difference between -1 and 1")
         if made.low is not None and made.high is not None and made.low > made.high:
             raise wrong(f"has an interval from {made.low:g} to {made.high:g}", "low ≤ high")
         try:
@@ -127,7 +134,7 @@ RUN = tuple(RunFacts.__annotations__)
 def load_records(path: Path) -> list[Record]:
     """The records of a results file; raises DataError."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path} cannot be read as JSON ({error})",
@@ -182,7 +189,7 @@ def over_seeds(records: Sequence[Record]) -> list[Record]:
     """One record for all seeds of a measurement: mean and standard deviation of the values.
 
     ``low`` and ``high`` are the means of the seeds' bootstrap intervals (the spread over videos),
-    ``seconds`` their sum.  Records of a single seed are returned as they are.
+    ``seconds`` their sum, ``note`` all of theirs.  Records of a single seed stay as they are.
     """
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
@@ -201,6 +208,7 @@ def over_seeds(records: Sequence[Record]) -> list[Record]:
                 std=float(np.std([r.value for r in same], ddof=1)),
                 seeds=tuple(seed for r in same for seed in r.seeds),
                 seconds=sum(r.seconds for r in same),
+                note="; ".join(dict.fromkeys(r.note for r in same if r.note)),
             )
         )
     return made

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vadistill.datasets import Splits, open_dataset
+from vadistill.datasets.holdout import hold_out
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError, DataError
-from vadistill.evaluation.evaluate import score_videos
 from vadistill.evaluation.measuring import measure
 from vadistill.evaluation.runs import Run, RunFacts, is_located, load_run, run_facts, save_run, take
+from vadistill.evaluation.scoring import score_videos
 from vadistill.files import content_hash, replacing, write_json
 from vadistill.progress import progress
 from vadistill.reproduce.options import Options
@@ -38,14 +39,17 @@ class Row:
     published: Mapping[str, float] = field(default_factory=dict)
     """The paper's figures in [0, 1] by protocol."""
     teachers: tuple[Row, ...] = ()
-    """Rows whose models teach this one: they take the place of ``config.teachers``."""
+    """Rows whose models this one is made of: they take the place of ``config.teachers``."""
+    taught_by: str = "teachers"
+    """The setting that names them."""
+    held_out: bool = False
+    """Whether a part of the normal footage is put aside, which a self-test then has."""
 
     def key(self, data: Path) -> str:
         """Fingerprint of everything that the row's model is made of."""
         teachers = [teacher.key(data) for teacher in self.teachers]
-        return content_hash(
-            self.label, repr(self.config), str(data), *_files(self.config), *teachers
-        )
+        parts = [self.label, repr(self.config), str(data), *_files(self.config), *teachers]
+        return content_hash(*parts, *["held out"] * self.held_out)
 
     def folder(self, data: Path, out: Path) -> Path:
         """Where the row's model and run are kept."""
@@ -57,7 +61,7 @@ class Row:
         config = self.config
         if self.teachers:
             folders = tuple(str(teacher.folder(data, out)) for teacher in self.teachers)
-            config = replace(config, teachers=folders)
+            config = replace(config, **{self.taught_by: folders})
         return detector_class(self.system)(config, device=device)  # pyright: ignore
 
 
@@ -163,8 +167,11 @@ def run_rows(
     protocols: Sequence[str],
     options: Options,
     command: str,
+    beside: Callable[[Row, Run, Record], list[Record]] = lambda row, run, record: [],
 ) -> list[Record]:
     """Fit, score and measure every row, a row's teachers before it.
+
+    ``beside`` gives more records of a row, of its run and one of its figures.
 
     Work files are shared between rows, and a row that is finished is not done again, so a run that
     was stopped goes on.  ``out`` gets ``results.json``, ``results.md``, and in ``runs`` the models
@@ -207,11 +214,18 @@ def run_rows(
                     facts=timing["facts"],
                 )
             )
+            records += beside(row, run, records[-1])
             write_records(out / "results.json", records)
             advance()
-    with replacing(out / "results.md") as temporary:
-        temporary.write_text(markdown_table(over_seeds(records)))
+    keep(records, out)
     return records
+
+
+def keep(records: Sequence[Record], out: Path) -> None:
+    """Add records to ``results.json``, and make ``results.md`` of all that are there."""
+    every = write_records(out / "results.json", records)
+    with replacing(out / "results.md") as temporary:
+        temporary.write_text(markdown_table(over_seeds(every)))
 
 
 def _files(config: Any) -> list[str]:
@@ -233,7 +247,8 @@ def _fit_and_score(
     if timing_file.exists():
         return load_run(folder), json.loads(timing_file.read_text())
     start = time.monotonic()
-    detector.fit(splits.train, out=folder, work=work)
+    train = hold_out(splits.train)[0] if row.held_out else splits.train
+    detector.fit(train, out=folder, work=work)
     fitted = time.monotonic()
     scored = score_videos(detector, list(splits.test), "scoring")
     run = replace(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vadistill.errors import DataError, VadistillError
 from vadistill.files import replacing
-from vadistill.reproduce.records import SHARES, Record, load_records, over_seeds
+from vadistill.reproduce.records import DIFFERENCES, SHARES, Record, load_records, over_seeds
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,6 +34,10 @@ UNITS = {
     "clips_per_s": "clips/s",
     "ms_per_clip": "ms/clip",
     "gmacs_per_clip": "GMAC/clip",
+    "false_alarms": "false alarms",
+    "fit_minutes": "minutes of fit",
+    "event_recall": "event recall",
+    "above_motion": "points above motion",
 }
 BLOCK = re.compile(
     r"(?P<open><!-- results:(?P<name>[\w.-]+)(?P<options>[^>]*?) -->\n)(?P<body>.*?)"
@@ -57,12 +61,14 @@ def number(record: Record, value: float | None) -> str:
         return "–"
     if record.metric in SHARES:
         return f"{100 * value:.1f}"
+    if record.metric in DIFFERENCES:
+        return f"{100 * value:+.1f}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def measured(record: Record) -> str:
     """The value, with its deviation over seeds."""
-    deviation = f" ± {number(record, record.std)}" if record.std is not None else ""
+    deviation = f" ± {number(record, record.std).lstrip('+')}" if record.std is not None else ""
     return number(record, record.value) + deviation
 
 

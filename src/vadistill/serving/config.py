@@ -5,63 +5,38 @@ Each entry is described once, here: the settings file, the API's bodies and its 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    TypeAdapter,
-    ValidationError,
-)
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import ConfigDict, StrictBool, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
+from vadistill.addresses import Address, Secret
 from vadistill.errors import ConfigError, one_of
+from vadistill.serving.entries import (
+    Alarms,
+    Count,
+    Finite,
+    Hours,
+    Keeping,
+    Name,
+    NotNegative,
+    Port,
+    PreRoll,
+    Proxy,
+    Rate,
+    SecretText,
+    SinkKind,
+    Source,
+    Text,
+    Transport,
+    Url,
+)
 
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-"""What cameras, models, sinks and footage folders may be called; also their id in addresses."""
-
-SINKS = ("webhook", "mqtt", "stdout")
-SINK_PLUGINS = "vadistill.sinks"
-"""Kinds of sink that ship, and the group of entry points by which others add theirs."""
-
-
-def sink_kinds() -> list[str]:
-    """Kinds of sink there are."""
-    return [*SINKS, *(point.name for point in entry_points(group=SINK_PLUGINS))]
-
-
-def _sink_kind(kind: str) -> str:
-    kinds = sink_kinds()
-    if kind not in kinds:
-        raise PydanticCustomError("sink_kind", "one of {kinds}", {"kinds": ", ".join(kinds)})
-    return kind
-
-
-Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$", examples=["door"])]
-Address = Annotated[
-    str,
-    Field(min_length=1, max_length=2048, examples=["rtsp://192.0.2.7/stream", "webcam:0"]),
-]
-Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False, strict=True)]
-Alarms = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False, strict=True)]
-Hours = Annotated[float, Field(ge=0, le=24 * 366, allow_inf_nan=False, strict=True)]
-Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
-Whole = Annotated[int, Field(strict=True)]
-Count = Annotated[int, Field(gt=0, strict=True)]
-"""Numbers are strict: true and "1" are none."""
-
-SinkKind = Annotated[str, AfterValidator(_sink_kind)]
-
+NOWHERE, NOTHING = Address(), Secret()
 KNOWN = ConfigDict(extra="forbid")
 """Only what is described is an entry."""
 
@@ -70,14 +45,16 @@ KNOWN = ConfigDict(extra="forbid")
 class ServerSettings:
     """Where the console listens, and who may use it."""
 
-    host: str = "127.0.0.1"
-    port: Whole = 8765
-    password: str = ""
+    host: Text = "127.0.0.1"
+    port: Port = 8765
+    password: str = field(default="", repr=False)
     """As 'vadistill serve --set-password' writes it (scrypt); needed beyond loopback."""
-    token: str = ""
+    token: str = field(default="", repr=False)
     """SHA-256 of the API's bearer token, in hexadecimal; empty: none."""
     names: tuple[str, ...] = ()
     """Further host names under which browsers reach the console."""
+    proxies: tuple[Proxy, ...] = ()
+    """Addresses or networks of reverse proxies; whose visitors they name is believed."""
     upload_mb: Count = 2048
     """Largest video that may be uploaded, in megabytes."""
 
@@ -88,11 +65,11 @@ class ServerSettings:
 class StorageSettings:
     """Where events are kept, and for how long."""
 
-    folder: str = "vadistill-data"
+    folder: Text = "vadistill-data"
     """Relative to the settings file's folder."""
-    keep_days: Positive = 30.0
-    keep_gb: Positive = 10.0
-    """Clips and pictures of the oldest events go first."""
+    keep_days: Keeping = 30.0
+    keep_gb: Keeping = 10.0
+    """Of clips, pictures, recordings and uploads; the oldest recordings go first, then clips."""
 
     __pydantic_config__ = KNOWN
 
@@ -102,7 +79,7 @@ class ModelSettings:
     """A fitted detector."""
 
     name: Name
-    path: str
+    path: Text
     """A folder that 'vadistill fit' wrote, relative to the settings file's folder."""
     device: str = "auto"
 
@@ -114,10 +91,13 @@ class CameraSettings:
     """A stream that is watched."""
 
     name: Name
-    source: Address
+    source: Source
     """rtsp://…, http://… (MJPEG), webcam:0, /dev/video0, a video file or a folder of frames."""
     model: Name
     """Name of a model."""
+    rtsp_transport: Transport = "tcp"
+    """How an RTSP camera sends pictures; over UDP some are lost, but there are cameras that send
+    over nothing else."""
     fps: Rate | None = None
     """At most so many frames a second are scored; None: all."""
     skip_idle: StrictBool = False
@@ -135,7 +115,7 @@ class CameraSettings:
     """Frames in a row at or above ``on`` that open an event."""
     seconds_to_close: NotNegative = 2.0
     """How long the score must stay below ``off``."""
-    pre_roll: NotNegative = 5.0
+    pre_roll: PreRoll = 5.0
     """Seconds of picture before an event that its clip begins with."""
     record_hours: Hours = 0.0
     """Hours of footage that are kept to fit models from; 0: none."""
@@ -150,9 +130,9 @@ class SinkSettings:
     name: Name
     kind: SinkKind
     """webhook, mqtt, stdout, or what an entry point of ``vadistill.sinks`` is called."""
-    url: str = ""
+    url: Url = NOWHERE
     """https://… of a webhook, mqtt://user:password@host:1883 of a broker."""
-    secret: str = ""
+    secret: SecretText = NOTHING
     """Key of a webhook's signature; empty: unsigned."""
     prefix: str = "vadistill"
     """First part of MQTT topics."""
@@ -165,7 +145,7 @@ class FootageSettings:
     """A folder of normal video that the console may fit models from."""
 
     name: Name
-    path: str
+    path: Text
 
     __pydantic_config__ = KNOWN
 
@@ -188,6 +168,14 @@ class Settings:
     def located(self, path: str) -> Path:
         """A path of the settings, from ``base``."""
         return self.base / Path(path).expanduser()
+
+    def source(self, camera: CameraSettings) -> Address:
+        """Where a camera is: an address, or a file or folder from ``base``."""
+        source = camera.source
+        if source.scheme or source.is_webcam:
+            return source
+        path = self.located(source.reveal())
+        return Address(str(path)) if source.is_path or path.exists() else source
 
 
 TABLES = {"server": ServerSettings, "storage": StorageSettings}
@@ -212,8 +200,10 @@ WORDS = {
     "greater_than_equal": "{ge:g} or more",
     "less_than_equal": "at most {le:g}",
     "finite_number": "a number",
+    "literal_error": "{expected}",
     "string_too_short": "{min_length} characters or more",
     "string_too_long": "{max_length} characters at most",
+    "text": "text without control characters",
     "string_pattern_mismatch": "up to 40 of a-z, 0-9 and '-', a letter or digit first",
 }
 """What was expected where pydantic found an error of this type, in TOML's terms."""
@@ -246,7 +236,8 @@ def _in_a_line(error: ErrorDetails, kind: type, where: str) -> ConfigError:
         return ConfigError(got, expected=f"the entries {known}", fix="correct it")
     value = error["input"]
     shown = type(value).__name__ if name in SECRET else repr(value)
-    expected = WORDS.get("tuple_type" if len(error["loc"]) > 1 else what, error["msg"])
+    in_a_list = len(error["loc"]) > 1 and what == "string_type"
+    expected = WORDS.get("tuple_type" if in_a_list else what, error["msg"])
     expected = expected.format(**error.get("ctx", {}))
     if what.endswith("_type") or what == "sink_kind":
         return ConfigError(f"{name} of {where} is {shown}", expected=expected, fix="correct it")
@@ -285,7 +276,7 @@ def check(settings: Settings) -> None:
                 fix="swap them",
             )
     for sink in settings.sinks:
-        if not sink.url.startswith(SCHEMES.get(sink.kind, "")):
+        if not sink.url.reveal().startswith(SCHEMES.get(sink.kind, "")):
             raise ConfigError(
                 f"the address of sink '{sink.name}'",
                 expected=f"one that begins with {' or '.join(SCHEMES[sink.kind])}",

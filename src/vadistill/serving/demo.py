@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vadistill.addresses import Address
 from vadistill.serving.config import (
     CameraSettings,
     FootageSettings,
@@ -37,7 +38,7 @@ def prepare(folder: Path) -> Settings:
         storage=StorageSettings(folder="data"),
         models=(ModelSettings("walkway", "motion.vad"),),
         cameras=tuple(
-            CameraSettings(name, f"walkway/test/{video.source.name}", "walkway", loop=True)
+            CameraSettings(name, Address(f"walkway/test/{video.source.name}"), "walkway", loop=True)
             for name, video in zip(CAMERAS, splits.test, strict=True)
             if isinstance(video.source, Path)
         ),

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from vadistill.errors import ConfigError, StorageError
-from vadistill.serving.config import ModelSettings, Settings
+from vadistill.serving.config import ModelSettings, ServerSettings, Settings
 from vadistill.serving.faults import Faults
-from vadistill.serving.jobs.leftovers import prune_jobs
 from vadistill.serving.jobs.queue import Job, Jobs
-from vadistill.serving.live.batching import described, named
+from vadistill.serving.live.batching import described, named, self_test_page
 from vadistill.serving.live.cameras import Cameras
 from vadistill.serving.live.events import Subscription
+from vadistill.serving.lookout import GRACE, Lookout, Part
+from vadistill.serving.pruning import Pruner
 from vadistill.serving.sinks import Dispatcher, build_sink
 from vadistill.serving.storage import footage
 from vadistill.serving.storage.clips import recover_clips
-from vadistill.serving.storage.clock import Clock
-from vadistill.serving.storage.recorder import prune_recordings
+from vadistill.serving.storage.disk import Disk
 from vadistill.serving.storage.store import Event, Verdict
 
 log = logging.getLogger("vadistill.serving")
@@ -39,6 +39,12 @@ RETRY = 30.0
 
 DRAIN = 3.0
 """Seconds that the last messages have at the end."""
+
+HANGS = 300.0
+"""Seconds without a turn after which the clockwork hangs."""
+
+WORDS = {"camera": "are failed or lost", "model": "cannot be used", "sink": "fail"}
+CLOCKWORK = Part("clockwork", "ticker")
 
 
 class Hub(Cameras):
@@ -57,9 +63,14 @@ class Hub(Cameras):
         self.started = time.time()
         self._visiting = visiting
         self._stop = threading.Event()
-        self._clock, self._faults = Clock(self.store), Faults()
+        self._faults = Faults()
+        self._pruner = Pruner(self.folder, self.store, self.jobs, self._faults, visiting=visiting)
         self._dispatcher = Dispatcher(self.store, sinks)
         self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
+        self._beat = time.monotonic()
+        """When the ticker last had a turn, in monotonic seconds."""
+        self._disk = Disk(self.store)
+        self._lookout = Lookout(self.store, self._look, self._dispatcher.show, self._faults)
 
     def start(self) -> None:
         """Close what a former process left open, then start cameras and sinks."""
@@ -71,12 +82,13 @@ class Hub(Cameras):
         shutil.rmtree(self.uploads, ignore_errors=True)  # of a server that was killed
         for job in self.jobs.all():
             self._adopt(job)
-        self._prune()
+        self._pruner.prune(self.settings)
         self._dispatcher.announce([camera.name for camera in self.settings.cameras])
         self._dispatcher.start()
         for camera in self.settings.cameras:
             self._open(camera)
         self._ticker.start()
+        self._lookout.start()
 
     def stop(self) -> dict[str, int]:
         """End cameras, write what is open, and let go of everything.
@@ -84,6 +96,7 @@ class Hub(Cameras):
         Returns how many messages wait for each sink, which the next start sends.
         """
         self._stop.set()
+        self._lookout.stop()
         with self._lock:
             cameras = list(self._cameras.values())
         for camera in cameras:
@@ -91,8 +104,7 @@ class Hub(Cameras):
         if self._ticker.is_alive():
             self._ticker.join(5)
         self._clips.stop()
-        for camera in cameras:
-            camera.events.close_refused()
+        self.settle()
         self.jobs.close()
         self._drain()
         self._dispatcher.stop()
@@ -116,6 +128,10 @@ class Hub(Cameras):
         super()._keep(settings)
         self._dispatcher.announce([camera.name for camera in settings.cameras])
 
+    def changed_secrets(self) -> ServerSettings | None:
+        """[server] of the file where its password or token was changed; raises ConfigError."""
+        return None if self._file is None else self._file.changed_secrets()
+
     # -- models, jobs, sinks -------------------------------------------------------------------
 
     @property
@@ -133,6 +149,10 @@ class Hub(Cameras):
     def models(self) -> list[dict[str, Any]]:
         """Fitted models as the API describes them."""
         return described(self.settings)
+
+    def self_test_page(self, name: str) -> Path | None:
+        """The page of a model's self-test, if there is one."""
+        return self_test_page(self.settings, name)
 
     def fit_model(self, name: str, system: str, source: dict[str, Any]) -> Job:
         """Fit a model in the background to a named folder, or to a camera's last hours.
@@ -153,6 +173,10 @@ class Hub(Cameras):
         """Score an uploaded video in the background; raises ConfigError for an unknown model."""
         found = named(self.settings, model)
         return self.jobs.score(video=path, title=title, model=self.settings.located(found.path))
+
+    def upload_room(self) -> int:
+        """Bytes that a further upload may have."""
+        return self._pruner.upload_room(self.settings)
 
     def footage(self) -> dict[str, Any]:
         """What models can be fitted to."""
@@ -195,35 +219,55 @@ class Hub(Cameras):
             "sinks": self.sinks(),
             "networks": self._models.calls(),
             "clips_left_out": self._clips.left_out,
+            "health": self.health(),
+            "troubles": self._parts(),
         }
 
     def health(self) -> dict[str, Any]:
-        """How the ``ticker``, the ``store``, the ``sinks`` and the ``cameras`` fare: ``ok`` and
-        ``detail`` each, without names; ``ok`` of all is that of the ticker and the store."""
-        fails = "" if self._ticker.is_alive() else "it does not run"
-        if self._faults:
-            fails = f"fails: {', '.join(self._faults.parts())}"
-        store = ""
-        try:
-            self.store.pending()
-        except StorageError:
-            store = "cannot be read"
-        states = [camera.as_json()["status"]["state"] for camera in self.running()]
-        away = sum(state in ("failed", "retrying") for state in states)
-        sinks = self._dispatcher.states()
-        failing = sum(state != "ok" for state in sinks)
+        """How cameras, models, sinks, the disk and the clockwork fare, ``ok`` and ``detail`` each,
+        without names; ``ok`` of all is whether each is."""
+        causes: dict[str, list[bool]] = {kind: [] for kind in GRACE}
+        parts = self._parts()
+        for part, cause in parts.items():
+            causes[part.kind].append(bool(cause))
         details = {
-            "ticker": fails,
-            "store": store,
-            "sinks": f"{failing} of {len(sinks)} fail" if failing else "",
-            "cameras": f"{away} of {len(states)} are failed or lost" if away else "",
+            f"{kind}s": f"{sum(causes[kind])} of {len(causes[kind])} {words}"
+            if any(causes[kind])
+            else ""
+            for kind, words in WORDS.items()
         }
-        parts = {name: {"ok": not detail, "detail": detail} for name, detail in details.items()}
-        return {"ok": not fails and not store, **parts}
+        details["disk"] = "it cannot be written, or is nearly full" if any(causes["disk"]) else ""
+        details["clockwork"] = parts[CLOCKWORK] or ""
+        shown = {name: {"ok": not detail, "detail": detail} for name, detail in details.items()}
+        return {"ok": not any(details.values()), **shown}
+
+    def _look(self) -> dict[Part, str | None]:
+        self._disk.probe()
+        self.settle()
+        return self._parts()
+
+    def _parts(self) -> dict[Part, str | None]:
+        """Why each part fails; '' for those that work, None for those of which nothing is known."""
+        return {
+            **{Part("camera", camera.name): camera.trouble for camera in self.running()},
+            **{Part("model", name): why for name, why in self.model_troubles().items()},
+            **{Part("sink", name): why for name, why in self._dispatcher.troubles().items()},
+            Part("disk", "storage"): self._disk.trouble,
+            CLOCKWORK: self._clockwork(),
+        }
+
+    def _clockwork(self) -> str:
+        if self._faults:
+            return f"fails: {', '.join(self._faults.parts())}"
+        late = time.monotonic() - min(self._beat, self._lookout.beat) > HANGS
+        if late or not self._ticker.is_alive():
+            return "it hangs" if late else "it does not run"
+        return ""
 
     def _tick(self) -> None:
         pruned, told = time.monotonic(), 0.0
         while not self._stop.wait(TICK):
+            self._beat = time.monotonic()
             with self._faults.of("pages"):
                 for camera in self.running():
                     points = camera.take_points()
@@ -234,21 +278,5 @@ class Hub(Cameras):
                     self.announcer("cameras", {"cameras": self.cameras()})
             pause = min(PRUNE_EVERY, RETRY) if self._faults else PRUNE_EVERY
             if time.monotonic() - pruned >= pause:
-                self._prune()
+                self._pruner.prune(self.settings)
                 pruned = time.monotonic()
-
-    def _prune(self) -> None:
-        """Remove what is too old or too much; a step that fails keeps no other from its work."""
-        settings = self.settings
-        keep = int(settings.storage.keep_gb * 1e9)
-        hours = {c.name: c.record_hours for c in settings.cameras if c.record_hours > 0}
-        now: float | None = None
-        with self._faults.of("the clock"):
-            now = self._clock.look()
-        if now is not None:
-            with self._faults.of("pruning of events"):
-                self.store.prune(now, keep_days=settings.storage.keep_days, keep_bytes=keep)
-            with self._faults.of("pruning of recordings"):
-                prune_recordings(self.recordings, hours, now, others=not self._visiting)
-        with self._faults.of("pruning of uploads"):
-            prune_jobs(self.jobs.folder, self.jobs.all())

@@ -6,22 +6,32 @@ The console keeps comments and order of what it does not change.
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+import shlex
+import threading
 import tomllib
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from vadistill.addresses import Secret
 from vadistill.errors import ConfigError
 from vadistill.files import replacing
-from vadistill.serving.config import LISTS, TABLES, Settings, entry
+from vadistill.serving.config import LISTS, TABLES, ServerSettings, Settings, entry
+
+SECRETS = re.compile(
+    r"^\s*(password|token|secret)\s*=\s*[\"']+[^\"'\s]|^[^#]*://[^\"'\s]*@", re.MULTILINE
+)
+"""Lines of a file that hold one."""
 
 
 def read_settings(path: Path) -> Settings:
     """Settings of a TOML file; raises ConfigError that names the file and the entry."""
     try:
         document = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"cannot read {path} ({getattr(error, 'strerror', None) or error})",
             expected="a TOML file of cameras, models and sinks",
@@ -45,7 +55,22 @@ def read_settings(path: Path) -> Settings:
             entry(kind, block, f"[[{name}]] {number} in {path}")
             for number, block in enumerate(blocks, 1)
         )
-    return Settings(**parts, base=path.resolve().parent)
+    try:
+        return Settings(**parts, base=path.resolve().parent)
+    except ConfigError as error:  # of blocks that do not go together
+        got = f"{path}: {error.got}"
+        raise ConfigError(got, expected=error.expected, fix=error.fix) from None
+
+
+def exposed(path: Path) -> str | None:
+    """What to warn of where others may read a settings file with secrets."""
+    try:
+        mode, text = path.stat().st_mode, path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if os.name != "posix" or not mode & 0o077 or not SECRETS.search(text):
+        return None
+    return f"others may read {path} and the secrets in it: chmod 600 {shlex.quote(str(path))}"
 
 
 class EditedError(ConfigError):
@@ -77,6 +102,47 @@ def change_settings(settings: Settings, path: Path, known: str) -> str:
         )
     write_settings(settings, path, tables=("storage",))
     return digest(path)
+
+
+class SettingsFile:
+    """The file that a running server writes its changes to, and looks at for new secrets."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._seen = self._digest = digest(path)
+        self._known = self._read()
+
+    def _read(self) -> Settings:
+        if self.path.exists():
+            return read_settings(self.path)
+        return Settings(base=self.path.resolve().parent)
+
+    def keep(self, settings: Settings) -> None:
+        """As ``change_settings`` does, for a file as it was at the last look."""
+        with self._lock:
+            self._seen = self._digest = change_settings(settings, self.path, self._digest)
+            self._known = self._read()
+
+    def changed_secrets(self) -> ServerSettings | None:
+        """[server] of the file once its password or token was changed since the last look.
+
+        If nothing else was, ``keep`` goes on.  Raises ConfigError for a file that cannot be read.
+        """
+        with self._lock:
+            now = digest(self.path)
+            if now in (self._seen, ""):
+                return None
+            found = self._read()
+            self._seen = now
+            secrets = {"password": found.server.password, "token": found.server.token}
+            known = replace(self._known, server=replace(self._known.server, **secrets))
+            if known == self._known:
+                return None
+            self._known = known
+            if found == known:
+                self._digest = now
+            return found.server
 
 
 def write_settings(settings: Settings, path: Path, tables: Iterable[str] = TABLES) -> None:
@@ -124,6 +190,7 @@ def _update(block: Any, item: Any) -> None:
     for f in fields(item):
         value = getattr(item, f.name)
         plain = list(value) if isinstance(value, tuple) else value
+        plain = value.reveal() if isinstance(value, Secret) else plain
         if plain is None:
             block.pop(f.name, None)
         elif f.name in block:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from vadistill.addresses import Address, Secret
 from vadistill.errors import ConfigError
 from vadistill.serving.config import (
     CameraSettings,
@@ -23,7 +23,8 @@ from vadistill.serving.config import (
     StorageSettings,
 )
 from vadistill.serving.hub import Hub
-from vadistill.video import is_live, open_video, redacted
+from vadistill.serving.settings_file import exposed
+from vadistill.video import open_video
 
 
 def settings_for(
@@ -37,7 +38,7 @@ def settings_for(
     device: str,
 ) -> Settings:
     """Settings for some sources that share a model; raises ConfigError."""
-    lone_address = len(sources) == 1 and "://" in sources[0]
+    lone_address = len(sources) == 1 and Address(sources[0]).scheme
     if model is None and sources and not lone_address:
         model, sources = Path(sources[0]), sources[1:]
     if webhook[1] and not webhook[0]:
@@ -53,14 +54,16 @@ def settings_for(
         )
     sinks = [SinkSettings("stdout", "stdout")]
     if webhook[0]:
-        sinks.append(SinkSettings("webhook", "webhook", webhook[0], secret=webhook[1]))
+        sinks.append(
+            SinkSettings("webhook", "webhook", Address(webhook[0]), secret=Secret(webhook[1]))
+        )
     if mqtt:
-        sinks.append(SinkSettings("mqtt", "mqtt", mqtt))
+        sinks.append(SinkSettings("mqtt", "mqtt", Address(mqtt)))
     return Settings(
         storage=StorageSettings(folder=str(folder)),
         models=(ModelSettings("model", str(model), device),),
         cameras=tuple(
-            CameraSettings(name, source, "model", **camera)
+            CameraSettings(name, Address(source), "model", **camera)
             for name, source in zip(names(sources), sources, strict=True)
         ),
         sinks=tuple(sinks),
@@ -85,24 +88,24 @@ def check_sources(settings: Settings) -> None:
     Networks and webcams may come later: they are tried for ever.
     """
     for camera in settings.cameras:
-        if is_live(camera.source):
+        source = settings.source(camera)
+        if source.is_live:
             continue
-        if "://" in camera.source or camera.source.startswith("webcam:"):
+        if source.scheme or camera.source.reveal().startswith("webcam:"):
             raise ConfigError(
-                f"source '{redacted(camera.source)}'",
+                f"source '{camera.source}'",
                 expected="rtsp://HOST/…, http://HOST/…, webcam:NUMBER, a video file or a folder",
                 fix="correct the address",
             )
-        open_video(settings.located(camera.source))
+        open_video(source)
 
 
 def names(sources: Sequence[str]) -> list[str]:
-    """A short name for each source, from its host or file, each different."""
+    """A short name for each source, from its host alone or its file, each different."""
     made: list[str] = []
     for source in sources:
-        parts = urlsplit(source) if "://" in source else None
-        text = (parts.hostname or "") + parts.path if parts else Path(source).stem
-        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in text.lower())
+        text = Address(source).name.lower()
+        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in text)
         stem = "-".join(filter(None, plain.split("-")))[:32].strip("-") or "camera"
         name, number = stem, 2
         while name in made:
@@ -152,6 +155,13 @@ def summarise(hub: Hub, waiting: dict[str, int]) -> None:
                 f"folder sends them",
                 file=sys.stderr,
             )
+
+
+def warn_if_exposed(path: Path) -> None:
+    """Say so on stderr where others may read the secrets in a settings file."""
+    line = exposed(path)
+    if line:
+        print(f"vadistill: warning: {line}", file=sys.stderr)
 
 
 @contextmanager

@@ -11,12 +11,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vadistill.errors import one_of
+from vadistill.errors import ConfigError, WeightsError, one_of
 from vadistill.plugins import added
 from vadistill.saved import read_config
+from vadistill.soundness import refusing
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Videos
+    from vadistill.datasets import Dataset, Videos
     from vadistill.detector import Detector
     from vadistill.devices import Device
 
@@ -54,6 +55,12 @@ def _fast_aed() -> type[Detector]:
     return FastAed
 
 
+def _blend() -> type[Detector]:
+    from vadistill.systems.blend import Blend
+
+    return Blend
+
+
 def _dakd() -> type[Detector]:
     from vadistill.systems.dakd import Dakd
 
@@ -66,6 +73,7 @@ DETECTORS: dict[str, Callable[[], type[Detector]]] = {
     "aed": _aed,
     "ssmtl": _ssmtl,
     "fast_aed": _fast_aed,
+    "blend": _blend,
     "dakd": _dakd,
 }
 """The systems that ship with the package; each is imported on first use, so help stays fast."""
@@ -84,7 +92,47 @@ def detector_class(name: str) -> type[Detector]:
 
 def load(path: str | Path, *, device: str = "auto") -> Detector:
     """Read a saved detector of any system; raises WeightsError, ConfigError for an unknown one."""
-    return detector_class(read_config(Path(path))["system"]).load(Path(path), device=device)
+    path = Path(path)
+    with refusing(path):
+        kind = detector_class(read_config(path)["system"])
+    return kind.load(path, device=device)
+
+
+def fitted_or_new(
+    name: str, train: Dataset, work: Path, *, what: str, localiser: str, device: Device
+) -> tuple[Detector, Path]:
+    """A detector that another is made of, and its folder: fitted, or to be fitted to there.
+
+    Args:
+        name: ``SYSTEM``, ``SYSTEM:RECIPE``, or the folder of a fitted detector.
+        what: it is to the other one, such as teacher; said by errors, and part of the folder's
+            name in ``work``.
+        localiser: where one that is fitted finds objects, if it looks for any.
+
+    Raises ConfigError, WeightsError.
+    """
+    from vadistill.datasets.sampling import data_key
+    from vadistill.files import content_hash
+
+    given = Path(name)
+    if (given / "config.json").is_file() or (given.is_dir() and name not in detectors()):
+        return load(given, device=device), given
+    system, _, recipe = name.partition(":")
+    kind = detector_class(system)
+    if recipe and recipe not in kind.RECIPES:
+        raise ConfigError(
+            f"{what} '{name}'",
+            expected=f"a recipe of {', '.join(kind.RECIPES)}",
+            fix="correct it",
+        )
+    config = config_of(kind, recipe or None)
+    if hasattr(config, "localiser"):
+        config = replace(config, localiser=localiser)
+    folder = work / f"{what}-{system}-{content_hash(data_key(train), repr(config))}"
+    try:
+        return load(folder, device=device), folder
+    except WeightsError:
+        return kind(config, device=device), folder
 
 
 def fit(
@@ -94,6 +142,7 @@ def fit(
     out: str | Path,
     recipe: str | None = None,
     device: Device = "auto",
+    overwrite: bool = False,
     **settings: Any,
 ) -> Detector:
     """Fit a system and save it to the folder ``out``; an interrupted fit goes on there.
@@ -102,13 +151,22 @@ def fit(
         system: a name in ``detectors()``, such as cafe.
         train: a data set or its path, of which the training split counts, or videos.
         recipe: named settings of the system; the default is its first.
+        overwrite: replace a finished model of other settings or footage.
         settings: changes of the recipe's, such as ``epochs=4``.
 
-    Raises ConfigError for an unknown name or a setting that cannot be, and what ``Detector.fit``
-    raises.
+    Raises ConfigError for an unknown name, a setting that cannot be or a finished model in the
+    way, and what ``Detector.fit`` raises.
     """
+    from vadistill.datasets import split_of
+
     kind = detector_class(system)
-    return kind(config_of(kind, recipe, **settings), device=device).fit(train, out=out)
+    detector, videos = (
+        kind(config_of(kind, recipe, **settings), device=device),
+        split_of(train, "train"),
+    )
+    if not overwrite:
+        detector.check_replaced(out, videos)
+    return detector.fit(videos, out=out)
 
 
 def config_of(kind: type[Detector], recipe: str | None = None, **settings: Any) -> Any:

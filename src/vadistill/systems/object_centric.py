@@ -27,6 +27,7 @@ from vadistill.objects.patches import (
     PatchStore,
     frame_patches,
 )
+from vadistill.objects.speeds import Speeds
 from vadistill.progress import progress
 from vadistill.runtime import Arrays, Merged, Program, Runtime, RuntimeName, open_runtime
 from vadistill.scores import Calibration, FrameScore
@@ -47,8 +48,8 @@ class ObjectCentricConfig(TrainedConfig):
     """Settings that every object-centric detector has; the defaults are for two CPU cores."""
 
     localiser: str = "background"
-    """Where objects come from: background, motion, detector:NAME, boxes:FILE, or a+b; ``all:``
-    before it keeps slivers at the picture's edge, too."""
+    """Where objects come from: background, auto, motion, detector:NAME, boxes:FILE, or a+b;
+    ``all:`` before it keeps slivers at the picture's edge, too."""
     frames: int | None = 640
     """Evenly spaced training frames whose objects are learned from; None takes all."""
     runtime: RuntimeName = "torch"
@@ -103,8 +104,14 @@ class ObjectCentric(Detector):
     def inputs(self, patches: Patches, flow: FlowPatches) -> Arrays:
         """The program's inputs for objects of ``cut``."""
 
-    def fit_parts(self, parts: Float32[np.ndarray, "n p"]) -> None:
-        """Learn from training objects' parts what ``object_values`` needs."""
+    def with_attributes(
+        self, parts: Float32[np.ndarray, "n p"], boxes: Float32[np.ndarray, "n 4"], speeds: Speeds
+    ) -> Float32[np.ndarray, "n _"]:
+        """What the program gave of each object, with what else ``object_values`` needs."""
+        return parts
+
+    def fit_parts(self, parts: Float32[np.ndarray, "n p"], store: PatchStore) -> None:
+        """Learn from the store's objects' parts what ``object_values`` needs."""
 
     @abstractmethod
     def object_values(self, parts: Float32[np.ndarray, "n p"]) -> Float[np.ndarray, " n"]:
@@ -124,10 +131,11 @@ class ObjectCentric(Detector):
         parts = []
         with progress("calibration", len(rows)) as advance:
             for some in np.array_split(rows, -(-len(rows) // CHUNK)):
-                parts += self.runtime(*self._training_inputs(store, some))
+                (own,) = self.runtime(*self._training_inputs(store, some))
+                parts.append(self.with_attributes(own, store.boxes(some), store.speeds(some)))
                 advance(len(some))
         parts = np.concatenate(parts)
-        self.fit_parts(parts)
+        self.fit_parts(parts, store)
         values = self.object_values(parts)
         self.low = float(values.min())
         self.fit_scale(values)
@@ -179,7 +187,9 @@ class ObjectCentric(Detector):
     def _score(self, frames: list[FramePatches], info: VideoInfo) -> Iterator[FrameScore]:
         patches = np.concatenate([frame.patches for frame in frames])
         flow = np.concatenate([frame.flow for frame in frames])
+        boxes = np.concatenate([frame.boxes for frame in frames])
         (parts,) = self.runtime(*self.inputs(patches, flow))
+        parts = self.with_attributes(parts, boxes, np.concatenate([f.speeds for f in frames]))
         scores = self.scaled(self.object_values(parts)).astype(np.float32)
         ends = np.cumsum([len(frame.boxes) for frame in frames])
         for frame, own in zip(frames, np.split(scores, ends[:-1]), strict=True):

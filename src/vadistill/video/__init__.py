@@ -1,6 +1,6 @@
 """Video in and out: files, frame folders, cameras and arrays as frames, and an MP4 writer.
 
-Imports the modules of the bottom row alone: errors, files.
+Imports the modules of the bottom row alone: addresses, errors, files, limits.
 """
 
 from __future__ import annotations
@@ -10,42 +10,53 @@ from pathlib import Path
 
 import numpy as np
 
+from vadistill.addresses import Address, is_live, redacted
 from vadistill.errors import VideoError
-from vadistill.video.addresses import ADDRESS, is_live, redacted
 from vadistill.video.base import (
     DEFAULT_FPS,
     PICTURES,
     Frame,
+    Stretch,
     VideoInfo,
     VideoSource,
     check_fps,
 )
 from vadistill.video.files import FileSource
 from vadistill.video.live import LiveSource
-from vadistill.video.pictures import ArraySource, FolderSource, natural_key
+from vadistill.video.pictures import (
+    ArraySource,
+    FolderSource,
+    decode_picture,
+    natural_key,
+    read_picture,
+)
 from vadistill.video.writer import VideoWriter
 
 __all__ = [
     "DEFAULT_FPS",
     "PICTURES",
+    "Address",
     "ArraySource",
     "FileSource",
     "FolderSource",
     "Frame",
     "LiveSource",
+    "Stretch",
     "VideoInfo",
     "VideoSource",
     "VideoWriter",
     "count_frames",
+    "decode_picture",
     "is_live",
     "natural_key",
     "open_video",
+    "read_picture",
     "redacted",
 ]
 
 
 def open_video(
-    source: str | Path | np.ndarray | Sequence[np.ndarray],
+    source: str | Path | Address | np.ndarray | Sequence[np.ndarray],
     *,
     name: str | None = None,
     fps: float | int | None = None,
@@ -59,30 +70,30 @@ def open_video(
     """
     if fps is not None:
         check_fps(fps)
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | Path | Address):
         return ArraySource(source, name=name, fps=fps)
-    # A Path has lost one of an address's two strokes.
-    address = ADDRESS.sub(r"\1://", str(source), count=1)
-    if ADDRESS.match(address) or is_live(address):
+    address = source if isinstance(source, Address) else Address(str(source))
+    if address.scheme or address.is_live:
         return LiveSource(address, name=name)
+    text = address.reveal()
     try:
-        Path(source).stat()
-        kind = FolderSource if source != "" and Path(source).is_dir() else FileSource
+        Path(text).stat()
+        kind = FolderSource if text != "" and Path(text).is_dir() else FileSource
     except (OSError, ValueError) as error:
         raise VideoError(
-            f"cannot find '{redacted(str(source))}' ({getattr(error, 'strerror', None) or error})",
+            f"cannot find '{address}' ({getattr(error, 'strerror', None) or error})",
             expected="a video file or a folder of pictures",
             fix="check the path",
         ) from None  # It would show a password.
-    return kind(Path(source), name=name, fps=fps)
+    return kind(Path(text), name=name, fps=fps)
 
 
 def count_frames(source: VideoSource) -> int:
     """The number of frames of ``source``, without converting them.
 
-    A file's packets are counted where container and codec keep one picture in each (a damaged
-    picture inside then counts too); any other file is decoded.  Raises VideoError, also for a file
-    that is cut short.
+    A file's packets are counted where container and codec keep one picture in each; any other file
+    is decoded.  Damaged pictures count too, where they are noticed.  Raises VideoError, also for a
+    file that is cut short.
     """
     if isinstance(source, FileSource):
         return source.count()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, printable
 
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 """Endings of the pictures that a frame folder may hold, in any case."""
+
+SLOWEST = 1e6
+"""Seconds from a frame to the next at most; a recording of one frame a week has fewer."""
 
 DEFAULT_FPS = 25.0
 """For sources that do not tell their rate."""
@@ -41,7 +44,7 @@ class VideoInfo:
     """What is known of a video before it is decoded."""
 
     name: str
-    """Short name: the file's stem or the folder's name."""
+    """Short name: the file's stem or the folder's name; on one line, with escapes."""
     width: int
     height: int
     fps: float
@@ -49,6 +52,9 @@ class VideoInfo:
     frames: int | None
     """Number of frames if the container or folder tells, else None (it may be an estimate)."""
     path: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
 
 
 class VideoSource(ABC):
@@ -63,7 +69,30 @@ class VideoSource(ABC):
         """Decode from the start; raises VideoError."""
 
 
+class Stretch(VideoSource):
+    """Frames ``first`` to ``last`` (exclusive) of another source, as a video that starts at 0.
+
+    What lies before is decoded and dropped, since no container can be trusted to seek by frame.
+    """
+
+    def __init__(self, source: VideoSource, first: int, last: int) -> None:
+        self.source, self.first, self.last = source, first, last
+        known = source.info.frames
+        end = last if known is None else min(last, known)
+        self.info = replace(source.info, frames=max(0, end - first))
+
+    def __iter__(self) -> Iterator[Frame]:
+        begin: float | None = None
+        for frame in self.source:
+            if frame.index >= self.last:
+                break
+            if frame.index >= self.first:
+                begin = frame.time if begin is None else begin
+                yield Frame(frame.index - self.first, frame.time - begin, frame.image)
+        self.corrupt_frames = self.source.corrupt_frames
+
+
 def check_fps(fps: float | int | Fraction) -> None:
-    """Raise ConfigError unless ``fps`` is finite and above 0."""
-    if not (math.isfinite(fps) and fps > 0):
+    """Raise ConfigError unless ``fps`` is finite, above 0 and a rate that a video can have."""
+    if not (math.isfinite(fps) and 1 / SLOWEST <= fps <= SLOWEST):
         raise ConfigError(f"fps={fps}", expected="frames per second above 0", fix="correct it")

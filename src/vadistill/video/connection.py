@@ -2,66 +2,39 @@
 
 from __future__ import annotations
 
-import re
-import sys
+import itertools
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vadistill.addresses import PROTOCOLS, Address, without_addresses
 from vadistill.errors import VideoError
-from vadistill.video.addresses import ADDRESS, PROTOCOLS, redacted
+from vadistill.limits import ALLOCATION_BYTES
 from vadistill.video.base import DEFAULT_FPS
+from vadistill.video.bounds import (
+    LISTED,
+    PROBING,
+    WEB_LISTS,
+    bound_memory,
+    formats,
+    too_large,
+    unfit,
+)
+from vadistill.video.decoding import Decoder, video_stream
+from vadistill.video.reading import Upright
+from vadistill.video.webcam import open_webcam
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-ALONE = 25
-"""Pictures in a row without a time stamp after which the wall clock counts."""
-JUMP = 10.0
-"""Seconds by which stamps may run ahead of the wall clock; beyond, or back, is a clock set anew."""
-UNTIMED = ("mpjpeg", "mjpeg", "jpeg_pipe", "h264", "hevc")
-"""Containers without time stamps, for which FFmpeg makes some up."""
 HANDED = 2
 """Pictures that wait to be taken."""
-DAMAGED = 1000
-"""Errors in a row after which a stream is lost."""
-
-
-class Clock:
-    """Seconds from the first picture, from time stamps or, without those, from the wall clock."""
-
-    def __init__(self, unit: Fraction | None, fps: float, stamped: bool) -> None:
-        self._unit, self._step, self._stamped = unit or Fraction(1), 1 / fps, stamped
-        self._first: int | None = None
-        self._offset = self._seconds = 0.0
-        self._came: float | None = None
-        self._missing = 0
-
-    def time(self, stamp: int | None) -> float:
-        """The time of the next picture; it never decreases."""
-        now = time.monotonic()
-        waited = 0.0 if self._came is None else now - self._came
-        self._missing = self._missing + 1 if stamp is None else 0
-        # RTSP leaves out the first stamp, and the first pictures come in one burst.
-        regular = self._stamped and self._came is not None and self._missing < ALONE
-        passed, self._came = self._step if regular else waited, now
-        if stamp is None or not self._stamped:
-            self._seconds += passed
-            return self._seconds
-        seconds = self._offset + float((stamp - (self._first or 0)) * self._unit)
-        if self._first is None or not -1 < seconds - self._seconds < waited + JUMP:
-            seconds = self._seconds + (passed if self._first is None else waited)
-            self._first, self._offset = stamp, seconds
-        self._seconds = max(seconds, self._seconds)
-        return self._seconds
 
 
 class Connection:
@@ -72,38 +45,54 @@ class Connection:
     """
 
     def __init__(
-        self, address: str, timeout: float, transport: str, ended: tuple[threading.Event, ...]
+        self, address: Address, timeout: float, transport: str, ended: tuple[threading.Event, ...]
     ) -> None:
         self.size, self.fps = (0, 0), DEFAULT_FPS
-        self.corrupt = 0
         self.resized: tuple[int, int] | None = None
-        self._address, self._shown, self._timeout = address, redacted(address), timeout
+        self._address, self._timeout = address, timeout
         self._transport, self._ended, self._closed = transport, ended, False
+        self._web = address.scheme in ("http", "https")
         self._changed = threading.Condition()
         self._open, self._over, self._reason = False, False, ""
         self._wanted: Callable[[float], bool] | None = None
         self._tap: Callable[[Packet, VideoStream], None] | None = None
-        self._reading = False
+        self._refused, self._reading = False, False
+        self._decoder: Decoder | None = None
+        self._early: list[Packet] = []
         self._pictures: deque[tuple[float, np.ndarray]] = deque()
         self._heard = self._seen = time.monotonic()
-        threading.Thread(target=self._run, name=f"live {self._shown}", daemon=True).start()
+        threading.Thread(target=self._run, name=f"live {self._address}", daemon=True).start()
         deadline = self._heard + timeout + 1
         with self._changed:
             while not (self._open or self._over or self.ended) and time.monotonic() < deadline:
                 self._changed.wait(0.1)
-            opened = self._open and not self.ended
-        if not opened:
+            # Some cameras send a whole picture so seldom that the first one is not waited for.
+            self._open |= self.size != (0, 0) and not self._over
+        if self.ended or not self._open:
             self.close()
             raise VideoError(
-                f"cannot open {self._shown} ({self._reason or f'no answer in {timeout:g} s'})",
+                f"cannot open {self._address} ({self._reason or f'no answer in {timeout:g} s'})",
                 expected="a camera or stream that answers",
-                fix="check the address, the user and password, and that the camera is on",
+                fix=self._remedy(),
             )
+
+    def _remedy(self) -> str:
+        """How what cannot be opened may be put right."""
+        if self._refused:
+            return "check the user and password"
+        if self._address.host or self._address.is_webcam:
+            return "check the address, and that the camera is on"
+        return "write '/', '?', '#' and '@' in a password as %2F, %3F, %23 and %40"
 
     @property
     def ended(self) -> bool:
         """Whether nobody waits for this connection any more."""
         return self._closed or any(event.is_set() for event in self._ended)
+
+    @property
+    def corrupt(self) -> int:
+        """How many pictures could not be decoded until now."""
+        return self._decoder.lost if self._decoder else 0
 
     def close(self) -> None:
         """Let the thread end."""
@@ -136,7 +125,7 @@ class Connection:
                     return
                 if not self._pictures:
                     raise VideoError(
-                        f"{self._shown} was lost ({self._reason})",
+                        f"{self._address} was lost ({self._reason})",
                         expected="a stream that goes on",
                         fix="check the camera and the network",
                     )
@@ -159,21 +148,14 @@ class Connection:
     def _run(self) -> None:
         reason = ""
         try:
-            with self._container() as container:
-                stream = self._stream(container)
+            for picture in self._read():
                 with self._changed:
-                    self._open = True
+                    while len(self._pictures) >= HANDED and not self.ended:
+                        self._changed.wait(0.1)
+                    self._pictures.append(picture)
                     self._changed.notify_all()
-                    while not (self._reading or self.ended):
-                        self._changed.wait(0.5)
-                for picture in self._decoded(container, stream):
-                    with self._changed:
-                        while len(self._pictures) >= HANDED and not self.ended:
-                            self._changed.wait(0.1)
-                        self._pictures.append(picture)
-                        self._changed.notify_all()
-                    if self.ended:
-                        break
+                if self.ended:
+                    break
         except Exception as error:
             # Whatever a broken stream brings up ends this connection and nothing else.
             reason = self._explained(error)
@@ -181,120 +163,119 @@ class Connection:
             self._over, self._reason = True, reason
             self._changed.notify_all()
 
-    def _container(self) -> InputContainer:
+    def _read(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Wanted pictures, once ``pictures`` is called."""
+        from av.error import InvalidDataError
+
+        try:
+            yield from self._read_as(None)
+        except InvalidDataError:
+            if self._open or self.ended or not self._web:
+                raise
+            # Cameras leave out the boundary before the first part, or call their parts image/jpg,
+            # which FFmpeg refuses; where JPEGs begin and end can be seen without any of that.
+            yield from self._read_as("mjpeg")
+
+    def _container(self, kind: str | None) -> InputContainer:
         import av
 
-        scheme = ADDRESS.match(self._address)
-        times = (self._timeout, self._timeout)
-        if scheme is None:
-            return _webcam(self._address, times)
-        address = f"{scheme[1].lower()}://{self._address[scheme.end() :]}"
+        scheme, times = self._address.scheme, (self._timeout, self._timeout)
+        if self._address.is_webcam:
+            return open_webcam(self._address, times)
+        bound_memory()
         options = {
-            "protocol_whitelist": PROTOCOLS[scheme[1].lower()],
+            **PROBING,
+            "protocol_whitelist": PROTOCOLS[scheme],
+            "format_whitelist": formats(*WEB_LISTS) if self._web else "rtsp",
             "timeout": str(round(self._timeout * 1e6)),
             # Streams that tell what they are at once do not take that long.
             "analyzeduration": str(round(min(5.0, self._timeout / 2) * 1e6)),
         }
-        if scheme[1].lower() in ("rtsp", "rtsps"):
+        if scheme in ("rtsp", "rtsps"):
             options |= {"rtsp_transport": self._transport, "allowed_media_types": "video"}
-        return av.open(address, options=options, timeout=times)
+        return av.open(self._address.url, format=kind, options=options, timeout=times)
 
     def _stream(self, container: InputContainer) -> VideoStream:
-        streams = [s for s in container.streams.video if s.codec_context is not None]
-        if not streams:
+        stream = video_stream(container)
+        if stream is None:
             raise ValueError("it has no video that can be decoded")
-        stream = streams[0]
         context = stream.codec_context
-        # Threads would keep pictures back; several cameras share the cores anyway.
-        stream.thread_type = "NONE"
         if not (context.width > 0 and context.height > 0):
-            raise ValueError("no picture arrived that can be decoded")
-        self.size = (context.width, context.height)
-        rates = (stream.average_rate, stream.guessed_rate)
-        if container.format.name not in UNTIMED:
-            self.fps = next((float(r) for r in rates if r and 0 < r <= 240), DEFAULT_FPS)
+            first = next((packet for packet in container.demux(stream) if packet.size), b"")
+            raise ValueError(unfit(bytes(first)) or "no picture arrived")
+        if reason := too_large(context.width, context.height):
+            raise ValueError(reason)
         return stream
 
-    def _decoded(
-        self, container: InputContainer, stream: VideoStream
-    ) -> Iterator[tuple[float, np.ndarray]]:
+    def _read_as(self, kind: str | None) -> Iterator[tuple[float, np.ndarray]]:
+        """Pictures in FFmpeg's format ``kind``; the first one tells their size."""
         from av.video.reformatter import VideoReformatter
 
-        convert = VideoReformatter().reformat
-        clock = Clock(stream.time_base, self.fps, container.format.name not in UNTIMED)
-        width, height = self.size
-        for packet in self._packets(container, stream):
-            for picture in self._decode(stream, packet):
+        with self._container(kind) as container:
+            stream, convert = self._stream(container), VideoReformatter().reformat
+            # What tells its length has an end, and is read as the same file is.
+            told = self._web and (container.size > 0 or container.duration)
+            live = not told or kind is not None or container.format.name == "mpjpeg"
+            decoder = self._decoder = Decoder(container, stream, live=live, heed=self._heed)
+            self.size, self.fps, self._early = (stream.width, stream.height), decoder.fps, []
+            pictures = iter(decoder)
+            first = next(pictures, None)
+            if first is None:
+                raise ValueError("no picture of it can be decoded")
+            upright = Upright(first[1])
+            with self._changed:
+                if not self._open:
+                    self.size, self._open = upright.size(first[1].width, first[1].height), True
+                self._changed.notify_all()
+                while not (self._reading or self.ended):
+                    self._changed.wait(0.5)
+            for seconds, picture in itertools.chain([first], pictures):
+                self._hand_on()
                 self._seen = time.monotonic()
-                if picture.is_corrupt:
-                    self.corrupt += 1
-                    continue
-                seconds = clock.time(picture.pts)
-                now = (picture.width, picture.height)
-                self.resized = None if now == (width, height) else now
+                now = upright.size(picture.width, picture.height)
+                self.resized = None if now == self.size else now
                 if self._wanted is None or self._wanted(seconds):
+                    width, height = upright.size(*self.size)
                     rgb = convert(picture, width=width, height=height, format="rgb24", threads=1)
-                    yield seconds, rgb.to_ndarray()
+                    yield seconds, upright(rgb.to_ndarray())
+            if decoder.cut and not live:
+                raise decoder.fault or ValueError("cut short")
 
-    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet | None]:
-        from av.error import InvalidDataError
+    def _heed(self, packet: Packet) -> None:
+        """Note that a packet came; what records them gets it once somebody reads."""
+        if self.ended:
+            raise EOFError
+        self._heard = time.monotonic()
+        if packet.size and self._decoder and packet.stream.index == self._decoder.stream.index:
+            self._early.append(packet)
+        self._hand_on()
 
-        errors = 0
-        while True:
-            try:
-                for packet in container.demux(stream):
-                    if self.ended:
-                        return
-                    self._heard = time.monotonic()
-                    # A packet without data would end the decoder.
-                    if packet.size:
-                        errors = 0
-                        yield packet
-            except InvalidDataError:
-                # Damage between packets: reading on finds the next sound one.
-                self.corrupt += errors == 0
-                errors += 1
-                if errors > DAMAGED or self.ended:
-                    raise
-            else:
-                yield None
-                return
-
-    def _decode(self, stream: VideoStream, packet: Packet | None) -> list[VideoFrame]:
-        from av.error import FFmpegError
-
-        if packet is not None and self._tap is not None:
-            self._tap(packet, stream)
-        if packet is None or not packet.is_corrupt:
-            try:
-                return stream.decode(packet)
-            except FFmpegError:
-                pass
-        self.corrupt += packet is not None
-        return []
+    def _hand_on(self) -> None:
+        if self._reading and self._decoder:
+            packets, self._early = self._early, []
+            for packet in packets:
+                if self._tap is not None:
+                    self._tap(packet, self._decoder.stream)
 
     def _explained(self, error: Exception) -> str:
-        from av.error import ExitError, FFmpegError
+        from av.error import (
+            ArgumentError,
+            ExitError,
+            FFmpegError,
+            HTTPForbiddenError,
+            HTTPUnauthorizedError,
+            InvalidDataError,
+        )
 
+        self._refused = isinstance(error, HTTPForbiddenError | HTTPUnauthorizedError)
+        decoder = self._decoder
+        if decoder is not None and decoder.cut and isinstance(error, InvalidDataError | ValueError):
+            return f"it ends after {decoder.shown} of {decoder.frames} frames"
+        if isinstance(error, ArgumentError) and self._decoder is None:
+            return LISTED
         if isinstance(error, ExitError):
             return f"nothing arrived for {self._timeout:g} s"
+        if isinstance(error, MemoryError):
+            return f"it sends more than {ALLOCATION_BYTES >> 20} MB at once"
         reason = (error.strerror if isinstance(error, FFmpegError) else str(error)) or ""
-        reason = reason.replace(self._address, self._shown)
-        return " ".join(reason.split()) or type(error).__name__
-
-
-def _webcam(address: str, timeout: tuple[float, float]) -> InputContainer:
-    """The webcam of that number, compressed pictures preferred: USB carries more of them."""
-    import av
-    from av.error import FFmpegError
-
-    number = re.sub(r"\D", "", address)
-    if sys.platform == "darwin":
-        return av.open(f"{number}:none", format="avfoundation", timeout=timeout)
-    if not sys.platform.startswith("linux"):
-        raise ValueError("webcams are read on Linux and macOS only")
-    name = f"/dev/video{number}"
-    try:
-        return av.open(name, format="v4l2", options={"input_format": "mjpeg"}, timeout=timeout)
-    except FFmpegError:
-        return av.open(name, format="v4l2", timeout=timeout)
+        return " ".join(without_addresses(reason).split()) or type(error).__name__

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from vadistill.addresses import Address
 from vadistill.errors import VideoError
-from vadistill.video.addresses import ADDRESS, is_live, redacted
 from vadistill.video.base import Frame, VideoInfo, VideoSource
 from vadistill.video.connection import Connection
 
@@ -28,17 +27,17 @@ class LiveSource(VideoSource):
 
     def __init__(
         self,
-        address: str,
+        address: str | Address,
         *,
         name: str | None = None,
         timeout: float = 10.0,
         transport: str = "tcp",
         ended: threading.Event | None = None,
     ) -> None:
-        shown = redacted(address)
-        if not is_live(address):
+        address = Address(address)
+        if not address.is_live:
             raise VideoError(
-                f"'{shown}' is no address that can be watched",
+                f"'{address}' is no address that can be watched",
                 expected="rtsp://…, rtsps://…, http://…, https://…, webcam:0 or /dev/video0",
                 fix="correct it, or record the stream to a file",
             )
@@ -52,8 +51,8 @@ class LiveSource(VideoSource):
         self._closed = threading.Event()
         self._arguments = (address, timeout, transport, (self._closed, ended or self._closed))
         self._connection: Connection | None = self._connect()
-        name = name or re.sub(r"[^\w.-]+", "-", ADDRESS.sub("", shown)).strip("-") or "live"
-        self.info = VideoInfo(name, *self._connection.size, self._connection.fps, None)
+        size, fps = self._connection.size, self._connection.fps
+        self.info = VideoInfo(name or address.name, *size, fps, None)
 
     def __iter__(self) -> Iterator[Frame]:
         connection, self._connection = self._connection or self._connect(), None

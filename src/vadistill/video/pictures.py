@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,10 @@ from jaxtyping import UInt8
 
 from vadistill.errors import VideoError
 from vadistill.video.base import DEFAULT_FPS, PICTURES, Frame, VideoInfo, VideoSource
+from vadistill.video.bounds import unfit
+
+ORIENTATION = 0x0112
+"""The EXIF tag of which 5 to 8 lay a picture on its side."""
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
@@ -39,7 +44,7 @@ class FolderSource(VideoSource):
                 fix="give the folder that holds the frames themselves, or a video file",
             )
         self.path = path
-        height, width, _ = _read_picture(path / self._names[0]).shape
+        height, width, _ = read_picture(path / self._names[0]).shape
         name = name or path.absolute().name
         self.info = VideoInfo(name, width, height, float(fps or DEFAULT_FPS), len(self), path)
 
@@ -48,7 +53,7 @@ class FolderSource(VideoSource):
 
     def __iter__(self) -> Iterator[Frame]:
         for index, name in enumerate(self._names):
-            image = _read_picture(self.path / name)
+            image = read_picture(self.path / name)
             if image.shape != (self.info.height, self.info.width, 3):
                 raise VideoError(
                     f"{self.path / name} is {image.shape[1]}x{image.shape[0]} pixels",
@@ -58,16 +63,59 @@ class FolderSource(VideoSource):
             yield Frame(index, index / self.info.fps, image)
 
 
-def _read_picture(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+def read_picture(path: Path, flags: int | None = None) -> np.ndarray:
+    """A picture file as ``decode_picture`` gives it; raises VideoError that says what is wrong.
+
+    Names need not be UTF-8, which OpenCV's own reader of files does not survive.
+    """
+    try:
+        if not path.is_file():
+            raise ValueError("no file" if not path.exists() else "a folder, pipe or device")
+        return decode_picture(np.fromfile(path, np.uint8), flags)
+    except (OSError, ValueError) as error:
+        raise VideoError(
+            f"{path} cannot be read as a picture ({getattr(error, 'strerror', None) or error})",
+            expected="a whole picture",
+            fix="replace the file",
+        ) from error
+
+
+def decode_picture(data: UInt8[np.ndarray, " n"], flags: int | None = None) -> np.ndarray:
+    """An encoded picture, by default as RGB (h, w, 3); ``flags`` are those of ``cv2.imdecode``.
+
+    It is upright, as its EXIF orientation tells, whatever the flags.
+
+    Raises ValueError for what is no whole picture, or has more pixels than are decoded.
+    """
     import cv2
 
-    with contextlib.suppress(OSError, cv2.error):
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
-        if image is not None:
-            return image
-    raise VideoError(
-        f"{path} cannot be read as a picture", expected="a whole picture", fix="replace the file"
-    )
+    reason = unfit(data)
+    if not reason:
+        with contextlib.suppress(cv2.error):
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB if flags is None else flags)
+            if image is not None and flags == cv2.IMREAD_UNCHANGED:
+                return turned(image, orientation(data))
+            if image is not None:
+                return image
+    raise ValueError(reason or "damaged")
+
+
+def orientation(data: UInt8[np.ndarray, " n"]) -> int:
+    """EXIF's, 1 to 8, of an encoded PNG or JPEG; 1 of others, which their decoders turn."""
+    from PIL import Image
+
+    with contextlib.suppress(Exception), Image.open(io.BytesIO(bytes(data))) as picture:
+        told = picture.getexif().get(ORIENTATION, 1)
+        if picture.format in ("PNG", "JPEG") and told in range(1, 9):
+            return told
+    return 1
+
+
+def turned(image: np.ndarray, told: int) -> np.ndarray:
+    """A picture upright that lies as EXIF's orientation tells, 1 to 8."""
+    image = image.swapaxes(0, 1) if told >= 5 else image
+    rows, columns = (-1 if told in which else 1 for which in ((3, 4, 7, 8), (2, 3, 6, 7)))
+    return np.ascontiguousarray(image[::rows, ::columns])
 
 
 class ArraySource(VideoSource):

@@ -73,7 +73,7 @@ class Jobs:
         self._child: Child | None = None
         self._cancelled = self._closed = False
         with usable(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._read_left()
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()

@@ -7,21 +7,27 @@ share.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vadistill.datasets.footage import unlike
 from vadistill.errors import ConfigError, VadistillError
+from vadistill.report import SELF_TEST_PAGE
 
 if TYPE_CHECKING:
     from vadistill.detector import Detector
     from vadistill.serving.config import ModelSettings, Settings
+    from vadistill.video import VideoInfo
+
+log = logging.getLogger("vadistill.serving")
 
 ROWS = 256
 """A batch of more rows than this is run in several parts, each of whole requests."""
@@ -76,6 +82,11 @@ class Batching:
             return request.answer.result()
 
         return merged
+
+    @property
+    def alive(self) -> bool:
+        """Whether what is asked will be answered."""
+        return self._closed or self._thread.is_alive()
 
     def close(self) -> None:
         """End the thread after what was asked so far."""
@@ -137,6 +148,7 @@ def in_parts(requests: Sequence[Request]) -> list[list[Request]]:
 SYSTEMS = {
     "motion": "speed of moving things; the baseline, fitted in seconds",
     "cafe": "a small network that imitates features of normal objects",
+    "blend": "both of them together, each on the scale of its own normal footage",
     "fast_aed": "one small network for whole frames, taught by two others; fits for minutes",
 }
 """What the console offers to fit from normal footage, in a line each."""
@@ -168,6 +180,22 @@ class Loaded:
         except VadistillError:
             self.batching.close()
             raise
+        self._warned: set[tuple[str, int, int]] = set()
+        self.unlike: dict[str, str] = {}
+        """By camera, how its pictures differ from the model's footage; '' where they do not."""
+
+    def for_camera(self, name: str, info: VideoInfo, fps: float | None) -> Detector:
+        """The detector for a camera that is scored at most ``fps`` times a second.
+
+        Logs a line, once, where the camera's size or rate is unlike the model's footage.
+        """
+        line = unlike(self.detector.footage, replace(info, name=f"camera {name}"), fps)
+        self.unlike[name] = line
+        key = name, info.width, info.height
+        if line and key not in self._warned:
+            self._warned.add(key)
+            log.warning("%s", line)
+        return self.detector.for_camera(self.batching.merge)
 
 
 class Models:
@@ -212,6 +240,7 @@ def described(settings: Settings) -> list[dict[str, Any]]:
                 "system": facts["system"],
                 "supervision": detector_class(facts["system"]).supervision,
                 "latency_frames": facts.get("latency"),
+                "self_test": _self_test(settings.located(model.path)),
                 "error": None,
             }
         except VadistillError as error:
@@ -219,11 +248,44 @@ def described(settings: Settings) -> list[dict[str, Any]]:
                 "system": "",
                 "supervision": "",
                 "latency_frames": None,
+                "self_test": None,
                 # The path is the server's own affair.
                 "error": str(error).replace(str(settings.base), "…"),
             }
         shown.append(entry)
     return shown
+
+
+def _self_test(folder: Path) -> dict[str, Any] | None:
+    """What is kept of a model's self-test; None where there is none, or it cannot be read."""
+    from vadistill.evaluation.selftest import read_self_test
+    from vadistill.evaluation.selftest.kinds import CONTROL
+
+    try:
+        test = read_self_test(folder)
+    except VadistillError as error:
+        log.warning("%s", error)
+        return None
+    if test is None:
+        return None
+    kept = ("auc", "found", "false_alarms_per_day", "seconds", "held_out", "left_out")
+    return {
+        **{name: getattr(test, name) for name in kept},
+        "kinds": [{**asdict(kind), "control": kind.kind == CONTROL} for kind in test.kinds],
+        "pictures": _page(folder) is not None,
+    }
+
+
+def self_test_page(settings: Settings, name: str) -> Path | None:
+    """The page with pictures of a model's self-test, if there is one; None for an unknown model."""
+    paths = [settings.located(model.path) for model in settings.models if model.name == name]
+    return _page(paths[0]) if paths and _self_test(paths[0]) else None
+
+
+def _page(folder: Path) -> Path | None:
+    # A link in a folder that came from elsewhere could lead to any file of the server.
+    path = folder / SELF_TEST_PAGE
+    return path if path.is_file() and not path.is_symlink() else None
 
 
 def systems() -> list[dict[str, str]]:

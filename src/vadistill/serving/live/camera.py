@@ -11,14 +11,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from vadistill.drawing import Scale, draw_frame, to_jpeg
+from vadistill.drawing import Scale, to_jpeg
 from vadistill.errors import ConfigError, VadistillError, VideoError, in_a_line
 from vadistill.scores import Calibration, FrameScore
 from vadistill.serving.config import CameraSettings
@@ -26,8 +26,9 @@ from vadistill.serving.live.batching import Loaded
 from vadistill.serving.live.events import EventKeeper, colours
 from vadistill.serving.live.levels import Change, Level, Tracker
 from vadistill.serving.live.reader import Reader, Session
+from vadistill.serving.live.screen import Screen
+from vadistill.serving.live.times import Pace, WallTimes
 from vadistill.serving.storage.clips import ClipWriter, Shot
-from vadistill.video.addresses import redacted
 
 if TYPE_CHECKING:
     from vadistill.serving.storage.recorder import Recorder
@@ -44,17 +45,8 @@ HELD_SCORES = 100_000
 RETRY = 30.0
 """Seconds after which a camera whose detector failed is tried again."""
 
-PICTURE_RATE = 12.0
-"""Pictures a second that a viewer is sent at most."""
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """The picture that was scored last."""
-
-    wall: float
-    image: UInt8[np.ndarray, "h w 3"]
-    score: FrameScore
+UNSCORED = 60.0
+"""Seconds without a score, while frames are dropped, after which scoring counts as stuck."""
 
 
 class Camera:
@@ -92,15 +84,16 @@ class Camera:
         self._new: deque[tuple[float, float]] = deque()
         self._writing, self._written = threading.Lock(), time.monotonic()
         self._points: deque[tuple[float, float]] = deque(maxlen=1000)
-        self._delays: deque[float] = deque(maxlen=600)
-        self._walls: deque[float] = deque(maxlen=64)
-        self._seen = threading.Condition()
-        self._view: View | None = None
+        self._pace = Pace()
+        self._times = WallTimes(settings.name)
+        self.screen = Screen(lambda: self.scale, self.ended)
         self._failure = model if isinstance(model, str) else ""
         if self._failure:
             self.ended.set()
         self.scored = 0
         """Frames scored so far."""
+        self._progress = (0, 0, time.monotonic())
+        """Frames scored and dropped when the first last grew, and when that was."""
 
     @property
     def name(self) -> str:
@@ -127,8 +120,7 @@ class Camera:
         """End both threads; an open event is closed and its scores are written."""
         self._stopped.set()
         self.reader.stop()
-        with self._seen:
-            self._seen.notify_all()
+        self.screen.wake()
         if self._thread.is_alive():
             self._thread.join(10)
 
@@ -142,27 +134,27 @@ class Camera:
                         break
         finally:
             self.ended.set()
-            with self._seen:
-                self._seen.notify_all()
+            self.screen.wake()
 
     def _watched(self, session: Session) -> bool:
         """Whether one connection's frames were scored until it was lost; False: the detector
         failed on one."""
+        cause = ""
         try:
             self._watch(session)
         except Exception as error:
-            self._failure = in_a_line(error)
+            cause = self._failure = in_a_line(error)
             if isinstance(error, VadistillError):
                 log.warning("camera %s: %s", self.name, error)
             else:
                 log.exception("camera %s cannot be scored", self.name)
             return False
         finally:
-            self._lost()
+            self._lost(cause or session.reason)
         return True
 
     def _watch(self, session: Session) -> None:
-        detector = self.model.detector.for_camera(self.model.batching.merge)
+        detector = self.model.for_camera(self.name, session.info, self.settings.fps)
         for score in detector.stream(session):
             arrival = session.arrival(score.index)
             session.forget(score.index + 1)
@@ -173,39 +165,43 @@ class Camera:
                     fix="use a model with less latency",
                 )
             self._failure = ""
-            self._scored(arrival.wall, arrival.frame.image, score)
+            self._scored(arrival.moment, arrival.frame.image, score)
 
-    def _scored(self, wall: float, image: UInt8[np.ndarray, "h w 3"], score: FrameScore) -> None:
+    def _scored(self, moment: float, image: UInt8[np.ndarray, "h w 3"], score: FrameScore) -> None:
         self.scored += 1
-        now = time.time()
-        if not self.settings.fast:
-            self._delays.append(now - wall)
-        self._walls.append(now)
+        now = time.monotonic()
+        self._pace.note(now, None if self.settings.fast else now - moment)
+        wall = self._times.of(moment, steady=self._tracker.busy)
         point = (wall, float(score.score))
         if len(self._new) < HELD_SCORES:
             self._new.append(point)
         self._points.append(point)
-        with self._seen:
-            self._view = View(wall, image, score)
-            self._seen.notify_all()
-        shot = Shot(wall, to_jpeg(image), replace(score, map=None))
+        self.screen.show(image, score)
+        shot = Shot(moment, to_jpeg(image), replace(score, map=None))
         self._ring.append(shot)
-        while not wall - self.settings.pre_roll <= self._ring[0].wall <= wall:
-            self._ring.popleft()  # too old, or of a clock that was set back
+        while self._ring[0].moment < moment - self.settings.pre_roll:
+            self._ring.popleft()
         self._track(self._tracker.push(wall, score.score), shot)
         if time.monotonic() - self._written >= CHUNK_SECONDS:
             self.write_scores()
 
-    def _lost(self) -> None:
+    def _lost(self, cause: str) -> None:
         """The stream is gone: what is open is closed."""
-        self._track(self._tracker.close(), None)
+        self._track(self._tracker.close(), None, cause)
         self._ring.clear()
         self.write_scores()
 
-    def _track(self, change: Change | None, shot: Shot | None) -> None:
+    def _track(self, change: Change | None, shot: Shot | None, cause: str | None = None) -> None:
         if change is not None:
             before = list(self._ring) if self.events.id is None else ()
-            self.events.follow(change, shot, before=before, scale=self.scale, level=self.level.on)
+            self.events.follow(
+                change, shot, before=before, scale=self.scale, level=self.level.on, cause=cause
+            )
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has stopped and all of it is kept."""
+        return not (self._thread.is_alive() or self._new) and self.events.settled
 
     def write_scores(self) -> None:
         """Put the curve so far into the store; what a full disk refuses is kept for later."""
@@ -223,6 +219,34 @@ class Camera:
                     self._new.popleft()
 
     # -- what the console sees -----------------------------------------------------------------
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it sees nothing; '' if it does, None while that is not known or it has ended."""
+        if self._failure:
+            return self._failure
+        if self.ended.is_set():
+            return None
+        reason = self.reader.trouble
+        return self._stuck() if reason == "" else reason
+
+    def _stuck(self) -> str:
+        """Why frames that come are not scored; '' if they are."""
+        dropped, now = self.reader.status.dropped, time.monotonic()
+        if self.scored != self._progress[0]:
+            self._progress = (self.scored, dropped, now)
+        _, before, since = self._progress
+        waited = now - since
+        return (
+            f"no frame scored for {waited:.0f} s" if dropped > before and waited > UNSCORED else ""
+        )
+
+    @property
+    def model_trouble(self) -> str:
+        """Why its model cannot be used; '' if it can."""
+        if isinstance(self._model, str):
+            return self._model
+        return "" if self._model.batching.alive else "its thread has ended"
 
     @property
     def calibration(self) -> Calibration:
@@ -244,57 +268,23 @@ class Camera:
             points.append(self._points.popleft())
         return points
 
-    def picture(self, *, map: bool = False) -> bytes | None:
-        """The last scored picture with its boxes, and its map where there is one, as a JPEG."""
-        view = self._view
-        return None if view is None else self._drawn(view, map)
-
-    def pictures(self, *, map: bool = False) -> Iterator[bytes]:
-        """New pictures as they are scored, until the camera ends; empty ones while none comes."""
-        shown: View | None = None
-        while not self.ended.is_set():
-            with self._seen:
-                if self._view is shown:
-                    self._seen.wait(1)
-                view = self._view
-            if view is not None and view is not shown:
-                shown = view
-                yield self._drawn(view, map)
-                time.sleep(1 / PICTURE_RATE)
-            else:
-                yield b""  # whoever has left is noticed
-
-    def _drawn(self, view: View, map: bool) -> bytes:
-        score = view.score if map else replace(view.score, map=None)
-        return to_jpeg(draw_frame(view.image, score, self.scale), 80)
-
     def as_json(self) -> dict[str, Any]:
         """As the API describes a camera."""
         settings, status = self.settings, self.reader.status
-        delays = np.array(self._delays) * 1000
-        walls = [wall for wall in list(self._walls) if wall > time.time() - 5]
-        span = walls[-1] - walls[0] if len(walls) > 1 else 0.0
         taken = status.frames - status.capped - status.idle
-        median, high = (float(np.quantile(delays, q)) if len(delays) else 0.0 for q in (0.5, 0.95))
-        view = self._view
         return {
-            "name": self.name,
-            "source": redacted(settings.source),
-            "model": settings.model,
-            "fps": settings.fps,
-            "skip_idle": settings.skip_idle,
-            "false_alarms_per_day": settings.false_alarms_per_day,
-            "record_hours": settings.record_hours,
+            **vars(settings),
+            "source": str(settings.source),
+            "unlike": self.model.unlike.get(self.name) or None if self.usable else None,
             "status": {
                 **asdict(status),
                 "state": "failed" if self._failure else status.state,
                 "detail": self._failure or status.detail,
                 "drop_share": status.dropped / taken if taken > 0 else 0.0,
                 "scored": self.scored,
-                "scored_fps": round((len(walls) - 1) / span, 2) if span else 0.0,
-                "latency_ms": {"median": median, "p95": high} if len(delays) else None,
+                **self._pace.as_json(),
             },
             "level": self.level.as_json() if self.usable else None,
-            "score": None if view is None else float(view.score.score),
+            "score": self.screen.score,
             "event": self.events.id,
         }

@@ -1,7 +1,4 @@
-"""The cameras that run: added, changed and removed while others go on, and what each shows.
-
-A camera's level is that of the model at the start, later that of its own footage, which is kept.
-"""
+"""The cameras that run: added, changed and removed while others go on, and what each shows."""
 
 from __future__ import annotations
 
@@ -15,28 +12,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vadistill.errors import DataError, VadistillError, WeightsError, in_a_line
-from vadistill.scores import Calibration
+from vadistill.addresses import Address
+from vadistill.errors import DataError, StorageError, VadistillError, WeightsError, in_a_line
 from vadistill.serving.config import CameraSettings, Settings, changed
 from vadistill.serving.live.batching import Loaded, Models
 from vadistill.serving.live.camera import Camera
 from vadistill.serving.live.events import Announcer
-from vadistill.serving.live.levels import Level, camera_level, training_level, without
+from vadistill.serving.live.learned import begin_anew, learned_level, starting_level
+from vadistill.serving.live.levels import Level
 from vadistill.serving.live.reader import Reader
 from vadistill.serving.live.session import try_source
-from vadistill.serving.settings_file import change_settings, digest
+from vadistill.serving.settings_file import SettingsFile
 from vadistill.serving.storage.clips import ClipWriter
 from vadistill.serving.storage.recorder import Recorder
 from vadistill.serving.storage.store import Store
-from vadistill.video.addresses import is_live, redacted
 
 log = logging.getLogger("vadistill.serving")
-
-MARGIN = 5.0
-"""Seconds around an event that count as not normal, too."""
-
-DEFAULT_FPS = 25.0
-"""Where neither the settings nor the camera tell a rate yet."""
 
 
 class Cameras:
@@ -49,7 +40,7 @@ class Cameras:
 
     def __init__(self, settings: Settings, path: Path | None) -> None:
         self.settings, self.path = settings, path
-        self._digest = "" if path is None else digest(path)
+        self._file = None if path is None else SettingsFile(path)
         self._models = Models()
         models = [self._model(settings, camera.model) for camera in settings.cameras]
         errors = [model for model in models if isinstance(model, VadistillError)]
@@ -61,6 +52,10 @@ class Cameras:
         self.announcer = Announcer()
         self._clips = ClipWriter(self.store.media)
         self._cameras: dict[str, Camera] = {}
+        self._retired: list[Camera] = []
+        """Cameras that were stopped, with something that a full disk has refused."""
+        self._begin_anew: set[str] = set()
+        """Names of those whose levels it has refused to forget."""
         self._lock, self._changing = threading.RLock(), threading.RLock()
         """Of ``_cameras``, held for a moment; of changes, which may take long."""
 
@@ -72,6 +67,10 @@ class Cameras:
         """The cameras themselves."""
         with self._lock:
             return [self._cameras[c.name] for c in self.settings.cameras if c.name in self._cameras]
+
+    def model_troubles(self) -> dict[str, str]:
+        """Why each model that cameras use cannot be used; '' for those that can."""
+        return {camera.settings.model: camera.model_trouble for camera in self.running()}
 
     def camera(self, name: str) -> dict[str, Any] | None:
         found = self._camera(name)
@@ -101,11 +100,12 @@ class Cameras:
             settings = replace(self.settings, cameras=cameras)
             self._models.get(settings, new.model)
             self._keep(settings)
-            old.stop()
+            self._retire(old)
             if (new.model, new.source) != (old.settings.model, old.settings.source):
-                begin_anew(self.store, name)
+                self._begin_anew.add(name)
+                self.settle()
             elif new.false_alarms_per_day != old.settings.false_alarms_per_day:
-                with suppress(DataError):
+                with suppress(DataError, StorageError):
                     learned_level(self.store, new, 24.0)
             self._open(new)
             return True
@@ -120,13 +120,34 @@ class Cameras:
             self._keep(replace(self.settings, cameras=cameras))
             with self._lock:
                 del self._cameras[name]
-            old.stop()
+            self._retire(old)
             return True
+
+    def _retire(self, camera: Camera) -> None:
+        camera.stop()
+        with self._lock:
+            self._retired.append(camera)
+
+    def settle(self) -> None:
+        """Write what a full disk has refused so far, also of cameras that were stopped."""
+        with self._lock:
+            retired = tuple(self._retired)
+        for camera in (*self.running(), *retired):
+            camera.events.close_refused()
+        for camera in retired:
+            camera.write_scores()
+            if camera.settled:
+                with self._lock:
+                    self._retired.remove(camera)
+        for name in tuple(self._begin_anew):
+            with suppress(StorageError):
+                begin_anew(self.store, name)
+                self._begin_anew.discard(name)
 
     def _keep(self, settings: Settings) -> None:
         """Settings from now on, also in the file."""
-        if self.path is not None:
-            self._digest = change_settings(settings, self.path, self._digest)
+        if self._file is not None:
+            self._file.keep(settings)
         self.settings = settings
 
     def _open(self, camera: CameraSettings) -> None:
@@ -138,10 +159,11 @@ class Cameras:
             level = starting_level(self.store, camera, model.detector.require_fitted())
         recorder = None
         if camera.record_hours > 0:
-            recorder = Recorder(self.recordings, camera=camera.name, hours=camera.record_hours)
+            recorder = Recorder(self.recordings, camera=camera.name)
         reader = Reader(
-            camera.source if is_live(camera.source) else str(self.settings.located(camera.source)),
+            self.settings.source(camera),
             name=camera.name,
+            transport=camera.rtsp_transport,
             fps=camera.fps,
             skip_idle=camera.skip_idle,
             fast=camera.fast,
@@ -183,19 +205,19 @@ class Cameras:
         """Where cameras are recorded."""
         return self.folder / "recordings"
 
-    def test_source(self, address: str) -> dict[str, Any]:
+    def test_source(self, address: str | Address, transport: str = "tcp") -> dict[str, Any]:
         """Size, rate and a picture of an address; raises VideoError."""
-        return try_source(address)
+        return try_source(Address(address), transport)
 
     def picture(self, name: str, *, map: bool = False) -> bytes | None:
         """The last scored picture of a camera with its boxes, as a JPEG."""
         found = self._camera(name)
-        return None if found is None else found.picture(map=map)
+        return None if found is None else found.screen.picture(map=map)
 
     def pictures(self, name: str, map: bool = False) -> Iterator[bytes]:
         """New pictures of a camera as they are scored, until it ends."""
         found = self._camera(name)
-        return iter(()) if found is None else found.pictures(map=map)
+        return iter(()) if found is None else found.screen.pictures(map=map)
 
     def recent_scores(self, name: str, seconds: float) -> dict[str, Any]:
         """The curve of the last ``seconds``, and the camera's level."""
@@ -227,63 +249,3 @@ class Cameras:
         level = starting_level(self.store, camera.settings, calibration)
         camera.set_level(level)
         return level.as_json()
-
-
-def starting_level(store: Store, camera: CameraSettings, calibration: Calibration) -> Level:
-    """The settings' level, the one learned on this camera, or that of the training frames."""
-    rate = camera.false_alarms_per_day
-    kept = store.value(_key(camera.name))
-    if kept is not None and kept["of"] == _of(camera):
-        learned = Level.from_json(kept["level"])
-    else:
-        learned = training_level(
-            calibration, rate, camera.fps or DEFAULT_FPS, camera.seconds_to_close
-        )
-    if camera.on is None and camera.off is None:
-        return learned
-    on = learned.on if camera.on is None else camera.on
-    off = min(on, learned.off if camera.off is None else camera.off)
-    return Level(on, off, "fixed", false_alarms_per_day=rate)
-
-
-def learned_level(
-    store: Store, camera: CameraSettings, hours: float, false_alarms_per_day: float | None = None
-) -> Level:
-    """The level from the camera's last ``hours``, which is kept for its next start.
-
-    Events that were called real do not count as normal footage; all others do, since without the
-    highest normal scores the level would sink each time.  Raises DataError for less than a minute.
-    """
-    now = time.time()
-    since = max(now - 3600 * hours, store.value(_since(camera.name), 0.0))
-    times, scores = store.scores(camera.name, since, now)
-    events = store.events(camera=camera.name, since=since, until=now, verdict="real", limit=100_000)
-    abnormal = [(e.start - MARGIN, (e.end or e.last) + MARGIN) for e in events]
-    level = camera_level(
-        without(times, scores.astype("f8"), abnormal),
-        false_alarms_per_day=false_alarms_per_day or camera.false_alarms_per_day,
-        frames=camera.frames_to_open,
-        seconds=camera.seconds_to_close,
-    )
-    store.save_value(_key(camera.name), {"of": _of(camera), "level": level.as_json()})
-    log.info("camera %s: events open at %.4g now (%s)", camera.name, level.on, level.note)
-    return level
-
-
-def begin_anew(store: Store, camera: str) -> None:
-    """Forget the level, and the scores so far: they are another model's, or another view's."""
-    store.save_value(_key(camera), None)
-    store.save_value(_since(camera), time.time())
-
-
-def _key(camera: str) -> str:
-    return f"level:{camera}"
-
-
-def _since(camera: str) -> str:
-    return f"since:{camera}"
-
-
-def _of(camera: CameraSettings) -> list[str]:
-    """What a level belongs to."""
-    return [camera.model, redacted(camera.source)]

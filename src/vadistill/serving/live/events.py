@@ -60,6 +60,9 @@ class EventKeeper:
         self._store, self._clips, self._publish = store, clips, publish
         self._best: Shot | None = None
         self._unclosed: deque[Callable[[], None]] = deque()
+        self._ending = 0
+        """Events that have ended and are not kept as ended yet."""
+        self._closing = threading.RLock()
         self._updated = 0.0
         self._store_fails = False
 
@@ -71,15 +74,16 @@ class EventKeeper:
         before: Sequence[Shot],
         scale: Scale,
         level: float,
+        cause: str | None = None,
     ) -> None:
         """Keep what a frame, of which ``shot`` is the picture, did to the event.
 
         ``before`` are the pictures with which a new event's clip begins, ``level`` the score at
-        which it opened.
+        which it opened, ``cause`` why it ended, if it was not for calm.
         """
         event = change.event
         if change.kind == "closed":
-            self._close(event, scale)
+            self._close(event, scale, level, cause)
             return
         due = time.monotonic() - self._updated >= UPDATE_EVERY
         if self.id is None:
@@ -140,28 +144,52 @@ class EventKeeper:
             return None
         return path.name
 
-    def _close(self, event: Stretch, scale: Scale) -> None:
-        if self.id is None:
-            return
-        self.keep(lambda: self._update(event, scale))
+    def _close(self, event: Stretch, scale: Scale, level: float, cause: str | None) -> None:
+        if self.id is not None:
+            self.keep(lambda: self._update(event, scale))
         number, self.id = self.id, None
+        with self._closing:
+            self._ending += 1
 
         def finish(clip: str | None) -> None:
+            nonlocal number
+            if number is None:  # the disk was full from its first frame to its last
+                opened = self._store.open_event(
+                    self.camera, event.start, peak=event.peak, level=level, frames=event.frames
+                )
+                number = opened.id
             closed = self._store.close_event(
-                number, end=event.last, peak=event.peak, frames=event.frames, clip=clip
+                number,
+                end=event.last,
+                peak=event.peak,
+                frames=event.frames,
+                clip=clip,
+                cause=cause,
             )
             self._publish("event", closed.as_json())
 
         def done(clip: str | None) -> None:
-            if not self.keep(lambda: finish(clip)):
+            with self._closing:
                 self._unclosed.append(lambda: finish(clip))
+                self.close_refused()
 
-        self._clips.close(number, done)
+        if number is None:
+            done(None)
+        else:
+            self._clips.close(number, done)
 
     def close_refused(self) -> None:
         """Close the events whose end a full disk refused."""
-        while self._unclosed and self.keep(self._unclosed[0]):
-            self._unclosed.popleft()
+        with self._closing:
+            while self._unclosed and self.keep(self._unclosed[0]):
+                self._unclosed.popleft()
+                self._ending -= 1
+
+    @property
+    def settled(self) -> bool:
+        """Whether all events that have ended are kept as ended."""
+        with self._closing:
+            return self._ending == 0
 
     def keep(self, write: Callable[[], None]) -> bool:
         """Whether the store took what ``write`` gives it; a failure is told once until it works."""

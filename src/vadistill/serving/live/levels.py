@@ -226,6 +226,11 @@ class Tracker:
         self.event: Stretch | None = None
         self._run: Stretch | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether an event is open, or the last frame may be the first of one."""
+        return self.event is not None or self._run is not None
+
     def push(self, time: float, score: float) -> Change | None:
         """The next frame's score, ``time`` in seconds."""
         if self.event is None:

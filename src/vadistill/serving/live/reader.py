@@ -3,59 +3,34 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from vadistill.addresses import Address, without_addresses
 from vadistill.errors import VideoError
 from vadistill.serving.live.session import Arrival, RateCap, Session, Stillness
-from vadistill.video import LiveSource, VideoSource, is_live, open_video, redacted
+from vadistill.serving.live.status import ReaderStatus, State
+from vadistill.video import LiveSource, VideoSource, open_video
 
 if TYPE_CHECKING:
     from vadistill.serving.storage.recorder import Recorder
 
 __all__ = ["Arrival", "Reader", "ReaderStatus", "Session"]
 
-State = Literal["connecting", "running", "retrying", "ended", "stopped"]
-
 log = logging.getLogger("vadistill.serving")
 
 RATE_WINDOW = 5.0
 """Seconds over which the rate of incoming frames is measured."""
+QUIET = 25.0
+"""Seconds without a picture after which a camera is lost; some send a whole one every 20."""
 BEHIND = 1.0
 """Seconds that a file's playing may be late before its clock is set anew."""
-
-
-@dataclass
-class ReaderStatus:
-    """What a reader is doing; counts are since its start."""
-
-    state: State = "connecting"
-    detail: str = ""
-    """One line, without credentials."""
-    since: float = 0.0
-    """When the state began, in unix seconds."""
-    frames: int = 0
-    """Decoded pictures."""
-    dropped: int = 0
-    """Left out because the queue was full."""
-    capped: int = 0
-    """Left out by the cap of the rate."""
-    idle: int = 0
-    """Left out because nothing moved."""
-    corrupt: int = 0
-    """Could not be decoded."""
-    reconnects: int = 0
-    input_fps: float = 0.0
-    """Decoded pictures a second, over the last seconds."""
-    width: int = 0
-    height: int = 0
-    next_try: float | None = None
-    """When the next connection is tried, in unix seconds."""
 
 
 class Reader:
@@ -64,13 +39,14 @@ class Reader:
     ``address``: a live one, or a file or frame folder, which is played at its own speed or, with
     ``fast``, as fast as it is taken, and from its start again with ``loop``.  ``fps`` caps the
     rate.  The ``queue`` drops its oldest frame (``fast``: it waits).  ``skip_idle`` leaves out
-    pictures in which nothing moves, all but one a second.  What is lost or cannot be opened is
-    tried again for ever, after ``backoff[0]`` to ``backoff[1]`` seconds.  Nothing is raised.
+    pictures in which nothing moves, all but one a second.  ``transport`` is RTSP's.  What is lost
+    or cannot be opened is tried again for ever, after ``backoff[0]`` to ``backoff[1]`` seconds.
+    Nothing is raised.
     """
 
     def __init__(
         self,
-        address: str,
+        address: str | Address,
         *,
         name: str,
         fps: float | None = None,
@@ -78,20 +54,24 @@ class Reader:
         skip_idle: bool = False,
         fast: bool = False,
         loop: bool = False,
+        transport: str = "tcp",
         timeout: float = 10.0,
         backoff: tuple[float, float] = (1.0, 30.0),
         recorder: Recorder | None = None,
     ) -> None:
-        self.address, self.name = address, name
-        self._live = is_live(address)
+        self.address, self.name = Address(address), name
+        self._live = self.address.is_live
         self._fps, self._queue, self._skip_idle = fps, queue, skip_idle
         self._fast, self._loop = fast and not self._live, loop and not self._live
-        self._timeout, self._backoff, self._recorder = timeout, backoff, recorder
+        self._transport, self._timeout = transport, timeout
+        self._backoff, self._recorder = backoff, recorder
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._status = ReaderStatus(since=time.time())
         self._decoded: deque[float] = deque()
+        self._began = self._seen = -math.inf
+        """When the session began, and when its last picture was decoded, in monotonic seconds."""
         self._next: Session | None = None
         self._finished = False
         self._cap = RateCap(fps)
@@ -124,6 +104,20 @@ class Reader:
             rate = (len(times) - 1) / span if span > 0 else 0.0
             return replace(self._status, input_fps=rate)
 
+    @property
+    def trouble(self) -> str | None:
+        """Why no pictures come; '' if they do, None while that is not known yet."""
+        with self._changed:
+            status, now = self._status, time.monotonic()
+            if status.state in ("connecting", "retrying"):
+                return status.detail or "it has not answered yet"
+            if status.state != "running":
+                return None
+            if not self._live or self._began <= self._seen > now - QUIET:
+                return ""
+            waited = now - max(self._began, self._seen)
+            return f"no picture for {waited:.0f} s" if waited > QUIET else None
+
     def sessions(self) -> Iterator[Session]:
         """Each connection's frames, the next one once there is one; ends after ``stop`` and, if it
         is not looped, after a file's end."""
@@ -152,13 +146,13 @@ class Reader:
             except Exception as error:
                 # Whatever a broken stream brings up must not end the watching.
                 reason = f"{type(error).__name__}: {error}"
-            if session is not None:
-                session.end()
-            if self._stop.is_set():
-                break
             if self._live:
                 reason = reason or "the stream ended"
-            elif session is not None:
+            if session is not None:
+                session.end(self._shown(reason) or "the source ended")
+            if self._stop.is_set():
+                break
+            if not self._live and session is not None:
                 if self._fast:
                     session.wait_until_empty()
                 if not self._loop:
@@ -179,7 +173,13 @@ class Reader:
     def _open(self) -> VideoSource:
         if not self._live:
             return open_video(self.address, name=self.name)
-        source = LiveSource(self.address, name=self.name, timeout=self._timeout, ended=self._stop)
+        source = LiveSource(
+            self.address,
+            name=self.name,
+            timeout=self._timeout,
+            transport=self._transport,
+            ended=self._stop,
+        )
         if self._recorder is not None:
             source.packets = self._recorder.packet
         source.wanted = self._counted
@@ -199,6 +199,7 @@ class Reader:
             self._decoded.clear()
             self._status.width, self._status.height = info.width, info.height
             self._status.reconnects += again
+            self._began = time.monotonic()
             self._next = session
             self._changed.notify_all()
         self._say("running", "")
@@ -209,7 +210,7 @@ class Reader:
     def _read(self, source: VideoSource, session: Session) -> None:
         still = Stillness() if self._skip_idle else None
         corrupt, size, start = self._status.corrupt, (source.info.width, source.info.height), None
-        began = session.connected - (source.info.frames or 0) / source.info.fps
+        began = time.monotonic() - (source.info.frames or 0) / source.info.fps
         try:
             for frame in source:
                 if not self._live:
@@ -221,8 +222,8 @@ class Reader:
                     continue
                 idle = still is not None and still.found(frame.image, frame.time)
                 # A file that is read fast has its own clock, as if it ended now.
-                wall = began + frame.time if self._fast else time.time()
-                dropped = 0 if idle else session.put(frame, wall)
+                moment = began + frame.time if self._fast else time.monotonic()
+                dropped = 0 if idle else session.put(frame, moment)
                 with self._changed:
                     self._status.idle += idle
                     self._status.dropped += dropped
@@ -252,7 +253,8 @@ class Reader:
         """Count a decoded picture; whether the cap of the rate keeps it."""
         keeps = self._cap.keeps(seconds)
         with self._changed:
-            self._decoded.append(time.monotonic())
+            self._seen = time.monotonic()
+            self._decoded.append(self._seen)
             self._status.frames += 1
             self._status.capped += not keeps
         return keeps
@@ -281,8 +283,8 @@ class Reader:
             log.warning("%s: %s", self.name, reason)
 
     def _shown(self, reason: str) -> str:
-        """A reason in one line, without the address's credentials."""
-        return " ".join(reason.replace(self.address, redacted(self.address)).split())
+        """A reason in one line, without credentials."""
+        return " ".join(without_addresses(reason).split())
 
     def _say(self, state: State, detail: str, next_try: float | None = None) -> None:
         with self._changed:

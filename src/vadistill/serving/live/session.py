@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,45 +12,50 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from vadistill.addresses import Address
 from vadistill.drawing import from_jpeg, to_jpeg
 from vadistill.errors import VideoError
-from vadistill.video import Frame, LiveSource, VideoInfo, VideoSource, is_live, open_video, redacted
+from vadistill.limits import KEPT_BYTES, WAITING, WAITING_BYTES
+from vadistill.video import Frame, LiveSource, VideoInfo, VideoSource, open_video
 
-QUEUE_BYTES = 128 * 2**20
-"""Of pixels that wait to be scored; of large pictures fewer wait, but 8 may always."""
 OLDEST = 1.5
 """Seconds that a frame waits at most.  Streams begin with a burst of what came while they were
 opened, which is scored in a moment; frames that wait so long tell that scoring is too slow."""
 KEEP = 4096
 """Frames, of those handed out, that can be asked for again."""
 RAW = 48
-"""Of these, the newest that are kept as they are; others as JPEGs, for detectors that look far."""
+"""Of these, the newest that are kept as they are, of large pictures fewer; others as JPEGs, for
+detectors that look far."""
+
+STOPPED = "the camera was stopped"
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A frame and when it was decoded, in unix seconds."""
+    """A frame and when it was decoded, in monotonic seconds."""
 
     frame: Frame
-    wall: float
+    moment: float
 
 
 class Session(VideoSource):
     """Frames from one connecting to its end, indexed 0, 1, 2, … by what was taken.
 
     Iterating waits for each next frame and ends when the connection does; iterating again goes on
-    behind the last frame.  ``connected`` is when it began, in unix seconds.  Made by a ``Reader``.
+    behind the last frame.  Made by a ``Reader``.
     """
 
     def __init__(
         self, info: VideoInfo, *, queue: int, blocking: bool, stop: threading.Event
     ) -> None:
-        self.info, self.connected = info, time.time()
-        room = QUEUE_BYTES // max(1, 3 * info.width * info.height)
-        self._size, self._blocking, self._stop = min(queue, max(8, room)), blocking, stop
+        self.info = info
+        size = max(1, 3 * info.width * info.height)
+        room = max(WAITING_BYTES // size, min(8, KEPT_BYTES // size), WAITING)
+        self._size, self._blocking, self._stop = min(queue, room), blocking, stop
+        self._raw = max(1, min(RAW, KEPT_BYTES // size))
         self._changed = threading.Condition()
         self._queue: deque[Arrival] = deque()
-        self._over = False
+        self._over, self._reason = False, ""
         self._taken = 0
         self._start: float | None = None
         self._kept: deque[Arrival | _Packed] = deque()
@@ -69,10 +73,10 @@ class Session(VideoSource):
                 taken = arrival.frame
                 frame = Frame(self._taken, taken.time - self._start, taken.image)
                 self._taken += 1
-                self._kept.append(Arrival(frame, arrival.wall))
+                self._kept.append(Arrival(frame, arrival.moment))
                 if len(self._kept) > KEEP:
                     self._kept.popleft()
-                old = self._kept[-1 - RAW] if len(self._kept) > RAW else None
+                old = self._kept[-1 - self._raw] if len(self._kept) > self._raw else None
                 self._changed.notify_all()
             if isinstance(old, Arrival):
                 packed = _Packed(old)
@@ -87,6 +91,12 @@ class Session(VideoSource):
         """Whether no frame is left and none will come."""
         with self._changed:
             return self._stop.is_set() or (self._over and not self._queue)
+
+    @property
+    def reason(self) -> str:
+        """Why it is over."""
+        with self._changed:
+            return STOPPED if self._stop.is_set() else self._reason
 
     def arrival(self, index: int) -> Arrival | None:
         """A frame that was handed out lately; None if it is forgotten or still to come."""
@@ -108,26 +118,26 @@ class Session(VideoSource):
         oldest = self._kept[0]
         return oldest.index if isinstance(oldest, _Packed) else oldest.frame.index
 
-    def put(self, frame: Frame, wall: float) -> int:
-        """Add a frame; the number of older ones that were dropped for it."""
+    def put(self, frame: Frame, moment: float) -> int:
+        """Add a frame that was decoded then; the number of older ones that were dropped for it."""
         dropped = 0
         with self._changed:
             while self._blocking and len(self._queue) >= self._size and not self._stop.is_set():
                 self._changed.wait(0.2)
-            while not self._blocking and self._queue and self._crowded(wall):
+            while not self._blocking and self._queue and self._crowded(moment):
                 self._queue.popleft()
                 dropped += 1
-            self._queue.append(Arrival(frame, wall))
+            self._queue.append(Arrival(frame, moment))
             self._changed.notify_all()
         return dropped
 
     def _crowded(self, now: float) -> bool:
-        return len(self._queue) >= self._size or now - self._queue[0].wall > OLDEST
+        return len(self._queue) >= self._size or now - self._queue[0].moment > OLDEST
 
-    def end(self) -> None:
-        """No frame will come any more; those in the queue can still be taken."""
+    def end(self, reason: str = "") -> None:
+        """No frame will come any more, and why; those in the queue can still be taken."""
         with self._changed:
-            self._over = True
+            self._over, self._reason = True, reason
             self._changed.notify_all()
 
     def wait_until_empty(self) -> None:
@@ -142,11 +152,11 @@ class _Packed:
 
     def __init__(self, arrival: Arrival) -> None:
         frame = arrival.frame
-        self.index, self._time, self._wall = frame.index, frame.time, arrival.wall
+        self.index, self._time, self._moment = frame.index, frame.time, arrival.moment
         self._jpeg = to_jpeg(frame.image, 90)
 
     def arrival(self) -> Arrival:
-        return Arrival(Frame(self.index, self._time, from_jpeg(self._jpeg)), self._wall)
+        return Arrival(Frame(self.index, self._time, from_jpeg(self._jpeg)), self._moment)
 
 
 class RateCap:
@@ -198,12 +208,15 @@ TIMEOUT = 8.0
 """Seconds that a camera may take to answer."""
 
 
-def try_source(address: str) -> dict[str, Any]:
+def try_source(address: Address, transport: str) -> dict[str, Any]:
     """``width``, ``height``, ``fps`` and a ``picture`` (a data: address) of a source.
 
-    Raises VideoError where it cannot be reached or shows nothing.
+    ``transport`` is that of RTSP.  Raises VideoError where it cannot be reached or shows nothing.
     """
-    source = LiveSource(address, timeout=TIMEOUT) if is_live(address) else open_video(address)
+    if address.is_live:
+        source = LiveSource(address, timeout=TIMEOUT, transport=transport)
+    else:
+        source = open_video(address)
     try:
         first = next(iter(source), None)
     finally:
@@ -211,7 +224,7 @@ def try_source(address: str) -> dict[str, Any]:
             source.close()
     if first is None:
         raise VideoError(
-            f"{redacted(address)} ended without a picture", expected="video", fix="check the camera"
+            f"{address} ended without a picture", expected="video", fix="check the camera"
         )
     picture = base64.b64encode(to_jpeg(first.image)).decode()
     info = source.info

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import entry_points
 
-from vadistill.serving.config import SINK_PLUGINS, SinkSettings
+from vadistill.serving.config import SinkSettings
+from vadistill.serving.entries import SINK_PLUGINS
 from vadistill.serving.sinks.base import DeliveryError, Refused, Sink, Stdout
 from vadistill.serving.sinks.dispatcher import Dispatcher
 

@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from vadistill.errors import StorageError
@@ -18,6 +18,12 @@ log = logging.getLogger("vadistill.serving")
 
 POLL = 1.0
 """Seconds between looks into the outbox that nobody asked for."""
+
+LEAP = 1.0
+"""Seconds by which a clock is off that was set."""
+
+ODD = 2
+"""Failures after which a message on how a part fares waits by itself, and events go ahead."""
 
 
 class Dispatcher:
@@ -67,9 +73,19 @@ class Dispatcher:
         for courier in self._couriers:
             courier.sink.announce(cameras)
 
-    def states(self) -> list[str]:
-        """ "ok", "failing" or "stopped" for each sink."""
-        return [courier.state for courier in self._couriers]
+    def show(self, available: Mapping[str, bool]) -> None:
+        """Tell the sinks that show it which cameras are seen, of those that are known."""
+        for courier in self._couriers:
+            show = getattr(courier.sink, "show", None)
+            if show is not None:
+                show(available)
+
+    def troubles(self) -> dict[str, str]:
+        """Why each sink fails; '' for those that work."""
+        return {
+            courier.sink.name: (courier.last_error or "") if courier.state == "failing" else ""
+            for courier in self._couriers
+        }
 
     def status(self) -> list[dict[str, Any]]:
         """A sink's name, kind, describe, state, pending, delivered, failures and last_error each.
@@ -109,6 +125,7 @@ class _Courier(threading.Thread):
         self.state: Literal["ok", "failing", "stopped"] = "stopped"
         self.delivered = self.failures = 0
         self.last_error: str | None = None
+        self._ahead = time.time() - time.monotonic()
         self._row = 0
         """Failures since the last success."""
         self._arrived: set[int] = set()
@@ -151,33 +168,50 @@ class _Courier(threading.Thread):
 
     def _round(self) -> float | None:
         """Send what is due; returns the seconds to wait, None where there is more."""
-        for id in tuple(self._arrived):
-            self.store.delivered(id)
-            self._arrived.discard(id)
-        if self._back.is_set():
-            self.store.hasten(self.sink.name)
-            self._back.clear()
+        ahead = time.time() - time.monotonic()
+        if abs(ahead - self._ahead) > LEAP:  # the clock was set: when to try again is not known
+            self._ahead = ahead
+            self._back.set()
+        fault = self._mark()
         messages = self.store.due(self.sink.name, time.time())
+        messages = [message for message in messages if message.id not in self._arrived]
         refused: set[int] = set()
         for message in messages:
             if self._over.is_set():
                 break
-            event = message.body["event"]["id"]
-            if event in refused:
+            if message.event in refused:
                 continue
             try:
                 self.sink.deliver(message)
             except Exception as error:
-                delay = self._failed(message, error)
-                if not isinstance(error, Refused):
+                # Receivers that only know events must not be kept from these.
+                odd = not message.of_event and message.attempts >= ODD
+                one = isinstance(error, Refused) or odd
+                delay = self._failed(message, error, one)
+                if not one:
                     return delay
-                refused.add(event)
+                refused.add(message.event)
                 continue
             self._arrived.add(message.id)
             self._succeeded()
             self.store.delivered(message.id)
             self._arrived.discard(message.id)
+        if fault is not None:
+            raise fault
         return None if messages else POLL
+
+    def _mark(self) -> StorageError | None:
+        """Note in the store what has happened; why it could not be, if it could not."""
+        try:
+            for id in tuple(self._arrived):
+                self.store.delivered(id)
+                self._arrived.discard(id)
+            if self._back.is_set():
+                self.store.hasten(self.sink.name)
+                self._back.clear()
+        except StorageError as error:  # a full disk: messages go all the same
+            return error
+        return None
 
     def _succeeded(self) -> None:
         if self._row:
@@ -185,8 +219,7 @@ class _Courier(threading.Thread):
         self.state, self._row, self.last_error = "ok", 0, None
         self.delivered += 1
 
-    def _failed(self, message: Message, error: Exception) -> float:
-        refused = isinstance(error, Refused)
+    def _failed(self, message: Message, error: Exception, refused: bool) -> float:
         self.failures += 1
         self._row += not refused
         self.last_error = _shown(error)

@@ -1,8 +1,10 @@
 """Messages to an MQTT broker, from which Home Assistant finds the cameras by itself.
 
 Topics, with the prefix "vadistill": ``vadistill/status`` is "online" or "offline" (the broker says
-so when the process dies), ``vadistill/CAMERA/state`` "ON" while an event is open, else "OFF", and
-``vadistill/CAMERA/event`` the last message as JSON.  All are retained, with quality of service 1.
+so when the process dies), ``vadistill/CAMERA/availability`` "offline" while a camera sees nothing,
+``vadistill/CAMERA/state`` "ON" while an event is open, else "OFF", ``vadistill/CAMERA/event`` the
+last message of an event as JSON, ``vadistill/CAMERA/health`` the last one of whether the camera is
+seen, and ``vadistill/health`` of another part.  All are retained, with quality of service 1.
 """
 
 from __future__ import annotations
@@ -14,16 +16,15 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from vadistill import __version__
 from vadistill.errors import ConfigError
 from vadistill.serving.config import SinkKind, SinkSettings
 from vadistill.serving.sinks.base import DeliveryError, Refused
+from vadistill.serving.sinks.discovery import config_topic, described
 from vadistill.serving.storage.records import Message
-from vadistill.video.addresses import redacted
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -63,6 +64,8 @@ class Mqtt:
         self.restored: Callable[[], None] | None = None
         self._cameras: dict[str, bool] = {}
         """Cameras that were announced, and whether an event is open."""
+        self._available: dict[str, bool] = {}
+        """Of those, whether they are seen; only what is known."""
         self._lock = threading.Lock()
         self._ready, self._lost, self._over = (threading.Event() for _ in range(3))
         self._client: Client | None = None
@@ -78,16 +81,19 @@ class Mqtt:
     def deliver(self, message: Message) -> None:
         if not self._ready.wait(PATIENCE):
             raise DeliveryError(f"{self.describe()}: {self._trouble}")
-        client, camera = self._client, str(message.body["camera"])
+        client, camera = self._client, message.body["camera"]
         if client is None:
             raise DeliveryError(f"{self.describe()}: {self._trouble}")
+        place = self._prefix if camera is None else f"{self._prefix}/{camera}"
         with self._lock:
-            known = camera in self._cameras
-            if known:
-                self._cameras[camera] = message.kind == "opened"
-        topics = [(f"{self._prefix}/{camera}/event", json.dumps(message.body))]
-        if known:
-            topics.append(self._state(camera))
+            known = camera is None or camera in self._cameras
+            alarm = camera if known and message.of_event else None
+            if alarm is not None:
+                self._cameras[alarm] = message.kind == "opened"
+        kind = "event" if message.of_event else "health"
+        topics = [(f"{place}/{kind}", json.dumps(message.body))]
+        if alarm is not None:
+            topics.append(self._state(alarm))
         # Of a camera that was removed nothing is to stay.
         sent = self._publish(client, topics, retain=known)
         deadline = time.monotonic() + ANSWER
@@ -106,16 +112,28 @@ class Mqtt:
             gone = self._cameras.keys() - set(cameras)
             new = [camera for camera in cameras if camera not in self._cameras]
             self._cameras = {camera: self._cameras.get(camera, False) for camera in cameras}
+            self._available = {c: ok for c, ok in self._available.items() if c in self._cameras}
         client = self._client
         if client is None or not self._ready.is_set():
             return
         # An empty retained message takes back what was retained.
         for camera in gone:
-            kinds = ("state", "event")
-            topics = [self._config(camera), *(f"{self._prefix}/{camera}/{kind}" for kind in kinds)]
+            kinds = ("state", "event", "availability", "health")
+            topics = [f"{self._prefix}/{camera}/{kind}" for kind in kinds]
+            topics.append(config_topic(self._prefix, camera))
             self._publish(client, [(topic, "") for topic in topics])
         for camera in new:
-            self._publish(client, [*self._discovery(camera), self._state(camera)])
+            self._publish(client, [described(self._prefix, camera), self._state(camera)])
+
+    def show(self, available: Mapping[str, bool]) -> None:
+        """Say which cameras are seen, of those that are known; what is said already stays."""
+        with self._lock:
+            known = {c: ok for c, ok in available.items() if c in self._cameras}
+            new = [camera for camera, ok in known.items() if self._available.get(camera) != ok]
+            self._available |= known
+        client = self._client
+        if client is not None and self._ready.is_set():
+            self._publish(client, [self._availability(camera) for camera in new])
 
     def close(self) -> None:
         self._over.set()
@@ -124,7 +142,7 @@ class Mqtt:
             self._thread.join(3.0)
 
     def describe(self) -> str:
-        return redacted(self._url)
+        return str(self._url)
 
     def _keep(self) -> None:
         """Connect, and again whenever the connection ends, until the sink is closed.
@@ -202,9 +220,12 @@ class Mqtt:
         self._publish(client, [(f"{self._prefix}/status", "online")])
         # A broker that started again may have forgotten what it was to retain.
         for camera in cameras:
-            self._publish(client, [*self._discovery(camera), self._state(camera)])
+            self._publish(client, [described(self._prefix, camera), self._state(camera)])
         self._trouble = "the connection was lost"
         self._ready.set()
+        with self._lock:
+            known = tuple(self._available)
+        self._publish(client, [self._availability(camera) for camera in known])
         log.info("sink %s: connected to %s", self.name, self.describe())
         if self.restored is not None:
             self.restored()
@@ -226,45 +247,15 @@ class Mqtt:
     def _state(self, camera: str) -> tuple[str, str]:
         return f"{self._prefix}/{camera}/state", "ON" if self._cameras.get(camera) else "OFF"
 
-    def _config(self, camera: str) -> str:
-        return f"homeassistant/binary_sensor/{self._id(camera)}/config"
-
-    def _id(self, camera: str) -> str:
-        return f"{re.sub(r'[^A-Za-z0-9_-]', '_', self._prefix)}_{camera}"
-
-    def _discovery(self, camera: str) -> list[tuple[str, str]]:
-        """What tells Home Assistant of a camera: a device with one binary sensor."""
-        origin = {"name": "vadistill", "sw_version": __version__}
-        sensor = {
-            "name": "Anomaly",
-            "unique_id": f"{self._id(camera)}_anomaly",
-            "object_id": self._id(camera),
-            "device_class": "problem",
-            "state_topic": f"{self._prefix}/{camera}/state",
-            "payload_on": "ON",
-            "payload_off": "OFF",
-            "availability_topic": f"{self._prefix}/status",
-            "payload_available": "online",
-            "payload_not_available": "offline",
-            "json_attributes_topic": f"{self._prefix}/{camera}/event",
-            "json_attributes_template": "{{ value_json.event | tojson }}",
-            "qos": 1,
-            "device": {
-                "identifiers": [self._id(camera)],
-                "name": f"{camera} (vadistill)",
-                "manufacturer": "vadistill",
-                "model": "Video anomaly detection",
-                "sw_version": __version__,
-            },
-            "origin": origin,
-        }
-        return [(self._config(camera), json.dumps(sensor))]
+    def _availability(self, camera: str) -> tuple[str, str]:
+        text = "online" if self._available.get(camera) else "offline"
+        return f"{self._prefix}/{camera}/availability", text
 
 
 def _parsed(settings: SinkSettings) -> tuple[SplitResult, int]:
     """The broker's address and port; raises ConfigError without showing the address."""
     try:
-        address = urlsplit(settings.url)
+        address = urlsplit(settings.url.reveal())
         port = address.port or (8883 if address.scheme == "mqtts" else 1883)
     except ValueError:
         address, port = urlsplit(""), 0

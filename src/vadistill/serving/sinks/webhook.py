@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from vadistill import __version__
+from vadistill.addresses import without_addresses
 from vadistill.errors import ConfigError, in_a_line
 from vadistill.serving.config import SinkKind, SinkSettings
 from vadistill.serving.sinks.base import DeliveryError, Refused
 from vadistill.serving.storage.records import Message
-from vadistill.video.addresses import redacted
 
 if TYPE_CHECKING:
     import httpx
@@ -75,7 +75,7 @@ class Webhook:
                 fix="pip install 'vadistill[serve]'",
             ) from error
         try:
-            host = httpx.URL(settings.url).host
+            host = httpx.URL(settings.url.reveal()).host
         except httpx.InvalidURL:
             host = ""
         if not host:
@@ -111,12 +111,13 @@ class Webhook:
             "Idempotency-Key": message.key,
             "X-Vadistill-Event": message.kind,
         }
-        if self._settings.secret:
-            headers["X-Vadistill-Signature"] = sign(self._settings.secret, body, time.time())
+        key = self._settings.secret.reveal()
+        if key:
+            headers["X-Vadistill-Signature"] = sign(key, body, time.time())
         with self._deadline() as late:
             try:
                 with self._connection().stream(
-                    "POST", self._settings.url, content=body, headers=headers
+                    "POST", self._settings.url.reveal(), content=body, headers=headers
                 ) as answer:
                     status = answer.status_code
                     # An unread answer would close the connection that the next message could use.
@@ -128,7 +129,8 @@ class Webhook:
             except (httpx.HTTPError, OSError) as error:
                 if late.is_set():
                     raise self._too_late() from error
-                raise DeliveryError(f"{self.describe()}: {in_a_line(error)}") from error
+                reason = without_addresses(in_a_line(error))
+                raise DeliveryError(f"{self.describe()}: {reason}") from error
             if late.is_set():
                 raise self._too_late()
         if not 200 <= status < 300:
@@ -167,5 +169,4 @@ class Webhook:
             client.close()
 
     def describe(self) -> str:
-        # A webhook's path is often its password.
-        return re.sub(r"(?<=[^:/])/.*", "/…", redacted(self._settings.url))
+        return str(self._settings.url)  # without its path, which is often its password

@@ -9,7 +9,7 @@ import {
 import { eventFigure, openPlayer } from "./event.js";
 import { stream } from "./pictures.js";
 import { get, latest, on, remove, soundModels, whenConnected } from "./server.js";
-import { mapButton, mapWanted, stateBadge, trouble } from "./wall.js";
+import { mapButton, mapWanted, stateBadge, trouble, warning } from "./wall.js";
 import { count, fixed, moment, percent, score } from "./words.js";
 
 const RECENT = 6;
@@ -88,6 +88,7 @@ export const page = {
       () => `/api/cameras/${name}/live.mjpeg?map=${mapWanted.get(name) ? 1 : 0}`,
       signal,
     );
+    const unlike = warning();
     const table = figures();
     const level = el("p");
     const note = el("p.soft");
@@ -117,6 +118,7 @@ export const page = {
       const away = now.status.state !== "running";
       badge.show(now);
       table.show(now);
+      unlike.show(now);
       setText(over, trouble(now.status));
       setHidden(over, !away);
       setClass(screen, "away", away);
@@ -150,7 +152,7 @@ export const page = {
       mapButton(name, again), button("calibrate", () => calibrate(camera, signal)));
     root.append(
       back("#/", "Cameras"),
-      el("div.head", heading(name), badge.node),
+      el("div.head", heading(name), badge.node), unlike.node,
       el("div.split", el("div", screen, tools), el("div.card", table.node)),
       el("div.head.section", el("h2", "Score"), choice),
       curves, level, note,

@@ -70,10 +70,16 @@ export const calibrate = (camera, signal, done = () => {}) => {
 
 // -- address, model, rates ------------------------------------------------------------------------
 
-const DEFAULTS = { fps: null, skip_idle: false, false_alarms_per_day: 1, record_hours: 0 };
+// What a camera has where nothing is said.
+export const DEFAULTS = {
+  rtsp_transport: "tcp", fps: null, skip_idle: false, false_alarms_per_day: 1, frames_to_open: 3,
+  seconds_to_close: 2, pre_roll: 5, record_hours: 0,
+};
+/** @type {(entry: keyof typeof DEFAULTS, words?: string) => string} */
+const usually = (entry, words = "") => `${words} Default: ${DEFAULTS[entry]}.`.trim();
 
 // The button that shows what an address gives, and where it shows it.
-const tester = (source, signal) => {
+const tester = (source, transport, signal) => {
   const seen = el("div", { "aria-live": "polite" });
   const test = button("Test", async () => {
     const wanted = source.value.trim();
@@ -84,7 +90,8 @@ const tester = (source, signal) => {
     }
     const found = await attempt(test, seen, () => {
       seen.replaceChildren(el("p.soft", "Connecting … this may take ten seconds."));
-      return post("/api/cameras/test", { source: wanted }, signal);
+      const entry = { source: wanted, rtsp_transport: transport.value };
+      return post("/api/cameras/test", entry, signal);
     });
     if (!found) return;
     const rate = found.fps ? `, ${fixed(found.fps, 1)} frames/s` : "";
@@ -106,14 +113,21 @@ export const cameraForm = (camera, models, signal, saved) => {
   const source = literal({ required: !camera, maxlength: 2000, placeholder });
   const systems = models.map((m) => [m.name, `${m.name} (${m.system})`]);
   const model = select(systems, now.model, { required: true });
+  const transport = select([["tcp", "TCP"], ["udp", "UDP"]], now.rtsp_transport);
   const fps = number(now.fps, { min: 0.1, max: 240, placeholder: "all" });
   const idle = el("input", { type: "checkbox", checked: now.skip_idle });
   const perDay = number(now.false_alarms_per_day, { min: 0.001, required: true });
+  const open = number(now.frames_to_open, { min: 1, step: 1, required: true });
+  const close = number(now.seconds_to_close, { min: 0, required: true });
+  const before = number(now.pre_roll, { min: 0, max: 120, required: true });
   const record = number(now.record_hours, { min: 0, required: true });
   const send = async (submit, place) => {
     const values = {
-      model: model.value, fps: fps.value === "" ? null : Number(fps.value), skip_idle: idle.checked,
-      false_alarms_per_day: Number(perDay.value), record_hours: Number(record.value),
+      model: model.value, rtsp_transport: transport.value,
+      fps: fps.value === "" ? null : Number(fps.value), skip_idle: idle.checked,
+      false_alarms_per_day: Number(perDay.value), frames_to_open: Number(open.value),
+      seconds_to_close: Number(close.value), pre_roll: Number(before.value),
+      record_hours: Number(record.value),
     };
     const address = source.value.trim();
     if (address) Object.assign(values, { source: address });
@@ -138,13 +152,19 @@ export const cameraForm = (camera, models, signal, saved) => {
   return form("form.settings", camera ? "Save changes" : "Save the camera", [
     camera ? null : field("Name", name, NAME_HINT),
     field("Address", source, addresses),
-    ...tester(source, signal),
+    ...tester(source, transport, signal),
     field("Model", model),
     el("details", { open: camera !== null }, el("summary", "More settings"),
-      field("Frames scored a second, at most", fps, "Empty: all."),
+      field("RTSP over", transport, "UDP loses pictures; choose it where TCP does not work."),
+      field("Frames scored a second, at most", fps, "Empty, the default: all."),
       field("Leave out pictures in which nothing moves", idle),
-      field("Wanted false alarms a day", perDay, "Decides at which score an event opens."),
-      field("Hours of footage to keep for fitting models", record, "0: none is kept.")),
+      field("Wanted false alarms a day", perDay,
+        usually("false_alarms_per_day", "Decides at which score an event opens.")),
+      field("Frames in a row that open an event", open, usually("frames_to_open")),
+      field("Seconds below the level that close it", close, usually("seconds_to_close")),
+      field("Seconds of picture before an event in its clip", before, usually("pre_roll")),
+      field("Hours of footage to keep for fitting models", record,
+        usually("record_hours", "0: none is kept."))),
   ], send);
 };
 

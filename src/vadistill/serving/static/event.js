@@ -22,7 +22,7 @@ const length = (event) => (event.state === "open" ? "going on" : span(event.dura
 /** @param {CameraEvent} event */
 const figures = (event) =>
   `peak ${score(event.peak)}, level ${score(event.level)}` +
-  (event.interrupted ? " · cut short by a restart" : "");
+  (event.interrupted ? " · cut short by a restart" : event.cause ? ` · ended: ${event.cause}` : "");
 
 // The picture, or words where there is none; a new one is asked for when the event has grown.
 /** @param {CameraEvent} event */

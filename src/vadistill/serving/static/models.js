@@ -5,12 +5,13 @@ import {
   setText, showProblem, table, toast,
 } from "./elements.js";
 import { jobList } from "./jobs.js";
+import { selfTest, selfTestWords } from "./self_test.js";
 import { get, post } from "./server.js";
 import { count, hours } from "./words.js";
 
 const SUPERVISION = { "one-class": "normal video only", weak: "labelled videos" };
 
-const HEADER = ["name", "system", "learned from", "looks ahead", "cameras"];
+const HEADER = ["name", "system", "learned from", "looks ahead", "self-test", "cameras"];
 
 const links = (names) =>
   el("span", names.map((name, i) => [i ? ", " : "", el("a", { href: `#/cameras/${name}` }, name)])
@@ -21,6 +22,7 @@ const row = (model) => [
   model.error ? el("span.wrap.bad", model.error) : model.system,
   SUPERVISION[model.supervision] ?? "–",
   model.latency_frames === null ? "–" : count(model.latency_frames, "frame"),
+  selfTestWords(model.self_test),
   model.cameras.length ? links(model.cameras) : "–",
 ];
 
@@ -97,7 +99,8 @@ export const page = {
       const none =
         "Fit the first below: it learns what is normal from your own footage, without labels.";
       place.replaceChildren(
-        models.length ? table(HEADER, models.map(row)) : empty("No models yet.", none));
+        models.length ? table(HEADER, models.map(row)) : empty("No models yet.", none),
+        ...models.filter((m) => m.self_test).map((m) => selfTest(m.name, m.self_test)));
       return systems;
     };
     root.append(heading("Models"), place, el("h2", "Fit a model"), fitting);

@@ -3,7 +3,7 @@
 import { el, empty, every, facts, heading, problem, setText, table } from "./elements.js";
 import { allCameras, get, latest, on, session } from "./server.js";
 import { STATES } from "./wall.js";
-import { fixed, percent, zone } from "./words.js";
+import { count, fixed, percent, zone } from "./words.js";
 
 const EVERY = 5000; // ms between looks at the sinks
 const CONNECTION = {
@@ -52,6 +52,32 @@ const serverFacts = (connection) =>
     ["Monitoring", el("a", { href: "/metrics" }, "metrics for Prometheus")],
   ]);
 
+// What the server goes by; words say the default where it is not that.
+/** @param {ServerState} state */
+const settingsFacts = ({ password, token, settings, defaults }) => {
+  const none = "none";
+  const listed = (values) => values.join(", ") || none;
+  /** @type {[string, string, (entries: Entries) => string][]} */
+  const rows = [
+    ["Events are kept", "keep_days", ({ storage }) => count(storage.keep_days, "day")],
+    ["Clips, recordings, uploads", "keep_gb", ({ storage }) => `${storage.keep_gb} GB at most`],
+    ["Largest upload", "upload_mb", ({ server }) => `${server.upload_mb} MB`],
+    ["Further host names", "names", ({ server }) => listed(server.names)],
+    ["Trusted proxies", "proxies", ({ server }) => listed(server.proxies)],
+  ];
+  const secret = (set, option) => (set ? "set" : `none; vadistill serve --${option} sets one`);
+  return facts([
+    ["Password", secret(password, "set-password")],
+    ["Token for scripts", secret(token, "new-token")],
+    ...rows.map(([label, entry, words]) => {
+      const usual = words(defaults);
+      const now = words(settings);
+      const more = now === usual ? "the default" : `default: ${usual}`;
+      return [label, el("span", now, el("span.soft", ` (${entry}, ${more})`))];
+    }),
+  ]);
+};
+
 /** @type {Page} */
 export const page = {
   title: "Status",
@@ -59,6 +85,7 @@ export const page = {
   async show(root, { signal }) {
     const sinks = el("div", el("p.soft", "One moment …"));
     const cameras = el("div");
+    const settings = el("div.card", el("p.soft", "One moment …"));
     const connection = el("span", CONNECTION[latest.state]);
     const look = async () => {
       const found = (await get("/api/sinks", signal)).sinks;
@@ -75,6 +102,9 @@ export const page = {
       el("h2", "Where events are sent"), sinks,
       el("h2", "Cameras"), cameras,
       el("h2", "Server"), el("div.card", serverFacts(connection)),
+      el("h2", "Settings"), settings,
+      el("p.soft", "Secrets are set by these commands, all else in the settings file; " +
+        "all but secrets counts from the next start on."),
     );
     let drawn = 0;
     on("cameras", (news) => {
@@ -85,6 +115,7 @@ export const page = {
     }, signal);
     on("state", (state) => setText(connection, CONNECTION[state]), signal);
     show(await allCameras(signal));
+    settings.replaceChildren(settingsFacts(await get("/api/settings", signal)));
     await look();
     every(EVERY, () => {
       look().catch((error) => {

@@ -66,6 +66,20 @@ export const stateBadge = () => {
   };
 };
 
+// That a camera's pictures are unlike those that its model learned from.
+export const warning = () => {
+  const words = el("p");
+  const node = el("div.warning", { role: "note" }, words);
+  return {
+    node,
+    /** @param {Camera} camera */
+    show(camera) {
+      setText(words, (camera.unlike ?? "").replace(/^c/, "C"));
+      setHidden(node, !camera.unlike);
+    },
+  };
+};
+
 class Tile {
   /** @param {Camera} camera @param {AbortSignal} signal */
   constructor(camera, signal) {
@@ -81,6 +95,7 @@ class Tile {
     this.flow = el("span");
     this.losses = el("p.soft");
     this.level = el("p.soft");
+    this.warning = warning();
     const id = `tile-${name}`;
     const href = `#/cameras/${name}`;
     const learn = button("calibrate", () => calibrate(this.camera, mine),
@@ -90,7 +105,7 @@ class Tile {
       el("a.picture", { href, "aria-label": `open ${name}` }, this.picture, this.over),
       this.curve.node,
       el("p.numbers", el("span", "score ", this.score), this.flow),
-      this.losses, this.level, el("div.row", mapButton(name), learn));
+      this.losses, this.level, this.warning.node, el("div.row", mapButton(name), learn));
     follow(this.picture, () => this.#address(), mine);
     this.show(camera);
   }
@@ -118,6 +133,7 @@ class Tile {
     setHidden(this.over, status.state === "running");
     setText(this.level, levelWords(camera.level));
     this.level.title = caution(camera.level);
+    this.warning.show(camera);
     this.curve.setLevel(camera.level);
   }
 

@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 from vadistill.drawing import Scale, draw_frame, from_jpeg
 from vadistill.errors import WeightsError
 from vadistill.files import DISK_ERRORS, replacing
+from vadistill.limits import LONGEST_CLIP
 from vadistill.scores import FrameScore
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 log = logging.getLogger("vadistill.serving")
-
-LONGEST = 120.0
-"""Seconds after which a clip ends though its event goes on."""
 
 WAITING = 256
 """Pictures that wait to be encoded; further ones are left out of their clips."""
@@ -47,8 +45,8 @@ CLOCK = Fraction(1, 1000)
 class Shot:
     """A scored picture as it waits for an event."""
 
-    wall: float
-    """Arrival, unix seconds."""
+    moment: float
+    """Arrival, monotonic seconds."""
     jpeg: bytes
     score: FrameScore
     """Without its map."""
@@ -174,7 +172,7 @@ class _Clip:
 
     def write(self, shot: Shot) -> None:
         """Append a picture with its boxes; a full disk ends the clip and is told once."""
-        if self._broken or (self._container and shot.wall - self._start > LONGEST):
+        if self._broken or (self._container and shot.moment - self._start > LONGEST_CLIP):
             return
         try:
             self._encode(shot)
@@ -189,8 +187,8 @@ class _Clip:
         height, width = (side - side % 2 for side in picture.shape[:2])
         if self._container is None:
             self._open(width, height)
-            self._start = shot.wall
-        pts = max(self._last + 1, round((shot.wall - self._start) * 1000))
+            self._start = shot.moment
+        pts = max(self._last + 1, round((shot.moment - self._start) * 1000))
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]))
         frame = frame.reformat(self._stream.width, self._stream.height, "yuv420p", threads=1)
         frame.pts, frame.time_base, self._last = pts, CLOCK, pts

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vadistill.serving")
 
-LEAP = DAY
+LEAP = DAY / 2
 """Seconds that the clock may be ahead of where it should be."""
 STEADY = DAY
 """Seconds that a clock must go on from where it has leapt to until it is believed."""
@@ -26,7 +26,7 @@ KEY = "clock"
 class Clock:
     """Unix seconds for a store's retention, over all processes that use the store.
 
-    A clock that is more than a day ahead of the last look and of what has passed since (at the
+    A clock that is more than half a day ahead of the last look and of what has passed since (at the
     first look: of the newest that is stored) would delete everything.  Until it has gone on for a
     day from there, time goes on from the last look instead.  One that was set back deletes nothing.
     """

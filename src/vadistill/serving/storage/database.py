@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vadistill.errors import StorageError
+from vadistill.files import private
 
 APPLICATION = int.from_bytes(b"vadi", "big")
 """SQLite's application_id of a store, which tells it from other programs' databases."""
@@ -61,6 +62,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
         "INSERT INTO state VALUES ('store.instance', json_quote(lower(hex(randomblob(8)))))",
     ),
+    ("ALTER TABLE events ADD COLUMN cause TEXT",),
 )
 """What each version adds to the one before; a released step is never changed."""
 
@@ -135,6 +137,8 @@ class Database:
 
     def _opened(self) -> sqlite3.Connection:
         connection = None
+        with contextlib.suppress(OSError):  # what SQLite says of it is clearer
+            _owner_only(self.path)
         try:
             connection = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, timeout=10
@@ -189,6 +193,13 @@ class Database:
         with self._lock, contextlib.suppress(sqlite3.Error):
             self._connection.close()
         self._claim.close()
+
+
+def _owner_only(path: Path) -> None:
+    """Let nobody else read the file and its log, which has the same permissions; raises OSError."""
+    open(path, "ab", opener=private).close()
+    for each in (path, *path.parent.glob(f"{path.name}-*")):
+        each.chmod(0o600)
 
 
 def _claimed(path: Path) -> IO[str]:

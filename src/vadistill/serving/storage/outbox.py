@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
+import threading
 import time
+import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
+from vadistill.errors import StorageError
 from vadistill.serving.storage import records
 from vadistill.serving.storage.database import Database
 from vadistill.serving.storage.records import Event, Kind, Message
 
 AHEAD = 7200.0
 """Seconds: a retry that is due later than this was set by a clock that has since gone back."""
+
+HELD = 1000
+"""Messages that are kept in memory at most while the disk refuses them; the oldest go first."""
 
 
 class Outbox:
@@ -24,8 +33,12 @@ class Outbox:
         self.queued: Callable[[], None] | None = None
         """Called after messages were queued, in the thread that did so."""
         self._database = database
+        self._held: list[tuple[Message, float]] = []
+        """Messages that the disk refuses, with when they are due; their ids are below 0."""
+        self._holding = threading.Lock()
         row = database.rows("SELECT value FROM state WHERE key = 'store.instance'")[0]
-        self._instance = json.loads(row["value"])
+        self.instance: str = json.loads(row["value"])
+        """Which store this is, of all there are."""
 
     def due(self, sink: str, now: float, limit: int = 20) -> list[Message]:
         """Messages that a sink should be sent now, oldest first.
@@ -33,22 +46,44 @@ class Outbox:
         An event's "closed" is not due while its "opened" waits for another try.
         """
         late = "(next_try > :now AND next_try <= :ahead)"
-        found = self._database.rows(
-            f"SELECT * FROM messages AS m WHERE sink = :sink AND NOT {late} "
-            "AND NOT EXISTS (SELECT 1 FROM messages AS earlier WHERE earlier.sink = m.sink "
-            f"AND earlier.event = m.event AND earlier.id < m.id AND {late}) "
-            "ORDER BY id LIMIT :limit",
-            {"sink": sink, "now": now, "ahead": now + AHEAD, "limit": limit},
-        )
-        return [records.message(row) for row in found]
+        with self._holding:
+            held = [
+                message
+                for message, at in self._held
+                if message.sink == sink and not now < at <= now + AHEAD
+            ]
+        try:
+            found = self._database.rows(
+                f"SELECT * FROM messages AS m WHERE sink = :sink AND NOT {late} "
+                "AND NOT EXISTS (SELECT 1 FROM messages AS earlier WHERE earlier.sink = m.sink "
+                f"AND earlier.event = m.event AND earlier.id < m.id AND {late}) "
+                "ORDER BY id LIMIT :limit",
+                {"sink": sink, "now": now, "ahead": now + AHEAD, "limit": limit},
+            )
+        except StorageError:
+            if not held:
+                raise
+            found = []
+        return [*(records.message(row) for row in found), *held]
 
     def delivered(self, id: int) -> None:
         """A message arrived: it is not sent again."""
+        if id < 0:
+            with self._holding:
+                self._held = [(m, at) for m, at in self._held if m.id != id]
+            return
         with self._database.writing() as connection:
             connection.execute("DELETE FROM messages WHERE id = ?", (id,))
 
     def failed(self, id: int, error: str, next_try: float) -> None:
         """A message did not arrive; it is due again at ``next_try`` (Unix seconds)."""
+        if id < 0:
+            with self._holding:
+                self._held = [
+                    (replace(m, attempts=m.attempts + 1), next_try) if m.id == id else (m, at)
+                    for m, at in self._held
+                ]
+            return
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE messages SET attempts = attempts + 1, error = ?, next_try = ? WHERE id = ?",
@@ -57,24 +92,84 @@ class Outbox:
 
     def hasten(self, sink: str) -> None:
         """What waits for a sink is due at once: it is there again, or was mended."""
+        with self._holding:
+            self._held = [(m, 0.0 if m.sink == sink else at) for m, at in self._held]
         with self._database.writing() as connection:
             connection.execute("UPDATE messages SET next_try = 0 WHERE sink = ?", (sink,))
 
     def pending(self) -> dict[str, int]:
         """How many messages wait, by sink."""
         found = self._database.rows("SELECT sink, count(*) FROM messages GROUP BY sink")
-        return {**dict.fromkeys(self.sinks, 0), **{name: count for name, count in found}}
+        counts = {**dict.fromkeys(self.sinks, 0), **{name: count for name, count in found}}
+        with self._holding:
+            for message, _ in self._held:
+                counts[message.sink] += 1
+        return counts
 
     def forget_sink(self, name: str) -> None:
         """Drop the messages of a sink that is no more."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM messages WHERE sink = ?", (name,))
 
+    def notify(self, kind: Kind, *, part: str, name: str, cause: str, since: float) -> None:
+        """Queue a message for every sink on how a camera or another part of the server fares.
+
+        What a full disk refuses is kept in memory, and sent from there.
+        """
+        now = time.time()
+        token, subject = secrets.token_hex(8), -1 - zlib.crc32(f"{part} {name}".encode())
+        key = f"{self.instance}-{token}-{kind}"
+        body: dict[str, Any] = {
+            "key": key,
+            "kind": kind,
+            "camera": name if part == "camera" else None,
+            "event": None,
+            "part": part,
+            "name": name,
+            "cause": cause,
+            "since": since,
+            "time": now,
+        }
+        with self._holding:
+            for sink in self.sinks:
+                number = -1 - secrets.randbits(62)
+                message = Message(number, sink, key, kind, body, 0, now, subject)
+                self._held.append((message, 0.0))
+            del self._held[:-HELD]
+        self.settle()
+        self._tell()
+
+    def probe(self) -> None:
+        """Write a little to the database; raises StorageError where that fails."""
+        with self._database.writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO state VALUES ('probe', '0')")
+
+    def settle(self) -> None:
+        """Put messages that are kept in memory into the database, if it takes them."""
+        with self._holding:
+            if not self._held:
+                return
+            rows = [
+                (m.sink, m.key, m.kind, m.event, json.dumps(m.body), m.created, m.attempts, at)
+                for m, at in self._held
+            ]
+            try:
+                with self._database.writing(durable=True) as connection:
+                    connection.executemany(
+                        "INSERT OR IGNORE INTO messages "
+                        "(sink, key, kind, event, body, created, attempts, next_try) "
+                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        rows,
+                    )
+            except StorageError:
+                return
+            self._held.clear()
+
     def _queue(
         self, connection: sqlite3.Connection, kind: Kind, event: Event, now: float | None = None
     ) -> None:
         """Put a message for every sink into the outbox, in the transaction of what it tells."""
-        key = f"{self._instance}-{event.id}-{kind}"
+        key = f"{self.instance}-{event.id}-{kind}"
         body = {"key": key, "kind": kind, "camera": event.camera, "event": event.as_json()}
         created = time.time() if now is None else now
         connection.executemany(

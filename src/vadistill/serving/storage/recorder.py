@@ -7,13 +7,12 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vadistill.video.connection import UNTIMED
+from vadistill.video.reading import UNTIMED
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -36,18 +35,16 @@ UNSTAMPED = 50
 
 class Recorder:
     """Writes a camera's packets to ``folder/camera/*.mkv``, one file about every
-    ``segment_seconds``, and keeps ``hours`` of them once ``prune`` is called.
+    ``segment_seconds``; ``recordings`` removes those that are too old or too much.
 
     A file begins with a picture that stands alone, and ends in .part while it is written.  What a
     dead process left unfinished is finished first.  Nothing is raised: a disk that is full pauses
     the recording.
     """
 
-    def __init__(
-        self, folder: Path, *, camera: str, hours: float, segment_seconds: float = 60.0
-    ) -> None:
+    def __init__(self, folder: Path, *, camera: str, segment_seconds: float = 60.0) -> None:
         self._folder, self._camera = folder / camera, camera
-        self._hours, self._seconds = hours, segment_seconds
+        self._seconds = segment_seconds
         self._lock = threading.Lock()
         self._segment: _Segment | None = None
         self._unstamped = 0
@@ -80,10 +77,6 @@ class Recorder:
         """Finish the file; a packet that still comes begins another."""
         with self._lock:
             self._finish()
-
-    def prune(self, now: float) -> int:
-        """Remove files that ended more than ``hours`` before ``now`` (unix seconds); how many."""
-        return _prune(self._folder, self._hours, now)
 
     def _write(self, packet: Packet, stream: VideoStream) -> None:
         stamps = self._stamps(packet, stream)
@@ -120,7 +113,7 @@ class Recorder:
         return raw
 
     def _new_path(self) -> Path:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         begun = int(time.time())
         while True:
             name = datetime.fromtimestamp(begun, UTC).strftime(NAME)
@@ -223,49 +216,6 @@ def _repair(part: Path) -> None:
         whole.replace(part.with_suffix(".mkv"))
     whole.unlink(missing_ok=True)
     part.unlink(missing_ok=True)
-
-
-def prune_recordings(
-    folder: Path, hours: Mapping[str, float], now: float, *, others: bool = True
-) -> int:
-    """Remove files that ended more than a camera's ``hours`` before ``now``; how many.
-
-    With ``others``, all files go of cameras that it does not name, with their folders.  Raises
-    OSError for what cannot be removed, once all else is done.
-    """
-    removed, fault = 0, None
-    for place in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if place.is_symlink() or not place.is_dir() or not (others or place.name in hours):
-            continue
-        try:
-            removed += _prune(place, hours.get(place.name), now)
-        except OSError as error:
-            fault = error
-    if fault is not None:
-        raise fault
-    return removed
-
-
-def _prune(place: Path, hours: float | None, now: float) -> int:
-    """Remove a camera's files that are older, or all of them; how many."""
-    removed, fault = 0, None
-    for path in sorted(place.iterdir()):
-        if path.suffix != ".mkv" and (hours is not None or path.suffix != ".part"):
-            continue
-        try:
-            if hours is None or path.stat().st_mtime < now - 3600 * hours:
-                path.unlink(missing_ok=True)
-                removed += 1
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            fault = error
-    if fault is not None:
-        raise fault
-    if hours is None:
-        with contextlib.suppress(OSError):  # others' files are in it
-            place.rmdir()
-    return removed
 
 
 def segments(folder: Path, camera: str, since: float, until: float) -> list[tuple[float, Path]]:

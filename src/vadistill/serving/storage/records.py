@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Verdict = Literal["real", "false"]
-Kind = Literal["opened", "closed"]
+Kind = Literal["opened", "closed", "lost", "back", "failing", "working"]
+"""Of an event; of a camera that sees nothing, and does again; of another part of the server."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Event:
     """Whether it was open when the process died."""
     clip: str | None
     thumbnail: str | None
+    cause: str | None = None
+    """Why it ended otherwise than by calm: how the stream was lost, say."""
 
     def as_json(self) -> dict[str, Any]:
         """The event as the console, the API and sinks see it."""
@@ -47,6 +50,7 @@ class Event:
             "state": "open" if self.end is None else "closed",
             "verdict": self.verdict,
             "interrupted": self.interrupted,
+            "cause": self.cause,
             "clip": self.clip is not None,
             "thumbnail": self.thumbnail is not None,
         }
@@ -54,7 +58,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Message:
-    """What a sink must be told of an event; ``key`` is the same however often it is sent."""
+    """What a sink must be told; ``key`` is the same however often it is sent."""
 
     id: int
     sink: str
@@ -63,6 +67,13 @@ class Message:
     body: dict[str, Any]
     attempts: int
     created: float
+    event: int = 0
+    """What it is of: the event's id, or a number below 0 of a camera or another part."""
+
+    @property
+    def of_event(self) -> bool:
+        """Whether it tells of an event, not of how a part of the server fares."""
+        return self.kind in ("opened", "closed")
 
 
 @dataclass(frozen=True)
@@ -81,5 +92,5 @@ def event(row: sqlite3.Row) -> Event:
 
 def message(row: sqlite3.Row) -> Message:
     """The message that a row of the table ``messages`` holds."""
-    names = ("id", "sink", "key", "kind", "attempts", "created")
+    names = ("id", "sink", "key", "kind", "attempts", "created", "event")
     return Message(**{name: row[name] for name in names}, body=json.loads(row["body"]))

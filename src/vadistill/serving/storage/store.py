@@ -68,14 +68,21 @@ class Store(Outbox):
             )
 
     def close_event(
-        self, id: int, *, end: float, peak: float, frames: int, clip: str | None
+        self,
+        id: int,
+        *,
+        end: float,
+        peak: float,
+        frames: int,
+        clip: str | None,
+        cause: str | None = None,
     ) -> Event:
         """End an event, and queue a "closed" message with it; one that is closed stays as it is."""
         with self._database.writing(durable=True) as connection:
             changed = connection.execute(
-                'UPDATE events SET "end" = ?, last = ?, peak = ?, frames = ?, clip = ? '
+                'UPDATE events SET "end" = ?, last = ?, peak = ?, frames = ?, clip = ?, cause = ? '
                 'WHERE id = ? AND "end" IS NULL',
-                (float(end), float(end), float(peak), frames, _plain(clip), id),
+                (float(end), float(end), float(peak), frames, _plain(clip), cause, id),
             ).rowcount
             event = _event(connection, id)
             if changed:
@@ -96,9 +103,9 @@ class Store(Outbox):
             for id in ids:
                 clip, thumbnail = (n if n in whole else None for n in (f"{id}.mp4", f"{id}.jpg"))
                 connection.execute(
-                    'UPDATE events SET "end" = last, interrupted = 1, clip = ?, '
+                    'UPDATE events SET "end" = last, interrupted = 1, cause = ?, clip = ?, '
                     "thumbnail = coalesce(thumbnail, ?) WHERE id = ?",
-                    (clip, thumbnail, id),
+                    (DIED, clip, thumbnail, id),
                 )
                 events.append(_event(connection, id))
                 self._queue(connection, "closed", events[-1], now)
@@ -238,6 +245,9 @@ class Store(Outbox):
         """Let go of the folder; a second time does nothing."""
         self._database.close()
 
+
+DIED = "the process ended"
+"""The cause of the end of an event that was open then."""
 
 MOST = 2**62
 """Near enough to all of them."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse, Response
 
+from vadistill import limits
+from vadistill.addresses import Address
 from vadistill.errors import ConfigError
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.web.errors import ApiError, missing, reply, responses
@@ -34,14 +36,11 @@ if TYPE_CHECKING:
 
 CameraName = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,39}$", examples=["door"])]
 
-ADDRESS = re.compile(
+CONSOLE_ADDRESS = re.compile(
     r"(rtsps?|https?)://[^\s/?#]+([/?#]\S*)?|webcam:\d{1,3}|/dev/video\d{1,3}", re.IGNORECASE
 )
 """Sources that the console may add.  Files and folders come from the settings file alone: no path
 from a request reaches the file system."""
-
-TESTS = 2
-"""Sources that are tried at the same time."""
 
 JPEG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
@@ -55,7 +54,7 @@ Seconds = Annotated[float, Query(ge=0, le=1e11, allow_inf_nan=False)]
 def camera_routes(hub: Hub) -> APIRouter:
     """The addresses under /api/cameras, except live pictures."""
     router = APIRouter(prefix="/api/cameras", tags=["cameras"], responses=responses(404, 409))
-    testing = threading.BoundedSemaphore(TESTS)
+    testing = threading.BoundedSemaphore(limits.SOURCES_TRIED_AT_ONCE)
 
     def known(name: str) -> dict[str, Any]:
         found = hub.camera(name)
@@ -74,7 +73,7 @@ def camera_routes(hub: Hub) -> APIRouter:
         if hub.camera(body.name) is not None:
             raise ApiError(409, "exists", f"there is a camera '{body.name}'", "choose another name")
         _check_source(body.source)
-        hub.add_camera(CameraSettings(**body.model_dump()))
+        hub.add_camera(CameraSettings(**vars(body)))
         return reply(known(body.name), 201)
 
     @router.post("/test", response_model=SourceTested)
@@ -84,7 +83,7 @@ def camera_routes(hub: Hub) -> APIRouter:
         if not testing.acquire(blocking=False):
             raise ApiError(429, "busy", "other addresses are being tried", "try again in a moment")
         try:
-            return reply(hub.test_source(body.source))
+            return reply(hub.test_source(body.source, body.rtsp_transport))
         finally:
             testing.release()
 
@@ -97,7 +96,7 @@ def camera_routes(hub: Hub) -> APIRouter:
     def change(name: CameraName, body: CameraChange) -> Response:
         """Change entries of a camera; it starts anew."""
         known(name)
-        changes = body.model_dump(exclude_unset=True)
+        changes = {name: getattr(body, name) for name in body.model_fields_set}
         if "source" in changes:
             _check_source(body.source)
         if changes:
@@ -138,8 +137,9 @@ def camera_routes(hub: Hub) -> APIRouter:
     return router
 
 
-def _check_source(source: str) -> None:
-    if not (ADDRESS.fullmatch(source) and source.isprintable()):
+def _check_source(source: Address) -> None:
+    text = source.reveal()
+    if not (CONSOLE_ADDRESS.fullmatch(text) and text.isprintable()):
         raise ConfigError(
             "the camera's source",
             expected="rtsp://…, http://… or webcam:0",

@@ -1,4 +1,4 @@
-"""Models, the footage they are fitted from, jobs, uploads and sinks."""
+"""Models, the footage they are fitted from, jobs and uploads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, Response
 from starlette.requests import ClientDisconnect
 
+from vadistill import limits
 from vadistill.errors import StorageError, VideoError
+from vadistill.files import private
+from vadistill.serving.jobs.probe import probe
 from vadistill.serving.live.batching import systems
 from vadistill.serving.web.api_cameras import JPEG
 from vadistill.serving.web.errors import ApiError, missing, reply, responses
@@ -31,9 +34,7 @@ from vadistill.serving.web.schemas import (
     Models,
     Name,
     NewModel,
-    Sinks,
 )
-from vadistill.video import open_video
 
 if TYPE_CHECKING:
     from vadistill.serving.hub import Hub
@@ -41,8 +42,22 @@ if TYPE_CHECKING:
 JobId = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,32}$", examples=["Xk3v_0aPq-9Z"])]
 
 
+_PAGE: dict[int | str, dict[str, Any]] = {
+    **responses(404),
+    200: {"content": {"text/html": {"schema": {"type": "string"}}}},
+}
+
+_SEALED = {
+    "Content-Security-Policy": (
+        "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+}
+"""A model's folder may come from elsewhere: no script of its page runs, with nobody's cookies."""
+
+
 def model_routes(hub: Hub) -> APIRouter:
-    """The addresses /api/models, /api/footage and /api/sinks."""
+    """The addresses /api/models and /api/footage."""
     router = APIRouter(prefix="/api", tags=["models"], responses=responses())
 
     @router.get("/models", response_model=Models)
@@ -57,15 +72,18 @@ def model_routes(hub: Hub) -> APIRouter:
             hub.fit_model(body.name, body.system, body.footage.model_dump()).as_json(), 202
         )
 
+    @router.get("/models/{name}/selftest.html", responses=_PAGE, response_class=FileResponse)
+    def self_test(name: Annotated[Name, Path()]) -> Response:
+        """Pictures of what a model found of planted anomalies, and of what it missed."""
+        page = hub.self_test_page(name)
+        if page is None:
+            raise missing("self-test")
+        return FileResponse(page, media_type="text/html", headers=_SEALED)
+
     @router.get("/footage", response_model=Footage)
     def footage() -> Response:
         """What models can be fitted from."""
         return reply(hub.footage())
-
-    @router.get("/sinks", response_model=Sinks, tags=["sinks"])
-    def sinks() -> Response:
-        """Where events are sent, and how that goes."""
-        return reply({"sinks": hub.sinks()})
 
     return router
 
@@ -122,10 +140,6 @@ def job_routes(hub: Hub) -> APIRouter:
 
 log = logging.getLogger("vadistill.serving")
 
-AT_ONCE = 2
-STALLED = 60.0
-"""Seconds without a byte after which an upload is given up."""
-
 SNIFFED = 392
 """Bytes that tell a video's container: three packets of a transport stream."""
 
@@ -160,7 +174,7 @@ def clean_title(title: str) -> str:
 def upload_routes(hub: Hub) -> APIRouter:
     """The address /api/uploads."""
     router = APIRouter(prefix="/api", tags=["jobs"])
-    places = threading.BoundedSemaphore(AT_ONCE)
+    places = threading.BoundedSemaphore(limits.UPLOADS_AT_ONCE)
     limit = hub.settings.server.upload_mb * 1_000_000
 
     @router.put(
@@ -180,11 +194,15 @@ def upload_routes(hub: Hub) -> APIRouter:
         if model not in models:
             raise missing("model")
         if not places.acquire(blocking=False):
-            raise ApiError(429, "busy", f"{AT_ONCE} uploads are under way", "try again later")
+            line = f"{limits.UPLOADS_AT_ONCE} uploads are under way"
+            raise ApiError(429, "busy", line, "try again later")
         shown = clean_title(title)
         try:
+            room = await anyio.to_thread.run_sync(hub.upload_room)
             with _temporary(hub.store.folder / "uploads") as path:
-                whole = await _receive(request, path, limit)
+                whole = await _receive(request, path, min(limit, _some(room)))
+                # Another one may have come at the same time.
+                _some(await anyio.to_thread.run_sync(hub.upload_room))
                 await anyio.to_thread.run_sync(_prove, whole, shown)
                 job = await anyio.to_thread.run_sync(hub.score_upload, whole, shown, model)
             return reply(job.as_json(), 202)
@@ -203,10 +221,18 @@ def upload_routes(hub: Hub) -> APIRouter:
     return router
 
 
+def _some(room: int) -> int:
+    """Bytes there are for uploads; raises ApiError where there are none."""
+    if room < 0:
+        line = "videos that wait to be scored fill half of keep_gb"
+        raise ApiError(429, "busy", line, "try again later, or raise keep_gb in [storage]")
+    return room
+
+
 @contextlib.contextmanager
 def _temporary(folder: FilePath) -> Iterator[FilePath]:
     """A path without ending in ``folder``; what lies at it, with any ending, goes in the end."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / secrets.token_hex(16)
     try:
         yield path
@@ -232,7 +258,7 @@ async def _receive(request: Request, path: FilePath, limit: int) -> FilePath:
             {"Connection": "close"},
         )
     whole = path.with_suffix(ending)
-    with whole.open("wb") as file:
+    with open(whole, "wb", opener=private) as file:
         part: bytes | None = head
         while part is not None:
             size += len(part)
@@ -247,7 +273,7 @@ async def _receive(request: Request, path: FilePath, limit: int) -> FilePath:
 
 async def _next(chunks: Any) -> bytes | None:
     try:
-        with anyio.fail_after(STALLED):
+        with anyio.fail_after(limits.UPLOAD_STALLED_SECONDS):
             return await anext(chunks, None)
     except TimeoutError:
         raise ApiError(408, "too_slow", "the upload stalled", "send it again") from None
@@ -256,7 +282,7 @@ async def _next(chunks: Any) -> bytes | None:
 def _prove(path: FilePath, title: str) -> None:
     """Raise VideoError, in which the file goes by its title, unless a picture can be decoded."""
     try:
-        open_video(path)
+        probe(path)
     except VideoError as error:
         got = error.got.replace(str(path), f"'{title}'")
         raise VideoError(got, expected=error.expected, fix=error.fix) from None

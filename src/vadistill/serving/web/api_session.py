@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 import vadistill
-from vadistill.serving.web.auth import LIFE_SECONDS, Access, csrf_token
+from vadistill.serving.web.auth import KNOWN_SECONDS, LIFE_SECONDS, Access, csrf_token
 from vadistill.serving.web.errors import ApiError, reply, responses
-from vadistill.serving.web.guard import COOKIE, Caller
+from vadistill.serving.web.guard import Caller, client_of, too_many
 from vadistill.serving.web.schemas import SessionState, SignIn
 
 
@@ -28,17 +28,10 @@ def session_routes(access: Access) -> APIRouter:
         """Give the password; sets a cookie."""
         if not access.required:
             return reply(_state(access, request.state.caller))
-        address = request.client.host if request.client else ""
-        cookie, wait = access.sign_in(body.password, address)
+        browser = request.cookies.get(access.browser_cookie, "")
+        cookie, wait = access.sign_in(body.password, client_of(request.scope), browser)
         if wait > 0:
-            seconds = str(int(wait) + 1)
-            raise ApiError(
-                429,
-                "too_many_attempts",
-                "too many wrong passwords",
-                f"try again in {seconds} s",
-                {"Retry-After": seconds},
-            )
+            raise too_many("passwords", wait)
         if cookie is None:
             raise ApiError(401, "wrong_password", "the password is wrong", "try again")
         answer = reply(_state(access, Caller(True, cookie)))
@@ -46,14 +39,20 @@ def session_routes(access: Access) -> APIRouter:
         https = request.url.scheme == "https" or request.headers.get("origin", "").startswith(
             "https://"
         )
-        answer.set_cookie(
-            COOKIE,
-            cookie,
-            max_age=int(LIFE_SECONDS),
-            httponly=True,
-            samesite="strict",
-            secure=https,
-        )
+        if access.browsers.name(browser) is None:
+            browser = access.browsers.new()
+        for name, value, seconds in (
+            (access.cookie, cookie, LIFE_SECONDS),
+            (access.browser_cookie, browser, KNOWN_SECONDS),
+        ):
+            answer.set_cookie(
+                name,
+                value,
+                max_age=int(seconds),
+                httponly=True,
+                samesite="strict",
+                secure=https,
+            )
         return answer
 
     @router.delete("", response_model=SessionState)
@@ -63,7 +62,7 @@ def session_routes(access: Access) -> APIRouter:
         if cookie:
             access.sessions.end(cookie)
         answer = reply(_state(access, Caller(not access.required)))
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        answer.delete_cookie(access.cookie, httponly=True, samesite="strict")
         return answer
 
     return router

@@ -1,29 +1,34 @@
-"""Who may use the console: passwords, the API's token, sessions, and delays after wrong ones."""
+"""Who may use the console: passwords, the API's token, and sessions."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import hmac
-import ipaddress
+import logging
 import secrets
 import threading
 import time
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from vadistill import limits
 from vadistill.errors import ConfigError
 from vadistill.serving.config import ServerSettings, Settings
+from vadistill.serving.networks import is_loopback
+from vadistill.serving.web.attempts import Attempts, KnownBrowsers
+
+log = logging.getLogger("vadistill.serving")
 
 IDLE_SECONDS = 12 * 3600.0
 LIFE_SECONDS = 7 * 24 * 3600.0
+KNOWN_SECONDS = 400 * 24 * 3600.0
+"""How long a browser that has signed in is known."""
+
 SESSIONS = 256
 """Sessions that are kept; the one unused for longest goes first."""
-
-SHORTEST, LONGEST = 8, 1024
-"""Characters of a password."""
 
 COST = (2**15, 8, 1)
 """scrypt's n, r and p: 32 MiB and about a tenth of a second."""
@@ -31,10 +36,11 @@ COST = (2**15, 8, 1)
 
 def hash_password(password: str) -> str:
     """``scrypt$n$r$p$salt$hash`` of a new password; raises ConfigError if it is too short."""
-    if not SHORTEST <= len(password) <= LONGEST:
+    shortest, longest = limits.SHORTEST_PASSWORD, limits.LONGEST_PASSWORD
+    if not shortest <= len(password) <= longest:
         raise ConfigError(
             f"a password of {len(password)} characters",
-            expected=f"{SHORTEST} to {LONGEST}",
+            expected=f"{shortest} to {longest}",
             fix="choose another",
         )
     salt = secrets.token_bytes(16)
@@ -47,7 +53,9 @@ def hash_password(password: str) -> str:
 def verify_password(password: str, stored: str) -> bool:
     """Whether ``password`` is the one that ``stored`` was made of; raises ConfigError."""
     n, r, p, salt, key = _parts(stored)
-    return len(password) <= LONGEST and hmac.compare_digest(_scrypt(password, salt, n, r, p), key)
+    if len(password) > limits.LONGEST_PASSWORD:
+        return False
+    return hmac.compare_digest(_scrypt(password, salt, n, r, p), key)
 
 
 def new_token() -> str:
@@ -61,17 +69,17 @@ def hash_token(token: str) -> str:
 
 
 def verify_token(token: str, stored: str) -> bool:
-    """Whether ``token`` is the one that ``stored`` was made of."""
-    return bool(stored) and hmac.compare_digest(hash_token(token), stored.lower())
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches ``host``."""
-    name = host.strip("[]").rstrip(".").lower()
-    try:
-        return ipaddress.ip_address(name.partition("%")[0]).is_loopback
-    except ValueError:
-        return name == "localhost"
+    """Whether ``token`` is the one that ``stored`` was made of, and long enough to be one."""
+    right = bool(stored) and hmac.compare_digest(hash_token(token), stored.lower())
+    if right and len(token) < limits.SHORTEST_TOKEN:
+        log.warning(
+            "a token of %d characters is refused, as it can be guessed: %d at least; "
+            "'vadistill serve --new-token' makes one",
+            len(token),
+            limits.SHORTEST_TOKEN,
+        )
+        return False
+    return right
 
 
 def require_secret(settings: Settings) -> None:
@@ -83,7 +91,7 @@ def require_secret(settings: Settings) -> None:
         raise ConfigError(
             "server.token is no SHA-256",
             expected="64 hexadecimal digits, not the token itself",
-            fix="printf %s TOKEN | sha256sum",
+            fix="make one with 'vadistill serve --new-token', which writes its hash",
         )
     reached = [host for host in (server.host, *server.names) if not is_loopback(host)]
     if reached and not (server.password or server.token):
@@ -138,70 +146,90 @@ class Sessions:
         with self._lock:
             self._sessions.pop(hash_token(cookie), None)
 
+    def end_all(self) -> None:
+        """Sign everybody out."""
+        with self._lock:
+            self._sessions.clear()
+
 
 def csrf_token(cookie: str) -> str:
     """What a page must send beside the cookie; other sites can read neither."""
     return hmac.new(cookie.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 
-class SignInDelay:
-    """Seconds that an address must wait after wrong passwords: 1, 2, 4 … 900 from the fourth on."""
-
-    FREE, HIGHEST, ADDRESSES = 3, 900.0, 4096
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._lock = clock, threading.Lock()
-        self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    def begin(self, address: str) -> float:
-        """Seconds still to wait; at 0 the attempt is counted as wrong until ``succeeded``."""
-        key, now = _network(address), self._clock()
-        with self._lock:
-            count, until = self._tries.get(key, (0, 0.0))
-            if until > now:
-                return until - now
-            # An hour after its last delay an address starts anew.
-            count = 1 if now > until + 3600 else count + 1
-            wait = 2.0 ** min(count - self.FREE - 1, 20) if count > self.FREE else 0.0
-            self._tries[key] = (count, now + min(wait, self.HIGHEST))
-            self._tries.move_to_end(key)
-            while len(self._tries) > self.ADDRESSES:
-                self._tries.popitem(last=False)
-            return 0.0
-
-    def succeeded(self, address: str) -> None:
-        """Forget the wrong attempts of an address."""
-        with self._lock:
-            self._tries.pop(_network(address), None)
-
-
 class Access:
-    """The server's secrets, and who has shown one of them."""
+    """The server's secrets, and who has shown one of them.
 
-    def __init__(self, server: ServerSettings) -> None:
+    ``instance`` tells this console's cookies from those of others on the same host.
+    """
+
+    def __init__(self, server: ServerSettings, instance: str = "") -> None:
         self.server = server
-        self.required = bool(server.password or server.token)
-        self.sessions, self.delay = Sessions(), SignInDelay()
+        self.cookie = f"vadistill_session_{instance}".rstrip("_")
+        self.browser_cookie = f"vadistill_browser_{instance}".rstrip("_")
+        self.sessions, self.attempts = Sessions(), Attempts()
+        self.browsers = KnownBrowsers(server.password, server.token)
+        self.changes = 0
+        """How often the secrets were changed since the start."""
         # Each check takes 32 MiB: one at a time.
         self._checking = threading.Lock()
 
-    def sign_in(self, password: str, address: str) -> tuple[str | None, float]:
+    @property
+    def required(self) -> bool:
+        """Whether a secret is needed at all."""
+        return bool(self.server.password or self.server.token)
+
+    def renew(self, server: ServerSettings) -> None:
+        """Take over another password and token, and end all sessions.
+
+        Raises ConfigError, and keeps the old ones, where there would be none or no valid ones.
+        """
+        if not (server.password or server.token):
+            raise ConfigError(
+                "the settings have neither of them any more",
+                expected="a password or a token, as long as the server runs",
+                fix="restart it to do without",
+            )
+        require_secret(Settings(server=server))
+        with self._checking:
+            self.server = replace(self.server, password=server.password, token=server.token)
+            self.browsers = KnownBrowsers(server.password, server.token)
+            self.changes += 1
+            self.sessions.end_all()
+        log.warning("the password or token was changed: everybody is signed out")
+
+    def sign_in(self, password: str, address: str, browser: str = "") -> tuple[str | None, float]:
         """A new session's cookie, or None and the seconds until the next attempt may be made.
 
-        Where only a token is set, it is the password.
+        Where only a token is set, it is the password.  ``browser`` is the cookie of one that has
+        signed in before: it does not wait for the wrong guesses of others at its address.
         """
-        wait = self.delay.begin(address)
+        known = self.browsers.name(browser)
+        whose = address if known is None else f"browser {known}"
+        wait = self.attempts.passwords.begin(whose)
         if wait > 0:
+            self.attempts.failed("password", address, wait=wait)
             return None, wait
         with self._checking:
             if self.server.password:
                 right = verify_password(password, self.server.password)
             else:
                 right = verify_token(password, self.server.token)
+            cookie = self.sessions.start() if right else None
+        if cookie is None:
+            self.attempts.failed("password", address)
+        else:
+            self.attempts.passwords.succeeded(whose)
+        return cookie, 0.0
+
+    def bearer(self, token: str, address: str) -> tuple[bool, float]:
+        """Whether a token is right, and the seconds until the address may try the next."""
+        wait = self.attempts.tokens.waiting(address)
+        right = wait == 0 and verify_token(token, self.server.token)
         if not right:
-            return None, 0.0
-        self.delay.succeeded(address)
-        return self.sessions.start(), 0.0
+            self.attempts.tokens.begin(address)
+            self.attempts.failed("token", address, wait=wait)
+        return right, wait
 
 
 def _parts(stored: str) -> tuple[int, int, int, bytes, bytes]:
@@ -231,12 +259,3 @@ def _text(data: bytes) -> str:
 
 def _is_hash(token: str) -> bool:
     return len(token) == 64 and set(token.lower()) <= set("0123456789abcdef")
-
-
-def _network(address: str) -> str:
-    """An address; of IPv6 the part that one household or server has."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)

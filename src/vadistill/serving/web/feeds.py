@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from vadistill import limits
 from vadistill.serving.web.api_cameras import CameraName
 from vadistill.serving.web.auth import Access
 from vadistill.serving.web.errors import ApiError, dumps, missing, responses
@@ -24,20 +24,12 @@ from vadistill.serving.web.guard import still_allowed
 if TYPE_CHECKING:
     from vadistill.serving.hub import Hub
 
-log = logging.getLogger("vadistill.serving")
-
-FEEDS = 64
-"""Feeds that run at the same time: each holds a thread."""
-
 TICK = 0.5
 """Seconds after which a feed without news looks whether it should go on."""
 
 HEARTBEAT = 15.0
-CHECK = 5.0
+CHECK = 2.0
 """Seconds between looks at whether the session still lives."""
-
-STALLED = 30.0
-"""Seconds after which a client that takes nothing is given up."""
 
 BOUNDARY = "vadistill-frame"
 
@@ -47,9 +39,9 @@ class Feeds:
 
     def __init__(self, access: Access) -> None:
         self.access, self.closing = access, False
-        self._free = threading.BoundedSemaphore(FEEDS)
+        self._free = threading.BoundedSemaphore(limits.FEEDS)
         self._running: set[CancelScope] = set()
-        self.limiter = CapacityLimiter(FEEDS)
+        self.limiter = CapacityLimiter(limits.FEEDS)
 
     def close(self) -> None:
         """End all feeds, from the event loop; new ones end at once."""
@@ -68,7 +60,7 @@ class Feeds:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
-        """One of the FEEDS places; raises ApiError when all are taken."""
+        """One of the places; raises ApiError when all are taken."""
         if not self._free.acquire(blocking=False):
             raise busy()
         try:
@@ -79,7 +71,8 @@ class Feeds:
 
 def busy() -> ApiError:
     """429 when too many feeds run."""
-    return ApiError(429, "busy", f"{FEEDS} live feeds are open", "close other pages of the console")
+    line = f"{limits.FEEDS} live feeds are open"
+    return ApiError(429, "busy", line, "close other pages of the console")
 
 
 class Feed(Response):
@@ -142,10 +135,8 @@ class Feed(Response):
                 if part is None:
                     return
                 if part:
-                    with anyio.fail_after(STALLED):
-                        await send({"type": "http.response.body", "body": part, "more_body": True})
-        except TimeoutError:
-            log.info("a live feed's client took nothing for %g s", STALLED)
+                    # A client that takes nothing loses its connection; see Connections.look.
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
         finally:
             _close(parts)
 

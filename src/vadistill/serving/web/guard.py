@@ -14,17 +14,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vadistill.serving.web.auth import Access, csrf_token, is_loopback, verify_token
+from vadistill import limits
+from vadistill.serving.networks import is_loopback
+from vadistill.serving.web.auth import Access, csrf_token
+from vadistill.serving.web.connections import UPLOADS
 from vadistill.serving.web.errors import ApiError, from_status
 
 log = logging.getLogger("vadistill.serving")
 
-COOKIE = "vadistill_session"
-BODY_BYTES = 64 * 1024
-BODY_SECONDS = 30.0
-"""How long a body of JSON may take to arrive."""
-
-UPLOADS = "/api/uploads"
 SAFE = {"GET", "HEAD", "OPTIONS"}
 PUBLIC = {"/", "/favicon.ico", "/healthz", "/api/session"}
 """What needs no secret, beside the files of /static/."""
@@ -119,13 +116,16 @@ class Guard:
     def _caller(self, scope: Scope, headers: Headers) -> Caller:
         if not self.access.required:
             return Caller(True)
+        cookie = Request(scope).cookies.get(self.access.cookie)
+        signed_in = bool(cookie) and self.access.sessions.valid(cookie)
         kind, _, token = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and verify_token(token.strip(), self.access.server.token):
-            return Caller(True)
-        cookie = Request(scope).cookies.get(COOKIE)
-        if cookie and self.access.sessions.valid(cookie):
-            return Caller(True, cookie)
-        return Caller(False)
+        if kind.lower() == "bearer" and token.strip():
+            right, wait = self.access.bearer(token.strip(), client_of(scope))
+            if right:
+                return Caller(True)
+            if wait > 0 and not signed_in:
+                raise too_many("tokens", wait)
+        return Caller(True, cookie) if signed_in else Caller(False)
 
     def _check_intent(self, headers: Headers, caller: Caller) -> None:
         """A browser sends these headers only when a page of the console asks it to."""
@@ -148,7 +148,7 @@ class Guard:
 
     def _limit(self, scope: Scope) -> int | None:
         """Bytes a body may have; None: it is checked while it is read."""
-        limit = self.upload_bytes if scope["path"] == UPLOADS else BODY_BYTES
+        limit = self.upload_bytes if scope["path"] == UPLOADS else limits.BODY_BYTES
         given = Headers(scope=scope).get("content-length", "0")
         if not (given.isascii() and given.isdigit() and len(given) < 16 and int(given) <= limit):
             raise too_large(limit)
@@ -157,15 +157,39 @@ class Guard:
 
 def too_large(limit: int) -> ApiError:
     """413 that says how many bytes there may be."""
-    size = f"{limit / 1_000_000:g} MB" if limit > BODY_BYTES else f"{limit // 1024} KiB"
+    size = f"{limit / 1_000_000:g} MB" if limit > limits.BODY_BYTES else f"{limit // 1024} KiB"
     return ApiError(
         413, "too_large", f"more than {size}", f"send at most {size}", {"Connection": "close"}
     )
 
 
+def too_many(what: str, wait: float) -> ApiError:
+    """429 for who has guessed wrong too often."""
+    seconds = str(int(wait) + 1)
+    return ApiError(
+        429,
+        "too_many_attempts",
+        f"too many wrong {what}",
+        f"try again in {seconds} s",
+        {"Retry-After": seconds},
+    )
+
+
+def client_of(scope: Scope) -> str:
+    """The address that a request comes from; of a proxy in the settings, its client's."""
+    return scope["client"][0] if scope.get("client") else ""
+
+
 def still_allowed(access: Access, caller: Caller) -> Callable[[], bool]:
-    """Whether a caller's session still lives, for answers that take long."""
-    return lambda: caller.cookie is None or access.sessions.valid(caller.cookie, touch=False)
+    """Whether a caller would still be let in, for answers that take long."""
+    then = access.changes
+
+    def allowed() -> bool:
+        if access.changes != then:
+            return False
+        return caller.cookie is None or access.sessions.valid(caller.cookie, touch=False)
+
+    return allowed
 
 
 async def _bounded(scope: Scope, receive: Receive, limit: int | None) -> Receive | None:
@@ -173,7 +197,9 @@ async def _bounded(scope: Scope, receive: Receive, limit: int | None) -> Receive
     if limit is None or scope["method"] in SAFE:
         return receive
     body, more = bytearray(), True
-    with anyio.move_on_after(BODY_SECONDS) as timer:
+    known = scope["state"]["caller"].allowed
+    seconds = limits.BODY_SECONDS if known else limits.REQUEST_SECONDS
+    with anyio.move_on_after(seconds) as timer:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -209,7 +235,7 @@ class _Answer:
         self.started = True
         headers = MutableHeaders(scope=message)
         for name, value in HEADERS.items():
-            headers[name] = value
+            headers.setdefault(name, value)
         headers.setdefault("Cache-Control", "no-store")
         body, status = b"", message["status"]
         if status >= 400 and not headers.get("content-type", "").startswith("application/json"):

@@ -51,9 +51,22 @@ def prometheus(figures: Mapping[str, Any]) -> str:
     requests: list[Sample] = [({"model": name}, counts[1]) for name, counts in network.items()]
     running = each(lambda camera: int(camera["status"]["state"] == "running"))
     level = each(lambda camera: (camera["level"] or {}).get("on"))
+    health: dict[str, Any] = figures["health"]
+    healthy = [({"part": p}, int(f["ok"])) for p, f in health.items() if p != "ok"]
+    troubles: Mapping[tuple[str, str], str | None] = figures["troubles"]
+
+    def works(kind: str) -> list[Sample]:
+        known = [(n, why) for (k, n), why in troubles.items() if k == kind and why is not None]
+        return [({kind: name}, int(not why)) for name, why in known]
+
     blocks = [
         metric("uptime_seconds", "gauge", "Since the server started.", [({}, figures["uptime"])]),
         metric("camera_running", "gauge", "Whether the camera's stream arrives.", running),
+        metric("healthy", "gauge", "Whether all of a kind work.", healthy),
+        *(
+            metric(f"{kind}_works", "gauge", f"Whether the {kind} works.", works(kind))
+            for kind in ("camera", "model", "sink")
+        ),
         *(
             metric(f"camera_{key}_total", "counter", line, status(key))
             for key, line in COUNTERS.items()

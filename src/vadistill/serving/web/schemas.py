@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from vadistill.serving.config import Address, Alarms, CameraSettings, Name
+from vadistill.evaluation.selftest.results import KindFigure, SelfTest
+from vadistill.serving.config import CameraSettings
+from vadistill.serving.entries import Alarms, Name, Source
 from vadistill.serving.jobs.job import Job as JobFacts
 from vadistill.serving.live import levels
-from vadistill.serving.live.reader import ReaderStatus
+from vadistill.serving.live.status import ReaderStatus
 from vadistill.serving.storage import records
 from vadistill.serving.storage.records import Verdict
 
@@ -44,8 +46,11 @@ def described(
     return create_model(kind.__name__, __base__=base, **given)
 
 
-EDITABLE = ("source", "model", "fps", "skip_idle", "false_alarms_per_day", "record_hours")
-"""A camera's settings that the console shows and changes; the file has more."""
+PLACE = ("source", "rtsp_transport")
+NOT_EDITABLE = ("name", "loop", "fast", "on", "off")
+EDITABLE = tuple(f.name for f in fields(CameraSettings) if f.name not in NOT_EDITABLE)
+"""A camera's settings that the console changes; it shows all."""
+EVENT = ("id", "camera", "start", "end", "frames", "verdict", "interrupted", "cause")
 
 
 class SignIn(Body):
@@ -61,14 +66,12 @@ class NewCamera(described(CameraSettings, "name", *EDITABLE, base=Body, defaults
 class CameraChange(described(CameraSettings, *EDITABLE, base=Body, defaults=True)):
     """Entries of a camera that change; those left out stay."""
 
-    source: Address = ""
+    source: Source = ""  # pyright: ignore[reportAssignmentType]
     model: Name = ""
 
 
-class SourceTest(Body):
+class SourceTest(described(CameraSettings, *PLACE, base=Body, defaults=True)):
     """An address to be tried."""
-
-    source: Address
 
 
 class Calibration(Body):
@@ -146,10 +149,14 @@ class CameraStatus(described(ReaderStatus)):
     latency_ms: Latency | None
 
 
-class Camera(described(CameraSettings, "name", *EDITABLE)):
-    """A camera, its state, its levels, its latest score and its open event's id."""
+class Camera(described(CameraSettings)):
+    """A camera, its state, its levels, its latest score and its open event's id.
+
+    ``unlike`` tells how its pictures differ from those that its model learned from.
+    """
 
     status: CameraStatus
+    unlike: str | None
     level: Level | None
     score: float | None
     event: int | None
@@ -169,9 +176,7 @@ class CameraScores(BaseModel):
     level: Level | None
 
 
-class Event(
-    described(records.Event, "id", "camera", "start", "end", "frames", "verdict", "interrupted")
-):
+class Event(described(records.Event, *EVENT)):
     """Something out of the ordinary; ``end`` is null while it goes on."""
 
     duration: float | None
@@ -189,6 +194,24 @@ class Events(BaseModel):
     total: int
 
 
+class PlantedKind(described(KindFigure)):
+    """A kind of planted anomaly; the control should not be found."""
+
+    control: bool
+
+
+class ModelSelfTest(described(SelfTest, "false_alarms_per_day", "seconds", "held_out", "left_out")):
+    """What a model found of anomalies planted into normal footage; null where none could be.
+
+    ``found`` and ``auc`` are means over all kinds but the control; ``pictures``: it has a page.
+    """
+
+    kinds: list[PlantedKind]
+    found: float | None
+    auc: float | None
+    pictures: bool
+
+
 class Model(BaseModel):
     """A fitted model and the cameras that use it; ``error`` when its files cannot be used."""
 
@@ -198,6 +221,7 @@ class Model(BaseModel):
     latency_frames: int | None
     cameras: list[str]
     built_in: bool
+    self_test: ModelSelfTest | None
     error: str | None
 
 
@@ -261,39 +285,3 @@ class JobScores(BaseModel):
     times: list[float]
     scores: list[float | None]
     next: int
-
-
-class Sink(BaseModel):
-    """Where events are sent, and how that goes."""
-
-    name: str
-    kind: str
-    describe: str
-    state: str
-    pending: int
-    delivered: int
-    failures: int
-    last_error: str | None
-
-
-class Sinks(BaseModel):
-    """All sinks."""
-
-    sinks: list[Sink]
-
-
-class Part(BaseModel):
-    """Whether a part of the server works, and what does not, in words."""
-
-    ok: bool
-    detail: str
-
-
-class Health(BaseModel):
-    """Whether the server itself works (its ticker and its store), and how its parts fare."""
-
-    ok: bool
-    ticker: Part
-    store: Part
-    sinks: Part
-    cameras: Part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
 import mimetypes
@@ -20,15 +21,18 @@ from fastapi.responses import Response
 
 import vadistill
 from vadistill.errors import ConfigError
+from vadistill.serving.faults import Faults
+from vadistill.serving.networks import Proxies
 from vadistill.serving.web.api_cameras import camera_routes, event_routes
 from vadistill.serving.web.api_models import job_routes, model_routes, upload_routes
+from vadistill.serving.web.api_server import server_routes
 from vadistill.serving.web.api_session import session_routes
 from vadistill.serving.web.auth import Access, require_secret
-from vadistill.serving.web.errors import add_error_handlers, missing, reply, responses
+from vadistill.serving.web.connections import Connection, Connections, Door, most_connections
+from vadistill.serving.web.errors import add_error_handlers, missing
 from vadistill.serving.web.feeds import Feeds, feed_routes
 from vadistill.serving.web.guard import Guard
-from vadistill.serving.web.metrics import prometheus
-from vadistill.serving.web.schemas import Health
+from vadistill.serving.web.visitors import Visitors
 
 if TYPE_CHECKING:
     from vadistill.serving.hub import Hub
@@ -42,7 +46,7 @@ TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".woff2": "font/wo
 def build_app(hub: Hub, *, host: str | None = None) -> FastAPI:
     """The console and its API over ``hub``, reached at ``host`` (default: as the settings say)."""
     server = hub.settings.server
-    access = Access(server)
+    access = Access(server, hub.store.instance[:8])
     feeds = Feeds(access)
     app = FastAPI(
         title="vadistill",
@@ -52,7 +56,7 @@ def build_app(hub: Hub, *, host: str | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.feeds = feeds
+    app.state.feeds, app.state.access = feeds, access
     app.add_middleware(Guard, access=access, host=server.host if host is None else host)
     add_error_handlers(app)
     for router in (
@@ -63,32 +67,11 @@ def build_app(hub: Hub, *, host: str | None = None) -> FastAPI:
         model_routes(hub),
         job_routes(hub),
         upload_routes(hub),
-        server_routes(hub),
+        server_routes(hub, access),
         page_routes(),
     ):
         app.include_router(router)
     return app
-
-
-def server_routes(hub: Hub) -> APIRouter:
-    """The addresses /healthz and /metrics."""
-    router = APIRouter(tags=["server"], responses=responses())
-
-    @router.get("/healthz", response_model=Health)
-    def healthz() -> Response:
-        """Whether the server works, and how its parts fare; needs no secret."""
-        return reply(hub.health())
-
-    @router.get(
-        "/metrics",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-    )
-    def metrics() -> Response:
-        """Figures for Prometheus."""
-        return Response(prometheus(hub.metrics()), media_type="text/plain; version=0.0.4")
-
-    return router
 
 
 def page_routes() -> APIRouter:
@@ -131,7 +114,15 @@ log = logging.getLogger("vadistill.serving")
 STOP_SECONDS = 3
 """How long requests that are under way may take once the server stops."""
 
-CONNECTIONS = 512
+BACKLOG = 2048
+"""Connections that the system holds until they are accepted."""
+
+TICKS = 5
+"""Tenths of a second between two looks at connections."""
+
+LOOK_SECONDS = 1.0
+"""Between two looks for another password or token."""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -146,20 +137,30 @@ class WebServer:
         settings = replace(hub.settings, server=replace(hub.settings.server, host=host))
         require_secret(settings)
         app = build_app(hub, host=host)
-        # A proxy's word on who its clients are is not taken: any client could give it.
+        proxies = Proxies(hub.settings.server.proxies)
+        self.connections = Connections(
+            lambda: most_connections(len(hub.settings.cameras) + len(hub.settings.sinks)), proxies
+        )
+        http = functools.partial(Connection, self.connections)
         config = uvicorn.Config(
-            app,
+            Visitors(app, proxies) if proxies else app,
+            http=http,  # pyright: ignore[reportArgumentType]
+            loop="asyncio",
+            backlog=BACKLOG,
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            # Others' word on who their clients are is not taken: any client could give it.
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=proxies.written(),
             lifespan="off",
             ws="none",
-            limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
-        self._server = _Server(config, app.state.feeds.close)
+        self._hub, self._access, self._ended = hub, app.state.access, threading.Event()
+        self._server = _Server(config, self.connections, app.state.feeds.close)
         self._socket = _listen(host, port)
+        self._socket.connections = self.connections
         self.port = int(self._socket.getsockname()[1])
         shown = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         self.url = f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/"
@@ -167,11 +168,28 @@ class WebServer:
     def run(self) -> None:
         """Serve until ``stop``; in the main thread also until SIGINT or SIGTERM."""
         log.info("the console is at %s", self.url)
-        self._server.run(sockets=[self._socket])
+        threading.Thread(target=self._look_for_secrets, name="secrets", daemon=True).start()
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._ended.set()
 
     def stop(self) -> None:
         """End ``run`` within seconds, from another thread."""
         self._server.should_exit = True
+
+    def _look_for_secrets(self) -> None:
+        """Take over a password or token that was set while the server runs."""
+        faults = Faults()
+        while not self._ended.wait(LOOK_SECONDS):
+            found = None
+            with faults.of("the settings file"):
+                found = self._hub.changed_secrets()
+            try:
+                if found is not None:
+                    self._access.renew(found)
+            except ConfigError as error:
+                log.warning("password and token stay as they were: %s", error)
 
 
 def serve(hub: Hub, host: str, port: int) -> None:
@@ -186,9 +204,16 @@ class _Server(uvicorn.Server):
     and events are closed.
     """
 
-    def __init__(self, config: uvicorn.Config, close: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, connections: Connections, close: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._close = close
+        self._connections, self._close = connections, close
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS == 0:
+            self._connections.look()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._close()
@@ -207,18 +232,18 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> Door:
     try:
         if not 0 <= port <= 65_535:
             raise OverflowError("no such port")
         family, kind, _, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        found = socket.socket(family, kind)
+        found = Door(family, kind)
         try:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind(address)
-            found.listen(2048)
+            found.listen(BACKLOG)
         except OSError:
             found.close()
             raise

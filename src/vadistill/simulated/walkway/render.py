@@ -146,6 +146,14 @@ def compose(
     return canvas, owner, sizes
 
 
+def draw(camera: Camera, parts: Sequence[Part]) -> tuple[int, int, Float32[np.ndarray, "h w 4"]]:
+    """A figure by itself: its left and top in the picture, and colours multiplied by alpha.
+
+    All four channels go from 0 to 255.
+    """
+    return _paint(_flatten(camera, parts))
+
+
 def _flatten(camera: Camera, parts: Sequence[Part]) -> Flat:
     shapes = [shape for part in parts for shape in part.shapes]
     corners = [s[:2] if isinstance(s, Limb) else s.corners for s in shapes]

@@ -54,6 +54,7 @@ from vadistill.files import content_hash
 from vadistill.objects.learning import learn_patches
 from vadistill.objects.patches import Cut, FlowPatches, Patches
 from vadistill.runtime import Arrays, Program
+from vadistill.soundness import real
 from vadistill.systems.aed.losses import abnormality
 from vadistill.systems.aed.model import SIDE, Networks, ObjectScorer
 from vadistill.systems.aed.pseudo import PseudoAppearance, open_pictures
@@ -138,5 +139,6 @@ class Aed(ObjectPainter):
         return {name: getattr(self, name) for name in ("span", "low", "half")}
 
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
-        super().rebuild(facts, frozen)
+        self.low, self.half = real(facts, "low"), real(facts, "half", above=0)
+        self.span = real(facts, "span", above=0)
         self.networks = fast(Networks())

@@ -8,6 +8,7 @@ draws come from the generator that is passed, on the CPU.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from vadistill.errors import ConfigError, DataError
-from vadistill.video.base import PICTURES
+from vadistill.errors import ConfigError, DataError, VideoError
+from vadistill.video import PICTURES, decode_picture, read_picture
 
 Grey = Float[Tensor, "n 1 s s"]
 """Grey pictures in [-1, 1]."""
@@ -171,14 +172,17 @@ def open_pictures(
 
     files = _picture_files(path)
     order = np.random.default_rng(seed).permutation(len(files))
-    pictures = []
+    pictures, unread = [], []
     for i in order:
         if len(pictures) == limit:
             break
         file = files[i]
-        encoded = np.fromfile(file, np.uint8) if isinstance(file, Path) else file
-        picture = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE) if len(encoded) else None
-        if picture is not None:
+        try:
+            read = read_picture if isinstance(file, Path) else decode_picture
+            picture = read(file, cv2.IMREAD_GRAYSCALE)  # pyright: ignore[reportArgumentType]
+        except (VideoError, ValueError) as error:
+            unread.append(str(error))
+        else:
             shrinks = min(picture.shape) > size
             how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
             pictures.append(cv2.resize(picture, (size, size), interpolation=how))
@@ -188,6 +192,8 @@ def open_pictures(
             expected="a folder of jpg or png files of things that are not in the video",
             fix="correct --pictures, or leave it out to train on textures",
         )
+    if unread:
+        logging.getLogger(__name__).warning("%d pictures left out: %s", len(unread), unread[0])
     return np.stack(pictures).astype(np.uint8)
 
 

@@ -5,6 +5,7 @@ Imports ``object_centric``, the contract (``detector``) and what lies below it, 
 
 from vadistill.systems.cafe.detector import Cafe
 from vadistill.systems.cafe.recipes import (
+    PUBLISHED,
     RECIPES,
     Config,
     avenue,
@@ -18,6 +19,7 @@ from vadistill.systems.cafe.recipes import (
 )
 
 __all__ = [
+    "PUBLISHED",
     "RECIPES",
     "Cafe",
     "Config",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
 from vadistill.backbones.teachers import PATCH
-from vadistill.errors import DataError
+from vadistill.errors import DataError, VideoError, in_a_line
+from vadistill.video import decode_picture, read_picture
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,20 +60,24 @@ def open_images(path: Path) -> Images:
 
 
 def _open_npz(path: Path) -> Images:
-    import cv2
-
     def read(split: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
         with np.load(path / f"{split}.npz", allow_pickle=False) as data:
             stream, offset = data["jpeg"], data["offset"]
             files = [stream[a:b] for a, b in pairwise(offset)]
             if len(files) == len(data["label"]) - 1:
                 files.append(stream[offset[-1] :])
-            decoded = [cast(np.ndarray, cv2.imdecode(f, cv2.IMREAD_COLOR)) for f in files]
-            images = np.stack([image[..., ::-1] for image in decoded])
+            images = np.stack([decode_picture(file) for file in files])
             return images, data["label"].astype(np.int64), [str(c) for c in data["classes"]]
 
-    train, train_labels, classes = read("train")
-    test, test_labels, _ = read("test")
+    try:
+        train, train_labels, classes = read("train")
+        test, test_labels, _ = read("test")
+    except (OSError, KeyError, ValueError, IndexError, BadZipFile) as error:
+        raise DataError(
+            f"the .npz files in {path} cannot be read ({in_a_line(error)})",
+            expected="JPEG files joined in jpeg, where each begins in offset, label, and classes",
+            fix="make them again",
+        ) from error
     return Images(path.name, tuple(classes), train, train_labels, test, test_labels)
 
 
@@ -118,14 +126,17 @@ def _open_image_folder(path: Path) -> Images:
 
     classes = sorted(p.name for p in path.iterdir() if p.is_dir())
     images: list[np.ndarray] = []
+    unread: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
         for file in sorted((path / name).iterdir()):
-            image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-            if image is None:
+            try:
+                image = read_picture(file)
+            except VideoError as error:
+                unread.append(error.got)
                 continue
             resized = cv2.resize(image, (PATCH, PATCH), interpolation=cv2.INTER_AREA)
-            images.append(resized[..., ::-1])
+            images.append(resized)
             labels.append(label)
     if len(set(labels)) < 2 or len(images) < 20:
         raise DataError(
@@ -133,6 +144,8 @@ def _open_image_folder(path: Path) -> Images:
             expected="at least 20 pictures in at least 2 sub-folders",
             fix="put one sub-folder of jpg or png files a class there",
         )
+    if unread:
+        log.warning("%d files of %s are left out: %s", len(unread), path, unread[0])
     order = np.random.default_rng(0).permutation(len(images))
     cut = max(1, len(images) // 10)
     pixels, numbers = np.stack(images)[order], np.asarray(labels, np.int64)[order]

@@ -11,6 +11,7 @@ or where a low-level branch D rebuilds appearance or flow badly (A_lo), somethin
     K, C        Config.layers, the last C layer groups      Sec. 3.2.2
     lambda      Config.lambda_kd, lambda_ca, lambda_lo      Eq. 8
     omega       Config.omega_kd, omega_ca, omega_lo         Eq. 12
+    mu, sigma   standard.Standard                            Eq. 12
 
 Departures from the paper and readings of what it leaves open:
 - Foreground comes from a background model by default, not from Cascade R-CNN (no weights needed); a
@@ -28,35 +29,62 @@ Departures from the paper and readings of what it leaves open:
   kept as fp16; scoring is fp32 unless ``runtime`` says otherwise.
 - Pre-training uses Nesterov momentum, and teachers are stored as fp16.
 - With both low-level branches A_lo is the sum of their errors, standardised once.
+- The default adds two attributes of an object to Eq. 12, standardised alike: how fast it is (the
+  highest of ``motion``'s scaled statistics), and how wide for its height at its place.
+- In the default Eq. 12 is of the errors' logarithms, which are near to normally distributed.  Both
+  are off in the paper's recipes and in its tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float32
-from torch import Tensor, nn
+from jaxtyping import Float, Float32
+from torch import nn
 
 from vadistill.backbones.teachers import PATCH, open_teacher
 from vadistill.devices import Device, pick_precision
 from vadistill.distill import FrozenTeacher, TargetCache
-from vadistill.errors import WeightsError
 from vadistill.files import content_hash
 from vadistill.objects.learning import learn_patches
-from vadistill.objects.patches import Cut, FlowPatches, Patches
+from vadistill.objects.patches import Cut, FlowPatches, FramePatches, Patches, PatchStore
+from vadistill.objects.speeds import (
+    LONGEST,
+    STATISTICS,
+    Scale,
+    Speeds,
+    saved_scales,
+    scaled,
+    told,
+)
 from vadistill.runtime import Arrays, Program
+from vadistill.scores import FrameScore
+from vadistill.soundness import real, require_array, whole
 from vadistill.systems.cafe.losses import overall_score
 from vadistill.systems.cafe.model import PatchScorer, as_program, scorer_inputs
 from vadistill.systems.cafe.recipes import RECIPES, Config
+from vadistill.systems.cafe.standard import Standard, aspect
 from vadistill.systems.cafe.training import teacher_targets, train_student, untrained
 from vadistill.systems.object_centric import ObjectCentric
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
+    from vadistill.video import VideoInfo
+
+
+TERMS = {"errors": 3, "speed": 1, "shape": 1}
+"""What is standardised of an object, and of how many values it is."""
+
+BY_PLACE = "shape"
+"""The one whose mean is that of its place: a body's outline depends on where the camera sees it."""
+
+LEAST_ERROR = 0.05
+"""Of the median error, added before logarithms: what does not move has no A_ca at all."""
 
 
 class Cafe(ObjectCentric):
@@ -67,14 +95,25 @@ class Cafe(ObjectCentric):
     RECIPES: ClassVar = RECIPES
 
     scorer: PatchScorer
-    mean: Tensor
-    std: Tensor
+    standards: dict[str, Standard]
+    """Of the terms of a patch's score."""
+    least_error: Float[np.ndarray, " 3"]
+    """What is added to errors before their logarithm."""
     teacher_facts: dict[str, Any]
+
+    scales: Sequence[Scale] = ()
+    """Of the statistics of speed."""
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         config = config or Config()
         flows = ((0, 1),) if config.low_level in ("flow", "both") else ()
-        super().__init__(config, Cut(PATCH, (-1, 0, 1), flows, config.flow), device=device)
+        reach = LONGEST if config.omega_speed > 0 else 0
+        super().__init__(config, Cut(PATCH, (-1, 0, 1), flows, config.flow, reach), device=device)
+
+    def _look_ahead(self, reach: int) -> None:
+        """Follow speeds over so many frames to each side when scoring, and no further."""
+        self.cut = replace(self.cut, reach=reach)
+        self.lookahead = self.cut.after
 
     # -- training ------------------------------------------------------------------------------
 
@@ -84,8 +123,9 @@ class Cafe(ObjectCentric):
         teacher = FrozenTeacher(network.to(self.device))
         self.scorer = untrained(teacher, config).to(self.device)
         store = learn_patches(
-            train, work, localiser=self.localiser, cut=self.cut, frames=config.frames
+            train, work, localiser=self.localiser, cut=self.training_cut, frames=config.frames
         )
+        self._look_ahead(max(self.cut.at(video.open().info.fps).reach for video in train))
         arithmetic = f"{self.device.type} {pick_precision(self.device, config.precision)}"
         sampled = (store.key, arithmetic, self.teacher_facts["sha"])
         targets_key = content_hash(*sampled, str(config.layers))
@@ -103,22 +143,59 @@ class Cafe(ObjectCentric):
     def inputs(self, patches: Patches, flow: FlowPatches) -> Arrays:
         return scorer_inputs(patches, flow)
 
-    def fit_parts(self, parts: Float32[np.ndarray, "n 3"]) -> None:
-        """mu and sigma of Eq. 12 over the training patches."""
-        scores = torch.from_numpy(parts).double()
-        self.mean, self.std = scores.mean(0), scores.std(0).clamp_min(1e-12)
+    def with_attributes(
+        self, parts: Float32[np.ndarray, "n 3"], boxes: Float32[np.ndarray, "n 4"], speeds: Speeds
+    ) -> Float32[np.ndarray, "n _"]:
+        """A_kd, A_ca, A_lo, then speeds where they are taken, then the box."""
+        return np.hstack([parts, speeds, boxes])
 
-    def object_values(self, parts: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, " n"]:
-        """Eq. 12 of patches' A_kd, A_ca, A_lo."""
-        config = self.config
+    def fit_parts(self, parts: Float32[np.ndarray, "n _"], store: PatchStore) -> None:
+        """mu and sigma of Eq. 12 over the training patches, and scales of speed."""
+        errors, speeds, boxes = np.split(parts, (3, -4), axis=1)
+        self.least_error = LEAST_ERROR * np.median(errors.astype(np.float64), axis=0) + 1e-9
+        self.scales = [Scale.of(store.frame_maxima(column, 0.0)) for column in speeds.T]
+        self.standards = {
+            name: Standard.fit(values, boxes, by_place=name == BY_PLACE)
+            for name, values in self._terms(parts).items()
+        }
+
+    def _terms(self, parts: Float32[np.ndarray, "n _"]) -> dict[str, Float[np.ndarray, "n _"]]:
+        """What Eq. 12 standardises and adds, in the order of ``weights``."""
+        errors, speeds, boxes = np.split(parts.astype(np.float64), (3, -4), axis=1)
+        if self.config.errors == "log":
+            errors = np.log(errors + self.least_error)
+        terms = {"errors": errors}
+        if self.scales:
+            terms["speed"] = scaled(speeds, self.scales).max(axis=1, keepdims=True)
+        if self.config.omega_shape > 0:
+            terms["shape"] = aspect(boxes)[:, None]
+        return terms
+
+    def object_values(self, parts: Float32[np.ndarray, "n _"]) -> Float32[np.ndarray, " n"]:
+        """Eq. 12 of patches' A_kd, A_ca, A_lo, with their speed and shape as further terms."""
+        config, terms, boxes = self.config, self._terms(parts), parts[:, -4:]
         lo = config.omega_lo if self.scorer.branches else 0.0
-        weights = torch.tensor([config.omega_kd, config.omega_ca, lo], dtype=torch.float64)
-        scores = torch.from_numpy(parts).double()
-        return overall_score(scores, self.mean, self.std, weights).float().numpy()
+        omega = [config.omega_kd, config.omega_ca, lo]
+        omega += [getattr(config, f"omega_{name}") for name in list(terms)[1:]]
+        means = [self.standards[name].mean(boxes) for name in terms]
+        deviations = [self.standards[name].sigma for name in terms]
+        arrays = np.hstack(list(terms.values())), np.hstack(means), np.hstack(deviations), omega
+        values, mean, std, weights = (torch.tensor(a, dtype=torch.float64) for a in arrays)
+        return overall_score(values, mean, std, weights).float().numpy()
 
     @property
     def empty(self) -> float:
         return self.low
+
+    def frame_score(
+        self, frame: FramePatches, scores: Float32[np.ndarray, " n"], info: VideoInfo
+    ) -> FrameScore:
+        """With what is unusual about the speed of the frame's highest object, if anything is."""
+        found = super().frame_score(frame, scores, info)
+        if not self.scales or not len(scores):
+            return found
+        speeds = frame.speeds[[scores.argmax()]]
+        return replace(found, reason=told(speeds, self.scales))
 
     # -- saving --------------------------------------------------------------------------------
 
@@ -132,15 +209,34 @@ class Cafe(ObjectCentric):
         return {"teacher": (self.scorer.teacher.network, self.teacher_facts)}
 
     def facts(self) -> dict[str, Any]:
-        return {"mean": self.mean, "std": self.std, "lowest": self.low}
+        return {
+            "lowest": self.low,
+            "reach": self.cut.reach,
+            "scales": [[scale.median, scale.top, scale.largest] for scale in self.scales],
+            "least_error": self.least_error.tolist(),
+            "standards": {name: each.to_json() for name, each in self.standards.items()},
+        }
 
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
-        self.mean, self.std, self.low = facts["mean"], facts["std"], facts["lowest"]
-        if not bool((self.std > 0).all()):
-            raise WeightsError(
-                f"a cafe model with deviations {self.std.tolist()}",
-                expected="numbers above 0",
-                fix="fit it again",
-            )
+        facts = facts if "standards" in facts else _renewed(facts)
+        self.low = real(facts, "lowest")
+        if self.cut.reach:
+            self._look_ahead(whole(facts, "reach", least=1))
+            self.scales = saved_scales(facts["scales"], len(STATISTICS))
+        least = np.array(facts["least_error"], np.float64)
+        self.least_error = require_array(least, "least_error", "f", 3)
+        self.standards = {
+            name: Standard.from_json(saved, TERMS[name], by_place=name == BY_PLACE)
+            for name, saved in facts["standards"].items()
+        }
         self.teacher_facts = facts["teacher"]
         self.scorer = untrained(FrozenTeacher(frozen["teacher"]), self.config).to(self.device)
+
+
+def _renewed(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a model of an earlier version, which had one mean and deviation an error."""
+    for name in ("mean", "std"):
+        require_array(facts[name].numpy(), name, "f", 3)
+    saved = Standard.over_all(facts["mean"].numpy(), facts["std"].numpy())
+    standards = {"errors": saved.to_json()}
+    return {**facts, "least_error": [0.0] * 3, "standards": standards}

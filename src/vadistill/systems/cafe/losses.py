@@ -102,9 +102,12 @@ def low_level_score(
 
 def overall_score(
     scores: Float[Tensor, "n parts"],
-    mean: Float[Tensor, " parts"],
+    mean: Float[Tensor, "... parts"],
     std: Float[Tensor, " parts"],
     weights: Float[Tensor, " parts"],
 ) -> Float[Tensor, " n"]:
-    """A, Eq. 12: the weighted sum of A_kd, A_ca, A_lo, each standardised over training events."""
+    """A, Eq. 12: the weighted sum of A_kd, A_ca, A_lo, each standardised over training events.
+
+    The mean may be another for each event, and there may be more terms.
+    """
     return (weights * (scores - mean) / std).sum(1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from vadistill.backbones.teachers import ARCHITECTURES
 from vadistill.config import Recipe
@@ -14,6 +15,9 @@ from vadistill.systems.cafe.losses import Reduction
 from vadistill.systems.object_centric import ObjectCentricConfig
 from vadistill.training import SCHEDULES
 
+PUBLISHED: dict[str, Any] = {"omega_speed": 0.0, "omega_shape": 0.0, "errors": "plain"}
+"""Eq. 12 as it stands in the paper: without what we add to it."""
+
 LowLevel = Literal["none", "flow", "image", "both"]
 Schedule = Literal["constant", "cosine"]
 
@@ -22,7 +26,14 @@ Schedule = Literal["constant", "cosine"]
 class Config(ObjectCentricConfig):
     """Settings of CAFE; the defaults are the compact pair for two CPU cores."""
 
-    SCORING: ClassVar = ObjectCentricConfig.SCORING | {"omega_kd", "omega_ca", "omega_lo"}
+    SCORING: ClassVar = ObjectCentricConfig.SCORING | {
+        "omega_kd",
+        "omega_ca",
+        "omega_lo",
+        "omega_speed",
+        "omega_shape",
+        "errors",
+    }
 
     teacher: str = "compact"
     """``compact`` (shipped), ``imagenet`` (torchvision's ResNet-34), or a file of ``pretrain``."""
@@ -43,6 +54,12 @@ class Config(ObjectCentricConfig):
     omega_kd: float = 1.0
     omega_ca: float = 0.5
     omega_lo: float = 0.1
+    omega_speed: float = 1.0
+    """Weight of an object's speed, by the statistics of ``motion``; 0, as published: none."""
+    omega_shape: float = 1.0
+    """Weight of its width over its height, for its place; 0, as published: none."""
+    errors: Literal["log", "plain"] = "log"
+    """What of A_kd, A_ca and A_lo Eq. 12 standardises: their logarithms, or, as published, them."""
     epochs: int = 12
     consistency_after: int = 7
     """Epochs before L_ca enters (Sec. 3.5)."""
@@ -62,6 +79,12 @@ class Config(ObjectCentricConfig):
         self.at_least(1, "layers", "epochs")
         self.at_least(2, "batch")
         self.at_least(0, "lambda_kd", "lambda_ca", "lambda_lo", "learning_rate")
+        self.at_least(0, "omega_speed", "omega_shape")
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> Config:
+        """Also those of earlier versions, which had no attribute terms."""
+        return super().from_saved({**PUBLISHED, **saved})
 
 
 def default() -> Config:
@@ -115,6 +138,7 @@ def _paper(omega: tuple[float, float, float], base: Config, quick: bool) -> Conf
         omega_kd=omega[0],
         omega_ca=omega[1],
         omega_lo=omega[2],
+        **PUBLISHED,
         epochs=50,
         consistency_after=30,
         learning_rate=1e-3,

@@ -2,10 +2,16 @@
 
 symbol        here                    shape
 Z_t           sequences[:, t]         (n, d), the projected features of backbone t
+LN(Z_t)       seen                    (n, d), what queries, keys and values are made of
 Q, K, V       queries, keys, values   (heads, b, T, n, c), c = width / heads
 Z~            positions               (2k, d), shared by all backbones
 Q^r, K^r      query_r, key_r          (heads, 2k, c)
 A~_t          attention_logits        (n, n), before the scale sqrt((T + 2) c)
+
+The scale of Eq. 4 gives logits of unit variance where the T + 2 products in A~ are of vectors whose
+numbers have unit variance, which the paper leaves to its reader.  Here they see rows of mean 0 and
+variance 1, as in DeBERTa, and all matrices begin with variance 1 / d.  Without that the weights are
+1 / n everywhere, and the module is a mean over time.
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ from typing import Literal, get_args
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vadistill.errors import ConfigError
 
@@ -107,31 +114,39 @@ class TemporalAggregation(nn.Module):
                 expected=f"a width that the heads divide, k above 0, terms of {', '.join(TERMS)}",
                 fix="correct the setting",
             )
-        self.heads, self.terms = heads, tuple(terms)
+        self.heads, self.terms, self.inputs = heads, tuple(terms), inputs
         self.index: Index = index
-        bound = inputs**-0.5  # as in nn.Linear
-        content = torch.empty(sequences, inputs, 3 * width).uniform_(-bound, bound)
+        content = torch.randn(sequences, inputs, 3 * width) * inputs**-0.5
         # Contiguous, since fused Adagrad goes wrong where a parameter is not.
         parts = [part.contiguous() for part in content.split(width, dim=-1)]
         self.query, self.key, self.value = map(nn.Parameter, parts)
         """W_q, W_k and W_v of each backbone."""
-        self.positions = nn.Parameter(torch.randn(2 * reach, inputs) * inputs**-0.5)
+        self.positions = nn.Parameter(torch.randn(2 * reach, inputs))
         self.relative = nn.Linear(inputs, 2 * width, bias=False)
         """W_qr and W_kr, side by side."""
+        nn.init.normal_(self.relative.weight, std=inputs**-0.5)
 
     def forward(self, sequences: Float[Tensor, "b t n d"]) -> Float[Tensor, "b n w"]:
-        count = len(self.query)
-        queries, keys, values = (
-            self._by_head(sequences, weight) for weight in (self.query, self.key, self.value)
-        )
-        relative = self.relative(self.positions).view(len(self.positions), 2, self.heads, -1)
-        query_r, key_r = relative.permute(1, 2, 0, 3)
-        logits = attention_logits(queries, keys, query_r, key_r, terms=self.terms, index=self.index)
-        products = max(1, term_count(self.terms, count))
-        weights = torch.softmax(logits / (products * queries.shape[-1]) ** 0.5, dim=-1)
+        weights, values = self.attend(sequences)
         # One product sums over segments and backbones.
         summed = weights.transpose(2, 3).flatten(3) @ values.flatten(2, 3)
-        return (summed / count).permute(1, 2, 0, 3).flatten(2)
+        return (summed / len(self.query)).permute(1, 2, 0, 3).flatten(2)
+
+    def attend(
+        self, sequences: Float[Tensor, "b t n d"]
+    ) -> tuple[Float[Tensor, "h b t n n"], Float[Tensor, "h b t n c"]]:
+        """What segment i of backbone t takes from its segment j (rows sum to 1), and the values."""
+        # The width as a plain number: ONNX knows no other.
+        seen = F.layer_norm(sequences, (self.inputs,))
+        queries, keys, values = (
+            self._by_head(seen, weight) for weight in (self.query, self.key, self.value)
+        )
+        positions = F.layer_norm(self.positions, (self.inputs,))
+        relative = self.relative(positions).view(len(positions), 2, self.heads, -1)
+        query_r, key_r = relative.permute(1, 2, 0, 3)
+        logits = attention_logits(queries, keys, query_r, key_r, terms=self.terms, index=self.index)
+        products = max(1, term_count(self.terms, len(self.query)))
+        return torch.softmax(logits / (products * queries.shape[-1]) ** 0.5, dim=-1), values
 
     def _by_head(
         self, sequences: Float[Tensor, "b t n d"], weight: Float[Tensor, "t d w"]

@@ -26,9 +26,14 @@ class Bags:
     """V videos of S segments: one array (V, S, d) a backbone, on disk, and the video labels."""
 
     def __init__(
-        self, arrays: dict[str, np.ndarray], labels: Bool[np.ndarray, " v"], normalise: bool
+        self,
+        arrays: dict[str, np.ndarray],
+        labels: Bool[np.ndarray, " v"],
+        normalise: bool,
+        rows: Int[np.ndarray, " v"] | None = None,
     ) -> None:
         self._arrays, self.labels, self._normalise = arrays, labels, normalise
+        self._rows = np.arange(len(labels)) if rows is None else rows
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -41,8 +46,23 @@ class Bags:
         self, names: Sequence[str], rows: Int[np.ndarray, " b"], device: torch.device
     ) -> list[Tensor]:
         """(b, S, d) of each backbone."""
-        found = [torch.from_numpy(self._arrays[name][rows]) for name in names]
+        found = [torch.from_numpy(self._arrays[name][self._rows[rows]]) for name in names]
         return [normalised(x, self._normalise).to(device) for x in found]
+
+    def part(self, chosen: Bool[np.ndarray, " v"]) -> Bags:
+        """Some of the videos; the features stay where they are."""
+        return Bags(self._arrays, self.labels[chosen], self._normalise, self._rows[chosen])
+
+    def spread(self, name: str) -> tuple[Float32[Tensor, " d"], Float32[Tensor, " d"]]:
+        """Mean and deviation over all segments of a backbone's features."""
+        count, total, squares = 0, torch.zeros(1), torch.zeros(1)
+        for rows in np.array_split(np.arange(len(self)), -(-len(self) // 64)):
+            (some,) = self.batch([name], rows, torch.device("cpu"))
+            flat = some.flatten(0, 1).double()
+            count, total = count + len(flat), total + flat.sum(0)
+            squares = squares + flat.square().sum(0)
+        mean = total / count
+        return mean.float(), (squares / count - mean.square()).clamp_min(0).sqrt().float()
 
 
 def normalised(features: Tensor, wanted: bool) -> Tensor:

@@ -14,17 +14,31 @@ with one backbone learns the teacher's scores and its features, and scores on it
     alpha, delta  Config.alpha, Config.delta         Fig. 5
 
 Departures from the papers and readings of what they leave open:
-- The default's backbones are those that need no download; ``paper`` has the paper's three.
+- The default is our own: backbones that need no download; features standardised by the training
+  videos; backbones side by side before the attention (``disentangled``), a tenth of the paper's
+  width; video labels by top-k cross-entropy; prediction-level distillation without min-max.  It
+  distils only where the teacher is no worse than a network alone on training videos that both have
+  not seen (``folds``), and calibrates on such videos.  ``paper`` has none of this.
+- Attention can only lower a score (``guarded``): a segment's logit is the lesser of that with and
+  that without what the others bring.  Else video labels are met as well by the normal segments of
+  an abnormal video that attend to its abnormal ones, and for some seeds they are.
 - d of Eq. 4 is a head's width (128), and with terms switched off the factor is the number of
   products that are left; Table 6's rows switch terms of the teacher.
+- Z_t and Z~ are normalised to mean 0 and variance 1 a row before Eqs. 2 and 3, and all matrices
+  begin with variance 1 / d: at the scale of Eq. 4 softmax sees logits of unit variance then.  Taken
+  literally, with a linear layer's usual beginning, every weight is 1 / n and stays so.
 - Attention has a skip connection (``skip``), as DeBERTa's layers have; the equations have none.
-  Taken literally they give nearly the same H for all segments of a video.
 - Projections Q, K, V have no bias, as in Eqs. 2 and 3; Z~ is learnt.
-- g is one MLP for both, 1024-512-128; the teacher's z is detached.  Eq. 5's denominator is the
-  second version's, and a class's loss is the mean over its segments.
+- g is one MLP for both, 1024-512-128, which learns from both; the teacher's H is data.  Eq. 5's
+  denominator is the second version's, and a class's loss is the mean over its segments.
+- A segment of an abnormal video that the teacher is not sure of is in neither set of Eq. 5
+  (``delta_normal``); thresholding at delta alone, as ``paper`` does, puts abnormal ones among the
+  normal.
+- Pseudo-labels are stretched only where a video's scores span more than ``least_range``: ``paper``
+  stretches all.
 - The hinge is the mean over all pairs of bags, smoothness and sparsity the mean over abnormal bags.
 - The moving average is of the 2 epsilon + 1 scores around each (the second version divides by
-  2 epsilon) and repeats a video's first and last one; a constant video is not stretched.
+  2 epsilon) and repeats a video's first and last one.
 - Without L_bce the student's head learns from video labels by the ranking loss.
 - An epoch passes once over the more frequent class, and over the other one as often as that takes.
 - The rival ``mtn`` is RTFM's pyramid and non-local block without its batch normalisation.
@@ -41,7 +55,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from torch import nn
 
 from vadistill.backbones import open_backbone
@@ -52,13 +65,14 @@ from vadistill.datasets.sampling import data_key
 from vadistill.datasets.snippets import SNIPPET, FeatureSource
 from vadistill.detector import Detector, Merge
 from vadistill.devices import Device, pick_device
-from vadistill.distill import FrozenTeacher
 from vadistill.errors import DataError, WeightsError
 from vadistill.files import content_hash
 from vadistill.progress import progress
 from vadistill.runtime import Arrays, Runtime, open_runtime
 from vadistill.scores import Calibration, FrameScore
-from vadistill.systems.dakd.data import Bags, Read, gather_bags
+from vadistill.soundness import real, whole
+from vadistill.systems.dakd.data import Read, gather_bags
+from vadistill.systems.dakd.folds import HeldOut, hold_out
 from vadistill.systems.dakd.model import (
     Baseline,
     ClipScorer,
@@ -69,14 +83,11 @@ from vadistill.systems.dakd.model import (
     teacher_network,
 )
 from vadistill.systems.dakd.recipes import RECIPES, Config
-from vadistill.systems.dakd.training import distil, teacher_targets, train_teacher
+from vadistill.systems.dakd.training import fit_alone, fit_student, fit_teacher
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
     from vadistill.video import VideoSource
-
-OF_THE_STUDENT = ("student", "half_width", "minmax", "lambda_bce", "alpha", "tau", "delta")
-"""Settings that the teacher does not depend on."""
 
 
 class Dakd(Detector):
@@ -93,6 +104,9 @@ class Dakd(Detector):
     """Feature width of each backbone that scoring needs."""
     fingerprints: dict[str, str]
     """Hash of each such backbone's weights; of published features none is known."""
+    held_out: dict[str, float | None]
+    """ROC AUC over left-out training videos, in [0, 1], of the ``teacher`` and of a ``single``
+    network taught by labels alone: the better one taught.  None where nothing was left out."""
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
@@ -128,15 +142,19 @@ class Dakd(Detector):
             segments=config.segments,
             normalise=config.normalise,
         )
-        teacher, key = self._teacher(bags, data, work)
+        held = hold_out(bags, config, self.device, work, data)
         if config.scorer == "teacher":
-            self.network = teacher
+            self.network = fit_teacher(bags, config, self.device, work, data)
+        elif held.distils:
+            teacher = fit_teacher(bags, config, self.device, work, data)
+            self.network = fit_student(teacher, bags, config, self.device, work, data)
         else:
-            self.network = self._student(teacher, bags, key, work)
+            self.network = fit_alone(bags, config, self.device, work, data)
+        self.held_out = {"teacher": held.teacher, "single": held.single}
         self.widths = dict(zip(self.sees, bags.widths(self.sees), strict=True))
         self.fingerprints = {n: f for n, f in self.fingerprints.items() if n in self.sees}
         self.open_runtime()
-        self._calibrate(train, self._reader(work)(self.sees))
+        self._calibrate(train, self._reader(work)(self.sees), held)
 
     def _reader(self, work: Path) -> Callable[[tuple[str, ...]], Read]:
         """Features of a clip by backbone: published ones, the store's, or extracted now."""
@@ -149,55 +167,40 @@ class Dakd(Detector):
             self._backbones[name] = open_backbone(name, device=self._asked, crops=self.config.crops)
         return self._backbones[name]
 
-    def _teacher(self, bags: Bags, data: str, work: Path) -> tuple[Network | Baseline, str]:
-        """Stage 1, and what tells its result from another's."""
-        config = self.config
-        mine = config.training_settings(without=OF_THE_STUDENT)
-        torch.manual_seed(config.seed)
-        network = teacher_network(config, bags.widths(config.teacher)).to(self.device)
-        key = content_hash(data, mine)
-        train_teacher(network, config.teacher, bags, config, self.device, work / f"teacher-{key}")
-        return network, key
+    def _calibrate(self, train: Dataset, read: Read, held: HeldOut) -> None:
+        """From every normal training clip, scored as videos will be.
 
-    def _student(self, teacher: Network | Baseline, bags: Bags, key: str, work: Path) -> Network:
-        """Stage 2."""
-        config = self.config
-        targets = teacher_targets(
-            FrozenTeacher(teacher),
-            config.teacher,
-            bags,
-            self.device,
-            work / f"targets-{key}",
-            key=key,
-        )
-        torch.manual_seed(config.seed)
-        network = student_network(config, bags.widths([config.student])[0]).to(self.device)
-        mine = content_hash(key, config.training_settings())
-        folder = work / f"student-{mine}"
-        distil(network, config.student, targets, bags, config, self.device, folder)
-        return network
-
-    def _calibrate(self, train: Dataset, read: Read) -> None:
-        """From every normal training clip, scored as videos will be."""
-        scorer, scores = self._scorer(), []
-        normal = [clip for clip in train if not clip.video_label]
-        with progress("calibration", len(normal)) as advance:
-            for clip in normal:
-                rows = read(clip)
-                scores += scorer.whole([rows[name] for name in self.sees]).tolist()
-                advance(note=clip.name)
+        Where folds were left out, each by a network that has not learnt from it: scores of what
+        was learnt from are lower than those of other normal video.
+        """
+        clips = list(train)
+        shares = held.networks or [(self.network, np.arange(len(clips)))]
+        scores: list[float] = []
+        with progress("calibration", len(clips)) as advance:
+            for network, rows in shares:
+                scorer = self._scorer(network)
+                for clip in (clips[row] for row in rows):
+                    if not clip.video_label:
+                        found = read(clip)
+                        scores += scorer.whole([found[name] for name in self.sees]).tolist()
+                    advance(note=clip.name)
         self.calibration = Calibration.fit(scores)
 
     # -- scoring -------------------------------------------------------------------------------
 
     def open_runtime(self, int8: bytes | Iterable[Arrays] = ()) -> None:
         """Open the network in the config's runtime, which has no 8-bit form of it."""
-        widths = [self.widths[name] for name in self.sees]
-        program = as_program(self.network, widths, normalise=self.config.normalise)
-        self.runtime = open_runtime(program, self.config.runtime, self.device)
+        self.runtime = self._runtime(self.network)
 
-    def _scorer(self) -> ClipScorer:
-        return ClipScorer(self.runtime, self.config.scoring, length=self.config.segments)
+    def _runtime(self, network: Network | Baseline) -> Runtime:
+        widths = [self.widths[name] for name in self.sees]
+        program = as_program(network, widths, normalise=self.config.normalise)
+        return open_runtime(program, self.config.runtime, self.device)
+
+    def _scorer(self, network: Network | Baseline | None = None) -> ClipScorer:
+        """Of the fitted network, or of another one."""
+        runtime = self.runtime if network is None else self._runtime(network)
+        return ClipScorer(runtime, self.config.scoring, length=self.config.segments)
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()
@@ -257,11 +260,17 @@ class Dakd(Detector):
         return {"network": self.network}
 
     def facts(self) -> dict[str, Any]:
-        return {"widths": self.widths, "backbones": self.fingerprints}
+        facts = {"widths": self.widths, "backbones": self.fingerprints}
+        return {**facts, "held_out": self.held_out}
 
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
         self.widths, self.fingerprints = facts["widths"], facts["backbones"]
-        widths = [self.widths[name] for name in self.sees]
+        held = facts.get("held_out", {})
+        self.held_out = {
+            name: None if held.get(name) is None else real(held, name, above=-1e-9)
+            for name in ("teacher", "single")
+        }
+        widths = [whole(self.widths, name, least=1) for name in self.sees]
         if self.config.scorer == "teacher":
             self.network = teacher_network(self.config, widths)
         else:

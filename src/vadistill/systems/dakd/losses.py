@@ -34,6 +34,46 @@ def ranking_loss(
     }
 
 
+def top_mean(values: Float[Tensor, "v n"]) -> Float[Tensor, " v"]:
+    """The mean of a video's highest 1 + n // 16 segments: 3 of 32, 1 of few."""
+    return values.topk(1 + values.shape[1] // 16, dim=1).values.mean(1)
+
+
+def topk_loss(
+    abnormal: Float[Tensor, "a n"], normal: Float[Tensor, "b n"]
+) -> dict[str, Float[Tensor, ""]]:
+    """``topk``: cross-entropy of each video's label to the mean of its highest logits."""
+    tops = torch.cat([top_mean(abnormal), top_mean(normal)])
+    labels = torch.cat([torch.ones(len(abnormal)), torch.zeros(len(normal))]).to(tops)
+    return {"topk": F.binary_cross_entropy_with_logits(tops, labels)}
+
+
+def magnitude_loss(
+    features: Float[Tensor, "v n w"],
+    logits: Float[Tensor, "v n"],
+    abnormal: int,
+    *,
+    margin: float = 100.0,
+    weight: float = 1e-4,
+) -> dict[str, Float[Tensor, ""]]:
+    """RTFM's loss (Tian et al. 2021), the first ``abnormal`` videos the abnormal ones, by part.
+
+    A video's segments of greatest magnitude |H| speak for it.  ``magnitude``: ``weight`` times the
+    mean of (|margin - |H_a|| + |H_n|)^2 over all pairs of an abnormal and a normal video, H being
+    the mean feature of those segments.  ``topk``: cross-entropy to the mean of their logits.
+    """
+    places = features.norm(dim=-1).topk(1 + logits.shape[1] // 16, dim=1).indices
+    spoken = features.gather(1, places[..., None].expand(-1, -1, features.shape[-1])).mean(1)
+    magnitude = spoken.norm(dim=-1)
+    short = (margin - magnitude[:abnormal]).abs()
+    tops = logits.gather(1, places).mean(1)
+    labels = (torch.arange(len(tops), device=tops.device) < abnormal).to(tops)
+    return {
+        "magnitude": weight * (short[:, None] + magnitude[None, abnormal:]).square().mean(),
+        "topk": F.binary_cross_entropy_with_logits(tops, labels),
+    }
+
+
 def moving_average(scores: Float[Tensor, "v n"], half_width: int) -> Float[Tensor, "v n"]:
     """The mean of the 2 epsilon + 1 scores around each, a video's first and last one repeated."""
     if half_width == 0:
@@ -42,11 +82,15 @@ def moving_average(scores: Float[Tensor, "v n"], half_width: int) -> Float[Tenso
     return F.avg_pool1d(padded, 2 * half_width + 1, stride=1)[:, 0]
 
 
-def stretched(scores: Float[Tensor, "v n"]) -> Float[Tensor, "v n"]:
-    """Each video's scores from 0 to 1; a constant video, which has nothing to stretch, stays."""
+def stretched(scores: Float[Tensor, "v n"], least_range: float | int = 0.0) -> Float[Tensor, "v n"]:
+    """Each video's scores from 0 to 1.
+
+    A video whose scores are within ``least_range`` of each other stays as it is: what would be
+    stretched there is noise, and a constant video has nothing to stretch.
+    """
     low, high = scores.amin(1, keepdim=True), scores.amax(1, keepdim=True)
-    constant = high - low < 1e-6
-    return torch.where(constant, scores, (scores - low) / (high - low).clamp_min(1e-6))
+    flat = high - low <= max(least_range, 1e-6)
+    return torch.where(flat, scores, (scores - low) / (high - low).clamp_min(1e-6))
 
 
 def pseudo_labels(
@@ -55,10 +99,11 @@ def pseudo_labels(
     *,
     half_width: int = 2,
     minmax: bool = True,
+    least_range: float | int = 0.0,
 ) -> Float[Tensor, "v n"]:
     """The teacher's scores refined to soft labels in [0, 1] (Sec. 3.3); 0 in normal videos."""
     refined = moving_average(scores, half_width)
-    refined = stretched(refined) if minmax else refined
+    refined = stretched(refined, least_range) if minmax else refined
     return refined.clamp(0, 1) * abnormal[:, None]
 
 
@@ -73,21 +118,22 @@ def feature_loss(
     teacher: Float[Tensor, "m z"],
     student: Float[Tensor, "m z"],
     anomalous: Bool[Tensor, " m"],
+    normal: Bool[Tensor, " m"],
     temperature: float | int,
 ) -> Float[Tensor, ""]:
     """Eq. 5: InfoNCE between a segment's features z of teacher and student, both classes' sum.
 
     Positive: the same segment's.  Negatives: the student's features of all segments of the other
-    class.  Similarity: the cosine over ``temperature``.  A class that no segment has is left out;
-    with one class only the loss is 0.
+    class.  Similarity: the cosine over ``temperature``.  A segment in neither class counts nowhere;
+    where a class has no segment the loss is 0.
     """
     t, s = F.normalize(teacher, dim=-1), F.normalize(student, dim=-1)
-    loss = student.sum() * 0
-    if not anomalous.any() or anomalous.all():
+    loss = (teacher.sum() + student.sum()) * 0
+    if not anomalous.any() or not normal.any():
         return loss
     positive = (t * s).sum(-1) / temperature
-    for own in (anomalous, ~anomalous):
-        negative = t[own] @ s[~own].T / temperature
+    for own, other in ((anomalous, normal), (normal, anomalous)):
+        negative = t[own] @ s[other].T / temperature
         every = torch.cat([positive[own, None], negative], 1)
         loss = loss + (every.logsumexp(1) - positive[own]).mean()
     return loss

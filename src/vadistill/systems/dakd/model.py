@@ -17,13 +17,11 @@ from vadistill.runtime import Program, Runtime
 from vadistill.systems.dakd.attention import TERMS
 from vadistill.systems.dakd.data import normalised
 from vadistill.systems.dakd.recipes import Config, Scoring
-from vadistill.systems.dakd.temporal import temporal_module
-
-PROJECTED = 512
-"""Width of every backbone's projected features."""
+from vadistill.systems.dakd.standard import entrances
+from vadistill.systems.dakd.temporal import WithSkip, temporal_module
 
 WIDTH = 1024
-"""Width of the aggregated features H."""
+"""Width of the paper's aggregated features H; half of it are every backbone's projected ones."""
 
 
 class Scored(NamedTuple):
@@ -40,15 +38,15 @@ class Scored(NamedTuple):
         return self.logits.float().sigmoid()
 
 
-def projection(width: int) -> nn.Sequential:
+def projection(width: int, common: int) -> nn.Sequential:
     """A backbone's two-layer MLP to the common width."""
-    return nn.Sequential(nn.Linear(width, PROJECTED), nn.ReLU(), nn.Linear(PROJECTED, PROJECTED))
+    return nn.Sequential(nn.Linear(width, common), nn.ReLU(), nn.Linear(common, common))
 
 
-def head(width: int) -> nn.Sequential:
-    """width -> 512 -> 32 -> 1, a logit a segment."""
+def head(width: int, hidden: int) -> nn.Sequential:
+    """width -> hidden -> 32 -> 1, a logit a segment; the paper's has 512 hidden units."""
     return nn.Sequential(
-        nn.Linear(width, 512), nn.ReLU(), nn.Linear(512, 32), nn.ReLU(), nn.Linear(32, 1)
+        nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 32), nn.ReLU(), nn.Linear(32, 1)
     )
 
 
@@ -56,7 +54,8 @@ class Network(nn.Module):
     """T backbones' segment features to aggregated features and scores: the teacher for T > 1.
 
     ``temporal`` is ``tam`` or a rival of Table 1; ``attention`` are the settings of ``tam``, and
-    ``skip`` is for all that attend.
+    ``skip`` is for all that attend.  ``width`` is that of H.  With ``guarded`` a segment's logit is
+    the lesser of two: the one of H, and that of what the skip alone brings.
     """
 
     def __init__(
@@ -64,20 +63,32 @@ class Network(nn.Module):
         widths: Sequence[int],
         temporal: str = "tam",
         *,
+        width: int = WIDTH,
+        standardise: bool = False,
         skip: bool = True,
+        guarded: bool = False,
         **attention: object,
     ) -> None:
         super().__init__()
-        self.projections = nn.ModuleList(map(projection, widths))
+        self.guarded = guarded
+        common = width // 2
+        self.entrances = entrances(widths, standardise)
+        self.projections = nn.ModuleList(projection(each, common) for each in widths)
         self.temporal = temporal_module(
-            temporal, len(widths), PROJECTED, WIDTH, skip=skip, **attention
+            temporal, len(widths), common, width, skip=skip, **attention
         )
-        self.head = head(WIDTH)
+        self.head = head(width, common)
 
     def forward(self, features: Sequence[Float[Tensor, "b n _"]]) -> Scored:
-        each = [project(x) for project, x in zip(self.projections, features, strict=True)]
-        aggregated = self.temporal(torch.stack(each).transpose(0, 1))
-        return Scored(aggregated, self.head(aggregated).squeeze(-1))
+        seen = [enter(x) for enter, x in zip(self.entrances, features, strict=True)]
+        each = [project(x) for project, x in zip(self.projections, seen, strict=True)]
+        sequences = torch.stack(each).transpose(0, 1)
+        aggregated = self.temporal(sequences)
+        logits = self.head(aggregated).squeeze(-1)
+        if self.guarded and isinstance(self.temporal, WithSkip):
+            alone = self.head(self.temporal.alone(sequences)).squeeze(-1)
+            logits = torch.minimum(logits, alone)
+        return Scored(aggregated, logits)
 
 
 class Baseline(nn.Module):
@@ -86,12 +97,15 @@ class Baseline(nn.Module):
     Its H, for what wants one, is the features themselves.
     """
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(
+        self, widths: Sequence[int], *, width: int = WIDTH, standardise: bool = False
+    ) -> None:
         super().__init__()
-        self.head = head(sum(widths))
+        self.entrances = entrances(widths, standardise)
+        self.head = head(sum(widths), width // 2)
 
     def forward(self, features: Sequence[Float[Tensor, "b n _"]]) -> Scored:
-        joined = torch.cat(list(features), -1)
+        joined = torch.cat([e(x) for e, x in zip(self.entrances, features, strict=True)], -1)
         return Scored(joined, self.head(joined).squeeze(-1))
 
 
@@ -111,19 +125,24 @@ class Projector(nn.Module):
 def teacher_network(config: Config, widths: list[int]) -> Network | Baseline:
     """The untrained teacher."""
     if config.temporal == "baseline":
-        return Baseline(widths)
-    return Network(widths, config.temporal, **_attention(config, config.terms))
+        return Baseline(widths, width=config.width, standardise=config.standardise)
+    return Network(widths, config.temporal, **_settings(config, config.terms))
 
 
 def student_network(config: Config, width: int) -> Network:
     """The untrained student: one backbone, and so no cross term."""
     terms = tuple(term for term in TERMS if term != "cross")
-    return Network([width], config.temporal, **_attention(config, terms))
+    return Network([width], config.temporal, **_settings(config, terms))
 
 
-def _attention(config: Config, terms: tuple[str, ...]) -> dict[str, Any]:
-    """Settings of the attention; those of the temporal aggregation module for no other."""
-    shared: dict[str, Any] = {"skip": config.skip}
+def _settings(config: Config, terms: tuple[str, ...]) -> dict[str, Any]:
+    """Settings of a network; those of the temporal aggregation module for no other."""
+    shared: dict[str, Any] = {
+        "width": config.width,
+        "standardise": config.standardise,
+        "skip": config.skip,
+        "guarded": config.guarded,
+    }
     if config.temporal != "tam":
         return shared
     return {**shared, "reach": config.reach, "terms": terms, "index": config.index}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, get_args
 
 from vadistill.config import Recipe, TrainedConfig
 from vadistill.errors import ConfigError, one_of
@@ -12,8 +13,20 @@ from vadistill.systems.dakd.temporal import RIVALS
 
 Scoring = Literal["dense", "segments", "live"]
 Scorer = Literal["student", "teacher"]
+LabelLoss = Literal["topk", "ranking", "magnitude"]
+LABEL_LOSSES: tuple[LabelLoss, ...] = get_args(LabelLoss)
 Runtimes = Literal["auto", "torch", "torch-bf16", "onnx"]
 """Those of vadistill.runtime but 8 bits, which are for convolutions."""
+
+
+EARLIER: dict[str, Any] = {
+    "width": 1024,
+    "standardise": False,
+    "label_loss": "ranking",
+    "guarded": False,
+    "folds": 0,
+}
+"""Of models that were fitted before these settings were."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +41,17 @@ class Config(TrainedConfig):
     """The student's only backbone."""
     scorer: Scorer = "student"
     """Who scores: the distilled student, or the teacher itself (and no student is learnt)."""
-    temporal: str = "tam"
-    """The temporal module of both: tam, a rival of Table 1 (mtn, multihead, lstm, rnn,
-    disentangled, gru, cnn), none, or baseline: Sultani et al.'s network without projections."""
+    temporal: str = "disentangled"
+    """The temporal module of both: tam (the paper's), a rival of Table 1 (mtn, multihead, lstm,
+    rnn, disentangled, which has all backbones side by side, gru, cnn), none, or baseline: Sultani
+    et al.'s network without projections."""
+    width: int = 128
+    """Of the aggregated features H; projections and the head's hidden layer have half of it."""
+    standardise: bool = True
+    """Whether networks see features less the training segments' mean, over their deviation."""
+    label_loss: LabelLoss = "topk"
+    """How video labels teach: topk (cross-entropy of the highest segments), ranking (the paper's,
+    Sultani et al.'s) or magnitude (RTFM's)."""
     terms: tuple[Term, ...] = TERMS
     """Terms of the teacher's attention (Table 6); the student has all but the cross term."""
     index: Index = "paper"
@@ -40,19 +61,25 @@ class Config(TrainedConfig):
     skip: bool = True
     """Whether there is a way round the attention (ours): without one, scores hardly change in a
     video."""
+    guarded: bool = True
+    """Whether attention can only lower a segment's score: what it says of the others would else
+    make the normal segments of an abnormal video the most abnormal ones, for some seeds."""
     segments: int = 32
     """Segments that a training video is reduced to."""
     normalise: bool = False
     """Whether a segment's features are scaled to unit length."""
     crops: int = 1
     """Crops of a frame whose features are averaged: 1, 5 or 10."""
-    epochs: int = 100
+    epochs: int = 20
     """Of the teacher and of the student; one passes over the more frequent class once."""
+    folds: int = 3
+    """Parts of the training videos that are left out in turn, to see whether the teacher is better
+    than a student that learns alone (else nothing is distilled), and to calibrate on; 0: none."""
     batch: int = 60
     """Videos a step, half normal and half abnormal."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-3
     """Adagrad's, of projections, head and projector."""
-    temporal_learning_rate: float = 1e-4
+    temporal_learning_rate: float = 5e-4
     """Adagrad's, of the temporal module."""
     weight_decay: float = 1e-3
     smoothness: float = 8e-5
@@ -61,17 +88,22 @@ class Config(TrainedConfig):
     """Weight of the ranking loss's sparsity."""
     half_width: int = 2
     """epsilon of the pseudo-labels' moving average, in segments; 0 leaves it out (Table 5)."""
-    minmax: bool = True
+    minmax: bool = False
     """Whether pseudo-labels are stretched to [0, 1] in each abnormal video (Table 5)."""
+    least_range: float = 0.1
+    """Teacher's scores of a video that differ by no more are not stretched: they are noise."""
     lambda_bce: float = 1.0
     """Weight of prediction-level distillation; at 0 (Table 5) the student's head learns from video
     labels by the ranking loss instead, since nothing else would reach it."""
-    alpha: float = 7.5
+    alpha: float = 0.0
     """Weight of feature-level distillation (Eq. 6, Fig. 5); 0 leaves it out (Table 5)."""
-    tau: float = 10.0
+    tau: float = 0.5
     """Temperature of the InfoNCE loss (Eq. 5, Fig. 5)."""
     delta: float = 0.9
     """Pseudo-label above which a segment is in the anomaly set (Fig. 5)."""
+    delta_normal: float = 0.0
+    """Pseudo-label up to which a segment is in the normal set; those between the two are in
+    neither.  0: those of normal videos, whose labels are certain."""
     scoring: Scoring = "dense"
     """How a video is scored: dense (each clip of 16 frames amid 32), segments (the paper's 32 a
     video, known at its end), or live (each clip as the last of 32, at once)."""
@@ -82,6 +114,11 @@ class Config(TrainedConfig):
     """Folder of extracted features, as 'vadistill extract' fills it; empty: they are kept until the
     fit is done."""
 
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> Config:
+        """Also those of earlier versions, which knew the paper's networks and losses alone."""
+        return super().from_saved({**EARLIER, **saved})
+
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("temporal module", self.temporal, ("tam", *RIVALS, "baseline"))
@@ -90,10 +127,23 @@ class Config(TrainedConfig):
         self.at_least(1, "reach", "segments", "crops", "epochs")
         self.at_least(2, "batch")
         self.at_least(0, "learning_rate", "temporal_learning_rate", "weight_decay", "smoothness")
-        self.at_least(0, "sparsity", "half_width", "lambda_bce", "alpha", "delta")
+        self.at_least(0, "sparsity", "half_width", "lambda_bce", "alpha", "delta", "least_range")
+        self.at_least(0, "delta_normal", "folds")
         self.at_least(1e-3, "tau")
+        if self.width < 16 or self.width % 16:
+            raise ConfigError(
+                f"width {self.width}", expected="a multiple of 16", fix="correct --width"
+            )
+        if self.folds == 1:
+            raise ConfigError("1 fold", expected="2 or more, or 0 for none", fix="correct --folds")
         if self.delta > 1:
             raise ConfigError(f"delta {self.delta:g}", expected="1 or less", fix="correct --delta")
+        if self.delta_normal > self.delta:
+            raise ConfigError(
+                f"delta_normal {self.delta_normal:g}",
+                expected=f"delta, {self.delta:g}, or less: no segment is in both sets",
+                fix="correct --delta-normal",
+            )
         if not self.teacher or not self.student:
             raise ConfigError(
                 "no backbone",
@@ -124,14 +174,36 @@ def default() -> Config:
 
 
 def paper(student: str = "clip") -> Config:
-    """The paper's: I3D, S3D and CLIP teach a student of one of them; 32 segments a video."""
-    return Config(teacher=("i3d", "s3d", "clip"), student=student, scoring="segments")
+    """The paper's: I3D, S3D and CLIP teach a student of one of them; 32 segments a video.
+
+    Its labels are the equations' too: all videos are stretched, and what is not in the anomaly set
+    is in the normal one.
+    """
+    return Config(
+        teacher=("i3d", "s3d", "clip"),
+        student=student,
+        temporal="tam",
+        width=1024,
+        standardise=False,
+        label_loss="ranking",
+        guarded=False,
+        epochs=100,
+        folds=0,
+        learning_rate=1e-3,
+        temporal_learning_rate=1e-4,
+        minmax=True,
+        least_range=0.0,
+        alpha=7.5,
+        tau=10.0,
+        delta_normal=0.9,
+        scoring="segments",
+    )
 
 
 def pets() -> Config:
     """Four synchronised views teach one; an epoch of so small a set is a single step."""
     views = ("view1", "view2", "view3", "view4")
-    return Config(teacher=views, student="view1", scoring="segments")
+    return replace(paper(), teacher=views, student="view1")
 
 
 BACKBONES = "weights or features of I3D, S3D and CLIP"

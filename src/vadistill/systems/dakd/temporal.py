@@ -59,8 +59,8 @@ class Convolution(nn.Module):
 class WithSkip(nn.Module):
     """Attention with a way round it: H + W Z, Z the mean of the backbones' features.
 
-    An attention layer of DeBERTa adds its input too.  Without it H is nearly the same for all
-    segments of a video, since weights that are drawn at random attend to all alike.
+    An attention layer of DeBERTa adds its input too.  Without it a segment's own features count
+    only as far as it attends to itself.
     """
 
     def __init__(self, attention: nn.Module, inputs: int, width: int) -> None:
@@ -69,7 +69,11 @@ class WithSkip(nn.Module):
         self.skip = nn.Linear(inputs, width)
 
     def forward(self, sequences: Float[Tensor, "b t n d"]) -> Float[Tensor, "b n w"]:
-        return self.attention(sequences) + self.skip(sequences.mean(1))
+        return self.attention(sequences) + self.alone(sequences)
+
+    def alone(self, sequences: Float[Tensor, "b t n d"]) -> Float[Tensor, "b n w"]:
+        """What a segment brings itself, whatever the others are."""
+        return self.skip(sequences.mean(1))
 
 
 class MultiHead(nn.Module):

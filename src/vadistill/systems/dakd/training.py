@@ -10,19 +10,37 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vadistill.batches import seeded_generator
 from vadistill.devices import autocast
 from vadistill.distill import FrozenTeacher, TargetCache
+from vadistill.files import content_hash
 from vadistill.systems.dakd.data import Bags, balanced_batches
 from vadistill.systems.dakd.losses import (
     distillation_loss,
     feature_loss,
+    magnitude_loss,
     prediction_loss,
     pseudo_labels,
     ranking_loss,
+    topk_loss,
 )
-from vadistill.systems.dakd.model import Baseline, Network, Projector, Scored
+from vadistill.systems.dakd.model import (
+    Baseline,
+    Network,
+    Projector,
+    Scored,
+    student_network,
+    teacher_network,
+)
 from vadistill.systems.dakd.recipes import Config
+from vadistill.systems.dakd.standard import Standard
 from vadistill.training import Run
+
+OF_THE_STUDENT = (
+    *("teacher", "student", "folds", "half_width", "minmax", "least_range"),
+    *("lambda_bce", "alpha", "tau", "delta", "delta_normal"),
+)
+"""Settings that a network taught by video labels does not depend on, but for its backbones."""
 
 SAVED_EVERY = 20.0
 """Seconds of training that a kill may cost at most, beside an epoch."""
@@ -40,6 +58,69 @@ def optimiser(network: nn.Module, config: Config) -> torch.optim.Optimizer:
     return torch.optim.Adagrad(groups, weight_decay=config.weight_decay, fused=fused)
 
 
+def begin(network: str, seed: int) -> None:
+    """Have PyTorch draw a network's first weights from a stream of its own."""
+    stream = int.from_bytes(network.encode(), "little")
+    torch.manual_seed(seeded_generator(seed, stream).initial_seed())
+
+
+def standardise(network: Network | Baseline, names: Sequence[str], bags: Bags) -> None:
+    """Tell the network what its training features are like, where it wants to know."""
+    for name, enter in zip(names, network.entrances, strict=True):
+        if isinstance(enter, Standard):
+            enter.fit(*bags.spread(name))
+
+
+def fit_teacher(
+    bags: Bags, config: Config, device: torch.device, work: Path, key: str
+) -> Network | Baseline:
+    """Stage 1: the fusion of all the teacher's backbones."""
+    return fit_by_labels(config.teacher, bags, config, device, work, key)
+
+
+def fit_alone(bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> Network:
+    """A network with the student's backbone that learns from video labels, without a teacher."""
+    network = fit_by_labels((config.student,), bags, config, device, work, key)
+    assert isinstance(network, Network)  # settings refuse a student of the baseline
+    return network
+
+
+def fit_by_labels(
+    names: tuple[str, ...], bags: Bags, config: Config, device: torch.device, work: Path, key: str
+) -> Network | Baseline:
+    """A network for some backbones, learnt from video labels; ``key`` is of the videos."""
+    begin("teacher", config.seed)
+    network = teacher_network(config, bags.widths(names)).to(device)
+    folder = work / f"teacher-{label_key(names, config, key)}"
+    train_teacher(network, names, bags, config, device, folder)
+    return network
+
+
+def label_key(names: tuple[str, ...], config: Config, key: str) -> str:
+    """What tells networks taught by video labels from each other."""
+    return content_hash(key, repr(names), config.training_settings(without=OF_THE_STUDENT))
+
+
+def fit_student(
+    teacher: Network | Baseline,
+    bags: Bags,
+    config: Config,
+    device: torch.device,
+    work: Path,
+    key: str,
+) -> Network:
+    """Stage 2, with what the teacher says of the videos."""
+    key = label_key(config.teacher, config, key)
+    targets = teacher_targets(
+        FrozenTeacher(teacher), config.teacher, bags, device, work / f"targets-{key}", key=key
+    )
+    begin("student", config.seed)
+    network = student_network(config, bags.widths([config.student])[0]).to(device)
+    mine = content_hash(key, config.training_settings(without=("folds",)))
+    distil(network, config.student, targets, bags, config, device, work / f"student-{mine}")
+    return network
+
+
 def train_teacher(
     network: Network | Baseline,
     names: Sequence[str],
@@ -48,21 +129,31 @@ def train_teacher(
     device: torch.device,
     folder: Path,
 ) -> None:
-    """Stage 1: the ranking loss on bags of both classes."""
+    """Stage 1: the loss of video labels on bags of both classes."""
+    standardise(network, names, bags)
     run = stage_run("teacher", network, bags, config, folder)
     for step in run:
         abnormal, normal = step.rows
         features = bags.batch(names, np.concatenate([abnormal, normal]), device)
         with autocast(device, config.precision):
-            scores = network(features).scores
-        losses = ranking_loss(
-            scores[: len(abnormal)],
-            scores[len(abnormal) :],
-            smoothness=config.smoothness,
-            sparsity=config.sparsity,
-        )
-        run.minimise(losses)
+            said = network(features)
+        run.minimise(label_losses(said, len(abnormal), config))
     network.eval()
+
+
+def label_losses(said: Scored, abnormal: int, config: Config) -> dict[str, Float[Tensor, ""]]:
+    """What video labels teach, by name; the first ``abnormal`` videos are the abnormal ones."""
+    if config.label_loss == "magnitude":
+        return magnitude_loss(said.features.float(), said.logits.float(), abnormal)
+    if config.label_loss == "topk":
+        logits = said.logits.float()
+        return topk_loss(logits[:abnormal], logits[abnormal:])
+    return ranking_loss(
+        said.scores[:abnormal],
+        said.scores[abnormal:],
+        smoothness=config.smoothness,
+        sparsity=config.sparsity,
+    )
 
 
 def stage_run(
@@ -118,11 +209,13 @@ def distil(
 
     The log has both losses and, once an epoch, the norms of their gradients in the student's H.
     """
-    torch.manual_seed(config.seed)
+    standardise(student, [name], bags)
+    begin("projector", config.seed)
     trained = nn.ModuleDict({"student": student})
     projector = None
     if config.alpha:
-        projector = trained["projector"] = Projector().to(device)
+        wide = config.width
+        projector = trained["projector"] = Projector(wide, wide // 2, wide // 8).to(device)
     run = stage_run("student", trained, bags, config, folder)
     chunks = np.array_split(np.arange(len(bags)), -(-len(bags) // 256))
     labels = pseudo_labels(
@@ -130,6 +223,7 @@ def distil(
         torch.from_numpy(bags.labels),
         half_width=config.half_width,
         minmax=config.minmax,
+        least_range=config.least_range,
     ).to(device)
     for step in run:
         abnormal, normal = step.rows
@@ -139,7 +233,7 @@ def distil(
             ours, theirs = None, None
             if projector is not None:
                 taught = targets[rows][0].to(device)
-                ours, theirs = projector(said.features), projector(taught).detach()
+                ours, theirs = projector(said.features), projector(taught)
         losses = student_losses(said, labels[rows], ours, theirs, len(abnormal), config)
         run.minimise(losses, **(gradient_norms(losses, said.features) if step.first else {}))
     student.eval()
@@ -158,17 +252,13 @@ def student_losses(
     if config.lambda_bce:
         parts["bce"] = config.lambda_bce * prediction_loss(said.logits.float(), labels)
     else:
-        parts |= ranking_loss(
-            said.scores[:abnormal],
-            said.scores[abnormal:],
-            smoothness=config.smoothness,
-            sparsity=config.sparsity,
-        )
+        parts |= label_losses(said, abnormal, config)
     if ours is not None and theirs is not None:
         nce = feature_loss(
             theirs.flatten(0, 1).float(),
             ours.flatten(0, 1).float(),
             (labels > config.delta).flatten(),
+            (labels <= config.delta_normal).flatten(),
             config.tau,
         )
         parts["nce"] = distillation_loss(

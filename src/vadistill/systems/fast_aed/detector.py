@@ -52,11 +52,13 @@ from torch import nn
 from vadistill.datasets.sampling import Sample, data_key
 from vadistill.detector import Detector, Merge
 from vadistill.devices import Device, pick_device
+from vadistill.errors import WeightsError
 from vadistill.files import content_hash
 from vadistill.objects.maps import MapBoxes
 from vadistill.progress import progress
 from vadistill.runtime import Arrays, Merged, Runtime, open_runtime, pick_runtime
 from vadistill.scores import Calibration, FrameScore
+from vadistill.soundness import real, whole
 from vadistill.systems.fast_aed.blocks import Decoder
 from vadistill.systems.fast_aed.data import (
     HURRIES,
@@ -242,8 +244,17 @@ class FastAed(Detector):
         }
 
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
-        height, width = facts["size"]
+        height, width = (whole({"size": side}, "size", least=1) for side in facts["size"])
+        known = (self.footage or {}).get("sizes", [])
+        sizes = {fit_size(across, high, self.config.width) for across, high in known}
+        if sizes and (height, width) not in sizes:
+            raise WeightsError(
+                f"a student of {width}x{height} pixels",
+                expected="the size of its training video, "
+                + " or ".join(f"{w}x{h}" for h, w in sizes),
+                fix="copy the model again, or fit it again",
+            )
         self.student = Student(self.architecture, (height, width)).to(self.device)
         if not self.config.teachers:
             self.decoder = self.student.decoder().to(self.device)
-        self.boxes_at, self.teacher_facts = MapBoxes(facts["box_level"]), facts["teachers"]
+        self.boxes_at, self.teacher_facts = MapBoxes(real(facts, "box_level")), facts["teachers"]

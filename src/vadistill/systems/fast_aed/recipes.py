@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from vadistill.config import Recipe, TrainedConfig
@@ -106,6 +107,10 @@ class Config(TrainedConfig):
                 fix="leave out branches or joint_discriminator",
             )
         assert self.network  # whose settings are checked as it is made
+
+    @property
+    def models(self) -> tuple[Path, ...]:
+        return tuple(Path(name) for name in self.teachers if Path(name).is_dir())
 
     @property
     def network(self) -> Architecture:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +13,9 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from vadistill import objects
-from vadistill.datasets.sampling import ClipArrays, Sample, clip_names, data_key
+from vadistill.datasets.sampling import ClipArrays, Sample, clip_names
 from vadistill.detector import Detector
-from vadistill.errors import ConfigError, WeightsError
+from vadistill.errors import ConfigError
 from vadistill.files import content_hash, replacing
 from vadistill.objects.learning import (
     Wanted,
@@ -28,9 +27,8 @@ from vadistill.objects.learning import (
 from vadistill.objects.maps import paint
 from vadistill.objects.patches import PatchStore
 from vadistill.progress import progress
-from vadistill.saved import read_config
 from vadistill.scores import Calibration, FrameScore
-from vadistill.systems import detector_class, load
+from vadistill.systems import fitted_or_new
 from vadistill.systems.fast_aed.data import WindowFiles
 from vadistill.systems.fast_aed.losses import pool_targets
 from vadistill.systems.object_centric import ObjectCentric
@@ -47,31 +45,14 @@ def open_teacher(
 ) -> tuple[Detector, Path]:
     """A teacher by name, and its folder: fitted if it is there, else it is to be fitted to there.
 
-    ``name`` is ``SYSTEM``, ``SYSTEM:RECIPE``, or the folder of a fitted detector.  Raises
-    ConfigError, WeightsError.
+    ``name`` is ``SYSTEM``, ``SYSTEM:RECIPE``, or the folder of a fitted detector
+    (``fitted_or_new``).  Raises ConfigError, WeightsError.
     """
-    if Path(name).is_dir():
-        return load(Path(name), device=device), Path(name)
-    system, _, recipe = name.partition(":")
-    if system == OWN:
+    if name.partition(":")[0] == OWN and not Path(name).is_dir():
         raise ConfigError(
             f"teacher '{name}'", expected="a system that is no student of others", fix="use aed"
         )
-    kind = detector_class(system)
-    recipes = kind.RECIPES
-    if recipe and recipe not in recipes:
-        raise ConfigError(
-            f"teacher '{name}'", expected=f"a recipe of {', '.join(recipes)}", fix="correct it"
-        )
-    config = recipes[recipe or next(iter(recipes))]()
-    if hasattr(config, "localiser"):
-        config = replace(config, localiser=localiser)
-    folder = work / f"teacher-{system}-{content_hash(data_key(train), repr(config))}"
-    try:
-        read_config(folder)
-        return load(folder, device=device), folder
-    except WeightsError:
-        return kind(config, device=device), folder
+    return fitted_or_new(name, train, work, what="teacher", localiser=localiser, device=device)
 
 
 def fingerprint(folder: Path) -> str:

@@ -62,6 +62,7 @@ from vadistill.files import content_hash
 from vadistill.objects.learning import learn_patches
 from vadistill.objects.patches import Cut, FlowPatches, Patches, PatchStore
 from vadistill.runtime import Arrays, Program
+from vadistill.soundness import real, require_array
 from vadistill.systems.object_centric import ObjectPainter
 from vadistill.systems.ssmtl.losses import error_unit, object_score
 from vadistill.systems.ssmtl.model import SIDE, TaskScorer
@@ -147,7 +148,7 @@ class Ssmtl(ObjectPainter):
     def inputs(self, patches: Patches, flow: FlowPatches) -> Arrays:
         return (patches,)
 
-    def fit_parts(self, parts: Float32[np.ndarray, "n tasks"]) -> None:
+    def fit_parts(self, parts: Float32[np.ndarray, "n tasks"], store: PatchStore) -> None:
         """The errors' units."""
         errors = [task in ("middle", "distillation") for task in self.tasks]
         self.units = np.array(
@@ -177,7 +178,10 @@ class Ssmtl(ObjectPainter):
         return {"units": self.units.tolist(), "low": self.low, "half": self.half}
 
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
-        self.units, self.low, self.half = np.array(facts["units"]), facts["low"], facts["half"]
+        self.low, self.half = real(facts, "low"), real(facts, "half", above=0)
+        self.units = require_array(np.array(facts["units"]), "units", "f", len(self.tasks))
+        if not (self.units > 0).all():
+            raise ValueError(f"units {facts['units']}")
         self.embedder_facts = facts.get("embedder", {})
         embedder, outputs = None, 1
         if frozen:

@@ -1,4 +1,4 @@
-"""Tables that people write (labels, boxes): one reader, whatever a spreadsheet made of them.
+"""Tables that people write (labels, boxes, scores): one reader for all, and for spreadsheets'.
 
 Comma, semicolon or tab between columns, with or without a byte-order mark; before the header there
 may be blank lines, comments (``#``) and a spreadsheet's ``sep=;``.
@@ -7,6 +7,8 @@ may be blank lines, comments (``#``) and a spreadsheet's ``sep=;``.
 from __future__ import annotations
 
 import csv
+import errno
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,22 +41,29 @@ class Table(NamedTuple):
     """The header as it is written."""
 
     def columns(self, names: Sequence[str]) -> list[int]:
-        """Where these columns are; raises DataError for a header that lacks one."""
-        if missing := [name for name in names if name not in self.header]:
+        """Where these columns are; raises DataError for a header without one, or with two of it."""
+        counts = {name: self.header.count(name) for name in names}
+        if wrong := [name for name, count in counts.items() if count != 1]:
+            many = "no column" if not counts[wrong[0]] else "more than one column"
             raise DataError(
-                f"{self.path} begins with {self.first[:60]!r}, no column {', '.join(missing)}",
+                f"{self.path} begins with {self.first[:60]!r}, {many} {', '.join(wrong)}",
                 expected=f"a header {','.join(names)}",
                 fix="rename its columns",
             )
         return [self.header.index(name) for name in names]
 
     def cells(self, row: Row, columns: Sequence[int], expected: str) -> list[str]:
-        """The cells of some columns, of which the first is a video; raises DataError without."""
-        if len(row.cells) <= max(columns) or not row.cells[columns[0]]:
+        """The cells of some columns, of which the first is a video; raises DataError without.
+
+        Also for cells beyond the header: a comma in a number or a name shifts all that follow.
+        """
+        beyond = any(row.cells[len(self.header) :])
+        if beyond or len(row.cells) <= max(columns) or not row.cells[columns[0]]:
+            quotes = ", or put in quotes what has separators in it" if beyond else ""
             raise DataError(
                 f"{self.path} line {row.line} has {len(row.cells)} columns",
                 expected=f"a file name and the columns of the header ({expected})",
-                fix="mend that row",
+                fix=f"mend that row{quotes}",
             )
         return [row.cells[column] for column in columns]
 
@@ -62,7 +71,10 @@ class Table(NamedTuple):
 def read_table(path: Path) -> Table:
     """A table's header and rows; raises DataError, naming the line where there is one."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "a folder, pipe or device")
+        # Lines as an editor counts them, and with their ends: a quoted cell may go on behind one.
+        lines = list(io.StringIO(path.read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise DataError(
@@ -71,11 +83,11 @@ def read_table(path: Path) -> Table:
             fix="save it again as CSV (UTF-8)",
         ) from error
     delimiter, start = None, 0
-    while start < len(lines) and _precedes_header(lines[start]):
-        declared = _SEPARATOR.fullmatch(lines[start])
+    while start < len(lines) and _precedes_header(lines[start].rstrip("\n")):
+        declared = _SEPARATOR.fullmatch(lines[start].rstrip("\n"))
         delimiter = declared[1] if declared else delimiter
         start += 1
-    first = lines[start] if start < len(lines) else ""
+    first = lines[start].rstrip("\n") if start < len(lines) else ""
     if delimiter is None or delimiter not in first:
         delimiter = max(",;\t", key=first.count)
     reader = csv.reader(lines[start:], delimiter=delimiter, strict=True)
@@ -109,3 +121,16 @@ def whole_number(text: str) -> int | None:
     """A number of up to 15 digits such as ``60`` or ``60.0``, or None."""
     found = re.fullmatch(r"(\d{1,15})(\.0*)?", text)
     return int(found[1]) if found else None
+
+
+def number(text: str) -> float:
+    """A number as people and programs write it, such as ``60``, ``-1.5`` or ``1e-3``, also nan.
+
+    Raises ValueError, with the text.
+    """
+    try:
+        if "_" not in text:  # Python takes 1_5 for 15
+            return float(text)
+    except ValueError:
+        pass
+    raise ValueError(f"{text[:60]!r} is no number")

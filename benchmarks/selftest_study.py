@@ -1,0 +1,299 @@
+"""Whether the self-test ranks models as labelled test videos do.
+
+    python benchmarks/selftest_study.py --data UCSDped2 coffee_room [--walkways 10 11]
+        [--detector yolox_nano.onnx] [--plants 8] [--work FOLDER] [--out results.json]
+        [--plot scatter.svg]
+
+Fits some thirty models (``motion``, ``cafe`` and blends of both, with settings of all kinds, two
+seeds, trainings of a few epochs) on what ``hold_out`` leaves of each data set's normal footage.
+All of them score the self-test's footage and the labelled test videos in one pass.  Records both
+AUCs of each model, and Spearman's correlation of the two within each data set: of the mean over
+all kinds of plants, and of each kind alone.  What is finished in ``--work`` is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scatter import scatter
+from scipy.stats import rankdata
+from together import Kept, Together
+
+from vadistill.datasets import Dataset, Splits, open_dataset
+from vadistill.datasets.holdout import hold_out
+from vadistill.datasets.sampling import length, pieces
+from vadistill.detector import Detector
+from vadistill.errors import DataError
+from vadistill.evaluation.auto import trial_of
+from vadistill.evaluation.measuring import Figure, measure_scores
+from vadistill.evaluation.runs import run_facts
+from vadistill.evaluation.selftest import SelfTest
+from vadistill.files import content_hash, replacing
+from vadistill.progress import progress
+from vadistill.reproduce.records import Record, of_figure, of_measurement, write_records
+from vadistill.reproduce.tables import markdown_table
+from vadistill.scores import Calibration, FrameScore, Scores
+from vadistill.simulated.walkway import WalkwayConfig, render_walkway
+from vadistill.systems import cafe, load, motion
+from vadistill.systems.blend import Blend, Config
+from vadistill.systems.blend.merging import Merging
+
+TRUTH = "micro/gaussian3"
+PLANTED = "self-test"
+NORMAL = 300
+"""Training frames, about, of which ``motion`` and blends take their scales."""
+RESAMPLES = 2000
+
+MOTION: dict[str, dict[str, Any]] = {
+    "motion": {},
+    **{f"motion, {name} alone": {"statistics": (name,)} for name in ("percentile", "mean")},
+    "motion, travel alone": {"statistics": ("travel",)},
+    "motion, median alone": {"statistics": ("percentile",), "percentile": 50.0},
+    "motion, earlier form": {
+        "flow": "dis", "statistics": ("percentile",), "unit": "pixels", "flow_side": None
+    },
+}  # fmt: skip
+
+SHORT = {"epochs": 4, "consistency_after": 2}
+"""Of a training for the study: a third of the default's."""
+
+CAFE: dict[str, dict[str, Any]] = {
+    "cafe": SHORT,
+    "cafe, imitation alone": {**SHORT, "omega_ca": 0.0},
+    "cafe, consistency alone": {**SHORT, "omega_kd": 0.0},
+    "cafe, 1 epoch": {"epochs": 1},
+    "cafe, 1 layer": {**SHORT, "layers": 1},
+    "cafe, seed 1": {**SHORT, "seed": 1},
+}
+
+DETECTED = ("motion", "motion, mean alone", "cafe")
+"""Those that are tried on a detector's boxes, too."""
+
+PARTNERS = ("motion", "motion, mean alone")
+"""Of every ``cafe`` in blends."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A data set of the study."""
+
+    name: str
+    seed: int
+    splits: Splits
+    folder: Path
+    command: str
+
+
+def configs(detector: str | None) -> dict[str, motion.Config | cafe.Config]:
+    """What is fitted, by name; those that share a network come one after the other."""
+    made: dict[str, motion.Config | cafe.Config] = {
+        **{name: motion.Config(frames=NORMAL, **changes) for name, changes in MOTION.items()},
+        **{name: replace(cafe.default(), **changes) for name, changes in CAFE.items()},
+    }
+    if detector:
+        made |= {f"{name} (detector)": replace(made[name], localiser=detector) for name in DETECTED}
+    return made
+
+
+def fitted(place: Place, train: Dataset, detector: str | None) -> dict[str, Detector]:
+    """The models that are no blends; finished ones are loaded."""
+    models: dict[str, Detector] = {}
+    wanted = configs(detector)
+    with progress("models", len(wanted)) as advance:
+        for name, config in wanted.items():
+            folder = place.folder / "models" / content_hash(repr(config))
+            if (folder / "config.json").exists():
+                models[name] = load(folder, device="cpu")
+            else:
+                kind = motion.Motion if isinstance(config, motion.Config) else cafe.Cafe
+                models[name] = kind(config, device="cpu")  # pyright: ignore[reportArgumentType]
+                models[name].fit(train, out=folder, work=place.folder / "work")
+            advance(note=name)
+    return models
+
+
+def normal_pieces(train: Dataset) -> Iterator[Any]:
+    """Some of the training footage, as a blend takes it for its scales."""
+    lengths = [length(video) for video in train]
+    for video, frames in zip(train, lengths, strict=True):
+        yield from pieces(video.open(), frames, max(1, round(NORMAL * frames / sum(lengths))))
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model as a row of the study: how its scores follow from those of all models."""
+
+    system: str
+    model: Detector
+    """Its smoothing counts."""
+    columns: list[int]
+    merging: Merging | None
+    calibration: Calibration
+
+    def raw(self, rows: np.ndarray) -> np.ndarray:
+        """Its raw scores of a video's frames."""
+        own = rows[:, self.columns]
+        return own[:, 0] if self.merging is None else self.merging.scores(own)
+
+    def scores(self, rows: np.ndarray, name: str, fps: float) -> Scores:
+        """The same with their calibration."""
+        frames = [FrameScore(i, i / fps, float(s)) for i, s in enumerate(self.raw(rows))]
+        return Scores(name, frames, fps, self.system, calibration=self.calibration)
+
+
+def scorers(models: Mapping[str, Detector], normal: np.ndarray) -> dict[str, Scorer]:
+    """All models and the blends of each ``cafe`` with some of ``motion``, on the same boxes."""
+    names = list(models)
+    made = {
+        name: Scorer(model.name, model, [names.index(name)], None, model.require_fitted())
+        for name, model in models.items()
+    }
+    for learned in (name for name in names if models[name].name == "cafe"):
+        for partner in PARTNERS:
+            other = partner + " (detector)" * learned.endswith("(detector)")
+            columns = [names.index(other), names.index(learned)]
+            for how in ("mean", "maximum"):
+                own = normal[:, columns]
+                merging = Merging.fit(own, (other, learned), combine=how, overlap=0.5)
+                calibration = Calibration.fit(merging.scores(own))
+                row = Scorer("blend", Blend(Config(combine=how)), columns, merging, calibration)
+                made[f"{how} of {other} and {learned}"] = row
+    return made
+
+
+def study(place: Place, detector: str | None, plants: int) -> dict[str, dict[str, Any]]:
+    """Figures of every model on a data set, by its name."""
+    kept, held = hold_out(place.splits.train)
+    trial = trial_of(kept, held, plants)
+    if isinstance(trial, str):
+        raise DataError(
+            f"{place.name}: {trial}",
+            expected="normal footage into which something can be planted",
+            fix="leave the data set out",
+        )
+    together = Together(fitted(place, kept, detector))
+    normal = Kept(together, place.folder / "normal")
+    rows = scorers(together.models, np.concatenate(list(map(normal.score, normal_pieces(kept)))))
+    tested = Kept(together, place.folder / "test")
+    with progress("test videos", len(place.splits.test)) as advance:
+        truth: dict[str, np.ndarray] = {}
+        for video in place.splits.test:
+            truth[video.name] = tested.score(video.open())
+            advance(note=video.name)
+    planted: Any = trial.scores(Kept(together, place.folder / f"planted{plants}"))  # pyright: ignore
+    fps = {video.name: video.open().info.fps for video in held}
+    found: dict[str, dict[str, Any]] = {}
+    with progress("figures", len(rows)) as advance:
+        for name, row in rows.items():
+            own = {video: row.raw(scores) for video, scores in truth.items()}
+            (figure,) = measure_scores(place.splits.test, own, [TRUTH]).figures
+            test = trial.result(
+                {at: row.scores(scores, at[1], fps[at[1]]) for at, scores in planted.items()},
+                row.model,
+            )
+            found[name] = {"system": row.system, "truth": figure, "test": test}
+            advance(note=name)
+    return found
+
+
+def correlations(found: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, ...]]:
+    """Spearman's correlation with the truth and its 95 % interval over models, by kind of plant.
+
+    A kind that has the same AUC with all models tells no order, and is left out.
+    """
+    truth = np.array([each["truth"].value for each in found.values()])
+    tests: list[SelfTest] = [each["test"] for each in found.values()]
+    planted = {"all kinds": np.array([test.auc or 0.0 for test in tests])}
+    for number, kind in enumerate(tests[0].kinds):
+        planted[kind.kind] = np.array([test.kinds[number].auc for test in tests])
+    drawn = np.random.default_rng(0).integers(len(truth), size=(RESAMPLES, len(truth)))
+    made = {}
+    for kind, values in planted.items():
+        if np.ptp(values) > 0:
+            spread = [_ranked(values[rows], truth[rows]) for rows in drawn]
+            ends = np.nanquantile(spread, (0.025, 0.975)).tolist()
+            made[kind] = (_ranked(values, truth), *ends)
+    return made
+
+
+def _ranked(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1]) if np.ptp(a) and np.ptp(b) else np.nan
+
+
+def records_of(place: Place, found: Mapping[str, Mapping[str, Any]]) -> list[Record]:
+    """Both AUCs of every model, the correlations, and what choosing by the self-test costs."""
+    common: dict[str, Any] = {"dataset": place.name, "seed": place.seed, "seconds": 0.0}
+    common["facts"] = run_facts(device="cpu", command=place.command)
+    records: list[Record] = []
+    for name, each in found.items():
+        test: SelfTest = each["test"]
+        low, high = test.auc_interval or (None, None)
+        figures = (each["truth"], Figure(PLANTED, "auc", test.auc or 0.0, low, high))
+        records += [of_figure(f, system=each["system"], variant=name, **common) for f in figures]
+    for kind, (value, low, high) in correlations(found).items():
+        one = Figure(f"{len(found)} models", "spearman", value, low, high)
+        records.append(of_figure(one, system=PLANTED, variant=kind, **common))
+    true = {name: each["truth"].value for name, each in found.items()}
+    best = max(found, key=lambda name: found[name]["test"].auc or 0.0)
+    lost = of_measurement(
+        "points_lost",
+        100 * (max(true.values()) - true[best]),
+        system=PLANTED,
+        variant="all kinds",
+        dataset=place.name,
+        seeds=(place.seed,),
+        facts=common["facts"],
+        note=f"highest by the self-test: {best}; truly highest: {max(true, key=true.__getitem__)}",
+    )
+    return [*records, lost]
+
+
+def places(arguments: argparse.Namespace) -> Iterator[Place]:
+    """The data sets, and the walkways, which are rendered."""
+    script = "python benchmarks/selftest_study.py"
+    detector = f" --detector {arguments.detector.name}" if arguments.detector else ""
+    detector += f" --plants {arguments.plants}"
+    for path in arguments.data:
+        splits = open_dataset(path)
+        command = f"{script} --data {path.name}{detector}"
+        yield Place(splits.test.name, 0, splits, arguments.work / splits.test.name, command)
+    for seed in arguments.walkways:
+        folder = arguments.work / f"walkway-{seed}"
+        splits = render_walkway(folder / "videos", WalkwayConfig(seed=seed))
+        command = f"{script} --walkways {seed}{detector}"
+        yield Place(f"walkway {seed}", seed, splits, folder, command)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, nargs="*", default=[])
+    parser.add_argument("--walkways", type=int, nargs="*", default=[], metavar="SEED")
+    parser.add_argument("--detector", type=Path, help="an ONNX file, whose boxes are tried, too")
+    parser.add_argument("--plants", type=int, default=8, help="of each kind, at most")
+    parser.add_argument("--work", type=Path, default=Path("runs/selftest_study"))
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--plot", type=Path, help="scatter plot of --out's records (SVG)")
+    arguments = parser.parse_args(argv)
+    detector = arguments.detector
+    spec = f"detector:{detector}?side=640&score=0.15+background" if detector else None
+    records: list[Record] = []
+    for place in places(arguments):
+        own = records_of(place, study(place, spec, arguments.plants))
+        records += own
+        print(markdown_table([r for r in own if r.system == PLANTED], "wide"), flush=True)
+        if arguments.out:
+            records = write_records(arguments.out, records)
+    if arguments.plot:
+        with replacing(arguments.plot) as temporary:
+            temporary.write_text(scatter(records, PLANTED, TRUTH), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

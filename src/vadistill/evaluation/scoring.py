@@ -1,0 +1,106 @@
+"""Videos through a model, one after the other, with one bar over all their frames."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from vadistill.datasets import Video
+from vadistill.datasets.snippets import FeatureSource
+from vadistill.detector import Detector
+from vadistill.errors import VadistillError
+from vadistill.progress import progress
+from vadistill.scores import Scores
+from vadistill.video import Frame, VideoSource
+
+
+class Scored(NamedTuple):
+    """Raw scores by video, and what it took."""
+
+    scores: dict[str, Scores]
+    seconds: float
+
+    @property
+    def frames(self) -> int:
+        """Frames of all videos."""
+        return sum(map(len, self.scores.values()))
+
+    @property
+    def speed(self) -> float:
+        """Frames per second, from decoding to score."""
+        return self.frames / max(self.seconds, 1e-9)
+
+
+def score_videos(
+    model: Detector,
+    videos: Sequence[Video],
+    label: str,
+    *,
+    failures: list[VadistillError] | None = None,
+    each: Callable[[Scores], None] = lambda scores: None,
+) -> Scored:
+    """Raw scores of every video, with one bar named ``label`` over all frames.
+
+    ``each`` is handed those of a video as it ends.  Raises VadistillError, or with ``failures``
+    adds it there, with the video's name, and goes on with the next video.
+    """
+    found: dict[str, Scores] = {}
+    started = time.monotonic()
+    with progress(label, sum(_length(video, failures) for video in videos) or None) as advance:
+        for video in videos:
+            advance(0, note=video.name)
+            try:
+                source = video.open()
+                # Features have no frames to count: the bar moves at their end.
+                counted = isinstance(source, FeatureSource)
+                scores = model.score(source if counted else _Watched(source, advance))
+            except VadistillError as error:
+                if failures is None:
+                    raise
+                failures.append(of_video(video, error))
+                continue
+            advance(len(scores) if counted else 0)
+            found[video.name] = scores
+            each(scores)
+    return Scored(found, time.monotonic() - started)
+
+
+def of_video(video: Video, error: VadistillError) -> VadistillError:
+    """An error of one video among several, which names it."""
+    if video.name in error.got or str(video.source) in error.got:
+        return error
+    return type(error)(f"{video.name}: {error.got}", expected=error.expected, fix=error.fix)
+
+
+class _Watched(VideoSource):
+    """A source that says when a frame of it was used."""
+
+    def __init__(self, source: VideoSource, step: Callable[..., None]) -> None:
+        self.source, self.info, self.step = source, source.info, step
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.source:
+            yield frame
+            self.step()
+        self.corrupt_frames = self.source.corrupt_frames
+
+
+def _length(video: Video, failures: list[VadistillError] | None) -> int:
+    """Number of frames as far as it is known without decoding.
+
+    A video that cannot be opened has none, where ``failures`` will have its error.
+    """
+    if video.frame_labels is not None:
+        return len(video.frame_labels)
+    try:
+        return video.open().info.frames or 0
+    except VadistillError:
+        if failures is None:
+            raise
+        return 0
+
+
+def smoothing_of(model: Detector) -> str:
+    """The smoothing that the model's settings name, ``raw`` where they name none."""
+    return getattr(model.config, "smoothing", "raw")

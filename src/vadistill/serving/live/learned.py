@@ -1,0 +1,89 @@
+"""A camera's level: of its model's training frames at first, later of its own footage.
+
+What was learned is kept in the store for the camera's next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from vadistill.addresses import hashed
+from vadistill.scores import Calibration
+from vadistill.serving.config import CameraSettings
+from vadistill.serving.live.levels import Level, camera_level, training_level, without
+from vadistill.serving.storage.store import Store
+
+log = logging.getLogger("vadistill.serving")
+
+MARGIN = 5.0
+"""Seconds around an event that count as not normal, too."""
+
+DEFAULT_FPS = 25.0
+"""Where neither the settings nor the camera tell a rate yet."""
+
+
+def starting_level(store: Store, camera: CameraSettings, calibration: Calibration) -> Level:
+    """The settings' level, the one learned on this camera, or that of the training frames."""
+    rate = camera.false_alarms_per_day
+    kept = store.value(_key(camera.name))
+    if kept is not None and _belongs(kept["of"], camera):
+        learned = Level.from_json(kept["level"])
+    else:
+        learned = training_level(
+            calibration, rate, camera.fps or DEFAULT_FPS, camera.seconds_to_close
+        )
+    if camera.on is None and camera.off is None:
+        return learned
+    on = learned.on if camera.on is None else camera.on
+    off = min(on, learned.off if camera.off is None else camera.off)
+    return Level(on, off, "fixed", false_alarms_per_day=rate)
+
+
+def learned_level(
+    store: Store, camera: CameraSettings, hours: float, false_alarms_per_day: float | None = None
+) -> Level:
+    """The level from the camera's last ``hours``, which is kept for its next start.
+
+    Events that were called real do not count as normal footage; all others do, since without the
+    highest normal scores the level would sink each time.  Raises DataError for less than a minute.
+    """
+    now = time.time()
+    since = max(now - 3600 * hours, store.value(_since(camera.name), 0.0))
+    times, scores = store.scores(camera.name, since, now)
+    events = store.events(camera=camera.name, since=since, until=now, verdict="real", limit=100_000)
+    abnormal = [(e.start - MARGIN, (e.end or e.last) + MARGIN) for e in events]
+    level = camera_level(
+        without(times, scores.astype("f8"), abnormal),
+        false_alarms_per_day=false_alarms_per_day or camera.false_alarms_per_day,
+        frames=camera.frames_to_open,
+        seconds=camera.seconds_to_close,
+    )
+    store.save_value(_key(camera.name), {"of": _of(camera), "level": level.as_json()})
+    log.info("camera %s: events open at %.4g now (%s)", camera.name, level.on, level.note)
+    return level
+
+
+def begin_anew(store: Store, camera: str) -> None:
+    """Forget the level, and the scores so far: they are another model's, or another view's."""
+    store.save_value(_key(camera), None)
+    store.save_value(_since(camera), time.time())
+
+
+def _key(camera: str) -> str:
+    return f"level:{camera}"
+
+
+def _since(camera: str) -> str:
+    return f"since:{camera}"
+
+
+def _of(camera: CameraSettings) -> list[str]:
+    """What a level belongs to."""
+    return [camera.model, camera.source.identity]
+
+
+def _belongs(of: list[str], camera: CameraSettings) -> bool:
+    """Whether a level of these is the camera's; once the address itself was kept."""
+    model, view = of
+    return model == camera.model and camera.source.identity in (view, hashed(view))

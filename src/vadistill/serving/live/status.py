@@ -1,0 +1,36 @@
+"""What a camera's reader is doing, as the API tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["connecting", "running", "retrying", "ended", "stopped"]
+
+
+@dataclass
+class ReaderStatus:
+    """What a reader is doing; counts are since its start."""
+
+    state: State = "connecting"
+    detail: str = ""
+    """One line, without credentials."""
+    since: float = 0.0
+    """When the state began, in unix seconds."""
+    frames: int = 0
+    """Decoded pictures."""
+    dropped: int = 0
+    """Left out because the queue was full."""
+    capped: int = 0
+    """Left out by the cap of the rate."""
+    idle: int = 0
+    """Left out because nothing moved."""
+    corrupt: int = 0
+    """Could not be decoded."""
+    reconnects: int = 0
+    input_fps: float = 0.0
+    """Decoded pictures a second, over the last seconds."""
+    width: int = 0
+    height: int = 0
+    next_try: float | None = None
+    """When the next connection is tried, in unix seconds."""

@@ -1,0 +1,69 @@
+"""Answers of the API on the server itself: its sinks, its health, its settings."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from vadistill.serving.config import ServerSettings, StorageSettings
+from vadistill.serving.web.schemas import described
+
+
+class Sink(BaseModel):
+    """Where events are sent, and how that goes."""
+
+    name: str
+    kind: str
+    describe: str
+    state: str
+    pending: int
+    delivered: int
+    failures: int
+    last_error: str | None
+
+
+class Sinks(BaseModel):
+    """All sinks."""
+
+    sinks: list[Sink]
+
+
+class Part(BaseModel):
+    """Whether a part of the server works, and what does not, in words."""
+
+    ok: bool
+    detail: str
+
+
+class Health(BaseModel):
+    """Whether all parts of the server work, and how each fares."""
+
+    ok: bool
+    cameras: Part
+    models: Part
+    sinks: Part
+    disk: Part
+    clockwork: Part
+
+
+class ServerLimits(described(ServerSettings, "names", "proxies", "upload_mb")):
+    """Entries of [server] that are no secrets."""
+
+
+class StorageLimits(described(StorageSettings, "keep_days", "keep_gb")):
+    """Entries of [storage] but its folder."""
+
+
+class Entries(BaseModel):
+    """Entries of the settings file."""
+
+    server: ServerLimits
+    storage: StorageLimits
+
+
+class ServerState(BaseModel):
+    """Which secrets are set, and what the server goes by; ``defaults`` where nothing is said."""
+
+    password: bool
+    token: bool
+    settings: Entries
+    defaults: Entries

@@ -1,0 +1,104 @@
+"""Whether to distil, seen on training videos that were left out (K-fold).
+
+Where the teacher is no better than a network that learns from video labels alone, a student moves
+towards something worse; so both are compared first.  The networks of the folds also say how the
+one that scores will behave on normal videos that it has never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from sklearn.metrics import roc_auc_score
+
+from vadistill.batches import seeded_generator
+from vadistill.systems.dakd.data import Bags
+from vadistill.systems.dakd.losses import top_mean
+from vadistill.systems.dakd.model import Baseline, Network
+from vadistill.systems.dakd.recipes import Config
+from vadistill.systems.dakd.training import fit_alone, fit_student, fit_teacher
+
+Net = Network | Baseline
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What networks of K - 1 parts of the training videos say of the part left out."""
+
+    networks: list[tuple[Net, Int[np.ndarray, " v"]]]
+    """The kind that will score, each with the videos that it has not learnt from."""
+    teacher: float | None
+    """ROC AUC over left-out videos, in [0, 1], by the mean of their highest segments."""
+    single: float | None
+    """The same of a network with the student's backbone, taught by video labels alone."""
+
+    @property
+    def distils(self) -> bool:
+        """Whether a student has something to learn from the teacher."""
+        return self.teacher is None or self.single is None or self.teacher >= self.single
+
+
+def folds_of(labels: Bool[np.ndarray, " v"], folds: int, seed: int) -> Int[np.ndarray, " v"]:
+    """The fold of each video, both classes spread evenly; a function of ``seed``.
+
+    There are no more folds than videos of the rarer class, and none (all 0) where it has one.
+    """
+    count = min(folds, int(labels.sum()), int((~labels).sum()))
+    found = np.zeros(len(labels), int)
+    if count < 2:
+        return found
+    for number, members in enumerate((np.flatnonzero(labels), np.flatnonzero(~labels))):
+        order = torch.randperm(len(members), generator=seeded_generator(seed, 2, number)).numpy()
+        found[members[order]] = np.arange(len(members)) % count
+    return found
+
+
+def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> HeldOut:
+    """Fit the teacher, a network alone and, where it pays, a student without each fold."""
+    fold = folds_of(bags.labels, config.folds, config.seed)
+    count = int(fold.max()) + 1
+    if count < 2:
+        return HeldOut([], None, None)
+    parts = [
+        (bags.part(fold != n), np.flatnonzero(fold == n), f"{key}-{n}of{count}")
+        for n in range(count)
+    ]
+    teachers = [fit_teacher(part, config, device, work, name) for part, _, name in parts]
+    lefts = [left for _, left, _ in parts]
+    if config.scorer == "teacher":
+        return HeldOut(list(zip(teachers, lefts, strict=True)), None, None)
+    alone = [fit_alone(part, config, device, work, name) for part, _, name in parts]
+    aucs = [
+        video_auc(networks, lefts, names, bags, device)
+        for networks, names in ((teachers, config.teacher), (alone, (config.student,)))
+    ]
+    found = HeldOut(list(zip(alone, lefts, strict=True)), *aucs)
+    if not found.distils:
+        return found
+    students = [
+        fit_student(teacher, part, config, device, work, name)
+        for teacher, (part, _, name) in zip(teachers, parts, strict=True)
+    ]
+    return HeldOut(list(zip(students, lefts, strict=True)), *aucs)
+
+
+@torch.no_grad()
+def video_auc(
+    networks: Sequence[Net],
+    lefts: Sequence[Int[np.ndarray, " v"]],
+    names: tuple[str, ...],
+    bags: Bags,
+    device: torch.device,
+) -> float:
+    """ROC AUC over all left-out videos, each scored by the network that has not seen it."""
+    scores = np.zeros(len(bags))
+    for network, left in zip(networks, lefts, strict=True):
+        for rows in np.array_split(left, -(-len(left) // 64)):
+            logits = network(bags.batch(names, rows, device)).logits.float()
+            scores[rows] = top_mean(logits).cpu().numpy()
+    return float(roc_auc_score(bags.labels, scores))
