@@ -11,8 +11,9 @@ from scipy.io import savemat
 
 from support.dataset_files import text
 from support.feature_files import rows, save
-from vadistill.datasets.published import FeatureCrops, FeatureFile, wrong_widths
-from vadistill.datasets.snippets import FeatureArray
+from vadistill.datasets.agreement import crops_first, wrong_widths
+from vadistill.datasets.published import FeatureCrops, FeatureFile, FeatureStreams
+from vadistill.datasets.snippets import FeatureArray, FeatureSource
 from vadistill.errors import DataError
 
 
@@ -27,11 +28,17 @@ class TestFiles:
 
     @pytest.mark.parametrize("ending", [".npy", ".npz", ".mat"])
     @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
-    def test_crops_are_averaged(self, ending: str, kind: Any, tmp_path: Path) -> None:
+    def test_crops(self, ending: str, kind: Any, tmp_path: Path) -> None:
         crops = rows(60, 3).reshape(6, 10, 3).astype(kind)
         file = FeatureFile(save(tmp_path / f"a{ending}", crops))
         assert file.shape() == (6, 10, 3)
-        assert file.read() == pytest.approx(crops.astype(np.float64).mean(1), abs=1e-6)
+        assert file.read() == pytest.approx(crops.astype(np.float64), abs=1e-6)
+        first = FeatureFile(save(tmp_path / f"b{ending}", crops.swapaxes(0, 1)), crops_first=True)
+        assert first.shape() == (6, 10, 3) and first.read().tolist() == file.read().tolist()
+        assert first.identity.endswith("crops first")
+        source = FeatureSource("a", {"i3d": file}, snippets=6)
+        assert source.crops("i3d").tolist() == file.read().tolist()
+        assert source.features("i3d") == pytest.approx(file.read().mean(1), abs=1e-6)
 
     def test_a_text_of_one_row(self, tmp_path: Path) -> None:
         file = FeatureFile(text(tmp_path / "a.txt", "1 2 3", ""))
@@ -116,10 +123,43 @@ class TestFiles:
         files = [FeatureFile(save(tmp_path / f"a__{i}.npy", rows(5, seed=i))) for i in range(3)]
         crops = FeatureCrops(tuple(files))
         assert isinstance(crops, FeatureArray) and crops.shape() == (5, 3, 4)
-        assert crops.read() == pytest.approx(np.mean([rows(5, seed=i) for i in range(3)], 0))
+        assert crops.read().tolist() == np.stack([rows(5, seed=i) for i in range(3)], 1).tolist()
         save(tmp_path / "a__1.npy", rows(6))
         with pytest.raises(DataError, match="6 snippets of width 4: expected 5 of width 4, as a"):
             crops.read()
+
+    def test_streams_of_one_backbone(self, tmp_path: Path) -> None:
+        colour = FeatureFile(save(tmp_path / "a_rgb.npy", rows(6, 3)))
+        flow = FeatureFile(save(tmp_path / "a_flow.npy", rows(5, 2)))
+        both = FeatureStreams((colour, flow))
+        assert both.shape() == (5, 1, 5)
+        assert both.read()[:, 0].tolist() == np.hstack([rows(6, 3)[:5], rows(5, 2)]).tolist()
+        crops = FeatureCrops((flow, flow))
+        with pytest.raises(DataError, match=r"a_flow.npy holds 5 snippets of 2 crops: expected 6"):
+            FeatureStreams((colour, crops)).read()
+        save(tmp_path / "a_flow.npy", rows(3, 2))
+        with pytest.raises(DataError, match=r"a_flow.npy holds 3 snippets of 1 crops: expected 6"):
+            both.shape()
+
+    @pytest.mark.parametrize(
+        ("axes", "lengths", "first"),
+        [
+            ([(10, 25)], {}, True),  # 10 is a usual number of crops, 25 is not
+            ([(25, 10)], {}, False),
+            ([(10, 7), (10, 5)], {}, True),  # videos differ in snippets
+            ([(7, 10), (5, 10)], {}, False),
+            ([(10, 5)], {}, None),
+            ([(10, 5)], {"v0": 5}, True),  # other features or frames tell
+            ([(10, 5)], {"v0": 9}, False),
+            ([(25, 10)], {"v0": 11}, True),
+            ([(12, 20)], {}, False),
+        ],
+    )
+    def test_the_order_of_axes(
+        self, axes: list[tuple[int, int]], lengths: dict[str, int], first: bool | None
+    ) -> None:
+        found, unsure = crops_first({f"v{i}": each for i, each in enumerate(axes)}, lengths)
+        assert (found, unsure) == ((False, "v0") if first is None else (first, None))
 
     def test_wrong_widths(self) -> None:
         lines = wrong_widths([("a", 4), ("b", 4), ("c", 5)], backbone="i3d")

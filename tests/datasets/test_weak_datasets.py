@@ -124,8 +124,39 @@ class TestFeatures:
             open_dataset(own)
 
     def test_backbones_of_other_lengths(self, own: Path) -> None:
+        save(own / "features/i3d/a.npy", rows(4))
+        video = open_dataset(own).train["a"]
+        assert video.open().info.frames == 32
+        assert features(video).tolist() == rows(4)[:2].tolist()
+        save(own / "features/clip/deeper/a.npy", rows(6, 3))
+        video = open_dataset(own).train["a"]
+        assert features(video).tolist() == rows(4).tolist()
+        assert features(video, "clip").tolist() == rows(6, 3)[:4].tolist()
         save(own / "features/i3d/a.npy", rows(3))
-        assert "train video a has" in problem(own) and "3 of 'i3d'" in problem(own)
+        told = "train video a has 6 snippets of 'clip' (features/clip/deeper/a.npy), expected 3"
+        assert told in problem(own)
+
+    def test_the_last_snippet_stands_for_one_that_is_missing(self, own: Path) -> None:
+        save(own / "features/i3d/a.npy", rows(40))
+        save(own / "features/clip/deeper/a.npy", rows(41, 3))
+        save(own / "features/flow/a.npy", rows(41, 5))
+        for name in ("b", "c", "d.1"):
+            save(own / f"features/flow/{name}.npy", rows(2, 5))
+        found = features(open_dataset(own).train["a"])
+        assert found.tolist() == [*rows(40).tolist(), rows(40)[-1].tolist()]
+
+    @pytest.mark.parametrize("spelling", ["{0}_{1}.npy", "{1}/{0}.npy", "{1}Train/{0}__0.npy"])
+    def test_colour_and_flow_of_one_backbone(self, own: Path, spelling: str) -> None:
+        shutil.rmtree(own / "features/i3d")
+        for name in ("a", "b", "c", "d.1"):
+            save(own / "features/i3d" / spelling.format(name, "RGB"), rows(3))
+            save(own / "features/i3d" / spelling.format(name, "Flow"), rows(2, 6))
+        splits = open_dataset(own)
+        for video in (*splits.train, *splits.test):
+            joined = np.hstack([rows(3)[:2], rows(2, 6)])
+            assert features(video).tolist() == joined.tolist()
+        (own / "features/i3d" / spelling.format("b", "Flow")).unlink()
+        assert "have the width 4, expected 10" in problem(own)
 
     def test_a_damaged_file(self, own: Path) -> None:
         (own / "features/i3d/a.npy").write_bytes(b"\x93NUMPY")
@@ -636,20 +667,38 @@ def test_labels_that_contradict_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("snippets", [range(20, 24), [20] * 4, range(5, 9)])
-def test_features_with_crops_first_are_told(tmp_path: Path, snippets: Sequence[int]) -> None:
+def test_features_with_crops_first(tmp_path: Path, snippets: Sequence[int]) -> None:
     text(tmp_path / "train.csv", "file,label", "v0,0", "v1,1")
     text(tmp_path / "test.csv", "file,label", "v2,0", "v3,1")
-    (tmp_path / "features/i3d").mkdir(parents=True)
-    for index, count in enumerate(snippets):
-        rows = np.ones((10, count, 8), np.float16)
-        np.save(tmp_path / f"features/i3d/v{index}.npy", rows)
-    assert "transpose them if crops come first" in problem(tmp_path)
-    for path in sorted((tmp_path / "features/i3d").iterdir()):
-        np.save(path, np.load(path).swapaxes(0, 1))
-    for video, count in zip(open_dataset(tmp_path).train, snippets, strict=False):
-        assert isinstance(video.source, FeatureSource) and video.source.snippets == count
-        assert video.source.features("i3d").tolist() == [[1] * 8] * count
+    paths = [tmp_path / f"features/i3d/v{index}.npy" for index in range(4)]
+
+    def read() -> list[list[object]]:
+        splits = open_dataset(tmp_path)
+        videos = (*splits.train, *splits.test)
+        for video, count in zip(videos, snippets, strict=True):
+            assert isinstance(video.source, FeatureSource) and video.source.snippets == count
+        return [features(video).tolist() for video in videos]
+
+    for path, count in zip(paths, snippets, strict=True):
+        save(path, rows(count * 10, 8).reshape(count, 10, 8).astype(np.float16))
+    expected = read()
+    for path in paths:
+        save(path, np.load(path).swapaxes(0, 1))
+    assert read() == expected
+
+
+def test_features_whose_order_of_axes_nothing_tells(tmp_path: Path) -> None:
+    text(tmp_path / "train.csv", "file,label", "v0,0", "v1,1")
+    for name in ("v0", "v1"):
+        save(tmp_path / f"features/i3d/{name}.npy", np.ones((10, 5, 8)))
+    assert "for v0 may be 10 snippets of 5 crops, or 5 of 10" in problem(tmp_path)
+    for name in ("v0", "v1"):  # what another backbone has tells
+        save(tmp_path / f"features/clip/{name}.npy", rows(5))
+    assert features(open_dataset(tmp_path).train["v0"]).shape == (5, 8)
 
 
 def test_case_of_crops_first(cases: Path) -> None:
-    assert "20 to 24 crops a snippet" in problem(cases / "crops_first")
+    for video in open_dataset(cases / "crops_first").train:
+        assert isinstance(video.source, FeatureSource)
+        rows = video.source.arrays["i3d"].read()
+        assert rows.shape[1] == 10 and 20 <= video.source.snippets <= 24

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from vadistill.datasets.base import Splits
+from vadistill.datasets.found import FEATURES, find_features, listed, video_name
 from vadistill.datasets.intervals import Annotation, Intervals
 from vadistill.datasets.labels import IntervalFile, VideoLabelFile, read_classes, read_label_file
 from vadistill.datasets.sources import named
-from vadistill.datasets.weak import FEATURES, WeakVideos, find_features, listed, video_name
+from vadistill.datasets.weak import WeakVideos
 from vadistill.errors import DataError
 from vadistill.files import read_json
 from vadistill.video import DEFAULT_FPS

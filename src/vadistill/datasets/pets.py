@@ -20,8 +20,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
+from vadistill.datasets.agreement import wrong_widths
 from vadistill.datasets.base import Dataset, Splits, Video
-from vadistill.datasets.published import FeatureFile, wrong_widths
+from vadistill.datasets.published import FeatureFile
 from vadistill.datasets.snippets import SNIPPET, FeatureSource
 from vadistill.datasets.sources import listed, unused
 from vadistill.errors import DataError

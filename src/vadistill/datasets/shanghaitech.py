@@ -25,10 +25,11 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from vadistill.datasets.base import Dataset, Splits, Video
+from vadistill.datasets.found import find_features, listed, tell
 from vadistill.datasets.intervals import Annotation, intervals_of, malformed, rows, unique
 from vadistill.datasets.sources import entries, folders, named, pictures, unused, video_files
 from vadistill.datasets.sources import listed as not_used
-from vadistill.datasets.weak import WeakVideos, find_features, listed, tell
+from vadistill.datasets.weak import WeakVideos
 from vadistill.errors import DataError, in_a_line
 
 FPS = 24.0

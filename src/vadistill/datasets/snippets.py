@@ -17,6 +17,10 @@ from vadistill.video import DEFAULT_FPS, Frame, VideoInfo, VideoSource
 SNIPPET = 16
 """Frames of a snippet, of which a backbone makes one feature vector."""
 
+APART = 2
+"""Snippets by which features of one video may differ in number: what is left behind the last whole
+snippet is kept by some extractors and dropped by others.  More are of other frames."""
+
 
 @runtime_checkable
 class FeatureArray(Protocol):
@@ -27,8 +31,8 @@ class FeatureArray(Protocol):
         """What tells this content from another's, without reading it."""
         ...
 
-    def read(self) -> Float32[np.ndarray, "n d"]:
-        """One row a snippet, in order; raises DataError."""
+    def read(self) -> Float32[np.ndarray, "n *crops d"]:
+        """One row a snippet, in order, or several, one a crop of it; raises DataError."""
         ...
 
 
@@ -64,7 +68,15 @@ class FeatureSource(VideoSource):
         return f"{self.info.name} {self.info.frames} {each}"
 
     def features(self, backbone: str) -> Float32[np.ndarray, "n d"]:
-        """One row a snippet; raises DataError for an absent backbone, another length, NaN."""
+        """One row a snippet, the mean of its crops; raises DataError as ``crops`` does."""
+        return self.crops(backbone).mean(1, dtype=np.float32)
+
+    def crops(self, backbone: str) -> Float32[np.ndarray, "n crops d"]:
+        """One row a crop of a snippet, where there are crops, else one a snippet.
+
+        A file with up to ``APART`` snippets more or fewer than the source begins at the same frame.
+        Raises DataError for an absent backbone, another length, NaN.
+        """
         if backbone not in self.arrays:
             raise DataError(
                 f"{self.info.name} has no features of '{backbone}'",
@@ -72,13 +84,14 @@ class FeatureSource(VideoSource):
                 fix="name one of these as backbone, or add the features",
             )
         rows = self.arrays[backbone].read()
-        if len(rows) != self.snippets:
+        if not len(rows) or abs(len(rows) - self.snippets) > APART:
             raise DataError(
                 f"{self.info.name} has {len(rows)} snippets of '{backbone}'",
-                expected=f"{self.snippets}, as of its other features",
+                expected=f"{self.snippets}, as of its other features, or {APART} fewer or more",
                 fix="extract or download them again",
             )
-        bad = np.flatnonzero(~np.isfinite(rows).all(1))
+        rows = aligned(rows, self.snippets).reshape(self.snippets, -1, rows.shape[-1])
+        bad = np.flatnonzero(~np.isfinite(rows).all((1, 2)))
         if len(bad):
             raise DataError(
                 f"features of '{backbone}' for {self.info.name} are not finite in "
@@ -94,6 +107,13 @@ class FeatureSource(VideoSource):
             expected="a video",
             fix="use a system that learns from features (dakd), or give the video itself",
         )
+
+
+def aligned(rows: Float32[np.ndarray, "n *d"], snippets: int) -> Float32[np.ndarray, "m *d"]:
+    """``snippets`` rows, each of the frames that it was of; the last one again for those behind."""
+    if len(rows) == snippets:
+        return rows
+    return rows[np.minimum(np.arange(snippets), len(rows) - 1)]
 
 
 SEGMENTS = 32

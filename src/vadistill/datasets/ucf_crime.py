@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from vadistill.datasets.base import Splits
+from vadistill.datasets.found import find_features, find_videos, listed
 from vadistill.datasets.intervals import Annotation, malformed, read_intervals, rows, unique
-from vadistill.datasets.weak import WeakVideos, find_features, find_videos, listed
+from vadistill.datasets.weak import WeakVideos
 
 CLASSES = (
     *("Abuse", "Arrest", "Arson", "Assault", "Burglary", "Explosion", "Fighting"),

@@ -3,136 +3,43 @@
 features/BACKBONE/…/VIDEO.npy        one file a video, .npy, .npz, .txt or .mat, in any folders;
                                      VIDEO_i3d.npy, VIDEO_c3d.npy, VIDEO_rgb.npy, VIDEO_feat.npy and
                                      VIDEO.mp4.npy are of VIDEO too, with or without UCF's _x264
-features/BACKBONE/…/VIDEO__0.npy …   one file a crop, which are averaged
+features/BACKBONE/…/VIDEO__0.npy …   one file a crop
+…/VIDEO_rgb.npy, …/VIDEO_flow.npy    one backbone's features of colour and of flow, which are laid
+                                     side by side; so are those in its folders RGB and Flow, with or
+                                     without Train or Test
 …/VIDEO.mp4                          the videos themselves, anywhere else below
 
 A video's source is its features where there are any, else its file.  A feature row is a snippet of
-16 frames, and without the video's own length that of its labels is 16 times the rows.
+16 frames, and without the video's own length that of its labels is 16 times the rows.  Row i of
+every backbone is of the same frames; at a video's end they may differ by two snippets.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
+from vadistill.datasets.agreement import crops_first, wrong_crops, wrong_widths
 from vadistill.datasets.base import Dataset, Splits, Video
+from vadistill.datasets.found import FEATURES, tell
 from vadistill.datasets.intervals import Annotation, frame_labels
-from vadistill.datasets.published import (
-    FORMATS,
-    FeatureCrops,
-    FeatureFile,
-    FeatureShape,
-    wrong_crops,
-    wrong_widths,
-)
-from vadistill.datasets.snippets import SEGMENTS, SNIPPET, FeatureSource
-from vadistill.datasets.sources import VIDEOS, folders, frame_count, is_video, named, unused
+from vadistill.datasets.published import FeatureFile, Features, FeatureShape
+from vadistill.datasets.snippets import APART, SEGMENTS, SNIPPET, FeatureSource
+from vadistill.datasets.sources import frame_count, unused
 from vadistill.datasets.sources import listed as not_used
 from vadistill.errors import DataError, VadistillError
 from vadistill.progress import progress
 
-FEATURES = "features"
-"""The folder of published features."""
-
-NameOf = Callable[[PurePosixPath], str | None]
-"""Which video a file, given by its path from the root, is of; None for other files."""
-
-_CROP = re.compile(r"__\d+$")
-_SUFFIX = re.compile(r"_(?:i3d|s3d|c3d|clip|rgb|c|feats?|features?)$", re.IGNORECASE)
-
-
-def video_name(file: str) -> str:
-    """``Abuse/Abuse001.mp4`` or ``Abuse001.npy`` to ``Abuse001``; other dots belong to names."""
-    name = PurePosixPath(file.replace("\\", "/")).name
-    ending = PurePosixPath(name).suffix.lower()
-    return name[: -len(ending)] if ending and ending in (*VIDEOS, *FORMATS) else name
-
-
-def listed(names: Iterable[str]) -> NameOf:
-    """Finds the files of listed videos, by the spellings that published features have."""
-    known = {name: name for name in names}
-    for name in list(known):
-        known.setdefault(name.removesuffix("_x264"), name)
-
-    def name_of(path: PurePosixPath) -> str | None:
-        name = video_name(path.name)
-        # What the list itself calls a video comes first: a name of its own may end like a crop.
-        for ending in (None, _CROP, _SUFFIX):
-            name = ending.sub("", name) if ending else name
-            for spelling in (name, video_name(name)):
-                if spelling in known:
-                    return known[spelling]
-        return None
-
-    return name_of
-
-
-def find_videos(root: Path, name_of: NameOf) -> dict[str, Path]:
-    """Video files anywhere below ``root`` but in features/, by name; the first of several."""
-    found: dict[str, Path] = {}
-    for folder in (root, *(each for each in folders(root) if each.name.lower() != FEATURES)):
-        files = folder.iterdir() if folder == root else folder.rglob("*")
-        for path in sorted(filter(is_video, files)):
-            name = name_of(PurePosixPath(path.relative_to(root)))
-            if name is not None:
-                found.setdefault(name, path)
-    return found
-
-
-def find_features(
-    root: Path, name_of: NameOf, problems: list[str]
-) -> dict[str, dict[str, FeatureFile | FeatureCrops]]:
-    """By backbone and video, what lies in features/; backbones without a file are left out.
-
-    Two files of one video that are not crops, and videos with fewer crops than others, are
-    problems.
-    """
-    top = named(root, FEATURES)
-    found: dict[str, dict[str, FeatureFile | FeatureCrops]] = {}
-    for folder in folders(top) if top else []:
-        files: dict[str, list[Path]] = defaultdict(list)
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() in FORMATS and not path.name.startswith("."):
-                name = name_of(PurePosixPath(path.relative_to(root)))
-                if name is not None:
-                    files[name].append(path)
-        crops: dict[str, int] = {}
-        for name, paths in files.items():
-            numbered = [p for p in paths if p.stem != name and _CROP.search(p.stem)]
-            whole = [path for path in paths if path not in numbered]
-            if len(whole) > 1 or (whole and numbered):
-                several = (*whole, *numbered)
-                problems.append(
-                    f"features of '{folder.name}' for {name} are both in {several[0].name} and in"
-                    f" {several[1].name} ({several[1].parent.relative_to(root)}), expected one"
-                )
-            if numbered and not whole:
-                crops[name] = len(numbered)
-            of_backbone = found.setdefault(folder.name, {})
-            if whole:
-                of_backbone[name] = FeatureFile(whole[0])
-            else:
-                of_backbone[name] = FeatureCrops(tuple(map(FeatureFile, numbered)))
-        usual = max(crops.values(), default=0)
-        fewer = [name for name, count in crops.items() if count < usual]
-        tell(problems, fewer, "", len(files), f"without all {usual} crops of '{folder.name}'")
-    return found
-
-
-def tell(problems: list[str], names: Sequence[str], split: str, total: int, what: str) -> None:
-    """A line for each of up to three videos, or one for all; ``what`` follows "is" or "are"."""
-    if len(names) <= 3:
-        problems += [f"{split} video {name} is {what}".strip() for name in names]
-    else:
-        videos = f"{split} videos".strip()
-        problems.append(f"{len(names)} of {total} {videos} are {what}, such as {names[0]}")
+TOLD_BY = 64
+"""Videos whose headers tell the order of a backbone's axes."""
 
 
 @dataclass
@@ -144,11 +51,12 @@ class WeakVideos:
     root: Path
     fps: float
     """Of videos that only features are of."""
-    features: dict[str, dict[str, FeatureFile | FeatureCrops]]
+    features: dict[str, dict[str, Features]]
     videos: dict[str, Path]
     """Video files or frame folders, and only of videos that are listed."""
     problems: list[str] = field(default_factory=list)
     _unfit: list[str] = field(default_factory=list)
+    _ordered: set[str] = field(default_factory=set)
     _widths: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
     _shapes: dict[str, list[tuple[str, FeatureShape]]] = field(
         default_factory=lambda: defaultdict(list)
@@ -161,6 +69,7 @@ class WeakVideos:
         """
         missing: list[str] = []
         self._unfit.clear()
+        self._tell_axes({r.name: r.frames // SNIPPET for r in records if r.frames})
         partial: dict[str, list[str]] = {backbone: [] for backbone in self.features}
         videos = []
         with progress(f"reading {split} videos", len(records)) as advance:
@@ -213,6 +122,35 @@ class WeakVideos:
         problems = tuple(dict.fromkeys(self.problems))
         return Splits(train, test, kind, problems, not_used(self.root, left))
 
+    def _tell_axes(self, lengths: Mapping[str, int]) -> None:
+        """Find out, once a backbone, whether crops come first in its arrays of three axes.
+
+        ``lengths`` are snippets by video, where frames tell them.
+        """
+        headers: dict[str, dict[str, tuple[int, ...]]] = {}
+        for backbone in self.features.keys() - self._ordered:
+            self._ordered.add(backbone)
+            headers[backbone] = {}
+            for name, file in list(self.features[backbone].items())[:TOLD_BY]:
+                with suppress(DataError):  # told where the video is read
+                    headers[backbone][name] = file.files[0].axes()
+        flat = {n: a[0] for each in headers.values() for n, a in each.items() if len(a) == 2}
+        for backbone, each in headers.items():
+            axes = {name: (a[0], a[1]) for name, a in each.items() if len(a) == 3}
+            if not axes:
+                continue
+            first, unsure = crops_first(axes, {**flat, **lengths})
+            if unsure:
+                one, other = axes[unsure]
+                self.problems.append(
+                    f"features of '{backbone}' for {unsure} may be {one} snippets of {other} crops,"
+                    f" or {other} of {one}: expected one file a crop ({unsure}__0.npy …), which"
+                    " tells"
+                )
+            elif first:
+                of = self.features[backbone]
+                self.features[backbone] = {n: file.transposed() for n, file in of.items()}
+
     def _video(
         self, split: str, record: Annotation, missing: list[str], partial: dict[str, list[str]]
     ) -> list[Video]:
@@ -239,18 +177,15 @@ class WeakVideos:
         label, classes = record.label, record.classes
         return [Video(record.name, source, labels, video_label=label, fps=fps, classes=classes)]
 
-    def _source(
-        self, split: str, record: Annotation, files: dict[str, FeatureFile | FeatureCrops]
-    ) -> FeatureSource:
+    def _source(self, split: str, record: Annotation, files: dict[str, Features]) -> FeatureSource:
         """Raises DataError for a file that cannot be read."""
         shapes = {backbone: file.shape() for backbone, file in files.items()}
         for backbone, shape in shapes.items():
-            file = files[backbone]
-            path = file.path if isinstance(file, FeatureFile) else file.files[0].path
-            self._widths[backbone].append((str(path.relative_to(self.root)), shape.width))
-            if isinstance(file, FeatureFile):
-                self._shapes[backbone].append((str(path.relative_to(self.root)), shape))
-        snippets = self._snippets(split, record, shapes)
+            name = str(files[backbone].files[0].path.relative_to(self.root))
+            self._widths[backbone].append((name, shape.width))
+            if isinstance(files[backbone], FeatureFile):
+                self._shapes[backbone].append((name, shape))
+        snippets = self._snippets(split, record, files, shapes)
         frames = record.frames
         # Published features of a video begin or end it at most a snippet early or late.
         if frames and abs(frames // SNIPPET - snippets) > 1:
@@ -262,16 +197,25 @@ class WeakVideos:
             frames = None
         return FeatureSource(record.name, files, snippets=snippets, frames=frames, fps=self.fps)
 
-    def _snippets(self, split: str, record: Annotation, shapes: dict[str, FeatureShape]) -> int:
-        """The number that most backbones have."""
+    def _snippets(
+        self,
+        split: str,
+        record: Annotation,
+        files: dict[str, Features],
+        shapes: dict[str, FeatureShape],
+    ) -> int:
+        """The number that most backbones have, of ties the fewest."""
         counts = Counter(shape.snippets for shape in shapes.values())
-        if len(counts) > 1:
-            each = ", ".join(f"{shape.snippets} of '{b}'" for b, shape in shapes.items())
-            self._unfit.append(
-                f"{split} video {record.name} has {each}, expected as many snippets of"
-                " each backbone"
-            )
-        return counts.most_common(1)[0][0]
+        usual = max(counts, key=lambda count: (counts[count], -count))
+        for backbone, shape in shapes.items():
+            if abs(shape.snippets - usual) > APART:
+                path = files[backbone].files[0].path.relative_to(self.root)
+                self._unfit.append(
+                    f"{split} video {record.name} has {shape.snippets} snippets of '{backbone}'"
+                    f" ({path}), expected {usual} as of its other features, or {APART} fewer or"
+                    " more"
+                )
+        return usual
 
     def _labels(self, record: Annotation, source: FeatureSource | Path) -> UInt8[np.ndarray, " t"]:
         """Raises VadistillError for a video that cannot be read, or is too short for its labels."""

@@ -25,8 +25,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from vadistill.datasets.base import Splits
+from vadistill.datasets.found import find_features, find_videos, tell
 from vadistill.datasets.intervals import Annotation, malformed, read_intervals, rows, unique
-from vadistill.datasets.weak import WeakVideos, find_features, find_videos, tell
+from vadistill.datasets.weak import WeakVideos
 from vadistill.errors import DataError
 
 CODES = {

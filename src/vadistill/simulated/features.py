@@ -42,8 +42,8 @@ from vadistill.datasets.features import (
     open_simulated_features,
     read_index,
 )
+from vadistill.datasets.found import FEATURES
 from vadistill.datasets.snippets import segment_means
-from vadistill.datasets.weak import FEATURES
 from vadistill.errors import DataError
 from vadistill.files import unwritable, write_json
 from vadistill.progress import progress
