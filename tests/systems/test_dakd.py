@@ -257,7 +257,7 @@ class TestTraining:
         def read(clip: Video) -> dict[str, np.ndarray]:
             video = clip.open()
             assert isinstance(video, FeatureSource)
-            return {name: video.features(name) for name in names}
+            return {name: video.crops(name) for name in names}
 
         bags = gather_bags(train, names, read, tmp_path / "bags", segments=32, normalise=False)
         torch.manual_seed(0)
@@ -378,7 +378,7 @@ class TestTraining:
                 raise KeyboardInterrupt
             video = clip.open()
             assert isinstance(video, FeatureSource)
-            return {"narrow": video.features("narrow")}
+            return {"narrow": video.crops("narrow")}
 
         clips = [dataclasses.replace(c, name=f"{c.name}-{i}") for i in range(5) for c in train][:72]
         longer = dataclasses.replace(train, videos=tuple(clips))
@@ -632,10 +632,74 @@ def test_a_source_has_at_least_one_clip() -> None:
 
 
 def test_bags_hold_no_more_than_asked(train: Dataset) -> None:
-    bags = Bags({"a": np.zeros((4, 32, 3), np.float32)}, np.array([0, 1, 0, 1], bool), False)
+    bags = Bags({"a": np.zeros((4, 1, 32, 3), np.float32)}, np.array([0, 1, 0, 1], bool), False)
     assert len(bags) == 4 and bags.widths(["a"]) == [3]
     assert bags.batch(["a"], np.array([2, 0]), CPU)[0].shape == (2, 32, 3)
 
 
 GOLDEN_HINGE = [0.9951, 0.8977, 0.6369, 0.2961, 0.1212, 0.0664, 0.0415, 0.0275, 0.0207, 0.0165]
 GOLDEN_BCE = [0.6743, 0.4718, 0.3967, 0.3580, 0.3184, 0.2982, 0.2690, 0.2593, 0.2577, 0.2563]
+
+
+def in_crops(data: Dataset, crops: int = 3) -> Dataset:
+    """The same videos, of which ``narrow`` has several crops; all but one see noise."""
+    clips = []
+    for number, clip in enumerate(data):
+        old = clip.open()
+        assert isinstance(old, FeatureSource)
+        rng = np.random.default_rng((7, number))
+        narrow = old.features("narrow")
+        noise = rng.normal(size=(len(narrow), crops - 1, narrow.shape[1])).astype(np.float32)
+        arrays = {
+            "wide": Rows(old.features("wide")),
+            "narrow": Rows(np.concatenate([noise[:, :1], narrow[:, None], noise[:, 1:]], 1)),
+        }
+        made = FeatureSource(old.info.name, arrays, snippets=40, frames=old.info.frames)
+        clips.append(dataclasses.replace(clip, source=made))
+    return dataclasses.replace(data, videos=tuple(clips))
+
+
+class TestCrops:
+    """Crops are samples in training; their scores are averaged."""
+
+    def test_samples_are_views_of_videos(self, train: Dataset, tmp_path: Path) -> None:
+        videos = in_crops(train)
+
+        def read(clip: Video) -> dict[str, np.ndarray]:
+            video = clip.open()
+            assert isinstance(video, FeatureSource)
+            return {name: video.crops(name) for name in ("wide", "narrow")}
+
+        bags = gather_bags(videos, ["wide", "narrow"], read, tmp_path, segments=32, normalise=False)
+        assert (len(bags), bags.views) == (16, 3)
+        wide, narrow = bags.batch(["wide", "narrow"], np.array([5, 3 * 4 + 1]), CPU)
+        one, other = (read(videos.videos[number]) for number in (1, 4))
+        assert np.array_equal(wide[0], segment_means(one["wide"][:, 0]))  # it has one view
+        assert np.array_equal(narrow[0], segment_means(one["narrow"][:, 2]))
+        assert np.array_equal(narrow[1], segment_means(other["narrow"][:, 1]))
+        epoch = bags.batches(8, seed=0, epoch=1)
+        samples = np.concatenate([each for halves in epoch for each in halves])
+        assert sorted(samples // 3) == list(range(16)) and {*(samples % 3)} == {0, 1, 2}
+        again = bags.batches(8, seed=0, epoch=1)
+        other = bags.batches(8, seed=0, epoch=2)
+        told = [np.concatenate([e for halves in x for e in halves]) for x in (again, other)]
+        assert np.array_equal(told[0], samples) and not np.array_equal(told[1], samples)
+
+    def test_a_score_is_the_mean_of_those_of_crops(
+        self, train: Dataset, test: Dataset, tmp_path: Path
+    ) -> None:
+        config = dataclasses.replace(OURS, epochs=3)
+        detector = dakd.Dakd(config, device="cpu").fit(
+            in_crops(train), out=tmp_path / "m.vad", work=tmp_path / "w"
+        )
+        video = in_crops(test).videos[1].open()
+        assert isinstance(video, FeatureSource)
+        narrow = video.crops("narrow")
+        each = [
+            detector.score(
+                FeatureSource("one", {"narrow": Rows(narrow[:, crop])}, snippets=40, frames=645)
+            ).raw
+            for crop in range(3)
+        ]
+        assert detector.score(video).raw == pytest.approx(np.mean(each, 0), abs=1e-6)
+        assert np.abs(each[0] - each[1]).max() > 1e-3

@@ -18,12 +18,16 @@ from vadistill.errors import DataError
 from vadistill.files import allocate, content_hash, write_json
 from vadistill.progress import progress
 
-Read = Callable[[Video], dict[str, Float32[np.ndarray, "n _"]]]
-"""A clip's features by backbone, one row for each 16 frames."""
+Read = Callable[[Video], dict[str, Float32[np.ndarray, "n crops _"]]]
+"""A clip's features by backbone, for each 16 frames a row a crop."""
 
 
 class Bags:
-    """V videos of S segments: one array (V, S, d) a backbone, on disk, and the video labels."""
+    """V videos of S segments: one array (V, K, S, d) a backbone, on disk, and the video labels.
+
+    K are the views of a video: its crops.  A sample is one view of one video, number
+    K times the video's and the view's.
+    """
 
     def __init__(
         self,
@@ -34,20 +38,44 @@ class Bags:
     ) -> None:
         self._arrays, self.labels, self._normalise = arrays, labels, normalise
         self._rows = np.arange(len(labels)) if rows is None else rows
+        self.views = max(array.shape[1] for array in arrays.values())
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def widths(self, names: Sequence[str]) -> list[int]:
         """Feature width of each backbone."""
-        return [self._arrays[name].shape[2] for name in names]
+        return [self._arrays[name].shape[3] for name in names]
 
     def batch(
-        self, names: Sequence[str], rows: Int[np.ndarray, " b"], device: torch.device
+        self, names: Sequence[str], samples: Int[np.ndarray, " b"], device: torch.device
     ) -> list[Tensor]:
-        """(b, S, d) of each backbone."""
-        found = [torch.from_numpy(self._arrays[name][self._rows[rows]]) for name in names]
+        """(b, S, d) of each backbone; of one with fewer views, they go round."""
+        videos, views = np.divmod(samples, self.views)
+        rows = self._rows[videos]
+        found = [
+            torch.from_numpy(self._arrays[name][rows, views % self._arrays[name].shape[1]])
+            for name in names
+        ]
         return [normalised(x, self._normalise).to(device) for x in found]
+
+    def batches(
+        self, batch: int, *, seed: int, epoch: int
+    ) -> list[tuple[Int[np.ndarray, " a"], Int[np.ndarray, " b"]]]:
+        """One epoch's (abnormal, normal) halves of ``batch`` samples, see ``balanced_batches``.
+
+        Each time that a video comes, one of its views is drawn.
+        """
+        halves = balanced_batches(self.labels, batch, seed=seed, epoch=epoch)
+        if self.views == 1:
+            return halves
+        generator = seeded_generator(seed, 3, epoch)
+
+        def drawn(videos: np.ndarray) -> np.ndarray:
+            views = torch.randint(self.views, (len(videos),), generator=generator).numpy()
+            return videos * self.views + views
+
+        return [(drawn(abnormal), drawn(normal)) for abnormal, normal in halves]
 
     def part(self, chosen: Bool[np.ndarray, " v"]) -> Bags:
         """Some of the videos; the features stay where they are."""
@@ -56,9 +84,10 @@ class Bags:
     def spread(self, name: str) -> tuple[Float32[Tensor, " d"], Float32[Tensor, " d"]]:
         """Mean and deviation over all segments of a backbone's features."""
         count, total, squares = 0, torch.zeros(1), torch.zeros(1)
-        for rows in np.array_split(np.arange(len(self)), -(-len(self) // 64)):
-            (some,) = self.batch([name], rows, torch.device("cpu"))
-            flat = some.flatten(0, 1).double()
+        samples = np.arange(len(self) * self.views)
+        for some in np.array_split(samples, -(-len(samples) // 64)):
+            (rows,) = self.batch([name], some, torch.device("cpu"))
+            flat = rows.flatten(0, 1).double()
             count, total = count + len(flat), total + flat.sum(0)
             squares = squares + flat.square().sum(0)
         mean = total / count
@@ -79,14 +108,16 @@ def gather_bags(
     segments: int,
     normalise: bool,
 ) -> Bags:
-    """Reduce every training video to its segments' mean features; goes on where it stopped.
+    """Reduce every view of each training video to its segments' means; goes on where it stopped.
 
     ``folder`` must be another one for other data or settings.  Raises DataError for a width that
     differs between videos, VideoError for a video shorter than a clip.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    state_file = folder / "bags.json"
-    state = json.loads(state_file.read_text()) if state_file.exists() else {"done": 0, "widths": {}}
+    state_file = folder / "samples.json"
+    state = {"done": 0, "widths": {}, "views": {}}
+    if state_file.exists():
+        state = json.loads(state_file.read_text())
     arrays: dict[str, np.ndarray] = {}
     with progress("segment features", len(train)) as advance:
         advance(state["done"])
@@ -95,16 +126,20 @@ def gather_bags(
                 continue
             rows = read(clip)
             for name in names:
-                width = state["widths"].setdefault(name, rows[name].shape[1])
-                if rows[name].shape[1] != width:
+                width = state["widths"].setdefault(name, rows[name].shape[2])
+                views = state["views"].setdefault(name, rows[name].shape[1])
+                if rows[name].shape[2] != width:
                     raise DataError(
-                        f"features of '{name}' for {clip.name} are {rows[name].shape[1]} wide",
+                        f"features of '{name}' for {clip.name} are {rows[name].shape[2]} wide",
                         expected=f"{width}, as of the videos before it",
                         fix="extract or download them again",
                     )
                 if name not in arrays:
-                    arrays[name] = _map(folder, name, (len(train), segments, width), state["done"])
-                arrays[name][index] = segment_means(rows[name], segments)
+                    shape = (len(train), views, segments, width)
+                    arrays[name] = _map(folder, name, shape, state["done"])
+                for view in range(views):
+                    crop = rows[name][:, view % rows[name].shape[1]]
+                    arrays[name][index, view] = segment_means(crop, segments)
             state["done"] = index + 1
             if index % 50 == 49 or state["done"] == len(train):
                 for array in arrays.values():
@@ -120,7 +155,7 @@ def _file(folder: Path, name: str) -> Path:
     return folder / f"{content_hash(name)}.npy"
 
 
-def _map(folder: Path, name: str, shape: tuple[int, int, int], done: int) -> np.ndarray:
+def _map(folder: Path, name: str, shape: tuple[int, ...], done: int) -> np.ndarray:
     """The writable array of a backbone, kept where ``done`` videos are already in it."""
     file = _file(folder, name)
     if not done:

@@ -41,6 +41,9 @@ Departures from the papers and readings of what they leave open:
   2 epsilon) and repeats a video's first and last one.
 - Without L_bce the student's head learns from video labels by the ranking loss.
 - An epoch passes once over the more frequent class, and over the other one as often as that takes.
+- Crops of published features are samples: a step draws one of each of its videos, pseudo-labels
+  are of the mean of the teacher's scores over crops, and a score is the mean of those of crops.
+  Of one's own videos a backbone averages the features of ``crops``.
 - The rival ``mtn`` is RTFM's pyramid and non-local block without its batch normalisation.
 - ``segments`` knows no score before a video's end: it is for files, not for cameras.
 - What is left behind the last whole clip of 16 frames has that clip's score; a video shorter than
@@ -50,6 +53,7 @@ Departures from the papers and readings of what they leave open:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -86,7 +90,7 @@ from vadistill.systems.dakd.recipes import RECIPES, Config
 from vadistill.systems.dakd.training import fit_alone, fit_student, fit_teacher
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Dataset
+    from vadistill.datasets import Dataset, Video
     from vadistill.video import VideoSource
 
 
@@ -159,7 +163,14 @@ class Dakd(Detector):
     def _reader(self, work: Path) -> Callable[[tuple[str, ...]], Read]:
         """Features of a clip by backbone: published ones, the store's, or extracted now."""
         store = FeatureStore(Path(self.config.store) if self.config.store else work / "features")
-        return lambda names: lambda clip: features_of(clip, names, store, self.backbone)
+
+        def read(names: tuple[str, ...], clip: Video) -> dict[str, np.ndarray]:
+            if isinstance(clip.source, FeatureSource):
+                return {name: clip.source.crops(name) for name in names}
+            found = features_of(clip, names, store, self.backbone)
+            return {name: rows[:, None] for name, rows in found.items()}
+
+        return lambda names: functools.partial(read, names)
 
     def backbone(self, name: str) -> Backbone:
         """A backbone by name, opened once; raises ConfigError, WeightsError."""
@@ -182,7 +193,7 @@ class Dakd(Detector):
                 for clip in (clips[row] for row in rows):
                     if not clip.video_label:
                         found = read(clip)
-                        scores += scorer.whole([found[name] for name in self.sees]).tolist()
+                        scores += scorer.crops([found[name] for name in self.sees]).tolist()
                     advance(note=clip.name)
         self.calibration = Calibration.fit(scores)
 
@@ -206,7 +217,7 @@ class Dakd(Detector):
         self.require_fitted()
         if isinstance(source, FeatureSource):
             arrays = [self._checked(source, name) for name in self.sees]
-            scores = self._scorer().whole(arrays)
+            scores = self._scorer().crops(arrays)
             for index in range(source.info.frames or 0):
                 clip = min(index // SNIPPET, len(scores) - 1)
                 yield FrameScore(index, index / source.info.fps, float(scores[clip]))
@@ -229,11 +240,11 @@ class Dakd(Detector):
                 yield FrameScore(index, time, score)
 
     def _checked(self, source: FeatureSource, name: str) -> np.ndarray:
-        """Features of a source as wide as those learnt from; raises DataError."""
-        rows = source.features(name)
-        if rows.shape[1] != self.widths[name]:
+        """Features of a source's crops, as wide as those learnt from; raises DataError."""
+        rows = source.crops(name)
+        if rows.shape[2] != self.widths[name]:
             raise DataError(
-                f"features of '{name}' for {source.info.name} are {rows.shape[1]} wide",
+                f"features of '{name}' for {source.info.name} are {rows.shape[2]} wide",
                 expected=f"{self.widths[name]}, as in training",
                 fix="use the same backbone's features",
             )

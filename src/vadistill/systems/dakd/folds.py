@@ -96,9 +96,11 @@ def video_auc(
     device: torch.device,
 ) -> float:
     """ROC AUC over all left-out videos, each scored by the network that has not seen it."""
-    scores = np.zeros(len(bags))
+    scores = np.zeros((len(bags), bags.views))
     for network, left in zip(networks, lefts, strict=True):
         for rows in np.array_split(left, -(-len(left) // 64)):
-            logits = network(bags.batch(names, rows, device)).logits.float()
-            scores[rows] = top_mean(logits).cpu().numpy()
-    return float(roc_auc_score(bags.labels, scores))
+            for view in range(bags.views):
+                samples = rows * bags.views + view
+                logits = network(bags.batch(names, samples, device)).logits.float()
+                scores[rows, view] = top_mean(logits).cpu().numpy()
+    return float(roc_auc_score(bags.labels, scores.mean(1)))

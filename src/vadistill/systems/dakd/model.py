@@ -230,6 +230,12 @@ class ClipScorer:
         start = np.clip(place - length // 2, 0, clips - length)
         return scores[start, place - start]
 
+    def crops(self, arrays: Sequence[Float32[np.ndarray, "n c _"]]) -> Float32[np.ndarray, " n"]:
+        """The mean of the scores of each crop; of a backbone with fewer crops, they go round."""
+        views = range(max(array.shape[1] for array in arrays))
+        each = [self.whole([a[:, view % a.shape[1]] for a in arrays]) for view in views]
+        return np.stack(each).mean(0)
+
     def segments(self, videos: Sequence[Sequence[Array]]) -> Float32[np.ndarray, "v s"]:
         """Segment scores of many videos at once, each given as (clips, width) a backbone."""
         reduced = [[segment_means(array, self.length) for array in video] for video in videos]

@@ -14,7 +14,7 @@ from vadistill.batches import seeded_generator
 from vadistill.devices import autocast
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.files import content_hash
-from vadistill.systems.dakd.data import Bags, balanced_batches
+from vadistill.systems.dakd.data import Bags
 from vadistill.systems.dakd.losses import (
     distillation_loss,
     feature_loss,
@@ -159,16 +159,14 @@ def label_losses(said: Scored, abnormal: int, config: Config) -> dict[str, Float
 def stage_run(
     stage: str, network: nn.Module, bags: Bags, config: Config, folder: Path
 ) -> Run[tuple[np.ndarray, np.ndarray]]:
-    """The run of either stage, over (abnormal, normal) rows; an epoch's mean losses are logged."""
+    """The run of either stage, over (abnormal, normal) samples; it logs an epoch's mean losses."""
     return Run(
         stage,
         folder,
         network,
         optimiser(network, config),
         epochs=config.epochs,
-        order=lambda epoch: balanced_batches(
-            bags.labels, config.batch, seed=config.seed, epoch=epoch
-        ),
+        order=lambda epoch: bags.batches(config.batch, seed=config.seed, epoch=epoch),
         log_every=0,
         save_every=SAVED_EVERY,
     )
@@ -183,7 +181,7 @@ def teacher_targets(
     *,
     key: str,
 ) -> TargetCache:
-    """The teacher's H (v, n, w) and logits (v, n) of all training videos, computed once.
+    """The teacher's H (v, n, w) and logits (v, n) of all samples, computed once.
 
     Logits, since the cache's half floats would round scores near 1 to steps.
     """
@@ -193,7 +191,7 @@ def teacher_targets(
         assert isinstance(said, Scored)
         return [said.features, said.logits]
 
-    return TargetCache(folder, key=key, count=len(bags)).fill(outputs, batch=64)
+    return TargetCache(folder, key=key, count=len(bags) * bags.views).fill(outputs, batch=64)
 
 
 def distil(
@@ -217,9 +215,10 @@ def distil(
         wide = config.width
         projector = trained["projector"] = Projector(wide, wide // 2, wide // 8).to(device)
     run = stage_run("student", trained, bags, config, folder)
-    chunks = np.array_split(np.arange(len(bags)), -(-len(bags) // 256))
+    chunks = np.array_split(np.arange(targets.count), -(-targets.count // 256))
+    scores = torch.cat([targets[rows][1].sigmoid() for rows in chunks])
     labels = pseudo_labels(
-        torch.cat([targets[rows][1].sigmoid() for rows in chunks]),
+        scores.unflatten(0, (len(bags), bags.views)).mean(1),
         torch.from_numpy(bags.labels),
         half_width=config.half_width,
         minmax=config.minmax,
@@ -234,7 +233,9 @@ def distil(
             if projector is not None:
                 taught = targets[rows][0].to(device)
                 ours, theirs = projector(said.features), projector(taught)
-        losses = student_losses(said, labels[rows], ours, theirs, len(abnormal), config)
+        losses = student_losses(
+            said, labels[rows // bags.views], ours, theirs, len(abnormal), config
+        )
         run.minimise(losses, **(gradient_norms(losses, said.features) if step.first else {}))
     student.eval()
 
