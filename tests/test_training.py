@@ -107,6 +107,22 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         trained(tmp_path / "run")
 
 
+def test_weights_that_the_last_step_breaks_stop_with_one_line(tmp_path: Path) -> None:
+    network = nn.Linear(1, 1)
+    run = Run(
+        "fitting",
+        tmp_path / "run",
+        network,
+        torch.optim.SGD(network.parameters(), 1e38),
+        epochs=1,
+        order=lambda epoch: [0],
+    )
+    with pytest.raises(DataError, match="weights of weight are no numbers after epoch 1: expected"):
+        for _ in run:
+            run.minimise({"large": network.weight.sum() * 1e30})
+    assert not (tmp_path / "run" / "fitting.safetensors").exists()
+
+
 @pytest.mark.parametrize("log_every", [10, 0])
 def test_a_loss_that_is_no_number_stops_with_one_line(log_every: int, tmp_path: Path) -> None:
     network = nn.Linear(1, 1)

@@ -227,6 +227,15 @@ class Run(Generic[B]):
     # -- the checkpoint: all that the run needs to go on, replaced atomically ----------------------
 
     def _save(self) -> None:
+        # Losses are of the weights before a step: what the last one made of them is seen here.
+        for name, value in self.network.state_dict().items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise DataError(
+                    f"stage '{self.stage}': weights of {name} are no numbers after epoch"
+                    f" {self.epoch}",
+                    expected="finite weights",
+                    fix="lower the learning rate, or scale the data",
+                )
         tensors = {f"network/{key}": value for key, value in self.network.state_dict().items()}
         groups, scalars = [], {}
         for number, optimiser in enumerate(self.optimisers):
