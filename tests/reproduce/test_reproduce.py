@@ -228,7 +228,8 @@ class TestDakd:
         small = replace(dakd.paper(), epochs=10)
         monkeypatch.setattr(dakd, "paper", lambda: small)
         only = ("mil i3d", "teacher", "student clip")
-        records = reproduce("dakd", Options(data, tmp_path, quick=True, only=only))
+        options = Options(data, tmp_path, quick=True, only=only, seeds=(0,))
+        records = reproduce("dakd", options)
         papers = {(r.variant, r.protocol): r.paper for r in records}
         assert papers["teacher", "micro/raw"] == 0.9 and papers["mil i3d", "micro/raw"] == 0.7
         assert papers["teacher", "ap/raw"] is None and papers["student clip", "ap/raw"] is None
@@ -246,6 +247,7 @@ class TestDakd:
         options = Options(data, tmp_path, quick=True, backbones=("i3d",), only=("mil i3d",))
         records = reproduce("dakd", options)
         assert {r.paper for r in records} == {None}
+        assert {r.seeds for r in records} == {(0,), (1,), (2,), (3,), (4,)}, "as the paper's five"
 
     def test_unknown_rows(self, data: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="variant 'student'"):

@@ -6,11 +6,11 @@ Imports ``report``, ``evaluation``, the systems and what lies below them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from vadistill.errors import ConfigError, one_of
-from vadistill.reproduce.options import OWN, Networks, Options
+from vadistill.reproduce.options import OWN, SEEDS, Networks, Options
 
 if TYPE_CHECKING:
     from vadistill.datasets import Splits
@@ -49,4 +49,5 @@ def reproduce(paper: str, options: Options, *, command: str = "") -> list[Record
                 expected=f"it with {' or '.join(having)}",
                 fix="leave it out",
             )
+    options = replace(options, seeds=options.seeds or SEEDS.get(paper, (0,)))
     return run(labelled(options.data), options, command)
