@@ -18,6 +18,7 @@ import vadistill
 from support.killing import kill_at
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.snippets import FeatureSource, edges, segment_means, segment_of_snippets
+from vadistill.devices import pick_precision
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError, DataError, VideoError, WeightsError
 from vadistill.loss_log import losses_of
@@ -564,6 +565,16 @@ class TestErrors:
         object.__setattr__(config, setting, value)
         with pytest.raises(ConfigError, match=message):
             config.__post_init__()
+
+    def test_what_is_resumed_depends_on_the_precision(self, train: Dataset, tmp_path: Path) -> None:
+        mine = pick_precision(CPU, "auto")
+        found = []
+        for precision in ("auto", mine, "fp32" if mine == "bf16" else "bf16"):
+            config = dataclasses.replace(SMALL, epochs=1, precision=precision)
+            out = tmp_path / f"{precision}.vad"
+            dakd.Dakd(config, device="cpu").fit(train, out=out, work=tmp_path / "w")
+            found.append({path.name for path in (tmp_path / "w").glob("teacher-*")})
+        assert found[0] == found[1] and len(found[0]) == 1 and len(found[2]) == 2
 
     def test_a_loss_that_is_no_number(self, train: Dataset, tmp_path: Path) -> None:
         config = dataclasses.replace(SMALL, learning_rate=1e30, temporal_learning_rate=1e30)

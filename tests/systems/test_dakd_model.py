@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError
+from vadistill.systems import dakd
 from vadistill.systems.dakd import losses
 from vadistill.systems.dakd.attention import (
     TERMS,
@@ -25,7 +27,7 @@ from vadistill.systems.dakd.attention import (
     term_count,
 )
 from vadistill.systems.dakd.data import balanced_batches
-from vadistill.systems.dakd.model import Baseline, Network, Projector
+from vadistill.systems.dakd.model import Baseline, Network, Projector, student_network
 from vadistill.systems.dakd.standard import Standard
 from vadistill.systems.dakd.temporal import RIVALS, WithSkip, temporal_module
 from vadistill.torchvision_cpu import import_torchvision
@@ -227,6 +229,20 @@ def test_the_skip_is_the_attention_and_a_projection_of_the_mean() -> None:
     torch.testing.assert_close(module(x), module.attention(x) + module.skip(x.mean(1)))
     assert isinstance(temporal_module("tam", 2, 8, 32, skip=False), TemporalAggregation)
     assert not isinstance(temporal_module("gru", 2, 8, 32), WithSkip)
+
+
+@pytest.mark.parametrize(
+    ("terms", "students"),
+    [(("self",), ("self",)), (("cross",), ()), (TERMS, (TERMS[0], *TERMS[2:]))],
+)
+def test_the_student_has_the_terms_within_a_backbone(
+    terms: tuple[Term, ...], students: tuple[Term, ...]
+) -> None:
+    config = replace(dakd.paper(), terms=terms, width=32)
+    attention = student_network(config, 6).temporal
+    assert isinstance(attention, WithSkip)
+    assert isinstance(attention.attention, TemporalAggregation)
+    assert attention.attention.terms == students
 
 
 def test_unknown_modules_and_terms_are_one_line() -> None:

@@ -23,7 +23,8 @@ Departures from the papers and readings of what they leave open:
   that without what the others bring.  Else video labels are met as well by the normal segments of
   an abnormal video that attend to its abnormal ones, and for some seeds they are.
 - d of Eq. 4 is a head's width (128), and with terms switched off the factor is the number of
-  products that are left; Table 6's rows switch terms of the teacher.
+  products that are left.  Table 6's rows switch terms of teacher and student; the student has no
+  cross term, so that where only that is left it takes from all segments alike.
 - Z_t and Z~ are normalised to mean 0 and variance 1 a row before Eqs. 2 and 3, and all matrices
   begin with variance 1 / d: at the scale of Eq. 4 softmax sees logits of unit variance then.  Taken
   literally, with a linear layer's usual beginning, every weight is 1 / n and stays so.
@@ -55,6 +56,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -68,7 +70,7 @@ from vadistill.backbones.store import FeatureStore
 from vadistill.datasets.sampling import data_key
 from vadistill.datasets.snippets import SNIPPET, FeatureSource
 from vadistill.detector import Detector, Merge
-from vadistill.devices import Device, pick_device
+from vadistill.devices import Device, pick_device, pick_precision
 from vadistill.errors import DataError, WeightsError
 from vadistill.files import content_hash
 from vadistill.progress import progress
@@ -128,7 +130,9 @@ class Dakd(Detector):
     # -- training ------------------------------------------------------------------------------
 
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
-        config = self.config
+        # What is resumed depends on the precision, and not on who chose it.
+        precision = pick_precision(self.device, self.config.precision)
+        config = replace(self.config, precision=precision)
         names = tuple(dict.fromkeys((*config.teacher, *self.sees)))
         read = self._reader(work)(names)
         if all(isinstance(clip.source, FeatureSource) for clip in train):

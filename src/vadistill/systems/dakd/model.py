@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from vadistill.datasets.snippets import SEGMENTS, segment_means, segment_of_snippets
 from vadistill.runtime import Program, Runtime
-from vadistill.systems.dakd.attention import TERMS
 from vadistill.systems.dakd.data import normalised
 from vadistill.systems.dakd.recipes import Config, Scoring
 from vadistill.systems.dakd.standard import entrances
@@ -131,7 +130,7 @@ def teacher_network(config: Config, widths: list[int]) -> Network | Baseline:
 
 def student_network(config: Config, width: int) -> Network:
     """The untrained student: one backbone, and so no cross term."""
-    terms = tuple(term for term in TERMS if term != "cross")
+    terms = tuple(term for term in config.terms if term != "cross")
     return Network([width], config.temporal, **_settings(config, terms))
 
 

@@ -53,7 +53,7 @@ class Config(TrainedConfig):
     """How video labels teach: topk (cross-entropy of the highest segments), ranking (the paper's,
     Sultani et al.'s) or magnitude (RTFM's)."""
     terms: tuple[Term, ...] = TERMS
-    """Terms of the teacher's attention (Table 6); the student has all but the cross term."""
+    """Terms of the attention (Table 6); the student has none across backbones."""
     index: Index = "paper"
     """Relative position of the position-to-content term: the paper's or DeBERTa's."""
     reach: int = 25
