@@ -1,0 +1,151 @@
+"""``fit dakd`` with its defaults on real videos that are labelled as a whole: fights and falls.
+
+    python benchmarks/labelled_videos.py --fights surveillance_fights --falls coffee_room \\
+        --seeds 0 1 2 3 4 [--work FOLDER] [--out results.json]
+
+Raw files in, figures out; each seed has a split and networks of its own, and no source of a fight's
+clip and no video of a fall is in both halves.
+
+labelled_fights   surveillance clips of two seconds; of a test clip with a fight all frames count as
+                  abnormal
+labelled_falls    whole videos that end with a fall, against the beginnings of others, one room; of
+                  a test video the frames of the fall are abnormal
+
+``single`` is the student's network taught by video labels alone, ``mil`` Sultani et al.'s;
+``motion`` learns from the normal training videos.  What is finished in ``--work`` is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from vadistill.datasets import open_dataset
+from vadistill.datasets.sampling import held_out_groups
+from vadistill.datasets.sources import frame_count
+from vadistill.evaluation.measuring import measure_scores
+from vadistill.evaluation.runs import run_facts
+from vadistill.evaluation.scoring import score_videos
+from vadistill.reproduce import Options, reproduce
+from vadistill.reproduce.records import Record, of_figure, over_seeds, write_records
+from vadistill.reproduce.tables import markdown_table
+from vadistill.systems.motion import Motion
+
+Intervals = Mapping[Path, tuple[int, int] | None]
+"""Abnormal frames of each video, end exclusive; None of a normal one."""
+
+BACKBONES = ("compact", "flow")
+"""The defaults'."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--fights", type=Path, required=True)
+    parser.add_argument("--falls", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--work", type=Path, default=Path("runs/labelled_videos"))
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    command = (
+        f"python benchmarks/labelled_videos.py --fights {asked.fights} --falls {asked.falls}"
+        f" --seeds {' '.join(map(str, asked.seeds))}"
+    )
+    rows = [f"{kind} {b}" for kind in ("mil", "single", "student") for b in BACKBONES]
+    records: list[Record] = []
+    for name, share, (videos, sources) in (
+        ("labelled_fights", 0.3, fights(asked.fights)),
+        ("labelled_falls", 0.5, falls(asked.falls)),
+    ):
+        for seed in asked.seeds:
+            labels = [int(abnormal is not None) for abnormal in videos.values()]
+            groups = [sources[video] for video in videos]
+            held = held_out_groups(groups, labels, share=share, seed=seed)
+            data = asked.work / f"seed{seed}" / name
+            save(videos, {v for v in videos if sources[v] in held}, data)
+            options = Options(
+                data,
+                asked.work / name,
+                recipe="default",
+                seeds=(seed,),
+                only=(*rows, "teacher"),
+            )
+            records += reproduce("dakd", options, command=command)
+            records += baseline(data, data.parent / f"{name}-motion.vad", seed, command)
+            if asked.out:
+                # Some dozen videos of a few sources are no sample of others: no intervals.
+                write_records(asked.out, [replace(r, low=None, high=None) for r in records])
+    print(markdown_table(over_seeds(records)))
+
+
+def fights(folder: Path) -> tuple[Intervals, Mapping[Path, str]]:
+    """All clips, and the source of each."""
+    with (folder / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    videos: dict[Path, tuple[int, int] | None] = {}
+    for row in rows:
+        path = folder / row["file"]
+        videos[path] = (0, frame_count(path)) if row["fight"] == "1" else None
+    return videos, {folder / row["file"]: row["source"] for row in rows}
+
+
+def falls(folder: Path) -> tuple[Intervals, Mapping[Path, str]]:
+    """All videos, each its own source."""
+    with (folder / "labels.csv").open() as file:
+        found = {row["file"]: (int(row["start"]), int(row["end"])) for row in csv.DictReader(file)}
+    videos = {path: found.get(path.name) for path in sorted(folder.glob("t*/*.mp4"))}
+    return videos, {path: path.name for path in videos}
+
+
+def save(videos: Intervals, test: Iterable[Path], folder: Path) -> None:
+    """As a folder of one's own: links to the videos, and their labels."""
+    labels: list[tuple[object, ...]] = [("file", "label")]
+    intervals: list[tuple[object, ...]] = [("file", "start", "end")]
+    for path, abnormal in videos.items():
+        split = "test" if path in test else "train"
+        link = folder / split / path.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to(path.absolute())
+        if split == "train":
+            labels.append((path.name, int(abnormal is not None)))
+        else:
+            intervals.append((path.name, *(abnormal or ("", ""))))
+    for name, rows in (("labels", labels), ("intervals", intervals)):
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+
+def baseline(data: Path, out: Path, seed: int, command: str) -> list[Record]:
+    """``motion``, of the normal training videos."""
+    splits = open_dataset(data)
+    normal = tuple(video for video in splits.train if not video.video_label)
+    start = time.monotonic()
+    motion = Motion().fit(replace(splits.train, videos=normal, supervision="one-class"), out=out)
+    seconds = time.monotonic() - start
+    scores = score_videos(motion, list(splits.test), "motion").scores
+    facts = run_facts(device="cpu", command=command)
+    return [
+        of_figure(
+            figure,
+            system="motion",
+            variant="default",
+            dataset=splits.test.name,
+            seed=seed,
+            seconds=round(seconds, 1),
+            facts=facts,
+            note="baseline",
+        )
+        for figure in measure_scores(
+            splits.test, scores, ("micro/raw", "ap/raw", "macro-skip/raw")
+        ).figures
+    ]
+
+
+if __name__ == "__main__":
+    main()
