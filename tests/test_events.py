@@ -13,8 +13,8 @@ from vadistill.errors import ConfigError, DataError
 from vadistill.flow import build_flow
 from vadistill.objects.base import Boxes, Localiser
 from vadistill.objects.learning import learn_patches
-from vadistill.objects.patches import Cut, frame_patches
-from vadistill.objects.speeds import STATISTICS, moments, speeds_of
+from vadistill.objects.patches import MOVES, Cut, frame_patches
+from vadistill.objects.speeds import moments, speeds_of
 from vadistill.video import Frame, open_video
 from vadistill.windows import Triplet, triplets, windows
 
@@ -132,19 +132,19 @@ class TestEvents:
         frames = train.videos[0].open()
         followed = moments(frames, build_flow("dis-fine"), fps=10, reach=3)
         for event, moment in zip(direct, followed, strict=True):
-            expected = speeds_of(event.boxes, moment, STATISTICS, 95.0, 3).astype(np.float32)
-            np.testing.assert_array_equal(event.speeds, expected)
-        assert np.median(direct[6].speeds) == pytest.approx(20, rel=0.1)  # 2 pixels, 10 frames/s
+            expected = speeds_of(event.boxes, moment, MOVES, 95.0, 3).astype(np.float32)
+            np.testing.assert_array_equal(event.moves, expected)
+        assert np.median(direct[6].moves) == pytest.approx(20, rel=0.1)  # 2 pixels, 10 frames/s
         store = learn_patches(train, tmp_path, localiser=Everywhere(), cut=cut, frames=4)
         assert len(store) == 4
-        kept = np.stack([event.speeds[0] for event in direct])
-        assert all((kept == row).all(1).any() for row in store.speeds(np.arange(4)))
-        found = [e.speeds for e in store.frames(0, Cut(8, reach=3), lambda index: True)]
-        np.testing.assert_array_equal(np.concatenate(found), store.speeds(np.arange(4)))
+        kept = np.stack([event.moves[0] for event in direct])
+        assert all((kept == row).all(1).any() for row in store.moves(np.arange(4)))
+        found = [e.moves for e in store.frames(0, Cut(8, reach=3), lambda index: True)]
+        np.testing.assert_array_equal(np.concatenate(found), store.moves(np.arange(4)))
         assert Cut(8, reach=2).at(10) == Cut(8, reach=2).at(0) and cut.at(25).after == 8
-        assert direct[0].speeds.shape == (1, 3)
+        assert direct[0].moves.shape == (1, len(MOVES))
         (nothing, *_) = frame_patches(train.videos[0].open(), Everywhere(), Cut(8))
-        assert nothing.speeds.shape == (1, 0)
+        assert nothing.moves.shape == (1, 0)
 
     def test_frame_maxima_fill_frames_without_events(self, tmp_path: Path):
         train = Dataset("own", "train", (clip("a", 4),))

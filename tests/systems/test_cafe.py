@@ -23,6 +23,7 @@ from vadistill.objects.patches import crop
 from vadistill.objects.speeds import Scale
 from vadistill.runtime import open_runtime
 from vadistill.systems.cafe import Cafe, Config, losses, paper_ped2
+from vadistill.systems.cafe.course import KEPT, Seen, course_in_the_rest, ways
 from vadistill.systems.cafe.data import Images
 from vadistill.systems.cafe.model import (
     LowLevelBranch,
@@ -133,13 +134,20 @@ class TestAttributes:
         )
         model.scales = [Scale(10, 30, 40), Scale(0, 10, 10), Scale(5, 10, 10)]
         plain = {"errors": ([1, 2, 0], [1, 4, 1]), "speed": ([0.5], [0.5]), "shape": ([0], [2])}
+        plain["course"] = ([-1], [0.5])
+        model.seen = Seen(np.array([[2.0, 1]]), np.array([0.5, 2]))
         model.standards = {
             name: Standard.over_all(np.array(mean, float), np.array(std, float))
             for name, (mean, std) in plain.items()
         }
         # Scaled speeds are 1, 1.5 and -1: the highest counts, as (1.5 - 0.5) / 0.5.
-        part = [2, 10, 7, 30, 15, 0, 0, 0, 10, 20]
-        value = model.object_values(np.array([part], np.float32)).item()
+        # A way of 3, 4 is log 6 long; of -3, 4 it is more unusual than the speed.
+        part = [2, 10, 7, 30, 15, 0, 3, 4, 0, 0, 10, 20]
+        other = [*part[:6], -3, *part[7:]]
+        value, unusual = model.object_values(np.array([part, other], np.float32)).tolist()
+        far = np.hypot(-0.6 * np.log(6) / 0.5 - 2, 0.8 * np.log(6) / 2 - 1)
+        course = (np.log(far + 0.01) + 1) / 0.5
+        assert unusual - value == pytest.approx(2 * (course - 2))
         assert value == pytest.approx(2 * 1 + 1 * 2 + 2 * 2 + 0.5 * np.log(0.5) / 2)
 
     def test_it_looks_as_far_ahead_as_the_footage_and_loads_as_it_was(
@@ -158,7 +166,8 @@ class TestAttributes:
         assert Cafe(paper_ped2(), device="cpu").cut.reach == 0
         saved = {"epochs": 3}  # of an earlier version
         old = Config.from_saved(saved)
-        assert (old.omega_speed, old.omega_shape, old.errors) == (0, 0, "plain")
+        assert (old.omega_speed, old.omega_shape, old.course) == (0, 0, False)
+        assert old.errors == "plain"
 
     def test_scales_that_cannot_be_are_refused(self, fast_or_calm: tuple[Cafe, Path]):
         path = fast_or_calm[1]
@@ -170,6 +179,29 @@ class TestAttributes:
         with pytest.raises(WeightsError, match="scales"):
             Cafe.load(path, device="cpu")
         file.write_text(text)
+
+
+class TestCourse:
+    def test_a_way_that_nobody_goes_is_unlike(self):
+        rng = np.random.default_rng(0)
+        found = ways(rng.normal((-30, 0), 3, (600, 2)))
+        seen, usual = Seen.of(found, rng), course_in_the_rest(found, rng)
+        assert usual.mean() == pytest.approx(seen.course(found).mean(), abs=0.3)
+        for odd in ((30, 0), (-60, 0), (0, 0), (-20, 20)):  # against it, faster, standing, across
+            assert seen.course(ways(np.array([odd], float))).min() > np.quantile(usual, 0.99)
+        assert len(Seen.of(np.repeat(found, 9, axis=0), rng).points) == KEPT
+
+    def test_few_objects_are_enough(self):
+        rng, found = np.random.default_rng(0), np.zeros((2, 2))
+        assert np.isfinite(course_in_the_rest(found, rng)).all()
+
+    def test_who_walks_the_other_way_scores_higher(self, fast_or_calm: tuple[Cafe, Path]):
+        model, _ = fast_or_calm
+        there, back = (
+            model.score(Video("v", walk([speed] * 20, seed=1), fps=10).open()).raw[4:12]
+            for speed in (2.0, -2.0)
+        )
+        assert back.min() > there.max()
 
 
 class TestStandard:

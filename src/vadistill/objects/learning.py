@@ -15,8 +15,7 @@ from vadistill.datasets.sampling import Sample, clip_names, data_key
 from vadistill.errors import DataError
 from vadistill.files import content_hash, replacing
 from vadistill.objects.base import Localiser
-from vadistill.objects.patches import Cut, FramePatches, PatchStore, cut_frames
-from vadistill.objects.speeds import STATISTICS
+from vadistill.objects.patches import MOVES, Cut, FramePatches, PatchStore, cut_frames
 from vadistill.progress import progress
 from vadistill.video import Frame
 
@@ -160,7 +159,7 @@ class PatchFiles:
     @property
     def is_complete(self) -> bool:
         """Whether all files are there; earlier versions left some out."""
-        return all(self._file(kind).exists() for kind in ("counts", "boxes", "speeds"))
+        return all(self._file(kind).exists() for kind in ("counts", "boxes", "moves"))
 
     def add(self, frame: FramePatches) -> None:
         """Take the patches of the next kept frame."""
@@ -172,12 +171,12 @@ class PatchFiles:
         patches = np.zeros((0, len(cut.offsets), side, side, 3), np.uint8)
         flow = np.zeros((0, len(cut.flows), 2, side, side), np.float16)
         boxes = np.zeros((0, 4), np.float32)
-        speeds = np.zeros((0, len(STATISTICS) if cut.reach else 0), np.float32)
+        moves = np.zeros((0, len(MOVES) if cut.reach else 0), np.float32)
         arrays = {
             "patches": np.concatenate([patches, *(frame.patches for frame in frames)]),
             "flow": np.concatenate([flow, *(frame.flow for frame in frames)]),
             "boxes": np.concatenate([boxes, *(frame.boxes for frame in frames)]),
-            "speeds": np.concatenate([speeds, *(frame.speeds for frame in frames)]),
+            "moves": np.concatenate([moves, *(frame.moves for frame in frames)]),
             # Last: it marks the video as complete.
             "counts": np.array([len(frame.boxes) for frame in frames], np.int64),
         }

@@ -24,6 +24,7 @@ from vadistill.objects.speeds import (
     SPEED_SIDE,
     STATISTICS,
     TRAVEL,
+    VELOCITY,
     Speeds,
     Steps,
     frames_of_travel,
@@ -31,6 +32,9 @@ from vadistill.objects.speeds import (
 )
 from vadistill.video import Frame, VideoSource
 from vadistill.windows import Triplet, Window, windows
+
+MOVES = (*STATISTICS, *VELOCITY)
+"""What is taken of an object's motion."""
 
 Patches = UInt8[np.ndarray, "n t s s 3"]
 """n patches on t frames as RGB bytes: the same box on each."""
@@ -84,8 +88,8 @@ class FramePatches:
     boxes: Float32[np.ndarray, "n 4"]
     patches: Patches
     flow: FlowPatches
-    speeds: Speeds
-    """By ``STATISTICS``; no columns where the cut has none."""
+    moves: Speeds
+    """By ``MOVES``; no columns where the cut has none."""
 
 
 def crop(image: np.ndarray, boxes: Float32[np.ndarray, "n 4"], size: int) -> list[np.ndarray]:
@@ -160,12 +164,12 @@ def cut_frames(
                     if len(known) > 2 * pairs:  # neighbours may share a pair at an end
                         known.pop(next(iter(known)))
                 fields.append(known[key])
-            speeds = np.zeros((len(boxes), 0), np.float32)
+            moves = np.zeros((len(boxes), 0), np.float32)
             if cut.reach:
                 moment = steps.moment(window)
-                speeds = speeds_of(boxes, moment, STATISTICS, PERCENTILE, cut.reach)
-                speeds = speeds.astype(np.float32)
-            made.append(_cut_out(window, boxes, cut, fields, speeds))
+                moves = speeds_of(boxes, moment, MOVES, PERCENTILE, cut.reach)
+                moves = moves.astype(np.float32)
+            made.append(_cut_out(window, boxes, cut, fields, moves))
         yield made
 
 
@@ -174,7 +178,7 @@ def _cut_out(
     boxes: Float32[np.ndarray, "n 4"],
     cut: Cut,
     fields: Sequence[np.ndarray],
-    speeds: Speeds,
+    moves: Speeds,
 ) -> FramePatches:
     side, count = cut.size, len(boxes)
     patches = np.zeros((count, len(cut.offsets), side, side, 3), np.uint8)
@@ -185,7 +189,7 @@ def _cut_out(
     for position, field in enumerate(fields):
         for row, image in enumerate(crop(field, boxes, side)):
             flow[row, position] = image.transpose(2, 0, 1)
-    return FramePatches(window.current.index, window.current.time, boxes, patches, flow, speeds)
+    return FramePatches(window.current.index, window.current.time, boxes, patches, flow, moves)
 
 
 class PatchStore:
@@ -223,9 +227,9 @@ class PatchStore:
         """Boxes of some patches, in the order of ``rows``."""
         return self._arrays.gather("boxes", rows)
 
-    def speeds(self, rows: Int[np.ndarray, " n"]) -> Speeds:
-        """Speeds of some patches, in the order of ``rows``."""
-        return self._arrays.gather("speeds", rows)
+    def moves(self, rows: Int[np.ndarray, " n"]) -> Speeds:
+        """Motion of some patches, by ``MOVES``, in the order of ``rows``."""
+        return self._arrays.gather("moves", rows)
 
     def frames(self, video: int, cut: Cut, keeps: Callable[[int], bool]) -> Iterator[FramePatches]:
         """Some of the frames of video number ``video``, in order, as ``frame_patches`` gives them.
@@ -243,8 +247,8 @@ class PatchStore:
             first += number
             if keeps(index):
                 boxes, patches = self.boxes(rows), self.patches(rows)[:, offsets]
-                flow, speeds = self.flow(rows)[:, flows], self.speeds(rows)
-                yield FramePatches(index, math.nan, boxes, patches, flow, speeds)
+                flow, moves = self.flow(rows)[:, flows], self.moves(rows)
+                yield FramePatches(index, math.nan, boxes, patches, flow, moves)
 
     def frame_maxima(
         self, scores: Float32[np.ndarray, " n"], empty: float

@@ -24,6 +24,10 @@ STATISTICS = ("percentile", "mean", "travel")
 """Of an object's speed: a high percentile and the mean of its pixels' speed over one frame, and the
 mean distance that its points get in ``TRAVEL`` seconds."""
 
+VELOCITY = ("right", "down")
+"""The mean way of a box's points, by its components; of both directions' the shorter, as for
+``travel``."""
+
 TRAVEL = 1 / 3
 """Seconds of way that ``travel`` looks at, forwards and backwards."""
 
@@ -195,9 +199,11 @@ def speeds_of(
     found = np.zeros((len(boxes), len(statistics)))
     if moment.step is None or not len(boxes):
         return found
+    followed = ("travel", *VELOCITY)
+    ways = travel(boxes, moment, reach) if {*followed} & {*statistics} else None
     for column, name in enumerate(statistics):
-        if name == "travel":
-            found[:, column] = travel(boxes, moment, reach)
+        if ways is not None and name in followed:
+            found[:, column] = ways[:, followed.index(name)]
         else:
             values = pixel_speeds(boxes, moment.step, None if name == "mean" else percentile)
             found[:, column] = values * moment.step.scale / moment.step.seconds
@@ -220,12 +226,12 @@ def pixel_speeds(boxes: Boxes, step: Step, percentile: float | None) -> Float[np
     return found
 
 
-def travel(boxes: Boxes, moment: Moment, reach: int) -> Float[np.ndarray, " n"]:
-    """How far each box's points get in ``reach`` frames, in pixels of the video a second.
+def travel(boxes: Boxes, moment: Moment, reach: int) -> Float[np.ndarray, "n 3"]:
+    """How far each box's points get in ``reach`` frames, and where, in the video's pixels a second.
 
-    They are followed forwards and backwards and the slower of both counts: where something is
-    hidden or uncovered, the flow of one direction is made up.  Near a video's ends there is one
-    direction only.
+    The mean of their distances, then of their ways to the right and down.  They are followed
+    forwards and backwards and the slower of both counts: where something is hidden or uncovered,
+    the flow of one direction is made up.  Near a video's ends there is one direction only.
     """
     assert moment.step is not None
     points, owners = grid_points(boxes / moment.step.scale)
@@ -236,11 +242,13 @@ def travel(boxes: Boxes, moment: Moment, reach: int) -> Float[np.ndarray, " n"]:
         end = points
         for step in steps:
             end = end + at(step.field, end) if steps is moment.after else origins(step.field, end)
-        distance = np.hypot(*(end - points).T) * moment.step.scale
-        sums = np.bincount(owners, distance, minlength=len(boxes))
+        way = (end - points) * (1 if steps is moment.after else -1)
+        told = np.column_stack([np.hypot(*way.T), way]) * moment.step.scale
+        sums = [np.bincount(owners, column, minlength=len(boxes)) for column in told.T]
         counts = np.bincount(owners, minlength=len(boxes))
-        found.append(sums / counts / sum(step.seconds for step in steps))
-    return np.min(found, axis=0)
+        found.append(np.stack(sums, axis=1) / counts[:, None] / sum(s.seconds for s in steps))
+    slower = np.argmin([each[:, 0] for each in found], axis=0)
+    return np.stack(found)[slower, np.arange(len(boxes))]
 
 
 def grid_points(boxes: Boxes) -> tuple[Float32[np.ndarray, "m 2"], np.ndarray]:

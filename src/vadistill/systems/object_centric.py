@@ -48,7 +48,7 @@ class ObjectCentricConfig(TrainedConfig):
     """Settings that every object-centric detector has; the defaults are for two CPU cores."""
 
     localiser: str = "background"
-    """Where objects come from: background, auto, motion, detector:NAME, boxes:FILE, or a+b;
+    """Where objects come from: auto, background, motion, detector:NAME, boxes:FILE, or a+b;
     ``all:`` before it keeps slivers at the picture's edge, too."""
     frames: int | None = 640
     """Evenly spaced training frames whose objects are learned from; None takes all."""
@@ -105,7 +105,7 @@ class ObjectCentric(Detector):
         """The program's inputs for objects of ``cut``."""
 
     def with_attributes(
-        self, parts: Float32[np.ndarray, "n p"], boxes: Float32[np.ndarray, "n 4"], speeds: Speeds
+        self, parts: Float32[np.ndarray, "n p"], boxes: Float32[np.ndarray, "n 4"], moves: Speeds
     ) -> Float32[np.ndarray, "n _"]:
         """What the program gave of each object, with what else ``object_values`` needs."""
         return parts
@@ -132,7 +132,7 @@ class ObjectCentric(Detector):
         with progress("calibration", len(rows)) as advance:
             for some in np.array_split(rows, -(-len(rows) // CHUNK)):
                 (own,) = self.runtime(*self._training_inputs(store, some))
-                parts.append(self.with_attributes(own, store.boxes(some), store.speeds(some)))
+                parts.append(self.with_attributes(own, store.boxes(some), store.moves(some)))
                 advance(len(some))
         parts = np.concatenate(parts)
         self.fit_parts(parts, store)
@@ -189,7 +189,7 @@ class ObjectCentric(Detector):
         flow = np.concatenate([frame.flow for frame in frames])
         boxes = np.concatenate([frame.boxes for frame in frames])
         (parts,) = self.runtime(*self.inputs(patches, flow))
-        parts = self.with_attributes(parts, boxes, np.concatenate([f.speeds for f in frames]))
+        parts = self.with_attributes(parts, boxes, np.concatenate([f.moves for f in frames]))
         scores = self.scaled(self.object_values(parts)).astype(np.float32)
         ends = np.cumsum([len(frame.boxes) for frame in frames])
         for frame, own in zip(frames, np.split(scores, ends[:-1]), strict=True):

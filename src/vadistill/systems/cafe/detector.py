@@ -12,6 +12,7 @@ or where a low-level branch D rebuilds appearance or flow badly (A_lo), somethin
     lambda      Config.lambda_kd, lambda_ca, lambda_lo      Eq. 8
     omega       Config.omega_kd, omega_ca, omega_lo         Eq. 12
     mu, sigma   standard.Standard                            Eq. 12
+    (ours)      course.Seen                                  –
 
 Departures from the paper and readings of what it leaves open:
 - Foreground comes from a background model by default, not from Cascade R-CNN (no weights needed); a
@@ -29,10 +30,11 @@ Departures from the paper and readings of what it leaves open:
   kept as fp16; scoring is fp32 unless ``runtime`` says otherwise.
 - Pre-training uses Nesterov momentum, and teachers are stored as fp16.
 - With both low-level branches A_lo is the sum of their errors, standardised once.
-- The default adds two attributes of an object to Eq. 12, standardised alike: how fast it is (the
-  highest of ``motion``'s scaled statistics), and how wide for its height at its place.
-- In the default Eq. 12 is of the errors' logarithms, which are near to normally distributed.  Both
-  are off in the paper's recipes and in its tables.
+- The default adds two attributes of an object to Eq. 12, standardised alike: how it moves (its
+  speed, the highest of ``motion``'s scaled statistics, or how unlike those of training objects its
+  way is, whichever is more unusual), and how wide it is for its height at its place.
+- In the default Eq. 12 is of the errors' logarithms, which are near to normally distributed.  All
+  this is off in the paper's recipes and in its tables.
 """
 
 from __future__ import annotations
@@ -65,6 +67,7 @@ from vadistill.objects.speeds import (
 from vadistill.runtime import Arrays, Program
 from vadistill.scores import FrameScore
 from vadistill.soundness import real, require_array, whole
+from vadistill.systems.cafe.course import Seen, course_in_the_rest, ways
 from vadistill.systems.cafe.losses import overall_score
 from vadistill.systems.cafe.model import PatchScorer, as_program, scorer_inputs
 from vadistill.systems.cafe.recipes import RECIPES, Config
@@ -77,7 +80,7 @@ if TYPE_CHECKING:
     from vadistill.video import VideoInfo
 
 
-TERMS = {"errors": 3, "speed": 1, "shape": 1}
+TERMS = {"errors": 3, "speed": 1, "shape": 1, "course": 1}
 """What is standardised of an object, and of how many values it is."""
 
 BY_PLACE = "shape"
@@ -103,6 +106,8 @@ class Cafe(ObjectCentric):
 
     scales: Sequence[Scale] = ()
     """Of the statistics of speed."""
+    seen: Seen | None = None
+    """Ways that training objects go."""
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         config = config or Config()
@@ -144,36 +149,46 @@ class Cafe(ObjectCentric):
         return scorer_inputs(patches, flow)
 
     def with_attributes(
-        self, parts: Float32[np.ndarray, "n 3"], boxes: Float32[np.ndarray, "n 4"], speeds: Speeds
+        self, parts: Float32[np.ndarray, "n 3"], boxes: Float32[np.ndarray, "n 4"], moves: Speeds
     ) -> Float32[np.ndarray, "n _"]:
-        """A_kd, A_ca, A_lo, then speeds where they are taken, then the box."""
-        return np.hstack([parts, speeds, boxes])
+        """A_kd, A_ca, A_lo, then how it moves where that is taken, then the box."""
+        return np.hstack([parts, moves, boxes])
 
     def fit_parts(self, parts: Float32[np.ndarray, "n _"], store: PatchStore) -> None:
-        """mu and sigma of Eq. 12 over the training patches, and scales of speed."""
-        errors, speeds, boxes = np.split(parts, (3, -4), axis=1)
+        """mu and sigma of Eq. 12 over the training patches, scales of speed, and ways seen."""
+        errors, speeds, velocity, boxes = _split(parts)
         self.least_error = LEAST_ERROR * np.median(errors.astype(np.float64), axis=0) + 1e-9
         self.scales = [Scale.of(store.frame_maxima(column, 0.0)) for column in speeds.T]
+        terms = self._terms(parts)
+        if self.config.omega_speed > 0 and self.config.course:
+            own, rng = ways(velocity), np.random.default_rng(self.config.seed)
+            self.seen, terms["course"] = Seen.of(own, rng), course_in_the_rest(own, rng)
         self.standards = {
             name: Standard.fit(values, boxes, by_place=name == BY_PLACE)
-            for name, values in self._terms(parts).items()
+            for name, values in terms.items()
         }
 
     def _terms(self, parts: Float32[np.ndarray, "n _"]) -> dict[str, Float[np.ndarray, "n _"]]:
-        """What Eq. 12 standardises and adds, in the order of ``weights``."""
-        errors, speeds, boxes = np.split(parts.astype(np.float64), (3, -4), axis=1)
+        """What is standardised of objects, by name, in the order of Eq. 12's weights."""
+        errors, speeds, velocity, boxes = _split(parts.astype(np.float64))
         if self.config.errors == "log":
             errors = np.log(errors + self.least_error)
         terms = {"errors": errors}
-        if self.scales:
+        if self.config.omega_speed > 0:
             terms["speed"] = scaled(speeds, self.scales).max(axis=1, keepdims=True)
         if self.config.omega_shape > 0:
             terms["shape"] = aspect(boxes)[:, None]
+        if self.seen is not None:
+            terms["course"] = self.seen.course(ways(velocity))
         return terms
 
     def object_values(self, parts: Float32[np.ndarray, "n _"]) -> Float32[np.ndarray, " n"]:
-        """Eq. 12 of patches' A_kd, A_ca, A_lo, with their speed and shape as further terms."""
+        """Eq. 12 of patches' A_kd, A_ca, A_lo, with their attributes as further terms."""
         config, terms, boxes = self.config, self._terms(parts), parts[:, -4:]
+        if "course" in terms:  # on speed's scale, as the more unusual of both counts
+            speed, course = self.standards["speed"], self.standards["course"]
+            unusual = (terms.pop("course") - course.mean(boxes)) / course.sigma
+            terms["speed"] = np.maximum(terms["speed"], speed.mean(boxes) + speed.sigma * unusual)
         lo = config.omega_lo if self.scorer.branches else 0.0
         omega = [config.omega_kd, config.omega_ca, lo]
         omega += [getattr(config, f"omega_{name}") for name in list(terms)[1:]]
@@ -194,7 +209,7 @@ class Cafe(ObjectCentric):
         found = super().frame_score(frame, scores, info)
         if not self.scales or not len(scores):
             return found
-        speeds = frame.speeds[[scores.argmax()]]
+        speeds = frame.moves[[scores.argmax()], : len(STATISTICS)]
         return replace(found, reason=told(speeds, self.scales))
 
     # -- saving --------------------------------------------------------------------------------
@@ -213,6 +228,7 @@ class Cafe(ObjectCentric):
             "lowest": self.low,
             "reach": self.cut.reach,
             "scales": [[scale.median, scale.top, scale.largest] for scale in self.scales],
+            **({} if self.seen is None else self.seen.facts()),
             "least_error": self.least_error.tolist(),
             "standards": {name: each.to_json() for name, each in self.standards.items()},
         }
@@ -223,6 +239,8 @@ class Cafe(ObjectCentric):
         if self.cut.reach:
             self._look_ahead(whole(facts, "reach", least=1))
             self.scales = saved_scales(facts["scales"], len(STATISTICS))
+            if self.config.course:
+                self.seen = Seen.from_saved(facts["ways"].numpy(), facts["way_spread"])
         least = np.array(facts["least_error"], np.float64)
         self.least_error = require_array(least, "least_error", "f", 3)
         self.standards = {
@@ -231,6 +249,12 @@ class Cafe(ObjectCentric):
         }
         self.teacher_facts = facts["teacher"]
         self.scorer = untrained(FrozenTeacher(frozen["teacher"]), self.config).to(self.device)
+
+
+def _split(parts: Float[np.ndarray, "n _"]) -> list[Float[np.ndarray, "n _"]]:
+    """Errors, statistics of speed, velocity, and the box; those of motion may have no columns."""
+    errors, moves, boxes = np.split(parts, (3, -4), axis=1)
+    return [errors, *np.split(moves, (len(STATISTICS),), axis=1), boxes]
 
 
 def _renewed(facts: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,12 @@ from vadistill.systems.cafe.losses import Reduction
 from vadistill.systems.object_centric import ObjectCentricConfig
 from vadistill.training import SCHEDULES
 
-PUBLISHED: dict[str, Any] = {"omega_speed": 0.0, "omega_shape": 0.0, "errors": "plain"}
+PUBLISHED: dict[str, Any] = {
+    "omega_speed": 0.0,
+    "omega_shape": 0.0,
+    "course": False,
+    "errors": "plain",
+}
 """Eq. 12 as it stands in the paper: without what we add to it."""
 
 LowLevel = Literal["none", "flow", "image", "both"]
@@ -32,6 +37,7 @@ class Config(ObjectCentricConfig):
         "omega_lo",
         "omega_speed",
         "omega_shape",
+        "course",
         "errors",
     }
 
@@ -55,7 +61,10 @@ class Config(ObjectCentricConfig):
     omega_ca: float = 0.5
     omega_lo: float = 0.1
     omega_speed: float = 1.0
-    """Weight of an object's speed, by the statistics of ``motion``; 0, as published: none."""
+    """Weight of how an object moves: its speed by the statistics of ``motion``, or its course,
+    whichever is more unusual; 0, as published: none."""
+    course: bool = True
+    """Whether its course counts: how unlike those of normal footage the way is that it goes."""
     omega_shape: float = 1.0
     """Weight of its width over its height, for its place; 0, as published: none."""
     errors: Literal["log", "plain"] = "log"
