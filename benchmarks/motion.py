@@ -24,6 +24,8 @@ from vadistill.reproduce.tables import markdown_table
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems.motion import Config, Motion
 
+LOCALISER = "background"
+
 VARIANTS = {
     "default": Config(),
     **{f"{name} alone": Config(statistics=(name,)) for name in STATISTICS},
@@ -40,14 +42,14 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="*", default=[10, 11, 12])
     parser.add_argument("--data", type=Path, nargs="*", default=[])
-    parser.add_argument("--localiser", default=Config().localiser)
+    parser.add_argument("--localiser", default=LOCALISER)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--work", type=Path, default=Path("runs/motion"))
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     records: list[Record] = []
     for name, seed, splits, command in data_sets(arguments):
-        if arguments.localiser != Config().localiser:
+        if arguments.localiser != LOCALISER:
             command += f" --localiser {arguments.localiser}"
         facts = run_facts(device="cpu", command=command)
         for variant in arguments.variants:

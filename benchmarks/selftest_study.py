@@ -92,8 +92,14 @@ class Place:
 def configs(detector: str | None) -> dict[str, motion.Config | cafe.Config]:
     """What is fitted, by name; those that share a network come one after the other."""
     made: dict[str, motion.Config | cafe.Config] = {
-        **{name: motion.Config(frames=NORMAL, **changes) for name, changes in MOTION.items()},
-        **{name: replace(cafe.default(), **changes) for name, changes in CAFE.items()},
+        **{
+            name: motion.Config(localiser="background", frames=NORMAL, **changes)
+            for name, changes in MOTION.items()
+        },
+        **{
+            name: replace(cafe.default(), localiser="background", **changes)
+            for name, changes in CAFE.items()
+        },
     }
     if detector:
         made |= {f"{name} (detector)": replace(made[name], localiser=detector) for name in DETECTED}

@@ -256,7 +256,7 @@ class TestFit:
     ):
         config = blend.Config(of=("motion", models.of[0]), localiser="motion", frames=30)
         made = blend.Blend(config).fit(train, out=tmp_path / "m.vad")
-        assert [m.config.localiser for m in made.members.values()] == ["motion", "background"]
+        assert [m.config.localiser for m in made.members.values()] == ["motion", "auto"]
 
     def test_what_cannot_be_a_blend(self, models: SimpleNamespace, train: Dataset, tmp_path: Path):
         with pytest.raises(ConfigError, match="two members at least"):

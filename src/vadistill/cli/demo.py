@@ -69,7 +69,8 @@ def demo(
     scene = WalkwayConfig(seed=seed)
     scene = replace(scene, train_clips=scene.train_clips + HELD)
     held = HELD
-    cafe: dict[str, Any] = {"recipe": "demo", "seed": seed}
+    plain = {"localiser": "background"}  # the demo fetches nothing
+    cafe: dict[str, Any] = {"recipe": "demo", "seed": seed, **plain}
     if quick:
         scene, held = replace(scene, train_clips=2, test_clips=3, frames=90), 0
         cafe |= {"frames": 120, "epochs": 4, "consistency_after": 2}
@@ -87,7 +88,7 @@ def demo(
         for videos in (splits.train.videos[:learned], splits.train.videos[learned:])
     )
     models: dict[str, Detector] = {}
-    for name, settings in {"cafe": cafe, "motion": {}}.items():
+    for name, settings in {"cafe": cafe, "motion": plain}.items():
         work = functools.partial(fitted, name, train, out, settings, device)
         models[name] = step(f"fit {name}", work)
     command = f"vadistill demo --seed {seed}{' --quick' * quick}"

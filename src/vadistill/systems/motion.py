@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 class Config(SystemConfig):
     """Settings of the baseline."""
 
-    localiser: str = "background"
+    localiser: str = "auto"
     """Any localiser of ``vadistill.objects``, such as ``background`` or ``boxes:FILE``; ``all:``
     before it keeps slivers at the picture's edge, too."""
     flow: str = SPEED_FLOW

@@ -47,7 +47,7 @@ RANGES = 512
 class ObjectCentricConfig(TrainedConfig):
     """Settings that every object-centric detector has; the defaults are for two CPU cores."""
 
-    localiser: str = "background"
+    localiser: str = "auto"
     """Where objects come from: auto, background, motion, detector:NAME, boxes:FILE, or a+b;
     ``all:`` before it keeps slivers at the picture's edge, too."""
     frames: int | None = 640

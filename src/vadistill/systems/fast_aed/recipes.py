@@ -46,7 +46,7 @@ class Config(TrainedConfig):
     """A set of heads for each teacher instead of one for all (Table 6)."""
     width: int = 640
     """Widest picture that the student sees, in pixels; wider video is made smaller."""
-    localiser: str = "background"
+    localiser: str = "auto"
     """Where the object-centric teachers find objects: see CAFE's."""
     frames: int | None = 640
     """Evenly spaced training frames that the student learns from; None takes all."""
