@@ -21,6 +21,7 @@ from vadistill.evaluation import (
     save_run,
     take,
 )
+from vadistill.evaluation.comparison import video_shares
 from vadistill.evaluation.protocol import differences
 from vadistill.scores import FrameScore, Scores
 
@@ -213,6 +214,8 @@ class TestVerb:
         assert main(["compare", *paths]) == 0
         shown = capsys.readouterr().out
         assert "own/micro/raw" in shown and "own/rbdc/raw" in shown and "+" in shown
+        assert main(["compare", *paths, "--protocol", "micro/raw", "--videos"]) == 0
+        assert "good: abnormal" in " ".join(capsys.readouterr().out.split())
         assert main(["compare", *paths, "--protocol", "micro/raw", "--json"]) == 0
         assert '"against": "bad"' in capsys.readouterr().out
 
@@ -229,3 +232,31 @@ class TestVerb:
         assert main(["compare", str(tmp_path / "good"), str(tmp_path)]) == 2
         told = capsys.readouterr().err
         assert "is not a run" in told and told.count("\n") == 1
+
+
+class TestVideoShares:
+    def test_they_average_to_the_micro_auc_and_name_the_video_that_costs_it(self):
+        good, other = run("good", 2.0), run("other", 2.0, 1)
+        scores = [s.copy() for s in other.frames.scores]
+        scores[3][FRAMES // 2 :] -= 9  # all of its abnormal frames are missed
+        bad = replace(other, name="bad", frames=replace(other.frames, scores=tuple(scores)))
+        shares = video_shares([good, bad], "micro/average5")
+        for each in (good, bad):
+            micro = measure(each, ["micro/average5"])["micro/average5"].value
+            assert np.mean([s.abnormal[each.name] or 0 for s in shares]) == pytest.approx(micro)
+            assert np.mean([s.normal[each.name] or 0 for s in shares]) == pytest.approx(micro)
+        worst = min(shares, key=lambda share: share.abnormal["bad"] or 0.0)
+        assert worst.video == "v3" and (worst.abnormal["bad"] or 0.0) < 0.1
+        assert (worst.abnormal["good"] or 0.0) > 0.8
+
+    def test_a_video_of_one_class_has_one_side(self):
+        whole = run("good", 2.0)
+        labels = (np.ones(FRAMES, np.uint8), *whole.frames.labels[1:])
+        shares = video_shares(
+            [replace(whole, frames=replace(whole.frames, labels=labels))], "micro/raw"
+        )
+        assert shares[0].normal["good"] is None and shares[0].abnormal["good"] is not None
+
+    def test_other_measures_are_no_average_over_videos(self):
+        with pytest.raises(ConfigError, match="name one, such as micro/gaussian3"):
+            video_shares([run("good", 2.0)], "macro-skip/raw")

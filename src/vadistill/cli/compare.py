@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +12,13 @@ from tyro.conf import Positional, arg
 from vadistill.cli.terminal import console, parse, plain, table
 
 if TYPE_CHECKING:
-    from vadistill.evaluation.comparison import Comparison
+    from vadistill.evaluation.comparison import Comparison, VideoShare
 
 EXAMPLES = """
 vadistill evaluate cafe.vad motion.vad --data UCSDped2/ --out runs/
 vadistill compare runs/motion runs/cafe
 vadistill compare runs/motion runs/cafe --protocol micro/raw rbdc
+vadistill compare runs/motion runs/cafe --protocol micro/gaussian3 --videos
 """
 
 
@@ -27,6 +29,7 @@ def run(argv: list[str]) -> None:
         protocol: Annotated[tuple[str, ...], arg(metavar="NAMES")] = (),
         bootstrap: int = 1000,
         seed: int = 0,
+        videos: bool = False,
         json: bool = False,
     ) -> None:
         """Compare runs that were measured by the same protocols on the same test set.
@@ -40,17 +43,26 @@ def run(argv: list[str]) -> None:
             protocol: Figures to compare, such as micro/average10; default those of the runs.
             bootstrap: Resamples of the videos.
             seed: Of the resamples.
+            videos: Also how each video's frames stand among all others, by run: which videos make a
+                difference of the first micro AUC.
             json: Print figures and differences as JSON, not as tables.
         """
-        from vadistill.evaluation.comparison import compare, unique_names
+        from vadistill.evaluation.comparison import compare, unique_names, video_shares
         from vadistill.evaluation.runs import load_run
 
         loaded = unique_names([load_run(path) for path in runs], runs)
         found = compare(loaded, protocol, bootstrap=bootstrap, seed=seed)
+        shares: list[VideoShare] = []
+        if videos:
+            figures = next(iter(found.evaluations.values())).figures
+            micro = (f.protocol for f in figures if f.protocol.startswith("micro/"))
+            shares = video_shares(loaded, next(micro, figures[0].protocol))
         if json:
-            print(json_format.dumps(found.to_json(), indent=2))
+            by_video = {"videos": [asdict(share) for share in shares]} if videos else {}
+            print(json_format.dumps({**found.to_json(), **by_video}, indent=2))
         else:
             show(found)
+            show_videos(shares)
 
     parse(compare, argv, prog="vadistill compare", examples=EXAMPLES)
 
@@ -81,3 +93,30 @@ def show(found: Comparison) -> None:
     notes += dict.fromkeys(note for e in found.evaluations.values() for note in e.notes)
     for note in notes:
         out.print(f"[dim]{plain(note)}[/]")
+
+
+def show_videos(shares: list[VideoShare]) -> None:
+    """Of each video what the runs have; where a run falls most behind the first comes first."""
+    from vadistill.evaluation.measuring import percent
+
+    if not shares:
+        return
+    names = list(shares[0].abnormal)
+    columns = [f"{name}: {of}" for name in names for of in ("abnormal", "normal")]
+    shown = table("video", *columns, numbers=tuple(columns))
+
+    def lost(share: VideoShare) -> float:
+        sides = [
+            [v for v in side.values() if v is not None] for side in (share.abnormal, share.normal)
+        ]
+        return max(side[0] - min(side) for side in sides if side)
+
+    for share in sorted(shares, key=lost, reverse=True):
+        values = [side[name] for name in names for side in (share.abnormal, share.normal)]
+        shown.add_row(plain(share.video), *("–" if v is None else percent(v) for v in values))
+    out = console()
+    out.print(shown)
+    out.print(
+        "[dim]% of pairs with any video's normal frames (abnormal) or abnormal frames (normal) "
+        "that are the right way round[/]"
+    )

@@ -106,6 +106,54 @@ def paired_differences(
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class VideoShare:
+    """How a video's frames stand among those of the whole test set, by run; in [0, 1] or None.
+
+    Weighted by their numbers of frames, the videos' ``abnormal`` average to the micro AUC, and so
+    do their ``normal``: they say which videos cost a figure, and by which of their frames.
+    """
+
+    video: str
+    abnormal: dict[str, float | None]
+    """The chance that an abnormal frame of it scores above a normal frame of any video."""
+    normal: dict[str, float | None]
+    """The chance that a normal frame of it scores below an abnormal frame of any video."""
+
+
+def video_shares(runs: Sequence[Run], protocol: Protocol | str) -> list[VideoShare]:
+    """The micro AUC's parts by video and run, smoothed as ``protocol`` says.
+
+    The runs are of the same frames.  Raises ConfigError for a protocol of another measure.
+    """
+    named = Protocol.parse(protocol)
+    if named.measure != "micro":
+        raise ConfigError(
+            f"protocol {named.name} by video",
+            expected="a micro AUC, which is an average over videos",
+            fix="name one, such as micro/gaussian3",
+        )
+    found = [VideoShare(name, {}, {}) for name in runs[0].frames.names]
+    for run in runs:
+        data = run.frames.map(named.apply)
+        abnormal, scores = data.all_labels.astype(bool), data.all_scores
+        normal, high = scores[~abnormal], scores[abnormal]
+        for share, (labels, own) in zip(found, data, strict=True):
+            up, down = own[labels == 1], own[labels == 0]
+            share.abnormal[run.name] = _chance_above(up, normal)
+            share.normal[run.name] = _chance_above(-down, -high)
+    return found
+
+
+def _chance_above(values: Float[np.ndarray, " n"], others: Float[np.ndarray, " m"]) -> float | None:
+    """That one of ``values`` is above one of ``others``; half of the ties count."""
+    if not len(values):
+        return None
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return float(below.mean() / (2 * len(ordered)))
+
+
 def shared_protocols(runs: Sequence[Run]) -> list[Protocol]:
     """The protocols that every run reports; raises ConfigError unless all report the same ones."""
     first, lists = runs[0], [[Protocol.parse(p) for p in run.protocols] for run in runs]
