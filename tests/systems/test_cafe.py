@@ -198,10 +198,19 @@ class TestCourse:
     def test_who_walks_the_other_way_scores_higher(self, fast_or_calm: tuple[Cafe, Path]):
         model, _ = fast_or_calm
         there, back = (
-            model.score(Video("v", walk([speed] * 20, seed=1), fps=10).open()).raw[4:12]
+            model.score(Video("v", walk([speed] * 20, seed=1), fps=10).open())
             for speed in (2.0, -2.0)
         )
-        assert back.min() > there.max()
+        assert back.raw[4:12].min() > there.raw[4:12].max()
+        assert back.frames[8].reason == "goes a way that is rare in normal footage"
+        assert not there.frames[8].reason
+
+    def test_who_stands_where_all_go_is_told_so(self):
+        found = ways(np.array([[-30.0, 0.0], [-28, 1], [-31, -1], [-29, 2], [-30, 1]]))
+        seen = Seen.of(found, np.random.default_rng(0))
+        usual = Standard.over_all(np.array([0.0]), np.array([0.5]))
+        assert seen.told(ways(np.array([[0.5, 0]])), usual).startswith("stands as hardly")
+        assert seen.told(found[:1], usual) == ""
 
 
 class TestStandard:

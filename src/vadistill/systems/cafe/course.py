@@ -22,6 +22,7 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 
 from vadistill.soundness import require_array
+from vadistill.systems.cafe.standard import Standard
 
 KEPT = 2000
 """Training objects whose ways are kept, at most."""
@@ -33,6 +34,12 @@ LEAST = 0.01
 
 LEAST_SPREAD = 0.1
 """Of the deviation of w."""
+
+UNUSUAL = 3.0
+"""Deviations above the mean from which on a course is a reason."""
+
+STANDS = 2.0
+"""Pixels a second, below which nothing goes anywhere."""
 
 PARTS = 5
 """Of the training footage, in its order: each one's objects are held against those of the rest."""
@@ -84,6 +91,15 @@ class Seen:
         near = min(NEIGHBOURS, len(self.points))
         distance, _ = self._tree.query(found / self.spread, k=near)
         return np.log(distance.reshape(len(found), near)[:, -1:] + LEAST)
+
+    def told(self, found: Ways, standard: Standard) -> str:
+        """What is unusual about one object's way, or ''; ``standard`` is that of courses."""
+        course = self.course(found)
+        if ((course - standard.mean(np.zeros((1, 4)))) / standard.sigma).item() <= UNUSUAL:
+            return ""
+        if np.hypot(*found[0]) < np.log1p(STANDS):
+            return "stands as hardly anything does in normal footage"
+        return "goes a way that is rare in normal footage"
 
 
 def course_in_the_rest(found: Ways, rng: np.random.Generator) -> Float[np.ndarray, "n 1"]:

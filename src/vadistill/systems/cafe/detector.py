@@ -205,12 +205,15 @@ class Cafe(ObjectCentric):
     def frame_score(
         self, frame: FramePatches, scores: Float32[np.ndarray, " n"], info: VideoInfo
     ) -> FrameScore:
-        """With what is unusual about the speed of the frame's highest object, if anything is."""
+        """With what is unusual about how the frame's highest object moves, if anything is."""
         found = super().frame_score(frame, scores, info)
         if not self.scales or not len(scores):
             return found
-        speeds = frame.moves[[scores.argmax()], : len(STATISTICS)]
-        return replace(found, reason=told(speeds, self.scales))
+        speeds, velocity = np.split(frame.moves[[scores.argmax()]], (len(STATISTICS),), axis=1)
+        reason = told(speeds, self.scales)
+        if not reason and self.seen is not None:
+            reason = self.seen.told(ways(velocity), self.standards["course"])
+        return replace(found, reason=reason)
 
     # -- saving --------------------------------------------------------------------------------
 
