@@ -41,6 +41,7 @@ interface Camera {
   record_hours: number;
   unlike: string | null;
   score: number | null;
+  has_map: boolean;
   event: number | null;
   level: Level | null;
   status: CameraStatus;

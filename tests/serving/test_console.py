@@ -248,6 +248,13 @@ class TestEvents:
         browser.until(f"document.activeElement.dataset.event === '{number}'")
         press(browser, "Calibrate", ".offer")
         browser.until("document.querySelector('dialog input')")
+        # What was marked a false alarm counts, and so does what nobody has looked at.
+        unmarked = "document.querySelector('dialog .warning')"
+        browser.until(f"{unmarked} && !{unmarked}.hidden")
+        assert "will count as normal" in browser.run(f"{unmarked}.textContent")
+        assert "that you marked as real" in browser.run(
+            "document.querySelector('dialog').textContent"
+        )
         close_dialog(browser)
         browser.until(f"document.activeElement.dataset.event === '{number}'")
         browser.key("u")

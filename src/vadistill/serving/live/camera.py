@@ -286,5 +286,6 @@ class Camera:
             },
             "level": self.level.as_json() if self.usable else None,
             "score": self.screen.score,
+            "has_map": self.screen.has_map,
             "event": self.events.id,
         }

@@ -39,6 +39,12 @@ class Screen:
         view = self._view
         return None if view is None else float(view.score.score)
 
+    @property
+    def has_map(self) -> bool:
+        """Whether the last score came with an anomaly map."""
+        view = self._view
+        return view is not None and view.score.map is not None
+
     def show(self, image: UInt8[np.ndarray, "h w 3"], score: FrameScore) -> None:
         """Take the place of the picture before."""
         with self._seen:

@@ -88,6 +88,7 @@ export const page = {
       () => `/api/cameras/${name}/live.mjpeg?map=${mapWanted.get(name) ? 1 : 0}`,
       signal,
     );
+    const map = mapButton(name, again);
     const unlike = warning();
     const table = figures();
     const level = el("p");
@@ -114,6 +115,7 @@ export const page = {
     };
     choice.onchange = fresh;
     const show = (now) => {
+      setHidden(map, !now.has_map);
       camera = now;
       const away = now.status.state !== "running";
       badge.show(now);
@@ -148,8 +150,7 @@ export const page = {
       toast(`${name} is removed`);
       location.hash = "#/";
     }, { class: "danger" });
-    const tools = el("div.row",
-      mapButton(name, again), button("calibrate", () => calibrate(camera, signal)));
+    const tools = el("div.row", map, button("calibrate", () => calibrate(camera, signal)));
     root.append(
       back("#/", "Cameras"),
       el("div.head", heading(name), badge.node), unlike.node,

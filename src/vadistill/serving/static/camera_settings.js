@@ -2,10 +2,10 @@
 // What can be set of a camera: address, model, rates, and the level at which its events open.
 import {
   attempt, back, button, dialog, el, field, form, heading, literal, NAME_HINT, nameInput, noModels,
-  number, select, toast,
+  number, select, setHidden, toast,
 } from "./elements.js";
-import { patch, post, soundModels } from "./server.js";
-import { fixed, hours, score, short } from "./words.js";
+import { get, patch, post, query, serverNow, soundModels } from "./server.js";
+import { count, fixed, hours, score, short } from "./words.js";
 
 // -- level ----------------------------------------------------------------------------------------
 
@@ -56,16 +56,31 @@ export const calibrate = (camera, signal, done = () => {}) => {
     done(level);
   };
   const about =
-    "The level is learned anew from this camera's scores. Events do not count as normal, " +
-    "but for those that you marked as false alarms.";
+    "The level is learned anew from this camera's scores. Only events that you marked as real " +
+    "do not count as normal.";
+  const unmarked = el("p.warning", { hidden: true });
+  const countUnmarked = async () => {
+    const since = serverNow() - 3600 * Number(span.value);
+    const wanted = { camera: camera.name, verdict: "none", since, limit: 1 };
+    const { total } = await get(`/api/events${query(wanted)}`, signal);
+    const href = `#/events?camera=${camera.name}&verdict=none`;
+    unmarked.replaceChildren(
+      `${count(total, "unmarked event")} will count as normal. `,
+      el("a", { href, onclick: () => box.close() }, "Look through them first"));
+    setHidden(unmarked, !total);
+  };
+  const look = () => countUnmarked().catch(() => setHidden(unmarked, true));
+  span.onchange = look;
   const fields = [
     el("p.soft", about),
     field("Footage to learn from, in hours up to now", span),
+    unmarked,
     field("Wanted false alarms a day", perDay, "More of them also finds more."),
   ];
   const place = el("div", { "aria-live": "polite" });
   const box = dialog(
     `Calibrate ${camera.name}`, signal, form("form", "Calibrate", fields, send, place));
+  look();
 };
 
 // -- address, model, rates ------------------------------------------------------------------------

@@ -39,7 +39,7 @@ const footageFields = (footage) => {
   const last = number(24, { min: 0.1, max: 8760 });
   const folders = field("Folder", folder);
   const hint =
-    "Without the events that were marked as real. There should be nothing abnormal in it.";
+    "Without its events, but for those that were marked as false alarms.";
   const cameras = el("div", field("Camera", camera), field("Hours up to now", last, hint));
   const show = () => {
     setHidden(folders, kind.value !== "folder");

@@ -20,7 +20,8 @@ export const mapWanted = {
   set: (name, wanted) => localStorage.setItem(mapWanted.key(name), wanted ? "1" : "0"),
 };
 
-// A button that stays pressed while the anomaly map is drawn into the pictures of a camera.
+// A button that stays pressed while the anomaly map is drawn into the pictures of a camera; whoever
+// has it hides it while the camera's scores come without a map.
 export const mapButton = (name, changed = () => {}) => {
   const toggle = button("map", () => {
     mapWanted.set(name, !mapWanted.get(name));
@@ -96,6 +97,7 @@ class Tile {
     this.losses = el("p.soft");
     this.level = el("p.soft");
     this.warning = warning();
+    this.map = mapButton(name);
     const id = `tile-${name}`;
     const href = `#/cameras/${name}`;
     const learn = button("calibrate", () => calibrate(this.camera, mine),
@@ -105,7 +107,7 @@ class Tile {
       el("a.picture", { href, "aria-label": `open ${name}` }, this.picture, this.over),
       this.curve.node,
       el("p.numbers", el("span", "score ", this.score), this.flow),
-      this.losses, this.level, this.warning.node, el("div.row", mapButton(name), learn));
+      this.losses, this.level, this.warning.node, el("div.row", this.map, learn));
     follow(this.picture, () => this.#address(), mine);
     this.show(camera);
   }
@@ -134,6 +136,7 @@ class Tile {
     setText(this.level, levelWords(camera.level));
     this.level.title = caution(camera.level);
     this.warning.show(camera);
+    setHidden(this.map, !camera.has_map);
     this.curve.setLevel(camera.level);
   }
 

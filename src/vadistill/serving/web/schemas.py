@@ -152,13 +152,15 @@ class CameraStatus(described(ReaderStatus)):
 class Camera(described(CameraSettings)):
     """A camera, its state, its levels, its latest score and its open event's id.
 
-    ``unlike`` tells how its pictures differ from those that its model learned from.
+    ``unlike`` tells how its pictures differ from those that its model learned from, ``has_map``
+    whether its scores come with an anomaly map.
     """
 
     status: CameraStatus
     unlike: str | None
     level: Level | None
     score: float | None
+    has_map: bool
     event: int | None
 
 
