@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from vadistill.evaluation.measuring import Figure
 
 SHARES = frozenset(
-    {"auc", "ap", "pr_auc", "eer", "rbdc", "tbdc", "found", "false_alarms", "event_recall"}
+    (
+        *("auc", "ap", "pr_auc", "eer", "rbdc", "tbdc", "found", "false_alarms", "event_recall"),
+        "equal_weights",
+    )
 )
 """Metrics in [0, 1], which tables show in per cent."""
 

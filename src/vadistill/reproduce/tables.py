@@ -38,6 +38,9 @@ UNITS = {
     "fit_minutes": "minutes of fit",
     "event_recall": "event recall",
     "above_motion": "points above motion",
+    "largest_weight": "largest weight, x 1/n",
+    "logit_deviation": "deviation of logits",
+    "equal_weights": "weights equal to 1/n",
 }
 BLOCK = re.compile(
     r"(?P<open><!-- results:(?P<name>[\w.-]+)(?P<options>[^>]*?) -->\n)(?P<body>.*?)"
