@@ -1,10 +1,13 @@
-# `make demo` and `make test` set up all that they need on a machine with Python 3.11 or newer.
-# PIP_FLAGS goes to every pip install, for example to choose where PyTorch's build comes from.
+# `make demo` and `make test` set up all that they need on a machine with Python 3.11 or newer: the
+# demo vadistill alone, the others the tools of tests besides.
+# PIP_FLAGS goes to every pip install, for example to take PyTorch's build for CPUs alone:
+#   make demo PIP_FLAGS='--extra-index-url https://download.pytorch.org/whl/cpu'
 # DEMO_FLAGS goes to the demo (make demo DEMO_FLAGS=--quick), TEST_FLAGS to pytest; WORKERS is how
 # many processes run the tests (0: none but pytest's own).
 
 PYTHON ?= python3
 VENV := .venv
+LIGHT := $(VENV)/.light
 STAMP := $(VENV)/.installed
 PIP_FLAGS ?=
 DEMO_FLAGS ?=
@@ -31,7 +34,7 @@ help:
 	@echo "make system  install Debian packages that some tests use (as root)"
 	@echo "make clean   remove the environment and the demo's output"
 
-demo: $(STAMP)
+demo: $(LIGHT)
 	$(VENV)/bin/vadistill demo $(DEMO_FLAGS)
 
 test: $(STAMP)
@@ -64,12 +67,16 @@ system:
 	@dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || \
 	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(SYSTEM_PACKAGES); }
 
-$(STAMP): pyproject.toml constraints.txt
+$(LIGHT): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "vadistill needs Python 3.11 or newer as '$(PYTHON)'; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "this Python lacks venv; install it first (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e .
+	@touch $@
+
+$(STAMP): $(LIGHT)
 	$(VENV)/bin/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[test]'
 	@touch $@
 

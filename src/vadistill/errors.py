@@ -7,7 +7,11 @@ The command line prints that line and exits with status 2; nothing else does.
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
 
 from vadistill.addresses import without_addresses
 
@@ -19,6 +23,7 @@ __all__ = [
     "VadistillError",
     "VideoError",
     "WeightsError",
+    "lacking",
     "one_of",
     "printable",
 ]
@@ -64,6 +69,21 @@ class NotFittedError(VadistillError):
 
 class StorageError(VadistillError):
     """The store of events or a file that belongs to it is damaged, foreign or cannot be written."""
+
+
+def lacking(got: str, extra: str) -> ConfigError:
+    """The error of a library that is not installed, with the command that installs its extra."""
+    return ConfigError(got, expected=f"the extra '{extra}'", fix=installing(extra))
+
+
+def installing(extra: str) -> str:
+    """The pip command that brings an extra, whether vadistill runs from its source or a wheel."""
+    source = Path(__file__).resolve().parents[2]
+    if (source / "pyproject.toml").is_file():
+        return f"pip install -e {shlex.quote(f'{source}[{extra}]')}"
+    asked = re.compile(rf"(.*?) *; *extra == ['\"]{extra}['\"]")
+    found = map(asked.fullmatch, metadata.requires("vadistill") or ())
+    return f"pip install {shlex.join(match[1] for match in found if match)}"
 
 
 def in_a_line(error: BaseException) -> str:

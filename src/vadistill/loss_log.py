@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from vadistill.errors import ConfigError, DataError
+from vadistill.errors import DataError, lacking
 from vadistill.files import replacing
 
 LOG = "training.jsonl"
@@ -130,11 +130,7 @@ def tensorboard(folder: Path | None) -> Iterator[None]:
         try:
             import tensorboard as _  # noqa: F401
         except ImportError as error:
-            raise ConfigError(
-                "TensorBoard is not installed",
-                expected="the package tensorboard",
-                fix="pip install 'vadistill[tensorboard]'",
-            ) from error
+            raise lacking("TensorBoard is not installed", "tensorboard") from error
     token = _board.set(folder)
     try:
         yield

@@ -26,7 +26,7 @@ from vadistill.backbones.base import (
 from vadistill.backbones.teachers import ResNet, open_teacher
 from vadistill.backbones.weights import RANDOM, downloading, drawn, load_weights, read_state
 from vadistill.datasets.snippets import SNIPPET
-from vadistill.errors import ConfigError, one_of
+from vadistill.errors import ConfigError, lacking, one_of
 from vadistill.fetching import is_offline
 
 if TYPE_CHECKING:
@@ -256,8 +256,4 @@ def _extra(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ConfigError(
-            f"backbone '{extra}' needs {module}, which is not installed",
-            expected=f"the extra '{extra}'",
-            fix=f"pip install 'vadistill[{extra}]'",
-        ) from error
+        raise lacking(f"backbone '{extra}' needs {module}", extra) from error

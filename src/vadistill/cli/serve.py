@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 from vadistill.cli.terminal import parse
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, lacking
 
 if TYPE_CHECKING:
     from vadistill.serving.config import Settings
@@ -86,11 +86,7 @@ def needed() -> None:
         import fastapi
         import uvicorn
     except ImportError as error:
-        raise ConfigError(
-            f"no {error.name}",
-            expected="the 'serve' extra",
-            fix="pip install 'vadistill[serve]'",
-        ) from error
+        raise lacking(f"no {error.name}", "serve") from error
     del fastapi, uvicorn
 
 

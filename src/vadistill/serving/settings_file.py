@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vadistill.addresses import Secret
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, lacking
 from vadistill.files import replacing
 from vadistill.serving.config import LISTS, TABLES, ServerSettings, Settings, entry
 
@@ -154,11 +154,7 @@ def write_settings(settings: Settings, path: Path, tables: Iterable[str] = TABLE
         import tomlkit
         from tomlkit.items import Table
     except ImportError as error:
-        raise ConfigError(
-            "writing settings needs tomlkit",
-            expected="the 'serve' extra",
-            fix="pip install 'vadistill[serve]'",
-        ) from error
+        raise lacking("writing settings needs tomlkit", "serve") from error
 
     document = tomlkit.parse(path.read_text()) if path.exists() else tomlkit.document()
     for name in tables:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, lacking
 from vadistill.serving.config import SinkKind, SinkSettings
 from vadistill.serving.sinks.base import DeliveryError, Refused
 from vadistill.serving.sinks.discovery import config_topic, described
@@ -52,11 +52,7 @@ class Mqtt:
         try:
             import paho.mqtt.client as paho
         except ImportError as error:
-            raise ConfigError(
-                "MQTT needs paho-mqtt",
-                expected="the 'serve' extra",
-                fix="pip install 'vadistill[serve]'",
-            ) from error
+            raise lacking("MQTT needs paho-mqtt", "serve") from error
         self._paho, self._protocol = paho, paho.MQTTv5
         self._address, self._port = _parsed(settings)
         self._url, self._prefix = settings.url, _prefix(settings)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from vadistill import __version__
 from vadistill.addresses import without_addresses
-from vadistill.errors import ConfigError, in_a_line
+from vadistill.errors import ConfigError, in_a_line, lacking
 from vadistill.serving.config import SinkKind, SinkSettings
 from vadistill.serving.sinks.base import DeliveryError, Refused
 from vadistill.serving.storage.records import Message
@@ -69,11 +69,7 @@ class Webhook:
         try:
             import httpx
         except ImportError as error:
-            raise ConfigError(
-                "webhooks need httpx",
-                expected="the 'serve' extra",
-                fix="pip install 'vadistill[serve]'",
-            ) from error
+            raise lacking("webhooks need httpx", "serve") from error
         try:
             host = httpx.URL(settings.url.reveal()).host
         except httpx.InvalidURL:
