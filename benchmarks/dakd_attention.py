@@ -124,10 +124,10 @@ def few(train: Dataset) -> Dataset:
 
 
 def bags_of(train: Dataset, names: Sequence[str]) -> Bags:
-    """All videos as the means of 32 segments, in memory."""
+    """All videos as the means of 32 segments, in memory, one view each."""
     sources = [video.source for video in train if isinstance(video.source, FeatureSource)]
     arrays = {
-        name: np.stack([segment_means(s.features(name), SEGMENTS) for s in sources])
+        name: np.stack([segment_means(s.features(name), SEGMENTS)[None] for s in sources])
         for name in names
     }
     return Bags(arrays, np.array([bool(video.video_label) for video in train]), normalise=False)
