@@ -46,6 +46,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for index in range(12):
             _, data = cv2.imencode(".png", rng.integers(0, 255, (32, 32, 3), np.uint8))
             (folder / f"{index}.png").write_bytes(data.tobytes())
+    rows = [f"{v},{frame},{frame % 7}" for v in (f'"{SHOWN}"', "plain") for frame in range(24)]
+    (root / "theirs.csv").write_text("video,frame,score\n" + "\n".join(rows) + "\n")
     fit("motion", videos, out=root / f"{NAME}.vad")
     shutil.copytree(root / f"{NAME}.vad", root / "other.vad")
     return root
@@ -76,6 +78,10 @@ COMMANDS = {
     "evaluate": [
         *("evaluate", "{n}.vad", "other.vad", "--data", "{n}", "--out", "{o}-runs"),
         *("--report", "{o}-evaluation.html"),
+    ],
+    "evaluate scores": [
+        *("evaluate", "--scores", "{n}=theirs.csv", "--data", "{n}", "--out", "{o}-others"),
+        *("--report", "{o}-others.html"),
     ],
     "compare": ["compare", "{o}-runs/{s}", "{o}-runs/other"],
     "extract": ["extract", "{n}", "--backbones", "flow", "--out", "{o}-store"],

@@ -85,6 +85,7 @@ SAME = {
     "model of a run's name": "evaluate runs/m --data set --out runs",
     "two models of one name": "evaluate m.vad b/m.vad --data set --out new",
     "the set": "evaluate m.vad --data m --out .",
+    "scores of a run's name": "evaluate --scores m=runs/m --data set --out runs",
     "fit over its data": "fit motion normal --out linked",
     "board in the model": "fit motion normal --out x.vad --tensorboard x.vad",
     "auto over its data": "fit auto normal --out linked",

@@ -1,4 +1,4 @@
-"""``vadistill evaluate``: measure fitted models on a labelled test set."""
+"""``vadistill evaluate``: measure models, or any scores, on a labelled test set."""
 
 from __future__ import annotations
 
@@ -22,18 +22,22 @@ vadistill evaluate entrance.vad --data labelled/
 vadistill evaluate cafe.vad motion.vad --data UCSDped2/ --report ped2.html
 vadistill evaluate cafe.vad --data UCSDped2/ --protocol micro/average10 macro-pad/raw --json
 vadistill evaluate cafe.vad motion.vad --data UCSDped2/ --out runs/
+vadistill evaluate cafe.vad --data UCSDped2/ --scores theirs=scores.npy --level snippets:16
 """
 
 
 def run(argv: list[str]) -> None:
     def evaluate(
-        models: Annotated[Positional[tuple[Path, ...]], arg(metavar="MODEL...")],
+        models: Annotated[Positional[tuple[Path, ...]], arg(metavar="MODEL...")] = (),
         *,
         data: Annotated[Path, arg(metavar="PATH")],
         protocol: Annotated[tuple[str, ...], arg(metavar="NAMES")] = (),
         report: Annotated[Path | None, arg(metavar="FILE.html")] = None,
         out: Annotated[Path | None, arg(metavar="FOLDER")] = None,
         tracks: Annotated[Path | None, arg(metavar="FOLDER")] = None,
+        scores: Annotated[tuple[str, ...], arg(metavar="NAME=PATH...")] = (),
+        level: Annotated[tuple[str, ...], arg(metavar="LEVEL...")] = (),
+        boxes: Annotated[tuple[str, ...], arg(metavar="NAME=FOLDER...")] = (),
         json: bool = False,
         device: Device = "auto",
     ) -> None:
@@ -50,26 +54,44 @@ def run(argv: list[str]) -> None:
                 'vadistill compare'.
             tracks: Published tracks for rbdc and tbdc, one file a video of track,frame,x1,y1,x2,y2
                 (inclusive pixels); default: the data set's own, or derived from its masks.
+            scores: Scores of other methods, beside or instead of models: a .csv or .parquet of
+                video,frame,score, a .npz by video, a folder with one .npy, .txt, .csv or .mat a
+                video, or a .npy or .mat of all videos in order.
+            level: What one of these scores is of: frame (the default), snippets:N (of N frames),
+                segments:N (equal parts of a video) or windows:N (every N frames in a row, given to
+                the last); one for all --scores, or one for each.
+            boxes: Scored boxes of --scores, for rbdc and tbdc: folders with one file a video of
+                frame,x1,y1,x2,y2,score (inclusive pixels).
             json: Print the figures as JSON, not as a table.
             device: auto takes the GPU where there is one.
         """
         from vadistill.evaluation.evaluate import evaluate, named_models
+        from vadistill.evaluation.given import given_scores
         from vadistill.report.report import write_report
 
-        runs_of = {} if out is None else paths_in(out, named_models(models))
+        given = given_scores(scores, level, boxes)
+        names = [*([] if given and not models else named_models(models)), *given]
+        runs_of = {} if out is None else paths_in(out, names)
         if report is not None:
             check_ending("--report", report, (".html",))
         parts = ("", "tracks", "detections")
         folders = [] if out is None else [out]
         folders += [folder / part for folder in runs_of.values() for part in parts]
         check_outputs(
-            [*models, data, *([] if tracks is None else [tracks])],
+            [*models, data, *filter(None, (tracks, *(p for g in given.values() for p in g.paths)))],
             files=[] if report is None else [("--report", report)],
             folders=[("--out", folder) for folder in folders],
         )
         command = shlex.join(["vadistill", "evaluate", *redacted_words(argv)])
         results = evaluate(
-            models, data, protocol, tracks=tracks, device=device, command=command, out=out
+            models,
+            data,
+            protocol,
+            tracks=tracks,
+            device=device,
+            command=command,
+            out=out,
+            given=given,
         )
         runs = [] if out is None else results.save(out)
         if report is not None:

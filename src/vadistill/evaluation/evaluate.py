@@ -15,6 +15,7 @@ from vadistill.datasets.tracks import Tracks
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError
 from vadistill.evaluation.alignment import has_video_labels_only
+from vadistill.evaluation.given import Given
 from vadistill.evaluation.lost_frames import leave_out_lost
 from vadistill.evaluation.measuring import Evaluation, check_measures, interval, measure, percent
 from vadistill.evaluation.protocol import REGION, Protocol
@@ -128,6 +129,7 @@ def evaluate(
     device: str = "auto",
     command: str = "vadistill.evaluate",
     out: str | Path | None = None,
+    given: Mapping[str, Given] | None = None,
 ) -> Results:
     """Score the test videos of a data set and compare the scores with its labels.
 
@@ -142,17 +144,26 @@ def evaluate(
         device: on which folders are loaded: auto, cpu or cuda.
         command: what the facts say made the results.
         out: a folder that keeps each model's run as it ends, as ``Results.save`` does.
+        given: scores of other methods by name, from their files.
 
     Raises DataError for absent labels, ConfigError for an unknown protocol, WeightsError for a
     folder that holds no model, VideoError.
     """
     started = time.monotonic()
-    named = named_models(models)
-    folders = {} if out is None else paths_in(Path(out), named)
+    others = given or {}
+    named = {} if others and not models else named_models(models)
+    if both := sorted(set(named) & set(others)):
+        raise ConfigError(
+            f"a model and scores named {both[0]}",
+            expected="different names",
+            fix="name the scores, as --scores NAME=PATH",
+        )
+    folders = {} if out is None else paths_in(Path(out), [*named, *others])
     test = split_of(dataset, "test")
     loaded = {n: m if isinstance(m, Detector) else load(m, device=device) for n, m in named.items()}
     # A typo, or missing labels, should not cost the scoring of a whole test set.
     of_videos = has_video_labels_only(test)
+    from_files = {name: each.on(test) for name, each in others.items()}
     if isinstance(tracks, str | Path):
         labels = {v.name: v.frame_labels for v in test if v.frame_labels is not None}
         infos = {v.name: v.open().info for v in test if v.name in labels}
@@ -172,15 +183,19 @@ def evaluate(
     speeds: dict[str, float] = {}
     notes: list[str] = []
     facts: dict[str, Any] = {}
-    for name, model in loaded.items():
-        scored = score_videos(model, list(test), name)
-        speeds[name] = round(scored.speed, 1)
-        test, tracks, lost = leave_out_lost(test, scored.scores, tracks)
+    for name in [*loaded, *others]:
+        if name in loaded:
+            model = loaded[name]
+            scored = score_videos(model, list(test), name)
+            speeds[name] = round(scored.speed, 1)
+            test, tracks, lost = leave_out_lost(test, scored.scores, tracks)
+            raw, smoothing = scored.scores, smoothing_of(model)
+        else:
+            (raw, lost), smoothing = from_files[name], "raw"
         notes += lost
-        smoothing = smoothing_of(model)
-        scores[name] = {video: s.smooth(smoothing) for video, s in scored.scores.items()}
+        scores[name] = {video: s.smooth(smoothing) for video, s in raw.items()}
         regions = True if needs_boxes else None
-        run = take(test, scored.scores, name=name, regions=regions, tracks=tracks)
+        run = take(test, raw, name=name, regions=regions, tracks=tracks)
         # A model without boxes has no region figures, unless they were asked for.
         kept = [p.name for p in wanted if run.regions is not None or p.measure not in REGION]
         runs[name] = replace(run, protocols=tuple(kept))
@@ -188,7 +203,8 @@ def evaluate(
         facts = {
             **run_facts(device=device, command=command),
             "wall time": clock(time.monotonic() - started),
-            "frames per second": dict(speeds),
+            **({"frames per second": dict(speeds)} if speeds else {}),
+            **{f"scores of {name}": str(each) for name, each in others.items()},
             **localiser_facts(loaded),
             **_self_tests(named),
         }
