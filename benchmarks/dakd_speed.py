@@ -30,7 +30,7 @@ from vadistill.reproduce.records import of_measurement, write_records
 from vadistill.reproduce.tables import markdown_table
 from vadistill.simulated.features import SimulatedConfig
 from vadistill.systems import dakd
-from vadistill.systems.dakd.model import ClipScorer
+from vadistill.systems.dakd.scoring import ClipScorer
 
 
 def main() -> None:

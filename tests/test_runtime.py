@@ -20,6 +20,7 @@ from vadistill.systems.aed.model import Networks
 from vadistill.systems.aed.training import fast
 from vadistill.systems.cafe.model import LowLevelBranch, PatchScorer
 from vadistill.systems.dakd import model as dakd_model
+from vadistill.systems.dakd import scoring as dakd_scoring
 from vadistill.systems.dakd.temporal import RIVALS
 from vadistill.systems.fast_aed import scoring
 from vadistill.systems.fast_aed.model import Student
@@ -197,7 +198,7 @@ def test_dakd_scores_alike_in_each_runtime(temporal: str) -> None:
         network = dakd_model.Baseline(widths)
     else:
         network = dakd_model.Network(widths, temporal)
-    program = dakd_model.as_program(network, widths, normalise=True)
+    program = dakd_scoring.as_program(network, widths, normalise=True)
     exact, other = (open_runtime(program, name, CPU) for name in ("torch", "onnx"))
     rng = np.random.default_rng(0)
     for windows, length in ((1, 32), (40, 5), (3, 1)):

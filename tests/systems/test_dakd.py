@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -27,7 +28,10 @@ from vadistill.systems import dakd
 from vadistill.systems.dakd import losses
 from vadistill.systems.dakd.data import Bags, gather_bags
 from vadistill.systems.dakd.folds import folds_of
-from vadistill.systems.dakd.model import ClipScorer, Network, Scored, as_program
+from vadistill.systems.dakd.model import Baseline, Network, Scored
+from vadistill.systems.dakd.ring import Ring
+from vadistill.systems.dakd.scoring import ClipScorer, as_program
+from vadistill.systems.dakd.temporal import RIVALS
 from vadistill.systems.dakd.training import (
     distil,
     student_losses,
@@ -157,7 +161,7 @@ def network() -> Network:
 
 def clip_scorer(network: Network, mode: Any) -> ClipScorer:
     runtime = open_runtime(as_program(network, [6, 4]), "torch", CPU)
-    return ClipScorer(runtime, mode, length=8)
+    return ClipScorer(runtime, mode, length=8, ring=Ring(network, [6, 4], "torch", CPU))
 
 
 class TestScoring:
@@ -223,6 +227,48 @@ class TestScoring:
         means = [segment_means(np.stack(each), 8) for each in zip(*rows, strict=True)]
         by_segment = self.window(network, [list(pair) for pair in zip(*means, strict=True)])
         np.testing.assert_allclose(scores, by_segment[segment_of_snippets(clips, 8)], atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("temporal", "runtime"),
+        [
+            *((name, "torch") for name in (*RIVALS, "tam", "baseline")),
+            *((name, "onnx") for name in ("disentangled", "tam", "gru")),
+        ],
+    )
+    def test_what_is_remembered_gives_the_scores_of_whole_windows(
+        self, temporal: str, runtime: str
+    ) -> None:
+        torch.manual_seed(1)
+        small: dict[str, Any] = {"width": 32, "standardise": True}
+        each: list[dict[str, Any]] = [{"guarded": True}]
+        if temporal in ("disentangled", "tam"):
+            each.append({"skip": False})
+        if temporal == "tam":
+            each += [{"index": "deberta", "reach": 3}, {"terms": ("cross",)}]
+        networks: list[Any] = [Baseline([6, 4], **small)]
+        if temporal != "baseline":
+            networks = [Network([6, 4], temporal, **small, **more) for more in each]
+        for network in networks:
+            ring = Ring(network.eval(), [6, 4], runtime, CPU, normalise=True)
+            whole = open_runtime(as_program(network, [6, 4], normalise=True), "torch", CPU)
+            modes: tuple[Any, ...] = ("dense", "live")
+            for clips, mode in itertools.product((3, 20), modes):
+                rows = self.rows(clips)
+                scores = list(ClipScorer(whole, mode, length=8, ring=ring)(rows))
+                arrays = [np.stack(each) for each in zip(*rows, strict=True)]
+                wanted = ClipScorer(whole, mode, length=8).whole(arrays)
+                np.testing.assert_allclose(scores, wanted, atol=1e-5)
+
+    def test_a_new_clip_is_projected_alone(self, network: Network) -> None:
+        seen: list[int] = []
+
+        def count(module: Any, given: Any, made: torch.Tensor) -> None:
+            seen.append(made.shape[1])
+
+        hook = network.projections[0].register_forward_hook(count)
+        list(clip_scorer(network, "live")(self.rows(20)))
+        hook.remove()
+        assert seen[1:] == [1] * 20, "the first is the example that a program is made with"
 
     def test_an_empty_video_has_no_scores(self, network: Network) -> None:
         for mode in ("dense", "live", "segments"):

@@ -46,14 +46,15 @@ def relative_index(length: Count, reach: Count) -> Int[Tensor, "n n"]:
 
 
 def attention_logits(
-    queries: Float[Tensor, "h b t n c"],
+    queries: Float[Tensor, "h b t q c"],
     keys: Float[Tensor, "h b t n c"],
     query_r: Float[Tensor, "h p c"],
     key_r: Float[Tensor, "h p c"],
     *,
     terms: Sequence[str] = TERMS,
     index: Index = "paper",
-) -> Float[Tensor, "h b t n n"]:
+    places: Int[Tensor, "b q"] | None = None,
+) -> Float[Tensor, "h b t q n"]:
     """A~ before its scale: the sum of ``terms``.
 
     self                  Q_t,i . K_t,j
@@ -61,11 +62,16 @@ def attention_logits(
     content-to-position   Q_t,i . K^r at gamma(i, j)
     position-to-content   K_t,j . Q^r at gamma(j, i)
 
-    Self and cross together are the product with the sum of all backbones' keys.
+    Self and cross together are the product with the sum of all backbones' keys.  Queries are those
+    of all segments, or of each sequence's segments at ``places``.
     """
-    sequences, length = queries.shape[2:4]
-    reach = query_r.shape[1] // 2
-    gamma = relative_index(length, reach).to(queries.device).expand(*keys.shape[:4], length)
+    sequences, length = queries.shape[2], keys.shape[3]
+    gamma = relative_index(length, query_r.shape[1] // 2).to(queries.device)
+    if places is None:
+        forth, back = gamma, gamma.T
+    else:  # gamma(i, j) and gamma(j, i) of these i, as [i, j]
+        forth, back = gamma[places][:, None], gamma.T[places][:, None]
+    forth, back = (each.expand(*queries.shape[:4], length) for each in (forth, back))
     total = keys.sum(2, keepdim=True) if sequences > 1 else keys
     if "self" in terms and "cross" in terms:
         met = total
@@ -74,15 +80,15 @@ def attention_logits(
     else:
         met = keys if "self" in terms else 0 * keys
     rows = queries if met.shape[2] > 1 else queries.flatten(2, 3)[:, :, None]
-    logits = (rows @ met.transpose(-2, -1)).view(*keys.shape[:4], length)
+    logits = (rows @ met.transpose(-2, -1)).view(*queries.shape[:4], length)
     if "content-to-position" in terms:
         products = queries.flatten(1, 3) @ key_r.transpose(-2, -1)
-        by_position = products.unflatten(1, queries.shape[1:4])
-        logits = logits + by_position.gather(-1, gamma)
+        by_position = products.view(*queries.shape[:4], -1)
+        logits = logits + by_position.gather(-1, forth)
     if "position-to-content" in terms:
         products = keys.flatten(1, 3) @ query_r.transpose(-2, -1)
-        by_position = products.unflatten(1, keys.shape[1:4])
-        by_key = gamma if index == "paper" else gamma.transpose(-2, -1)  # [j, i]
+        by_position = products.view(*keys.shape[:4], -1)
+        by_key = (back if index == "paper" else forth).transpose(-2, -1)  # [j, i]
         logits = logits + by_position.gather(-1, by_key).transpose(-2, -1)
     return logits
 
@@ -127,26 +133,48 @@ class TemporalAggregation(nn.Module):
         nn.init.normal_(self.relative.weight, std=inputs**-0.5)
 
     def forward(self, sequences: Float[Tensor, "b t n d"]) -> Float[Tensor, "b n w"]:
-        weights, values = self.attend(sequences)
-        # One product sums over segments and backbones.
-        summed = weights.transpose(2, 3).flatten(3) @ values.flatten(2, 3)
-        return (summed / len(self.query)).permute(1, 2, 0, 3).flatten(2)
+        return self.gather(*self.attend(sequences))
 
     def attend(
         self, sequences: Float[Tensor, "b t n d"]
     ) -> tuple[Float[Tensor, "h b t n n"], Float[Tensor, "h b t n c"]]:
         """What segment i of backbone t takes from its segment j (rows sum to 1), and the values."""
+        queries, keys, values = self.content(sequences)
+        return self.weights(queries, keys, self.positional()), values
+
+    def content(self, sequences: Float[Tensor, "b t n d"]) -> list[Float[Tensor, "h b t n c"]]:
+        """Queries, keys and values."""
         # The width as a plain number: ONNX knows no other.
         seen = F.layer_norm(sequences, (self.inputs,))
-        queries, keys, values = (
-            self._by_head(seen, weight) for weight in (self.query, self.key, self.value)
-        )
+        return [self._by_head(seen, weight) for weight in (self.query, self.key, self.value)]
+
+    def positional(self) -> tuple[Float[Tensor, "h p c"], Float[Tensor, "h p c"]]:
+        """Q^r and K^r."""
         positions = F.layer_norm(self.positions, (self.inputs,))
         relative = self.relative(positions).view(len(positions), 2, self.heads, -1)
         query_r, key_r = relative.permute(1, 2, 0, 3)
-        logits = attention_logits(queries, keys, query_r, key_r, terms=self.terms, index=self.index)
+        return query_r, key_r
+
+    def weights(
+        self,
+        queries: Float[Tensor, "h b t q c"],
+        keys: Float[Tensor, "h b t n c"],
+        positional: tuple[Float[Tensor, "h p c"], Float[Tensor, "h p c"]],
+        places: Int[Tensor, "b q"] | None = None,
+    ) -> Float[Tensor, "h b t q n"]:
+        """What the segments at ``places`` (default: all) take from each; rows sum to 1."""
+        logits = attention_logits(
+            queries, keys, *positional, terms=self.terms, index=self.index, places=places
+        )
         products = max(1, term_count(self.terms, len(self.query)))
-        return torch.softmax(logits / (products * queries.shape[-1]) ** 0.5, dim=-1), values
+        return torch.softmax(logits / (products * queries.shape[-1]) ** 0.5, dim=-1)
+
+    def gather(
+        self, weights: Float[Tensor, "h b t q n"], values: Float[Tensor, "h b t n c"]
+    ) -> Float[Tensor, "b q w"]:
+        """H: one product sums over segments and backbones."""
+        summed = weights.transpose(2, 3).flatten(3) @ values.flatten(2, 3)
+        return (summed / len(self.query)).permute(1, 2, 0, 3).flatten(2)
 
     def _by_head(
         self, sequences: Float[Tensor, "b t n d"], weight: Float[Tensor, "t d w"]

@@ -47,6 +47,7 @@ Departures from the papers and readings of what they leave open:
   Of one's own videos a backbone averages the features of ``crops``.
 - The rival ``mtn`` is RTFM's pyramid and non-local block without its batch normalisation.
 - ``segments`` knows no score before a video's end: it is for files, not for cameras.
+- ``dense`` and ``live`` score single snippets, whatever number of them a training segment averages.
 - What is left behind the last whole clip of 16 frames has that clip's score; a video shorter than
   one clip is an error.
 - The student's backbone is not saved with the model: it is named, with a hash of its weights.
@@ -79,16 +80,10 @@ from vadistill.scores import Calibration, FrameScore
 from vadistill.soundness import real, whole
 from vadistill.systems.dakd.data import Read, gather_bags
 from vadistill.systems.dakd.folds import HeldOut, hold_out
-from vadistill.systems.dakd.model import (
-    Baseline,
-    ClipScorer,
-    Network,
-    Rows,
-    as_program,
-    student_network,
-    teacher_network,
-)
+from vadistill.systems.dakd.model import Baseline, Network, student_network, teacher_network
 from vadistill.systems.dakd.recipes import RECIPES, Config
+from vadistill.systems.dakd.ring import Ring, Rows
+from vadistill.systems.dakd.scoring import ClipScorer, as_program
 from vadistill.systems.dakd.training import fit_alone, fit_student, fit_teacher
 
 if TYPE_CHECKING:
@@ -121,6 +116,7 @@ class Dakd(Detector):
         self._asked: Device = device
         self.device = pick_device(device)
         self._backbones: dict[str, Backbone] = {}
+        self._ring: Ring | None = None
 
     @property
     def sees(self) -> tuple[str, ...]:
@@ -206,6 +202,14 @@ class Dakd(Detector):
     def open_runtime(self, int8: bytes | Iterable[Arrays] = ()) -> None:
         """Open the network in the config's runtime, which has no 8-bit form of it."""
         self.runtime = self._runtime(self.network)
+        if self.lookahead is not None:
+            self._ring = Ring(
+                self.network,
+                [self.widths[name] for name in self.sees],
+                self.config.runtime,
+                self.device,
+                normalise=self.config.normalise,
+            )
 
     def _runtime(self, network: Network | Baseline) -> Runtime:
         widths = [self.widths[name] for name in self.sees]
@@ -215,7 +219,8 @@ class Dakd(Detector):
     def _scorer(self, network: Network | Baseline | None = None) -> ClipScorer:
         """Of the fitted network, or of another one."""
         runtime = self.runtime if network is None else self._runtime(network)
-        return ClipScorer(runtime, self.config.scoring, length=self.config.segments)
+        length = self.config.segments
+        return ClipScorer(runtime, self.config.scoring, length=length, ring=self._ring)
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()
