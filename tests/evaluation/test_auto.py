@@ -159,9 +159,9 @@ class TestFitAuto:
     def test_where_nothing_can_be_put_aside(self, made: SimpleNamespace, tmp_path: Path):
         train = open_dataset(made.data).train
         choice = fit_auto(replace(train, videos=train.videos[:2]), out=tmp_path / "a.vad")
-        assert choice.kept == "blend (mean)" and choice.candidates == ()
+        assert choice.kept == "cafe" and choice.candidates == ()
         assert "too little footage" in str(choice) and choice.test is None
-        assert isinstance(vadistill.load(tmp_path / "a.vad"), Blend)
+        assert isinstance(vadistill.load(tmp_path / "a.vad"), vadistill.Cafe)
         assert sorted(p.name for p in (tmp_path / "a.vad").iterdir()) == [
             *("auto.json", "config.json", "training.jsonl", "weights.safetensors")
         ]

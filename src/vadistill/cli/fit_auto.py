@@ -38,8 +38,8 @@ def run(argv: list[str]) -> None:
 
         The candidates are motion, cafe, and the blend of both by its mean and by its maximum;
         a fifth of the footage is put aside for the self-test.  Of those that it does not tell from
-        the best, the simplest is kept.  Where there is too little footage for a test, that is the
-        blend's mean.
+        the best, the simplest is kept.  Where there is too little footage for a test, that is
+        cafe.
 
         Args:
             data: Folder of normal videos, or a data set.

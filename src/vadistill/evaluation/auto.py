@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from vadistill.evaluation.selftest.run import Place
     from vadistill.scores import Scores
 
-UNTESTED = "blend (mean)"
-"""What is kept where nothing can be tested: members that err at different frames."""
+UNTESTED = "cafe"
+"""What is kept where nothing can be tested: it has ``motion``'s statistics among its own terms."""
 
 SINGLE = ("motion", "cafe")
 """What is fitted, the simplest first, and what the blends are of."""
@@ -168,14 +168,14 @@ def chosen(
 
     Args:
         models: fitted ones by name.
-        blends: of some of these, by the names of ``UNTESTED`` and its like; they score nothing.
+        blends: of some of these, by names such as ``blend (mean)``; they score nothing.
         trial: of ``trial_of``; where it is a reason, ``UNTESTED`` is kept.
         said: by the models that have scored the trial before.
 
     Raises VideoError.
     """
     if isinstance(trial, str):
-        return Choice(blends[UNTESTED], UNTESTED, trial)
+        return Choice(models[UNTESTED], UNTESTED, trial)
     said = {name: (said or {}).get(name) or Said.of(model, trial) for name, model in models.items()}
     for name, blend in blends.items():
         members = [said[member] for member in blend.members]
