@@ -3,9 +3,10 @@
     python benchmarks/dakd_attention.py --data shanghaitech_tracks pets2009_i3d simulated \\
         [--recipes paper default] [--epochs N] [--smoke] [--work FOLDER] [--out results.json]
 
-The teacher of each recipe is fitted to all the backbones of a data set of features, in fp32 and in
-bf16, and then shown its training videos as the 32 segments that it learnt from; so is one that has
-learnt nothing.  Of the n weights that a segment has for the others in a head (each row sums to 1):
+The teacher of each recipe is fitted to all the backbones of a data set of features (of videos:
+those of the default), in fp32 and in bf16, and then shown its training videos as the 32 segments
+that it learnt from; so is one that has learnt nothing.  Of the n weights that a segment has for the
+others in a head (each row sums to 1):
 
     largest weight          n times the largest of a row, mean over rows: 1 where all are equal
     deviation of logits     within a row, of what softmax is given, mean over rows
@@ -17,6 +18,7 @@ learnt nothing.  Of the n weights that a segment has for the others in a head (e
 from __future__ import annotations
 
 import argparse
+import functools
 import shlex
 import sys
 import time
@@ -30,8 +32,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from vadistill.backbones import open_backbone
+from vadistill.backbones.extraction import features_of
+from vadistill.backbones.store import FeatureStore
 from vadistill.datasets import Dataset, open_dataset
-from vadistill.datasets.snippets import SEGMENTS, FeatureSource, segment_means
+from vadistill.datasets.snippets import segment_means
 from vadistill.devices import Precision, autocast
 from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.dakd import backbones_of
@@ -85,8 +90,8 @@ def main() -> None:
     for data in arguments.data:
         splits = open_dataset(data)
         train = few(splits.train) if arguments.smoke else splits.train
-        names = backbones_of(splits)
-        bags = bags_of(train, names)
+        names = backbones_of(splits) or dakd.default().teacher
+        bags = bags_of(train, names, FeatureStore(arguments.work / "features"))
         key = f"{data.name}-{len(bags)}"
         for recipe in arguments.recipes:
             for precision in PRECISIONS:
@@ -123,13 +128,11 @@ def few(train: Dataset) -> Dataset:
     return replace(train, videos=tuple(video for each in classes for video in each[:4]))
 
 
-def bags_of(train: Dataset, names: Sequence[str]) -> Bags:
+def bags_of(train: Dataset, names: Sequence[str], store: FeatureStore) -> Bags:
     """All videos as the means of 32 segments, in memory, one view each."""
-    sources = [video.source for video in train if isinstance(video.source, FeatureSource)]
-    arrays = {
-        name: np.stack([segment_means(s.features(name), SEGMENTS)[None] for s in sources])
-        for name in names
-    }
+    opened = functools.cache(lambda name: open_backbone(name, device="cpu"))
+    found = [features_of(video, names, store, opened) for video in train]
+    arrays = {name: np.stack([segment_means(f[name])[None] for f in found]) for name in names}
     return Bags(arrays, np.array([bool(video.video_label) for video in train]), normalise=False)
 
 
