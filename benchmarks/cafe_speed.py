@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rows import Rows
 
 import vadistill
 from vadistill import objects
@@ -27,7 +29,7 @@ from vadistill.datasets import open_dataset
 from vadistill.distill import FrozenTeacher
 from vadistill.evaluation.runs import run_facts
 from vadistill.objects.patches import Cut, frame_patches
-from vadistill.reproduce.records import Record, of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 from vadistill.runtime import Arrays, Runtime, open_runtime
 from vadistill.systems import motion
 from vadistill.systems.cafe.model import PatchScorer, as_program, scorer_inputs
@@ -89,16 +91,18 @@ def main() -> None:
     parser.add_argument(
         "--frames", type=int, default=200, help="frames of the decode-to-score runs"
     )
+    parser.add_argument("--smoke", action="store_true", help="two frames, the compact pair")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     command = "python benchmarks/cafe_speed.py --data " + arguments.data.name
     splits = open_dataset(arguments.data)
     clip = splits.test.videos[0]
-    records: list[Record] = []
+    rows = Rows(arguments.out)
+    if arguments.smoke:
+        arguments.frames = 2
 
     def record(variant: str, metric: str, value: float, note: str = "", ratio: str = "") -> None:
-        print(f"{metric:>14} {value:10.1f}  {variant}  {note}{ratio}")
-        records.append(
+        rows.add(
             of_measurement(
                 metric,
                 value,
@@ -114,32 +118,30 @@ def main() -> None:
 
     localiser = objects.build("background")
     localiser.fit(splits.train)
+    seen = 8 if arguments.smoke else 64
     start = time.perf_counter()
-    frames = list(islice(frame_patches(clip.open(), localiser, Cut(PATCH, (-1, 0, 1))), 64))
+    frames = list(islice(frame_patches(clip.open(), localiser, Cut(PATCH, (-1, 0, 1))), seen))
     events_seconds = (time.perf_counter() - start) / len(frames)
-    patches = np.concatenate([f.patches for f in frames])[:256]
+    patches = np.concatenate([f.patches for f in frames])[: 32 if arguments.smoke else 256]
     record("decode, localise, crop", "ms_per_frame", 1e3 * events_seconds)
     start = time.perf_counter()
-    decoded = sum(1 for _ in islice(clip.open(), 64))
+    decoded = sum(1 for _ in islice(clip.open(), seen))
     record("decode", "ms_per_frame", 1e3 * (time.perf_counter() - start) / decoded)
-    for label, pair in {
-        "paper": ("resnet34", "resnet9"),
-        "compact": ("narrow34", "narrow9"),
-    }.items():
+    pairs = {"paper": ("resnet34", "resnet9"), "compact": ("narrow34", "narrow9")}
+    for label, pair in list(pairs.items())[1 if arguments.smoke else 0 :]:
         rates = network_rates(patches, pair)
         first = next(iter(rates))
         for name, rate in rates.items():
             ratio = f"{rate / rates[first]:.1f} x {label}: {first}"
             record(f"{label}: {name}", "events_per_s", rate, ratio=ratio)
     models = [vadistill.load(path, device="cpu") for path in arguments.model]
-    baseline = motion.Motion()
-    baseline.localiser.fit(splits.train)
-    baseline.calibration = vadistill.Calibration.fit([0.0, 1.0])
+    with tempfile.TemporaryDirectory() as folder:
+        baseline = motion.Motion().fit(splits.train, out=folder)
     for detector, name in [
         (baseline, "motion"),
         *zip(models, map(str, arguments.model), strict=True),
     ]:
-        for _ in islice(detector.stream(clip.open()), 32):
+        for _ in islice(detector.stream(clip.open()), min(32, arguments.frames)):
             pass
         start, done = time.perf_counter(), 0
         while done < arguments.frames:
@@ -148,8 +150,6 @@ def main() -> None:
                     1 for _ in islice(detector.stream(test_clip.open()), arguments.frames - done)
                 )
         record(Path(name).stem, "fps", done / (time.perf_counter() - start), "decode to score")
-    if arguments.out:
-        write_records(arguments.out, records)
 
 
 if __name__ == "__main__":

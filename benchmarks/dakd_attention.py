@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rows import Rows
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -40,7 +41,7 @@ from vadistill.datasets.snippets import segment_means
 from vadistill.devices import Precision, autocast
 from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.dakd import backbones_of
-from vadistill.reproduce.records import Record, of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems import dakd
 from vadistill.systems.dakd.data import Bags
@@ -86,7 +87,7 @@ def main() -> None:
     command = shlex.join(["python", "benchmarks/dakd_attention.py", *sys.argv[1:]])
     epochs = 1 if arguments.smoke else arguments.epochs
     facts = run_facts(device="cpu", command=command)
-    records: list[Record] = []
+    rows = Rows(arguments.out)
     for data in arguments.data:
         splits = open_dataset(data)
         train = few(splits.train) if arguments.smoke else splits.train
@@ -103,7 +104,7 @@ def main() -> None:
                     network = fit_teacher(bags, config, CPU, arguments.work, key)
                     with torch.no_grad(), autocast(CPU, precision):
                         found = statistics(network, bags.batch(names, np.arange(len(bags)), CPU))
-                    records += [
+                    rows.add(
                         of_measurement(
                             metric,
                             value,
@@ -116,10 +117,8 @@ def main() -> None:
                             facts=facts,
                         )
                         for metric, value in found.items()
-                    ]
-        if arguments.out:
-            write_records(arguments.out, records)
-    print(markdown_table(records, "wide"))
+                    )
+    print(markdown_table(rows, "wide"))
 
 
 def few(train: Dataset) -> Dataset:

@@ -22,11 +22,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from rows import Rows
 
 from vadistill.datasets import open_dataset
 from vadistill.evaluation.runs import run_facts
 from vadistill.loss_log import losses_of
-from vadistill.reproduce.records import of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 from vadistill.reproduce.tables import markdown_table
 from vadistill.simulated.features import SimulatedConfig
 from vadistill.systems import dakd
@@ -38,12 +39,17 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=SimulatedConfig().videos)
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--work", type=Path, default=Path("runs/dakd_speed"))
+    parser.add_argument("--smoke", action="store_true", help="190 short videos, one epoch")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.videos, arguments.epochs = 190, 1
     features = arguments.work / f"features{arguments.videos}"
     # By a process of its own, whose memory does not count.
     simulate = [sys.executable, "-m", "vadistill", "data", "features", str(features)]
-    subprocess.run([*simulate, "--videos", str(arguments.videos)], check=True)
+    simulate += ["--videos", str(arguments.videos)]
+    simulate += ["--longest", "40"] if arguments.smoke else []
+    subprocess.run(simulate, check=True)
     splits = open_dataset(features)
     config = replace(dakd.paper(), epochs=arguments.epochs)
     detector = dakd.Dakd(config, device="cpu")
@@ -66,7 +72,8 @@ def main() -> None:
         f"python benchmarks/dakd_speed.py --videos {arguments.videos} --epochs {arguments.epochs}"
     )
     facts = run_facts(device="cpu", command=command)
-    records = [
+    rows = Rows(arguments.out)
+    rows.add(
         of_measurement(
             metric.lower(),
             round(value, 3),
@@ -79,10 +86,8 @@ def main() -> None:
             facts=facts,
         )
         for metric, variant, value in figures
-    ]
-    print(markdown_table(records))
-    if arguments.out:
-        write_records(arguments.out, records)
+    )
+    print(markdown_table(rows))
 
 
 def throughput(detector: dakd.Dakd, videos: int = 256, rounds: int = 10) -> float:

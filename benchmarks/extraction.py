@@ -18,6 +18,7 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 
 import numpy as np
+from rows import Rows
 
 from vadistill.backbones import open_backbone
 from vadistill.backbones.base import Backbone
@@ -25,7 +26,7 @@ from vadistill.backbones.extraction import Tally, snippet_features
 from vadistill.datasets import Video, open_dataset
 from vadistill.datasets.snippets import SNIPPET
 from vadistill.evaluation.runs import run_facts
-from vadistill.reproduce.records import Record, of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 from vadistill.video import Frame, VideoSource
 
 BACKBONES = ("compact", "flow", "i3d:random", "s3d:random", "clip:random")
@@ -67,18 +68,20 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--smoke", action="store_true", help="two snippets, flow alone")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.backbones, arguments.clips = ["flow"], 2
     names = " ".join(re.sub(r"(?<=:).*/", "", name) for name in arguments.backbones)
     command = f"python benchmarks/extraction.py --data {arguments.data.name} --backbones {names}"
     splits = open_dataset(arguments.data)
     source = FirstSnippets([*splits.train, *splits.test], arguments.clips)
     size = f"{source.info.width}x{source.info.height}"
-    records: list[Record] = []
+    rows = Rows(arguments.out)
 
     def record(variant: str, metric: str, value: float, note: str, seconds: float = 0.0) -> None:
-        print(f"{metric:>14} {value:10.2f}  {variant}  {note}")
-        records.append(
+        rows.add(
             of_measurement(
                 metric,
                 value,
@@ -109,8 +112,6 @@ def main() -> None:
         note = f"decode to feature, overlapped, {size} video, batch {arguments.batch}"
         record(name, "clips_per_s", tally.snippets / seconds, note, seconds)
         record(name, "gmacs_per_clip", backbone.macs / 1e9, f"{backbone.dim}-d, 1 crop")
-    if arguments.out:
-        write_records(arguments.out, records)
 
 
 if __name__ == "__main__":

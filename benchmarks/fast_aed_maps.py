@@ -58,8 +58,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--width", type=int, default=240, help="of a picture, in pixels")
+    parser.add_argument("--smoke", action="store_true", help="small pictures")
     parser.add_argument("models", type=Path, nargs="+")
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.width = 60
     frames = chosen_frames(list(open_dataset(arguments.data).test))
     rows: list[np.ndarray] = []
 
@@ -74,7 +77,10 @@ def main() -> None:
     images = [next(islice(clip.open(), index, None)).image for clip, index in frames]
     add(images, [f"{clip.name}, frame {index}" for clip, index in frames])
     masks = [np.zeros((1, 1), bool) if c.mask is None else c.mask(i) for c, i in frames]
-    add([np.repeat(255 * m[..., None].astype(np.uint8), 3, 2) for m in masks], ["truth"] * FRAMES)
+    add(
+        [np.repeat(255 * m[..., None].astype(np.uint8), 3, 2) for m in masks],
+        ["truth"] * len(frames),
+    )
     height, width = images[0].shape[:2]
     for path in arguments.models:
         model = vadistill.load(path, device="cpu")

@@ -26,11 +26,12 @@ from typing import Literal
 
 import numpy as np
 import torch
+from rows import Rows
 from torch.profiler import ProfilerActivity, profile
 
 from vadistill.evaluation.runs import run_facts
 from vadistill.objects.maps import MapBoxes
-from vadistill.reproduce.records import Record, of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 from vadistill.runtime import Runtime, open_runtime
 from vadistill.scores import Calibration
 from vadistill.systems.fast_aed import Config, FastAed
@@ -102,12 +103,15 @@ def torch_run(
     return replay
 
 
-def cpu_runs(student: Student, windows: np.ndarray) -> Iterator[tuple[str, Run, float | None]]:
+def cpu_runs(
+    student: Student, windows: np.ndarray, *, compiling: bool = True
+) -> Iterator[tuple[str, Run, float | None]]:
     """Each runtime by name, with its highest difference to PyTorch's scores."""
     exact, _ = opened(student, "torch", windows)(windows[:4])
     given = torch.from_numpy(windows)
     yield "torch eager", torch_run(student, given), None
-    yield "torch compiled", torch_run(student, given, compiled=True), None
+    if compiling:
+        yield "torch compiled", torch_run(student, given, compiled=True), None
     for label, name in (("onnx fp32", "onnx"), ("onnx int8", "onnx-int8")):
         runtime = opened(student, name, windows)
         difference = float(np.abs(runtime(windows[:4])[0] - exact).max())
@@ -120,7 +124,9 @@ def opened(student: Student, runtime: str, seen: np.ndarray) -> Runtime:
     return open_runtime(program, runtime, torch.device("cpu"))
 
 
-def cuda_runs(student: Student, windows: np.ndarray) -> Iterator[tuple[str, Run, float | None]]:
+def cuda_runs(
+    student: Student, windows: np.ndarray, *, compiling: bool = True
+) -> Iterator[tuple[str, Run, float | None]]:
     """On a GPU: fp32 without and with TF32, then both half precisions.
 
     Eager, as a CUDA graph, and in fp16 compiled, too; windows lie on the GPU, and cuDNN chooses
@@ -140,7 +146,7 @@ def cuda_runs(student: Student, windows: np.ndarray) -> Iterator[tuple[str, Run,
         difference = float((scores - exact).abs().max())
         yield f"torch eager {name}", torch_run(cast, given), difference
         yield f"torch CUDA graph {name}", torch_run(cast, given, graph=True), difference
-        if name == "fp16":
+        if name == "fp16" and compiling:
             compiled = torch_run(cast, given, compiled=True)
             yield f"torch compiled {name}", compiled, difference
             graph = torch_run(cast, given, compiled=True, graph=True)
@@ -193,14 +199,19 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=300, help="of the decode-to-score runs")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--smoke", action="store_true", help="lite at 144x96, without compiling")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     on_cpu = arguments.device == "cpu"
+    students, sizes, least = STUDENTS, SIZES, 2.0 if on_cpu else 0.5
+    if arguments.smoke:
+        students, sizes, least = ("lite",), ((96, 144),), 0.0
+        arguments.batch, arguments.frames = 2, 10
     if on_cpu and arguments.video is None:
         parser.error("--video is needed on a CPU")
     given = "--video VIDEO" if on_cpu else f"--device cuda --batch {arguments.batch}"
     command = f"python benchmarks/fast_aed_speed.py {given}"
-    records: list[Record] = []
+    rows = Rows(arguments.out)
     firsts: dict[str, float] = {}
 
     def record(
@@ -209,8 +220,7 @@ def main() -> None:
         first = firsts.setdefault(metric, value)
         compared = metric in ("latency_ms", "fps")
         ratio = f"{value / first:.2f} x reference" if compared else None
-        print(f"{metric:>14} {value:12.3f}  {variant}  {note}  {ratio or ''}", flush=True)
-        records.append(
+        rows.add(
             of_measurement(
                 metric,
                 value,
@@ -224,37 +234,36 @@ def main() -> None:
                 facts=run_facts(device=arguments.device, command=command),
             )
         )
-        if arguments.out:
-            write_records(arguments.out, records)
 
     rng = np.random.default_rng(0)
-    for name in STUDENTS:
-        student = untrained(name, SIZES[0])
+    size = sizes[0]
+    shown = f"{size[1]}x{size[0]}"
+    for name in students:
+        student = untrained(name, size)
         known = PUBLISHED if name == "reference" else {}
         record(name, "parameters", count_parameters(student), paper=known.get("parameters"))
         gmac = macs_per_window(student) / 1e9
-        record(name, "gmac", gmac, "640x360", paper=known.get("gmac"))
-    for name in STUDENTS:
-        student = untrained(name, SIZES[0])
-        windows = rng.integers(0, 256, (arguments.batch, 9, *SIZES[0]), np.uint8)
+        record(name, "gmac", gmac, shown, paper=known.get("gmac"))
+    for name in students:
+        student = untrained(name, size)
+        windows = rng.integers(0, 256, (arguments.batch, 9, *size), np.uint8)
         runs = cpu_runs if on_cpu else cuda_runs
-        for runtime, run, difference in runs(student, windows):
-            note = "640x360"
+        for runtime, run, difference in runs(student, windows, compiling=not arguments.smoke):
+            note = shown
             if difference is not None:
                 note += f", scores differ from PyTorch's in fp32 by {difference:.1e} at most"
-            at_least = 2.0 if on_cpu else 0.5
-            single = seconds(lambda run=run: run(1), at_least)
+            single = seconds(lambda run=run: run(1), least)
             record(f"{name}, {runtime}, batch 1", "latency_ms", 1e3 * single, note)
-            batched = seconds(lambda run=run: run(arguments.batch), at_least) / arguments.batch
+            batched = seconds(lambda run=run: run(arguments.batch), least) / arguments.batch
             record(f"{name}, {runtime}, batch {arguments.batch}", "fps", 1 / batched, note)
-    for name in ("reference", "lite"):
-        windows = rng.integers(0, 256, (8, 9, *SIZES[0]), np.uint8)
-        for key, share in operator_shares(untrained(name, SIZES[0]), windows, arguments.device)[:6]:
+    for name in students[::2]:
+        windows = rng.integers(0, 256, (8, 9, *size), np.uint8)
+        for key, share in operator_shares(untrained(name, size), windows, arguments.device)[:6]:
             record(f"{name}: {key}", "share_of_time", share, "torch eager, batch 8")
     if on_cpu:
         firsts.pop("fps")
         with tempfile.TemporaryDirectory() as folder:
-            for size in SIZES:
+            for size in sizes:
                 video = resized_video(arguments.video, size, arguments.frames, Path(folder))
                 for name, runtime in (
                     ("reference", "torch"),
@@ -262,6 +271,8 @@ def main() -> None:
                     ("lite", "onnx"),
                     ("lite", "onnx-int8"),
                 ):
+                    if name not in students:
+                        continue
                     seen = rng.integers(0, 256, (4, 9, *size), np.uint8)
                     detector = detector_for(untrained(name, size), name, runtime, seen)
                     frames = arguments.frames if name == "lite" else arguments.frames // 5

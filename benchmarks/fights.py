@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from rows import Rows
 
 from vadistill.backbones import open_backbone
 from vadistill.backbones.extraction import Tally, features_of
@@ -36,7 +37,7 @@ from vadistill.datasets.snippets import SNIPPET
 from vadistill.evaluation.measuring import measure_scores
 from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce import Options, reproduce
-from vadistill.reproduce.records import Record, of_figure, over_seeds, write_records
+from vadistill.reproduce.records import Record, of_figure, over_seeds
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems.motion import Motion
 
@@ -66,33 +67,46 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--detector", type=Path, required=True)
+    parser.add_argument("--detector", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--work", type=Path, default=Path("runs/fights"))
+    parser.add_argument(
+        "--smoke",
+        action="store_true",
+        help="a few videos, flow alone, one epoch",
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    parts_of, counts, epochs = PARTS, VIDEOS, None
+    if arguments.smoke:
+        arguments.seeds, parts_of, epochs = [0], 2, 1
+        counts = {"train": 8, "test": 6}
+    elif arguments.detector is None:
+        parser.error("--detector is needed")
     seeds = " ".join(map(str, arguments.seeds))
     command = (
         f"python benchmarks/fights.py --data {arguments.data} --detector {arguments.detector} "
         f"--seeds {seeds}"
     )
     backbones = {"detector": f"detector:{arguments.detector}", "flow": "flow"}
+    if arguments.smoke:
+        backbones.pop("detector")
     parts = extract(arguments.data, backbones, FeatureStore(arguments.work / "store"))
     rows = [f"{kind} {b}" for kind in ("mil", "single", "student") for b in backbones]
-    records: list[Record] = []
+    made_rows = Rows(arguments.out)
     for seed in arguments.seeds:
         folder = arguments.work / f"seed{seed}"
         data = folder / "composed_fights"
-        videos = compose(parts, seed)
+        videos = compose(parts, seed, counts, parts_of)
         save(videos, data)
-        options = Options(data, folder / "out", seeds=(seed,), only=(*rows, "teacher"))
+        options = Options(
+            data, folder / "out", seeds=(seed,), only=(*rows, "teacher"), epochs=epochs
+        )
         made = reproduce("dakd", options, command=command)
         made += baseline(parts, videos, open_dataset(data).test, folder, seed, command)
         # Videos of the same few clips are no independent samples: the spread is that over seeds.
-        records += [replace(record, low=None, high=None) for record in made]
-        if arguments.out:
-            write_records(arguments.out, records)
-    print(markdown_table(over_seeds(records)))
+        made_rows.add(replace(record, low=None, high=None) for record in made)
+    print(markdown_table(over_seeds(made_rows)))
 
 
 def extract(data: Path, backbones: Mapping[str, str], store: FeatureStore) -> list[Part]:
@@ -110,7 +124,9 @@ def extract(data: Path, backbones: Mapping[str, str], store: FeatureStore) -> li
     return parts
 
 
-def compose(parts: Sequence[Part], seed: int) -> dict[str, list[Part]]:
+def compose(
+    parts: Sequence[Part], seed: int, counts: Mapping[str, int], parts_of: int
+) -> dict[str, list[Part]]:
     """Composed videos by name, ``train…`` and ``test…``; every second one has a fight.
 
     Clips are dealt from a shuffled deck, which is shuffled anew when it is used up: each comes
@@ -119,13 +135,13 @@ def compose(parts: Sequence[Part], seed: int) -> dict[str, list[Part]]:
     held = held_out_groups([p.source for p in parts], [p.fight for p in parts], seed=seed)
     rng = np.random.default_rng(seed)
     videos = {}
-    for split, count in VIDEOS.items():
+    for split, count in counts.items():
         own = [part for part in parts if (part.source in held) == (split == "test")]
         normal, fights = (deck([p for p in own if p.fight == fight], rng) for fight in (0, 1))
         for number in range(count):
-            video = [next(normal) for _ in range(PARTS)]
+            video = [next(normal) for _ in range(parts_of)]
             if number % 2:
-                video[rng.integers(PARTS)] = next(fights)
+                video[rng.integers(parts_of)] = next(fights)
             videos[f"{split}{number:02d}"] = video
     return videos
 

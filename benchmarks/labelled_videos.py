@@ -24,6 +24,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from rows import Rows
+
 from vadistill.datasets import open_dataset
 from vadistill.datasets.sampling import held_out_groups
 from vadistill.datasets.sources import frame_count
@@ -32,7 +34,7 @@ from vadistill.evaluation.runs import run_facts
 from vadistill.evaluation.scoring import score_videos
 from vadistill.reproduce import Options, reproduce
 from vadistill.reproduce.dakd import mixed
-from vadistill.reproduce.records import Record, of_figure, over_seeds, write_records
+from vadistill.reproduce.records import Record, of_figure, over_seeds
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems.motion import Motion
 
@@ -55,14 +57,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--work", type=Path, default=Path("runs/labelled_videos"))
+    parser.add_argument("--smoke", action="store_true", help="one seed, flow alone, one epoch")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
+    backbones = BACKBONES
+    if asked.smoke:
+        asked.seeds, backbones = [0], ("flow",)
     command = (
         f"python benchmarks/labelled_videos.py --fights {asked.fights} --falls {asked.falls}"
         f" --seeds {' '.join(map(str, asked.seeds))} --sets {' '.join(asked.sets)}"
     )
-    rows = [f"{kind} {b}" for kind in ("mil", "single", "student") for b in BACKBONES]
-    records: list[Record] = []
+    rows = [f"{kind} {b}" for kind in ("mil", "single", "student") for b in backbones]
+    made = Rows(asked.out)
     for kind in asked.sets:
         name = f"labelled_{kind}"
         videos, sources = fights(asked.fights) if kind == "fights" else falls(asked.falls)
@@ -78,13 +84,14 @@ def main() -> None:
                 recipe="default",
                 seeds=(seed,),
                 only=(*rows, "teacher"),
+                backbones=backbones,
+                epochs=1 if asked.smoke else None,
             )
-            records += reproduce("dakd", options, command=command)
+            records = reproduce("dakd", options, command=command)
             records += baseline(data, data.parent / f"{name}-motion.vad", seed, command)
-            if asked.out:
-                # Some dozen videos of a few sources are no sample of others: no intervals.
-                write_records(asked.out, [replace(r, low=None, high=None) for r in records])
-    print(markdown_table(over_seeds(records)))
+            # Some dozen videos of a few sources are no sample of others: no intervals.
+            made.add(replace(r, low=None, high=None) for r in records)
+    print(markdown_table(over_seeds(made)))
 
 
 def fights(folder: Path) -> tuple[Intervals, Mapping[Path, str]]:

@@ -23,10 +23,11 @@ from contextlib import closing
 from pathlib import Path
 
 from live_load import Receiver, rounds
+from rows import Rows
 
 from vadistill.addresses import Address
 from vadistill.evaluation.runs import run_facts
-from vadistill.reproduce.records import of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 from vadistill.reproduce.tables import markdown_table
 from vadistill.serving.config import (
     CameraSettings,
@@ -93,12 +94,32 @@ def until(true: Callable[[], object], seconds: float = 90.0) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sink-down", type=float, default=120.0)
+    parser.add_argument("--smoke", action="store_true", help="faults of two seconds")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    away, full = 10.0, 40.0
+    if arguments.smoke:
+        away, full, arguments.sink_down = 2.0, 2.0, 2.0
     if missing():
         raise SystemExit(missing())
     started = time.monotonic()
-    figures: dict[str, dict[str, float]] = {}
+    rows = Rows(arguments.out)
+    facts = run_facts(device="cpu", command="python benchmarks/live_faults.py")
+
+    def record(fault: str, found: dict[str, float]) -> None:
+        rows.add(
+            of_measurement(
+                metric,
+                round(value, 2),
+                system="motion",
+                variant=fault,
+                dataset="walkway",
+                facts=facts,
+                seconds=round(time.monotonic() - started, 1),
+            )
+            for metric, value in found.items()
+        )
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         demo = prepare(folder / "demo")
@@ -117,39 +138,24 @@ def main() -> None:
             receiver = Receiver(port)
             watch = Watch(folder)
             try:
-                figures["server killed"] = lost_server(server, watch)
-                figures["process killed"] = killed(watch, folder)
-                figures["disk full"] = full_disk(watch)
-                receiver, figures["sink down"] = sink_down(watch, receiver, port, arguments)
+                record("server killed", lost_server(server, watch, away))
+                record("process killed", killed(watch, folder))
+                record("disk full", full_disk(watch, full))
+                receiver, found = sink_down(watch, receiver, port, arguments.sink_down)
+                record("sink down", found)
                 watch.end(signal.SIGTERM)
                 print("\n".join(watch.recoveries()))
             finally:
                 watch.process.kill()
-        figures["all of it"] = accounts(folder, receiver)
-    facts = run_facts(device="cpu", command="python benchmarks/live_faults.py")
-    records = [
-        of_measurement(
-            metric,
-            round(value, 2),
-            system="motion",
-            variant=fault,
-            dataset="walkway",
-            facts=facts,
-            seconds=round(time.monotonic() - started, 1),
-        )
-        for fault, found in figures.items()
-        for metric, value in found.items()
-    ]
-    print(markdown_table(records))
-    if arguments.out:
-        write_records(arguments.out, records)
+        record("all of it", accounts(folder, receiver))
+    print(markdown_table(rows))
 
 
-def lost_server(server: RtspServer, watch: Watch) -> dict[str, float]:
-    """Away for ten seconds; the next event comes from the new connection."""
+def lost_server(server: RtspServer, watch: Watch, seconds_away: float) -> dict[str, float]:
+    """Away for some seconds; the next event comes from the new connection."""
     until(lambda: watch.events('"end" IS NOT NULL'))
     server.kill()
-    time.sleep(10)
+    time.sleep(seconds_away)
     before = len(watch.events())
     server.start()
     seconds = until(lambda: len(watch.events()) > before)
@@ -172,12 +178,12 @@ def killed(watch: Watch, folder: Path) -> dict[str, float]:
     return {"closed_after_s": seconds, "events_lost": len(gone), "clip_kept": clip.exists()}
 
 
-def full_disk(watch: Watch) -> dict[str, float]:
-    """No file of the process may grow for 40 seconds; cameras go on, and events come after it."""
+def full_disk(watch: Watch, seconds_full: float) -> dict[str, float]:
+    """No file of the process may grow for some seconds; cameras go on, and events come after it."""
     until(lambda: watch.events('"end" IS NOT NULL'))
     before = len(watch.events())
     resource.prlimit(watch.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-    time.sleep(40)
+    time.sleep(seconds_full)
     alive = watch.process.poll() is None
     during = len(watch.events())
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -188,11 +194,11 @@ def full_disk(watch: Watch) -> dict[str, float]:
 
 
 def sink_down(
-    watch: Watch, receiver: Receiver, port: int, arguments: argparse.Namespace
+    watch: Watch, receiver: Receiver, port: int, seconds_down: float
 ) -> tuple[Receiver, dict[str, float]]:
     """The receiver is gone for some minutes, then all that waited comes."""
     receiver.close()
-    time.sleep(arguments.sink_down)
+    time.sleep(seconds_down)
     waiting = len(watch.events())
     again = Receiver(port)
     again.messages[:0] = receiver.messages

@@ -33,10 +33,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rows import Rows
 
 from vadistill.addresses import Address
 from vadistill.evaluation.runs import run_facts
-from vadistill.reproduce.records import of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 from vadistill.reproduce.tables import markdown_table
 from vadistill.serving.config import (
     CameraSettings,
@@ -124,8 +125,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--against", type=Path, metavar="CHECKOUT")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--smoke", action="store_true", help="two cameras, 20 seconds")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.cameras, arguments.seconds = 2, 20.0
     other = arguments.against
     if other is not None and not (other / "src" / "vadistill").is_dir():
         raise SystemExit(f"no checkout of vadistill at {other}")
@@ -184,7 +188,8 @@ def main() -> None:
         command += f" --against {other.name} --rounds {arguments.rounds}"
     facts = run_facts(device="cpu", command=command)
     load = f"{arguments.cameras} cameras at {arguments.fps:g} frames/s"
-    records = [
+    rows = Rows(arguments.out)
+    rows.add(
         of_measurement(
             metric,
             round(float(np.mean([figures[metric] for figures in found])), 4),
@@ -198,10 +203,8 @@ def main() -> None:
         for checkout, found in runs.items()
         for metric in found[0]
         if all(metric in figures for figures in found)
-    ]
-    print(markdown_table(records))
-    if arguments.out:
-        write_records(arguments.out, records)
+    )
+    print(markdown_table(rows))
 
 
 def commit_of(checkout: Path) -> str:

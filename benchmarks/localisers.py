@@ -17,12 +17,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from rows import Rows
 
 from vadistill import objects
 from vadistill.datasets import Dataset, open_dataset
 from vadistill.evaluation.runs import run_facts
 from vadistill.objects.base import Boxes, Localiser
-from vadistill.reproduce.records import Record, of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 from vadistill.reproduce.tables import markdown_table
 from vadistill.windows import triplets
 
@@ -100,7 +101,7 @@ def main() -> None:
     command = f"{command} {Path(arguments.detector).name} --every {arguments.every}"
     facts = run_facts(device="cpu", command=command)
     facts["device"] = "cpu x1"
-    records: list[Record] = []
+    rows = Rows(arguments.out)
     for variant, spec in localisers.items():
         localiser = objects.build(spec)
         localiser.fit(train)
@@ -112,7 +113,7 @@ def main() -> None:
             ("boxes_per_frame", round(figures["boxes"], 2)),
             ("ms_per_frame", round(figures["ms"], 2)),
         ):
-            records.append(
+            rows.add(
                 of_measurement(
                     metric,
                     value,
@@ -124,9 +125,7 @@ def main() -> None:
                 )
             )
         print(f"{variant}: {note} ({100 * share:.1f} %), {figures['ms']:.1f} ms", flush=True)
-    print(markdown_table(records))
-    if arguments.out:
-        write_records(arguments.out, records)
+    print(markdown_table(rows))
 
 
 if __name__ == "__main__":

@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from rows import Rows
+
 from vadistill.datasets import Splits, open_dataset
 from vadistill.evaluation.measuring import measure
 from vadistill.evaluation.runs import load_run, run_facts, save_run, take
 from vadistill.objects.speeds import STATISTICS
-from vadistill.reproduce.records import Record, of_figure, over_seeds, write_records
+from vadistill.reproduce.records import of_figure, over_seeds
 from vadistill.reproduce.tables import markdown_table
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems.motion import Config, Motion
@@ -45,9 +47,12 @@ def main() -> None:
     parser.add_argument("--localiser", default=LOCALISER)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--work", type=Path, default=Path("runs/motion"))
+    parser.add_argument("--smoke", action="store_true", help="the default form, no walkway")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    records: list[Record] = []
+    if arguments.smoke:
+        arguments.seeds, arguments.variants = [], ["default"]
+    rows = Rows(arguments.out)
     for name, seed, splits, command in data_sets(arguments):
         if arguments.localiser != LOCALISER:
             command += f" --localiser {arguments.localiser}"
@@ -62,8 +67,7 @@ def main() -> None:
                 scores = {video.name: model.score(video.open()) for video in splits.test}
                 save_run(take(splits.test, scores, name="motion"), folder / "run")
             for figure in measure(load_run(folder / "run"), PROTOCOLS).figures:
-                print(f"{place}  {figure.protocol:<22}{100 * figure.value:.1f}", flush=True)
-                records.append(
+                rows.add(
                     of_figure(
                         figure,
                         system="motion",
@@ -74,9 +78,7 @@ def main() -> None:
                         facts=facts,
                     )
                 )
-    print(markdown_table(over_seeds(records)))
-    if arguments.out:
-        write_records(arguments.out, records)
+    print(markdown_table(over_seeds(rows)))
 
 
 def data_sets(arguments: argparse.Namespace) -> Iterator[tuple[str, int | None, Splits, str]]:

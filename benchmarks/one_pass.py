@@ -18,13 +18,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from rows import Rows
+
 from vadistill import objects
 from vadistill.datasets import Dataset, open_dataset
 from vadistill.datasets.sampling import Sample, clip_names
 from vadistill.evaluation.runs import run_facts
 from vadistill.objects.learning import PatchFiles, learn_in_one_pass
 from vadistill.objects.patches import frame_patches
-from vadistill.reproduce.records import of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems import aed, fast_aed, ssmtl
 from vadistill.systems.aed.detector import Aed
@@ -105,31 +107,28 @@ def main() -> None:
     train = replace(whole, videos=whole.videos[: count or None])
     command = f"python benchmarks/one_pass.py --data {arguments.data.name}"
     facts = run_facts(device="cpu", command=f"{command} --videos {count} --frames {frames}")
-    seconds: dict[str, float] = {}
+    rows = Rows(arguments.out)
+    former_seconds = 0.0
     for name, way in (("a pass for each", former), ("one pass", now)):
         with tempfile.TemporaryDirectory() as folder:
             # Processor time: other work on the machine does not count.
             start = time.process_time()
             way(train, Path(folder), frames, arguments.localiser)
-            seconds[name] = time.process_time() - start
-    records = [
-        of_measurement(
-            "seconds",
-            round(value, 2),
-            system="fast_aed",
-            variant=f"preparation, {name}",
-            dataset=whole.name,
-            note=f"{len(train)} videos, {frames} frames kept; processor time",
-            ratio_to=f"{value / seconds['a pass for each']:.2f} x a pass for each",
-            facts=facts,
+            seconds = time.process_time() - start
+        former_seconds = former_seconds or seconds
+        rows.add(
+            of_measurement(
+                "seconds",
+                round(seconds, 2),
+                system="fast_aed",
+                variant=f"preparation, {name}",
+                dataset=whole.name,
+                note=f"{len(train)} videos, {frames} frames kept; processor time",
+                ratio_to=f"{seconds / former_seconds:.2f} x a pass for each",
+                facts=facts,
+            )
         )
-        for name, value in seconds.items()
-    ]
-    print(markdown_table(records))
-    for name, value in seconds.items():
-        print(f"{name}: {value:.1f} s")
-    if arguments.out:
-        write_records(arguments.out, records)
+    print(markdown_table(rows))
 
 
 if __name__ == "__main__":

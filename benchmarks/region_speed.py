@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from rows import Rows
 
 from vadistill.datasets.tracks import Tracks
 from vadistill.evaluation import bootstrap
@@ -26,7 +27,7 @@ from vadistill.evaluation.region_files import read_detection_folder, write_detec
 from vadistill.evaluation.region_level import match_videos, region_curves, region_resamples
 from vadistill.evaluation.region_matching import Detections
 from vadistill.evaluation.runs import run_facts
-from vadistill.reproduce.records import Record, of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 
 SIZE = np.array([640, 360])
 
@@ -75,8 +76,11 @@ def main() -> None:
     parser.add_argument("--detections", type=int, default=1_000_000)
     parser.add_argument("--frames", type=int, default=100_000)
     parser.add_argument("--videos", type=int, default=100)
+    parser.add_argument("--smoke", action="store_true", help="600 detections over 60 frames")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.detections, arguments.frames, arguments.videos = 600, 60, 6
     count, per_video = arguments.videos, arguments.frames // arguments.videos
     if per_video < 6:
         parser.error("at least 6 frames a video")
@@ -90,11 +94,10 @@ def main() -> None:
         f"python benchmarks/region_speed.py --detections {arguments.detections} "
         f"--frames {arguments.frames} --videos {count}"
     )
-    records: list[Record] = []
+    rows = Rows(arguments.out)
 
     def record(variant: str, metric: str, value: float, note: str, seconds: float = 0.0) -> None:
-        print(f"{metric:>8} {value:10.2f}  {variant}  {note}")
-        records.append(
+        rows.add(
             of_measurement(
                 metric,
                 value,
@@ -123,8 +126,6 @@ def main() -> None:
         _, taken = timed(lambda: read_detection_folder(Path(folder), frames))
         record("read the detections", "seconds", taken, f"{count} files", taken)
     record("all of it", "peak_mb", peak_mb(), "the whole process")
-    if arguments.out:
-        write_records(arguments.out, records)
 
 
 def peak_mb() -> float:

@@ -130,10 +130,13 @@ def configs(detector: str | None) -> dict[str, motion.Config | cafe.Config]:
     return made
 
 
-def fitted(place: Place, train: Dataset, detector: str | None) -> dict[str, Detector]:
+def fitted(
+    place: Place, train: Dataset, detector: str | None, only: Sequence[str] = ()
+) -> dict[str, Detector]:
     """The models that are no blends; finished ones are loaded."""
     models: dict[str, Detector] = {}
     wanted = configs(detector)
+    wanted = {name: wanted[name] for name in only or wanted}
     with progress("models", len(wanted)) as advance:
         for name, config in wanted.items():
             folder = place.folder / "models" / content_hash(repr(config))
@@ -196,7 +199,9 @@ def scorers(models: Mapping[str, Detector], normal: np.ndarray) -> dict[str, Sco
     return made
 
 
-def study(place: Place, detector: str | None, plants: int) -> dict[str, dict[str, Any]]:
+def study(
+    place: Place, detector: str | None, plants: int, only: Sequence[str] = ()
+) -> dict[str, dict[str, Any]]:
     """Figures of every model on a data set, by its name."""
     kept, held = hold_out(place.splits.train)
     trial = trial_of(kept, held, plants)
@@ -206,7 +211,7 @@ def study(place: Place, detector: str | None, plants: int) -> dict[str, dict[str
             expected="normal footage into which something can be planted",
             fix="leave the data set out",
         )
-    together = Together(fitted(place, kept, detector))
+    together = Together(fitted(place, kept, detector, only))
     normal = Kept(together, place.folder / "normal")
     rows = scorers(together.models, np.concatenate(list(map(normal.score, normal_pieces(kept)))))
     tested = Kept(together, place.folder / "test")
@@ -308,14 +313,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--detector", type=Path, help="an ONNX file, whose boxes are tried, too")
     parser.add_argument("--plants", type=int, default=8, help="of each kind, at most")
     parser.add_argument("--work", type=Path, default=Path("runs/selftest_study"))
+    parser.add_argument("--smoke", action="store_true", help="two plants of a kind, motion alone")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plot", type=Path, help="scatter plot of --out's records (SVG)")
     arguments = parser.parse_args(argv)
+    only: tuple[str, ...] = ()
+    if arguments.smoke:
+        arguments.plants, only = 2, tuple(MOTION)[:3]
     detector = arguments.detector
     spec = f"detector:{detector}?side=640&score=0.15+background" if detector else None
     records: list[Record] = []
     for place in places(arguments):
-        own = records_of(place, study(place, spec, arguments.plants))
+        own = records_of(place, study(place, spec, arguments.plants, only))
         records += own
         print(markdown_table([r for r in own if r.system == PLANTED], "wide"), flush=True)
         if arguments.out:

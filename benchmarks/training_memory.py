@@ -19,13 +19,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from rows import Rows
 from torch import nn
 
 from vadistill.devices import autocast, keep_freed_memory
 from vadistill.evaluation.runs import run_facts
-from vadistill.reproduce.records import of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems import aed, dakd, fast_aed
 from vadistill.systems.aed import training as aed_training
@@ -43,9 +45,17 @@ CPU = torch.device("cpu")
 Step = Callable[[], object]
 
 
-def autoencoders() -> Step:
+C = TypeVar("C", aed.Config, dakd.Config, fast_aed.Config)
+
+
+def sized(config: C, batch: int | None) -> C:
+    """Settings with so many items a batch, or their own."""
+    return replace(config, batch=batch) if batch else config
+
+
+def autoencoders(batch: int | None) -> Step:
     """T1's first phase: 64 normal and 64 pseudo-abnormal objects."""
-    config = aed.Config()
+    config = sized(aed.Config(), batch)
     networks, adversaries = aed_training.untrained(config)
     trained = nn.ModuleList([networks, adversaries])
     optimizer = torch.optim.Adam(trained.parameters(), config.learning_rate)
@@ -66,27 +76,36 @@ def autoencoders() -> Step:
     return step
 
 
-def lite(alpha: float) -> Step:
+def lite(alpha: float, batch: int | None) -> Step:
     """Distillation from two teachers: 16 windows of three frames, Ped2's size and resolutions."""
     config = replace(fast_aed.default(), resolutions=(1, 30, 60), alpha=alpha)
+    config = sized(config, batch)
     student = Student(config.network, (240, 360))
     judges = nn.ModuleList(Discriminator.of(student.architecture) for _ in range(2 if alpha else 0))
-    trained = student_training.channels_last(nn.ModuleDict({"s": student, "d": judges})).train()
-    optimizer = torch.optim.Adam(trained.parameters(), config.learning_rate)
+    student_training.channels_last(nn.ModuleDict({"s": student, "d": judges})).train()
+    optimizer = student_training.adam(student, config.learning_rate, config)
+    judging = student_training.adam(judges, config.discriminator_rate, config) if alpha else None
     pixels = torch.randint(0, 256, (config.batch, 9, 240, 360), dtype=torch.uint8)
     windows = student_training.channels_last(pixels)
     sizes = student.architecture.sizes
     targets = [[torch.rand(config.batch, *size) for size in sizes] for _ in range(2)]
-    return lambda: student_training.distillation_step(
-        student, judges, optimizer, windows, targets, config, CPU
-    )
+
+    def step() -> None:
+        losses = student_training.distillation_losses(
+            student, judges, judging, windows, targets, config, CPU
+        )
+        optimizer.zero_grad(set_to_none=True)
+        losses["total"].backward()
+        optimizer.step()
+
+    return step
 
 
-def bags(*widths: int) -> Step:
+def bags(*widths: int, batch: int | None) -> Step:
     """DAKD's network on 30 abnormal and 30 normal videos, with the ranking loss."""
-    config = dakd.paper()
+    config = sized(dakd.paper(), batch)
     scorer = Network(widths)
-    optimizer = optimiser({"network": scorer}, config)
+    optimizer = optimiser(scorer, config)
     features = [torch.randn(config.batch, 32, width) for width in widths]
 
     def step() -> None:
@@ -100,21 +119,21 @@ def bags(*widths: int) -> Step:
     return step
 
 
-STEPS: dict[str, tuple[str, Callable[[], Step]]] = {
+STEPS: dict[str, tuple[str, Callable[[int | None], Step]]] = {
     "aed": ("aed", autoencoders),
-    "lite": ("fast_aed", lambda: lite(0.0)),
-    "lite, adversarial": ("fast_aed", lambda: lite(ALPHA)),
-    "teacher of three": ("dakd", lambda: bags(1024, 1024, 512)),
-    "student": ("dakd", lambda: bags(512)),
+    "lite": ("fast_aed", lambda batch: lite(0.0, batch)),
+    "lite, adversarial": ("fast_aed", lambda batch: lite(ALPHA, batch)),
+    "teacher of three": ("dakd", lambda batch: bags(1024, 1024, 512, batch=batch)),
+    "student": ("dakd", lambda batch: bags(512, batch=batch)),
 }
 
 
-def timed(name: str, steps: int, *, kept: bool) -> tuple[float, float]:
+def timed(name: str, steps: int, *, kept: bool, batch: int | None) -> tuple[float, float]:
     """Seconds and new pages a step, in this process."""
     if kept:
         keep_freed_memory()
     torch.manual_seed(0)
-    step = STEPS[name][1]()
+    step = STEPS[name][1](batch)
     for _ in range(2):
         step()
     pages = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -128,24 +147,30 @@ def timed(name: str, steps: int, *, kept: bool) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--smoke", action="store_true", help="a step of two items")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--kept", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    batch = 2 if arguments.smoke else None
+    if arguments.smoke:
+        arguments.steps = 1
     if arguments.one:
-        print(json.dumps(timed(arguments.one, arguments.steps, kept=arguments.kept)))
+        found = timed(arguments.one, arguments.steps, kept=arguments.kept, batch=batch)
+        print(json.dumps(found))
         return
     command = f"python benchmarks/training_memory.py --steps {arguments.steps}"
     facts = run_facts(device="cpu", command=command)
-    records = []
+    rows = Rows(arguments.out)
     for name, (system, _) in STEPS.items():
         own = [sys.executable, __file__, "--steps", str(arguments.steps), "--one", name]
+        own += ["--smoke"] if arguments.smoke else []
         default, kept = (
             json.loads(subprocess.run([*own, *more], check=True, stdout=subprocess.PIPE).stdout)
             for more in ([], ["--kept"])
         )
         for how, (seconds, pages) in (("defaults", default), ("kept", kept)):
-            records.append(
+            rows.add(
                 of_measurement(
                     "ms",
                     round(1000 * seconds, 1),
@@ -157,9 +182,7 @@ def main() -> None:
                     facts=facts,
                 )
             )
-    print(markdown_table(records))
-    if arguments.out:
-        write_records(arguments.out, records)
+    print(markdown_table(rows))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from rows import Rows
+
 from vadistill.detector import Detector
 from vadistill.evaluation.measuring import measure_scores
 from vadistill.evaluation.runs import run_facts
-from vadistill.reproduce.records import Record, of_figure, over_seeds, write_records
+from vadistill.reproduce.records import of_figure, over_seeds
 from vadistill.reproduce.tables import markdown_table
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems import cafe, motion
@@ -28,17 +30,23 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", type=Path, default=Path("runs/walkway"))
+    parser.add_argument("--smoke", action="store_true", help="two short videos, one epoch")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    scene, recipe = WalkwayConfig(), cafe.demo()
+    if arguments.smoke:
+        arguments.seeds = [0]
+        scene = replace(scene, train_clips=1, test_clips=1, frames=60, width=160, height=120)
+        recipe = replace(recipe, epochs=1, consistency_after=1, frames=20)
     seeds = " ".join(map(str, arguments.seeds))
     facts = run_facts(device="cpu", command=f"python benchmarks/walkway.py --seeds {seeds}")
-    records: list[Record] = []
+    rows = Rows(arguments.out)
     for seed in arguments.seeds:
         folder = arguments.work / f"seed{seed}"
-        splits = render_walkway(folder / "walkway", WalkwayConfig(seed=seed))
+        splits = render_walkway(folder / "walkway", replace(scene, seed=seed))
         systems: dict[str, Detector] = {
             "motion": motion.Motion(),
-            "cafe": cafe.Cafe(replace(cafe.demo(), seed=seed), device="cpu"),
+            "cafe": cafe.Cafe(replace(recipe, seed=seed), device="cpu"),
         }
         for name, detector in systems.items():
             start = time.monotonic()
@@ -48,8 +56,7 @@ def main() -> None:
             smoothing = detector.config.smoothing
             protocols = [f"micro/{smoothing}", "micro/raw", f"macro-skip/{smoothing}"]
             for figure in measure_scores(splits.test, scores, protocols).figures:
-                print(f"seed {seed}  {name:<7}{figure.protocol:<22}{100 * figure.value:.1f}")
-                records.append(
+                rows.add(
                     of_figure(
                         figure,
                         system=name,
@@ -60,9 +67,7 @@ def main() -> None:
                         facts=facts,
                     )
                 )
-    print(markdown_table(over_seeds(records)))
-    if arguments.out:
-        write_records(arguments.out, records)
+    print(markdown_table(over_seeds(rows)))
 
 
 if __name__ == "__main__":
