@@ -19,16 +19,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rows import Rows
 
 from vadistill.datasets.snippets import SEGMENTS
 from vadistill.devices import threads
 from vadistill.evaluation.runs import run_facts
-from vadistill.reproduce.records import of_measurement, write_records
+from vadistill.reproduce.records import of_measurement
 from vadistill.reproduce.tables import markdown_table
 from vadistill.runtime import Runtime, open_runtime
 from vadistill.systems import dakd
 from vadistill.systems.dakd.model import student_network
-from vadistill.systems.dakd.ring import Ring, Rows
+from vadistill.systems.dakd.ring import Ring
+from vadistill.systems.dakd.ring import Rows as Clip
 from vadistill.systems.dakd.scoring import ClipScorer, as_program
 
 WIDTH, SNIPPETS = 512, 200
@@ -41,13 +43,17 @@ def main() -> None:
     )
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--smoke", action="store_true", help="eight snippets, one pass")
     asked = parser.parse_args()
+    if asked.smoke:
+        asked.repeat = 1
     facts = run_facts(
         device="cpu", command=f"python benchmarks/dakd_live.py --repeat {asked.repeat}"
     )
     rng = np.random.default_rng(0)
-    rows: list[Rows] = [[rng.normal(size=WIDTH).astype(np.float32)] for _ in range(SNIPPETS)]
-    records = []
+    count = 8 if asked.smoke else SNIPPETS
+    clips: list[Clip] = [[rng.normal(size=WIDTH).astype(np.float32)] for _ in range(count)]
+    rows = Rows(asked.out)
     for recipe in ("default", "paper"):
         torch.manual_seed(0)
         network = student_network(dakd.RECIPES[recipe](), WIDTH).eval()
@@ -56,10 +62,10 @@ def main() -> None:
         took: dict[str, list[float]] = {"remembered": [], "anew": []}
         with threads(1):
             for number in range(asked.repeat + 1):
-                for name, scores in (("remembered", ring(rows)), ("anew", anew(whole, rows))):
+                for name, scores in (("remembered", ring(clips)), ("anew", anew(whole, clips))):
                     start = time.perf_counter()
                     made = np.array(list(scores))
-                    spent = (time.perf_counter() - start) / SNIPPETS * 1000
+                    spent = (time.perf_counter() - start) / count * 1000
                     took[name] += [spent] if number else []
                     if name == "remembered":
                         known = made
@@ -70,7 +76,7 @@ def main() -> None:
             "ms a snippet, its window anew": ("MS", middle["anew"]),
             "times as fast": ("RATIO", middle["anew"] / middle["remembered"]),
         }
-        records += [
+        rows.add(
             of_measurement(
                 metric.lower(),
                 value,
@@ -82,17 +88,15 @@ def main() -> None:
                 facts=facts,
             )
             for what, (metric, value) in figures.items()
-        ]
-    if asked.out:
-        write_records(asked.out, records)
-    print(markdown_table(records))
+        )
+    print(markdown_table(rows))
 
 
-def anew(runtime: Runtime, clips: list[Rows]) -> Iterator[float]:
+def anew(runtime: Runtime, clips: list[Clip]) -> Iterator[float]:
     """Each clip as the last of the window that goes through the whole network."""
-    held: deque[Rows] = deque(maxlen=SEGMENTS)
-    for rows in clips:
-        held.append(rows)
+    held: deque[Clip] = deque(maxlen=SEGMENTS)
+    for clip in clips:
+        held.append(clip)
         window = [np.stack(each)[None] for each in zip(*held, strict=True)]
         yield float(runtime(*window)[0][0, -1])
 

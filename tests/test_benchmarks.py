@@ -28,6 +28,7 @@ SECONDS = [pytest.mark.slow, pytest.mark.timeout(600)]
 COMMANDS = {
     "cafe_speed": "--data set --model m.vad",
     "dakd_attention": "--data {data}/pets2009_i3d --recipes default --work work",
+    "dakd_live": "",
     "dakd_speed": "--work work",
     "extraction": "--data set",
     "fast_aed_maps": "--data set m.vad",
