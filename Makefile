@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 LIGHT := $(VENV)/.light
 STAMP := $(VENV)/.installed
+SITE := $(VENV)/.docs
 PIP_FLAGS ?=
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
@@ -22,10 +23,11 @@ TSC := tests/js/node_modules/typescript/bin/tsc
 SYSTEM_PACKAGES := chromium mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 \
   gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
 
-.PHONY: help demo test test-slow lint javascript format setup system clean
+.PHONY: help demo docs test test-slow lint javascript format setup system clean
 
 help:
 	@echo "make demo    render a simulated walkway, learn it, score it, write a report"
+	@echo "make docs    build the docs site into site/"
 	@echo "make test    run the tests"
 	@echo "make test-slow  those of minutes: fuzz of 10,000 inputs, of requests, long runs"
 	@echo "make lint    ruff check, ruff format --check, pyright, tables against their records,"
@@ -36,6 +38,10 @@ help:
 
 demo: $(LIGHT)
 	$(VENV)/bin/vadistill demo $(DEMO_FLAGS)
+
+docs: $(SITE)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	@echo 'open site/index.html'
 
 test: $(STAMP)
 	$(VENV)/bin/pytest -n $(WORKERS) --dist worksteal $(TEST_FLAGS)
@@ -80,5 +86,9 @@ $(STAMP): $(LIGHT)
 	$(VENV)/bin/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[test]'
 	@touch $@
 
+$(SITE): $(LIGHT)
+	$(VENV)/bin/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[docs,serve]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) tests/js/node_modules demo
+	rm -rf $(VENV) site tests/js/node_modules demo

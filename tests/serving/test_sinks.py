@@ -21,7 +21,7 @@ from support.webhook_receiver import Receiver
 from vadistill.addresses import Address, Secret
 from vadistill.errors import ConfigError
 from vadistill.serving.config import Settings, SinkSettings
-from vadistill.serving.sinks import DeliveryError, Dispatcher, Refused, build_sink
+from vadistill.serving.sinks import DeliveryError, Dispatcher, Refused, Sink, build_sink
 from vadistill.serving.sinks.webhook import sign, verify
 from vadistill.serving.storage.store import Message, Store
 
@@ -428,19 +428,27 @@ def test_an_mqtt_address_or_prefix_that_cannot_be_is_an_error(url: str, prefix: 
 def test_another_packages_sink_is_a_kind_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "siren.py").write_text(
-        "from vadistill.serving.sinks.base import Stdout\n\n\nclass Siren(Stdout):\n"
-        "    kind = 'siren'\n"
-    )
-    facts = tmp_path / "siren-1.dist-info"
+    facts = tmp_path / "own-1.dist-info"
     facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: siren\nVersion: 1\n")
-    (facts / "entry_points.txt").write_text("[vadistill.sinks]\nsiren = siren:Siren\n")
-    with pytest.raises(ConfigError, match=r"kind of .* is 'siren'"):
-        Settings(sinks=(SinkSettings("roof", "siren"),))
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1\n")
+    (facts / "entry_points.txt").write_text("[vadistill.sinks]\nlines = own_sink:Lines\n")
+    asked = SinkSettings("book", "lines", Address(str(tmp_path / "book.jsonl")))
+    with pytest.raises(ConfigError, match=r"kind of .* is 'lines'"):
+        Settings(sinks=(asked,))
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "support")
     monkeypatch.syspath_prepend(tmp_path)
-    (block,) = Settings(sinks=(SinkSettings("roof", "siren"),)).sinks
-    sink = build_sink(block)
-    assert (type(sink).__name__, sink.name, sink.kind) == ("Siren", "roof", "siren")
-    with pytest.raises(ConfigError, match=r"kind of .* is 'fax'.*stdout, siren"):
+    sink = build_sink(Settings(sinks=(asked,)).sinks[0])
+    assert isinstance(sink, Sink)
+    assert (sink.name, sink.kind, sink.describe()) == ("book", "lines", "the file book.jsonl")
+    sink.start()
+    for _ in range(2):
+        sink.deliver(message())
+    sink.close()
+    lines = (tmp_path / "book.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [message().body] * 2
+    (tmp_path / "book.jsonl").unlink()
+    (tmp_path / "book.jsonl").mkdir()
+    with pytest.raises(DeliveryError, match=r"book\.jsonl: Is a directory"):
+        sink.deliver(message())
+    with pytest.raises(ConfigError, match=r"kind of .* is 'fax'.*stdout, lines"):
         Settings(sinks=(SinkSettings("roof", "fax"),))

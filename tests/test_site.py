@@ -1,0 +1,83 @@
+"""The docs site: its commands parse, and its generated pages tell all that there is."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tyro
+from website import pages
+
+from vadistill.cli import VERBS, main
+from vadistill.serving.config import CameraSettings
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+class Parsed(Exception):
+    """Options were understood; nothing runs."""
+
+
+def commands() -> list[str]:
+    """Every ``$ vadistill …`` of a console block, without comments, once."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"^ *```console\n(.*?)```", text, re.DOTALL | re.MULTILINE):
+            lines = re.sub(r"\\\n\s*", " ", block).splitlines()
+            found += [line.strip()[2:].partition(" #")[0].strip() for line in lines]
+    return sorted({command for command in found if command.startswith("vadistill ")})
+
+
+def test_there_are_commands_of_most_verbs() -> None:
+    named = {shlex.split(command)[1] for command in commands()}
+    assert len(set(VERBS) - named) <= 2, set(VERBS) - named
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_of_a_page_is_one_that_parses(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, parse = shlex.split(command)[1:], tyro.cli
+    if "--help" in words:
+        assert main(words) == 0
+        return
+
+    def parsed(*arguments: Any, **options: Any) -> None:
+        parse(*arguments, **options)
+        raise Parsed
+
+    monkeypatch.setattr("vadistill.cli.terminal.tyro.cli", parsed)
+    with pytest.raises(Parsed):
+        code = main(words)
+        pytest.fail(f"exit status {code}: {capsys.readouterr()}")
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    made = {"index.md", "contributing.md", "changelog.md", "commands.md", "settings.md"}
+    made |= {"events.md", "http.md"}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#:]+\.md)", text):
+            assert target in made or (page.parent / target).is_file(), (page.name, target)
+
+
+def test_generated_pages_have_all_of_it() -> None:
+    assert doctest.testmod(pages).failed == 0
+    settings, http = pages.settings(), pages.http()
+    assert all(f"| `{field.name}` |" in settings for field in fields(CameraSettings))
+    assert "| `frames_to_open` | whole number, above 0 | `3` |" in settings
+    assert all(f"`{path}`" in http for path in pages.openapi()["paths"])
+    assert "| `cause` |" in pages.events() and "smoothed" in pages.events()
+
+
+def test_the_commands_page_has_every_verb() -> None:
+    text = pages.commands()
+    assert all(f"## {verb}\n" in text for verb in VERBS)
+    assert "--localiser" in text and "--false-alarms" in text

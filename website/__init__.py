@@ -1,0 +1,1 @@
+"""The docs site's pages that are made of the code.  Imports all rooms; nothing imports it."""
