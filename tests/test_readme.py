@@ -1,4 +1,4 @@
-"""The Python session of the README, on a small walkway."""
+"""The Python sessions of the README and of the page on own footage, on a small walkway."""
 
 from __future__ import annotations
 
@@ -15,13 +15,19 @@ from vadistill.evaluation import load_run
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems import cafe
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+
+
+def session(page: str) -> str:
+    """The one block of Python on a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return block
 
 
 def test_the_python_session_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (session,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
     config = WalkwayConfig(train_clips=1, test_clips=2, frames=45, width=160, height=120)
     splits = render_walkway(tmp_path / "labelled", config)
     video = splits.test.videos[0].source
@@ -33,7 +39,8 @@ def test_the_python_session_runs(
     monkeypatch.setattr(cafe.Cafe, "RECIPES", MappingProxyType(recipes))
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    exec(session, names)
+    exec(session("README.md"), names)
+    exec(session("docs/own_footage.md"), names)  # the same fit: it is there already
 
     results = names["results"]
     assert isinstance(results, vadistill.Results)
