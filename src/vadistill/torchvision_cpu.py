@@ -128,11 +128,15 @@ def pretrained(name: str, weights: str | Path | None = None, **arguments: object
 def fetch_weights(entry: Any, what: str, *, instead: str) -> None:
     """Have an entry of torchvision's enumerations of weights in the cache, where torchvision looks.
 
-    Its file's name has the beginning of its hash.  ``what`` and ``instead`` are those of
-    ``fetched``, which raises WeightsError.
+    ``what`` and ``instead`` are those of ``fetched``, which raises WeightsError.
     """
+    fetched(published(entry), what=what, instead=instead)
+
+
+def published(entry: Any) -> Published:
+    """The file of such an entry, whose name has the beginning of its hash."""
     digits = re.search(r"-([0-9a-f]{8,})\.[a-z]+$", entry.url)
-    fetched(Published(entry.url, digits[1] if digits else ""), what=what, instead=instead)
+    return Published(entry.url, digits[1] if digits else "")
 
 
 def load_state(model: nn.Module, path: Path) -> None:

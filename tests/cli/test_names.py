@@ -90,6 +90,7 @@ COMMANDS = {
         *("--architecture", "narrow9", "--epochs", "1", "--batch", "8"),
     ],
     "reproduce": ["reproduce", "cafe", "--data", "{n}", "--out", "{o}-rows", "--only", "cafe"],
+    "weights": ["weights"],
     "demo": ["demo", "--quick", "--out", "{o}-demo"],
 }
 """{n} stands for the name, {s} for how it is written, {o} for how outputs begin."""

@@ -32,6 +32,7 @@ VERBS: dict[str, str] = {
     "reproduce": "re-run a paper's tables, its figures beside ours",
     "watch": "score live cameras; say when something happens",
     "serve": "the console: cameras, events and models in a browser",
+    "weights": "weights that can be named: where from, licence, hash; fetch them",
     "info": "versions and devices, or the facts of a model or video",
 }
 """Name and one line of each verb; its module in this package has the same name and a ``run``."""
