@@ -48,6 +48,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     (
         "vadistill.runtime",
         "vadistill.devices",
+        "vadistill.int8",
         "vadistill.flow",
         "vadistill.drawing",
         "vadistill.scores",

@@ -1,7 +1,8 @@
-"""One interface over PyTorch and ONNX Runtime: rows, names, 8 bits; and each system's networks."""
+"""One interface over all runtimes: rows, names, 8 bits; and each system's networks."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -29,6 +30,18 @@ from vadistill.systems.ssmtl.model import TaskScorer
 from vadistill.systems.ssmtl.training import untrained as untrained_tasks
 
 CPU = torch.device("cpu")
+
+OPENVINO = importlib.util.find_spec("openvino") is not None
+NAMES = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            name.startswith("openvino") and not OPENVINO,
+            reason="openvino is not installed (extra export)",
+        ),
+    )
+    for name in RUNTIMES
+]
 
 
 class Small(nn.Module):
@@ -61,7 +74,7 @@ def pictures(count: int) -> Arrays:
 class TestRuntimes:
     """What holds for each runtime."""
 
-    @pytest.mark.parametrize("name", RUNTIMES)
+    @pytest.mark.parametrize("name", NAMES)
     def test_rows_in_rows_out(self, name: str) -> None:
         opened = open_runtime(small(batch=2, int8=[pictures(5)]), name, CPU)
         assert opened.name == name
@@ -181,13 +194,16 @@ def test_a_system_scores_alike_in_each_runtime(system: str) -> None:
     patches = rng.integers(0, 256, (5, 7, 64, 64, 3), np.uint8)
     flow = rng.normal(size=(5, 2, 2, 64, 64)).astype(np.float16)
     scores: dict[str, np.ndarray] = {}
-    for name in ("torch", "onnx", "onnx-int8"):
+    kinds = ("onnx", "openvino") if OPENVINO else ("onnx",)
+    for name in ("torch", *kinds, *(f"{kind}-int8" for kind in kinds)):
         torch.manual_seed(0)
         scores[name] = OBJECTS[system](name, (patches, flow))
     scale = max(1, np.abs(scores["torch"]).max())
-    np.testing.assert_allclose(scores["onnx"], scores["torch"], atol=1e-4 * scale)
-    assert not np.array_equal(scores["onnx-int8"], scores["torch"])
-    np.testing.assert_allclose(scores["onnx-int8"], scores["torch"], atol=0.1 * scale)
+    for kind in kinds:
+        np.testing.assert_allclose(scores[kind], scores["torch"], atol=1e-4 * scale)
+        small = scores[f"{kind}-int8"]
+        assert not np.array_equal(small, scores["torch"])
+        np.testing.assert_allclose(small, scores["torch"], atol=0.1 * scale)
 
 
 @pytest.mark.parametrize("temporal", ["tam", "baseline", *EXPORTED])
@@ -199,13 +215,16 @@ def test_dakd_scores_alike_in_each_runtime(temporal: str) -> None:
     else:
         network = dakd_model.Network(widths, temporal)
     program = dakd_scoring.as_program(network, widths, normalise=True)
-    exact, other = (open_runtime(program, name, CPU) for name in ("torch", "onnx"))
+    names = ("torch", "onnx", "openvino") if OPENVINO else ("torch", "onnx")
+    exact, *others = (open_runtime(program, name, CPU) for name in names)
     rng = np.random.default_rng(0)
     for windows, length in ((1, 32), (40, 5), (3, 1)):
         features = [rng.normal(size=(windows, length, w)).astype(np.float32) for w in widths]
-        (wanted,), (made,) = exact(*features), other(*features)
-        assert made.shape == (windows, length)
-        np.testing.assert_allclose(made, wanted, atol=1e-4)
+        (wanted,) = exact(*features)
+        for other in others:
+            (made,) = other(*features)
+            assert made.shape == (windows, length)
+            np.testing.assert_allclose(made, wanted, atol=1e-4)
 
 
 def test_dakd_has_no_onnx_for_multihead() -> None:

@@ -7,7 +7,7 @@ import datetime
 import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vadistill.datasets import Dataset, Splits, Video, Videos
+    from vadistill.runtime import Program
     from vadistill.video import VideoSource
 
 WORK = ".fit"
@@ -47,6 +48,9 @@ class Detector(Saved, ABC):
     """
 
     supervision: ClassVar[Literal["one-class", "weak"]] = "one-class"
+    GRAPH: ClassVar[Mapping[str, str]] = {}
+    """What the inputs and outputs of ``program`` are, by name, and what is done ``before`` and
+    ``after``."""
     lookahead: int | None = 0
     """Frames after t that the score of frame t needs at most; None: all of the video."""
 
@@ -152,6 +156,14 @@ class Detector(Saved, ABC):
     @abstractmethod
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         """Raw scores in frame order, in constant memory on endless video; raises NotFittedError."""
+
+    def program(self, int8: bytes | Iterable[Any] = ()) -> Program:
+        """The network that scores, for ``vadistill export``; raises ConfigError without one."""
+        raise ConfigError(
+            f"a {self.name} model, which has no network of its own to export",
+            expected="cafe, fast_aed, aed, ssmtl or dakd",
+            fix="use its folder as it is, or export the models that it is made of",
+        )
 
     def teach(self, source: VideoSource) -> Iterator[FrameScore]:
         """What ``stream`` gives, without what is done to maps for scoring alone; for students."""

@@ -126,3 +126,9 @@ def keep_freed_memory() -> None:
         return
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def asked_threads() -> int:
+    """``OMP_NUM_THREADS``, or 0: as many as a library takes by itself."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(asked) if asked.isdigit() else 0

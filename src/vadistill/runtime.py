@@ -1,16 +1,14 @@
-"""Running a fitted network: PyTorch and ONNX Runtime behind one interface, ``Runtime``.
+"""Running a fitted network: PyTorch, ONNX Runtime and OpenVINO behind one interface, ``Runtime``.
 
-Export to ONNX, 8-bit convolutions and sessions are here and nowhere else; a further runtime is a
-class and an entry in ``RUNTIMES``.  Both libraries are imported on first use, so that help stays
-fast.
+Export to ONNX and sessions are here and nowhere else; a further runtime is a class and an entry in
+``RUNTIMES``.  Libraries are imported on first use, so that help stays fast.
 """
 
 from __future__ import annotations
 
 import copy
 import io
-import os
-import tempfile
+import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,26 +18,30 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from vadistill.devices import Precision, autocast
-from vadistill.errors import WeightsError, one_of
+from vadistill.devices import Precision, asked_threads, autocast
+from vadistill.errors import ConfigError, WeightsError, one_of
+from vadistill.int8 import with_int8
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-RuntimeName = Literal["auto", "torch", "torch-bf16", "onnx", "onnx-int8"]
+RuntimeName = Literal[
+    "auto", "torch", "torch-bf16", "onnx", "onnx-int8", "openvino", "openvino-int8"
+]
 """What runs the networks when scoring.
 
 ``torch``: plain PyTorch, fp32.  ``torch-bf16``: PyTorch with bf16 products, several times faster
 where the processor has them (AMX, recent GPUs).  ``onnx``: ONNX Runtime on the CPU, fp32, batch
-norm folded and operators fused.  ``onnx-int8``: the same with 8-bit convolutions.  ``auto``: onnx
-on a CPU, torch on a GPU.
+norm folded and operators fused.  ``openvino``: the same graph in OpenVINO on the CPU, fp32 (extra
+``export``).  ``onnx-int8``, ``openvino-int8``: with 8-bit convolutions.  ``auto``: onnx on a CPU,
+torch on a GPU.
 """
 
 Arrays = tuple[np.ndarray, ...]
 
 INT8 = "int8"
-"""The name under which a saved model keeps its 8-bit graph."""
+"""The name of a saved model's 8-bit graph."""
 
 
 class Runtime(ABC):
@@ -142,8 +144,7 @@ class OnnxRuntime(Runtime):
         self.int8 = graph if precision == "int8" and isinstance(graph, bytes) else None
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-        options.intra_op_num_threads = int(asked) if asked.isdigit() else 0
+        options.intra_op_num_threads = asked_threads()
         if waits:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         wanted = ["CUDAExecutionProvider"] * (device != "cpu") + ["CPUExecutionProvider"]
@@ -158,6 +159,44 @@ class OnnxRuntime(Runtime):
         given = dict(zip(self._inputs, inputs, strict=True))
         made: Any = self.session.run(None, {name: given[name] for name in self._needed})
         return tuple(made)
+
+
+class OpenVino(Runtime):
+    """OpenVINO on the CPU, in fp32 also where the processor has bf16; raises ConfigError without.
+
+    ``graph`` is an ONNX graph, or a file that OpenVINO reads: IR, ONNX or TFLite.
+    """
+
+    def __init__(
+        self,
+        graph: bytes | Path,
+        inputs: Sequence[str] | None = None,
+        *,
+        precision: str = "fp32",
+        batch: int = 256,
+    ) -> None:
+        try:
+            import openvino  # pyright: ignore[reportMissingImports]
+        except ImportError as error:
+            raise ConfigError(
+                "runtime openvino",
+                expected="the package openvino",
+                fix="pip install 'vadistill[export]', or choose runtime onnx",
+            ) from error
+        super().__init__("openvino-int8" if precision == "int8" else "openvino", precision, batch)
+        self.int8 = graph if precision == "int8" and isinstance(graph, bytes) else None
+        model = openvino.Core().read_model(io.BytesIO(graph) if isinstance(graph, bytes) else graph)
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": asked_threads()}
+        self.session = openvino.compile_model(model, "CPU", settings)
+        names = [each.get_names() for each in self.session.inputs]  # several of one, folded
+        self._needed = [min(own & set(inputs or own)) for own in names]
+        self._inputs, self._one = tuple(inputs or self._needed), threading.Lock()
+
+    def run(self, inputs: Sequence[np.ndarray]) -> Arrays:
+        given = dict(zip(self._inputs, inputs, strict=True))
+        with self._one:  # its compiled model has one request, whose results are copied
+            made = self.session([given[name] for name in self._needed])
+        return tuple(made[output] for output in self.session.outputs)
 
 
 class Merged(Runtime):
@@ -227,47 +266,6 @@ class Program:
         return with_int8(self.to_onnx(), feeds)
 
 
-def with_int8(graph: bytes, feeds: Iterable[Mapping[str, np.ndarray]]) -> bytes:
-    """A graph with 8-bit convolutions, whose ranges are measured on ``feeds``: inputs by name.
-
-    Names that the graph lacks are left out.
-    """
-    import onnx
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quant_pre_process,
-        quantize_static,
-    )
-
-    names = [i.name for i in onnx.load_from_string(graph).graph.input]
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.feeds = iter(feeds)
-
-        def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-            given = next(self.feeds, None)
-            return None if given is None else {name: given[name] for name in names}
-
-    with tempfile.TemporaryDirectory() as folder:
-        plain, prepared, small = (Path(folder) / f"{n}.onnx" for n in ("plain", "prepared", "int8"))
-        plain.write_bytes(graph)
-        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            small,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
-        return small.read_bytes()
-
-
 RUNTIMES: dict[str, Callable[[Program, torch.device], Runtime]] = {
     "torch": lambda program, device: TorchRuntime(program.module, device, batch=program.batch),
     "torch-bf16": lambda program, device: TorchRuntime(
@@ -279,14 +277,19 @@ RUNTIMES: dict[str, Callable[[Program, torch.device], Runtime]] = {
     "onnx-int8": lambda program, _: OnnxRuntime(
         program.to_int8(), tuple(program.inputs), precision="int8", batch=program.batch
     ),
+    "openvino": lambda program, _: OpenVino(
+        program.to_onnx(), tuple(program.inputs), batch=program.batch
+    ),
+    "openvino-int8": lambda program, _: OpenVino(
+        program.to_int8(), tuple(program.inputs), precision="int8", batch=program.batch
+    ),
 }
 
 
 def pick_runtime(name: str, device: torch.device) -> str:
     """The runtime that ``auto`` stands for on a device; raises ConfigError for an unknown name."""
-    if name == "auto":
-        return "torch" if device.type == "cuda" else "onnx"
-    return one_of("runtime", name, get_args(RuntimeName))
+    on = "torch" if device.type == "cuda" else "onnx"
+    return on if name == "auto" else one_of("runtime", name, get_args(RuntimeName))
 
 
 def open_runtime(program: Program, name: str, device: torch.device) -> Runtime:

@@ -50,8 +50,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "theirs.csv").write_text("video,frame,score\n" + "\n".join(rows) + "\n")
     fit("motion", videos, out=root / f"{NAME}.vad")
     shutil.copytree(root / f"{NAME}.vad", root / "other.vad")
+    cafe.Cafe(SMALL, device="cpu").fit(videos, out=root / "cafe.vad")
     return root
 
+
+SMALL = cafe.Config(epochs=1, consistency_after=1, frames=20)
 
 COMMANDS = {
     "data check": ["data", "check", "{n}", "--full"],
@@ -84,6 +87,7 @@ COMMANDS = {
         *("--report", "{o}-others.html"),
     ],
     "compare": ["compare", "{o}-runs/{s}", "{o}-runs/other"],
+    "export": ["export", "cafe.vad", "--data", "{n}", "--out", "{o}-onnx.vad", "--frames", "12"],
     "extract": ["extract", "{n}", "--backbones", "flow", "--out", "{o}-store"],
     "pretrain": [
         *("pretrain", "cafe", "--data", "images", "--out", "{o}-teacher.safetensors"),
@@ -113,9 +117,8 @@ def test_every_output_is_written_and_names_stand_on_one_line(
     what: str, made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(made)
-    small = cafe.Config(epochs=1, consistency_after=1, frames=20)
     for recipe in ("default", "ped2"):
-        monkeypatch.setitem(cafe.RECIPES, recipe, lambda: small)
+        monkeypatch.setitem(cafe.RECIPES, recipe, lambda: SMALL)
 
     def fitted(name: str, train: Any, out: Path, *_: object) -> Detector:
         return fit("motion", train, out=out / f"{name}.vad", overwrite=True)

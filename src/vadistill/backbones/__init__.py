@@ -11,10 +11,12 @@ name                        width  network
 ``clip``, ``clip:FILE``     512    CLIP's ViT-B/16 image encoder (open_clip, OpenAI's weights)
 ``torchvision:NAME``               any torchvision video or image classifier, before its classifier
 ``timm:NAME``                      any timm model, before its classifier
+``onnx:FILE``                      any image or video network in ONNX Runtime: its first output
+``openvino:FILE``                  the same of IR, ONNX and TFLite files, by OpenVINO
 ==========================  =====  ===========================================================
 
 ``detector`` takes ``@PATTERN`` behind its file: names of maps in an ONNX detector of the families
-that localisers know.  The last two take ``@FILE`` behind the name, such as
+that localisers know.  ``torchvision`` and ``timm`` take ``@FILE`` behind the name, such as
 ``torchvision:r3d_18@r3d.pth``.  A FILE of weights is a state dict (``torch.save``) or .safetensors;
 ``random`` in its place draws weights with a fixed seed, for tests and timing only.
 
@@ -90,6 +92,12 @@ def _timm() -> Opener:
     return open_timm
 
 
+def _graph() -> Opener:
+    from vadistill.backbones.graphs import open_graph
+
+    return open_graph
+
+
 BACKBONES: dict[str, Callable[[], Opener]] = {
     "compact": _compact,
     "flow": _flow,
@@ -99,6 +107,8 @@ BACKBONES: dict[str, Callable[[], Opener]] = {
     "clip": _clip,
     "torchvision": _torchvision,
     "timm": _timm,
+    "onnx": _graph,
+    "openvino": _graph,
 }
 """The part of a name before its colon, and what gives the function that opens it."""
 

@@ -73,6 +73,15 @@ class Aed(ObjectPainter):
     """Object-centric auto-encoders with adversarial training."""
 
     name = "aed"
+    GRAPH: ClassVar = {
+        "patches": "RGB crop, 0 to 255, of one object's box at frame t, stretched to the square",
+        "flow": "optical flow in pixels cut out in the same way, x then y, from t to t - 1 and "
+        "from t to t + 1",
+        "logits": "of abnormal, of appearance and both directions of motion",
+        "before": "find objects, and cut each out",
+        "after": "the mean of the logits' sigmoids is the object's value; config.json has what "
+        "scales it, and a frame's score is its highest object's",
+    }
     config: Config
     RECIPES: ClassVar = RECIPES
 

@@ -94,6 +94,16 @@ class Cafe(ObjectCentric):
     """Consistency-Aware high-level Feature Extractor."""
 
     name = "cafe"
+    GRAPH: ClassVar = {
+        "patches": "RGB crops, 0 to 255, of one object's box at frames t - 1, t, t + 1, each "
+        "stretched to the square",
+        "flow": "optical flow in pixels cut out in the same way, x then y, from t - 1 to t; zeros "
+        "where config.low_level is none",
+        "scores": "A_kd, A_ca, A_lo of Eq. 12",
+        "before": "find objects, and cut each out",
+        "after": "standardise each term and add them up as Eq. 12 says, with the constants of "
+        "config.json; a frame's score is its highest object's",
+    }
     config: Config
     RECIPES: ClassVar = RECIPES
 

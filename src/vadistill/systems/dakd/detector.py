@@ -75,7 +75,7 @@ from vadistill.devices import Device, pick_device, pick_precision
 from vadistill.errors import DataError, WeightsError
 from vadistill.files import content_hash
 from vadistill.progress import progress
-from vadistill.runtime import Arrays, Runtime, open_runtime
+from vadistill.runtime import Arrays, Program, Runtime, open_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.soundness import real, whole
 from vadistill.systems.dakd.data import Read, gather_bags
@@ -83,7 +83,7 @@ from vadistill.systems.dakd.folds import HeldOut, hold_out
 from vadistill.systems.dakd.model import Baseline, Network, student_network, teacher_network
 from vadistill.systems.dakd.recipes import RECIPES, Config
 from vadistill.systems.dakd.ring import Ring, Rows
-from vadistill.systems.dakd.scoring import ClipScorer, as_program
+from vadistill.systems.dakd.scoring import GRAPH, ClipScorer, as_program
 from vadistill.systems.dakd.training import fit_alone, fit_student, fit_teacher
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class Dakd(Detector):
     """Distilled aggregated knowledge: several backbones teach one."""
 
     name = "dakd"
+    GRAPH: ClassVar = GRAPH
     supervision = "weak"
     RECIPES: ClassVar = RECIPES
 
@@ -203,18 +204,18 @@ class Dakd(Detector):
         """Open the network in the config's runtime, which has no 8-bit form of it."""
         self.runtime = self._runtime(self.network)
         if self.lookahead is not None:
-            self._ring = Ring(
-                self.network,
-                [self.widths[name] for name in self.sees],
-                self.config.runtime,
-                self.device,
-                normalise=self.config.normalise,
-            )
+            widths = [self.widths[name] for name in self.sees]
+            where = (self.config.runtime, self.device)
+            self._ring = Ring(self.network, widths, *where, normalise=self.config.normalise)
 
     def _runtime(self, network: Network | Baseline) -> Runtime:
+        return open_runtime(self.program(network=network), self.config.runtime, self.device)
+
+    def program(
+        self, int8: bytes | Iterable[Arrays] = (), network: Network | Baseline | None = None
+    ) -> Program:
         widths = [self.widths[name] for name in self.sees]
-        program = as_program(network, widths, normalise=self.config.normalise)
-        return open_runtime(program, self.config.runtime, self.device)
+        return as_program(network or self.network, widths, normalise=self.config.normalise)
 
     def _scorer(self, network: Network | Baseline | None = None) -> ClipScorer:
         """Of the fitted network, or of another one."""

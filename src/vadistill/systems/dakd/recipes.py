@@ -15,7 +15,7 @@ Scoring = Literal["dense", "segments", "live"]
 Scorer = Literal["student", "teacher"]
 LabelLoss = Literal["topk", "ranking", "magnitude"]
 LABEL_LOSSES: tuple[LabelLoss, ...] = get_args(LabelLoss)
-Runtimes = Literal["auto", "torch", "torch-bf16", "onnx"]
+Runtimes = Literal["auto", "torch", "torch-bf16", "onnx", "openvino"]
 """Those of vadistill.runtime but 8 bits, which are for convolutions."""
 
 
@@ -160,7 +160,7 @@ class Config(TrainedConfig):
                 expected="it with --scorer teacher: it has no features to distil",
                 fix="pass --scorer teacher, or another temporal module",
             )
-        if self.temporal == "multihead" and self.runtime in ("auto", "onnx"):
+        if self.temporal == "multihead" and self.runtime in ("auto", "onnx", "openvino"):
             raise ConfigError(
                 f"runtime '{self.runtime}' with temporal module 'multihead'",
                 expected="torch or torch-bf16: its graph would be for windows of one length",

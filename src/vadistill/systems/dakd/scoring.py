@@ -35,6 +35,16 @@ class SegmentScorer(nn.Module):
         return self.network([normalised(x, self.normalise) for x in features]).scores
 
 
+GRAPH = {
+    "features0": "snippet features, a row a snippet of 16 frames, of the first backbone of "
+    "config.json; features1, … of the others",
+    "scores": "of each snippet, 0 to 1",
+    "before": "extract features with the backbones ('vadistill extract')",
+    "after": "give each snippet's score to its 16 frames",
+}
+"""What inputs and outputs of ``as_program`` are, and what is done before and after."""
+
+
 def as_program(
     network: Network | Baseline, widths: Sequence[int], *, normalise: bool = False
 ) -> Program:

@@ -56,7 +56,7 @@ from vadistill.errors import WeightsError
 from vadistill.files import content_hash
 from vadistill.objects.maps import MapBoxes
 from vadistill.progress import progress
-from vadistill.runtime import Arrays, Merged, Runtime, open_runtime, pick_runtime
+from vadistill.runtime import Arrays, Merged, Program, Runtime, open_runtime, pick_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.soundness import real, whole
 from vadistill.systems.fast_aed.blocks import Decoder
@@ -92,6 +92,15 @@ class FastAed(Detector):
     """Fast frame-level student by adversarial distillation."""
 
     name = "fast_aed"
+    GRAPH: ClassVar = {
+        "windows": "RGB frames, 0 to 255, resized to the input's height and width, one after the "
+        "other on the second axis: t - 3, t, t + 3 unless config.json's architecture says else, "
+        "and frame t for one that the video lacks",
+        "scores": "of frame t, higher is more anomalous",
+        "maps": "the anomaly map of frame t at the highest resolution",
+        "before": "decode, resize each frame once (cv2.INTER_AREA), channels first",
+        "after": "nothing: scores are raw scores",
+    }
     supervision = "one-class"
     RECIPES: ClassVar = RECIPES
 
@@ -188,6 +197,9 @@ class FastAed(Detector):
         name = "torch" if self.decoder else pick_runtime(self.config.runtime, self.device)
         program = as_program(self.student, name, self.decoder, int8)
         self.runtime = open_runtime(program, name, self.device)
+
+    def program(self, int8: bytes | Iterable[Arrays] = ()) -> Program:
+        return as_program(self.student, "onnx", self.decoder, int8)
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()

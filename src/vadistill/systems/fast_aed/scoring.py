@@ -62,8 +62,8 @@ def as_program(
     windows = torch.zeros(2, channels, *student.size, dtype=torch.uint8)
     if decoder is not None:
         scorer = ReconstructionScorer(student, decoder)
-    elif runtime.startswith("onnx"):
-        scorer = WindowScorer(for_bytes(student))  # which ONNX Runtime fuses
+    elif not runtime.startswith("torch"):
+        scorer = WindowScorer(for_bytes(student))  # which the others fuse
     else:
         scorer = WindowScorer(student)
     return Program(scorer, {"windows": windows}, ("scores", "maps"), int8=int8)

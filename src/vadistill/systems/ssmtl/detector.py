@@ -90,6 +90,15 @@ class Ssmtl(ObjectPainter):
     """Object-centric self-supervised multi-task learning."""
 
     name = "ssmtl"
+    GRAPH: ClassVar = {
+        "clips": "RGB crops, 0 to 255, of one object's box at frames t - 3 to t + 3, each "
+        "stretched to the square",
+        "scores": "of the tasks of config.json: P(backward), P(irregular), the middle's error, the "
+        "image network's",
+        "before": "find objects, and cut each out",
+        "after": "divide each by its unit in config.json; their mean is the object's score, and a "
+        "frame's is its highest object's",
+    }
     config: Config
     RECIPES: ClassVar = RECIPES
 

@@ -1,0 +1,221 @@
+"""A fitted model for another runtime: its folder, the bare graph, and how alike they score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from scipy.stats import rankdata
+
+from vadistill.datasets import Dataset, Splits, open_dataset
+from vadistill.detector import Detector
+from vadistill.errors import ConfigError, DataError
+from vadistill.evaluation.frame_level import micro_auc
+from vadistill.files import replacing, write_json
+from vadistill.progress import progress
+from vadistill.runtime import Arrays, Program, Runtime
+from vadistill.systems import load
+
+To = Literal["onnx", "openvino"]
+
+TOLERANCE = {"fp32": 1e-3, "int8": 0.1}
+"""The largest difference of frame scores that is let pass, as a share of the scores' range."""
+
+RANGES = 256
+"""Rows of normal footage on which ranges of 8 bits are measured, at most."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Frame scores of the exported model beside those of the model in PyTorch, in fp32."""
+
+    frames: int
+    largest: float
+    """Difference of two scores of a frame."""
+    range: float
+    """Of the scores in PyTorch."""
+    rank: float
+    """Spearman's correlation; NaN where all scores are the same."""
+    auc: tuple[float, float] | None = None
+    """Micro AUC in [0, 1] of these frames, in PyTorch and exported, where labels are known."""
+
+    @property
+    def share(self) -> float:
+        """The largest difference as a share of the range."""
+        return self.largest / self.range if self.range > 0 else float(self.largest > 0)
+
+    @property
+    def words(self) -> str:
+        """In a line."""
+        told = (
+            f"{self.frames} frames: largest difference {self.largest:.2g} "
+            f"({self.share:.2g} of the scores' range), rank correlation {self.rank:.5f}"
+        )
+        if self.auc is None:
+            return told
+        return f"{told}, micro AUC {100 * self.auc[1]:.2f} beside {100 * self.auc[0]:.2f} in fp32"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    folder: Path
+    graph: Path
+    parity: Parity
+
+
+def export(
+    model: str | Path,
+    out: str | Path,
+    data: str | Path | Splits,
+    *,
+    to: To = "onnx",
+    int8: bool = False,
+    frames: int = 200,
+    tolerance: float | None = None,
+    force: bool = False,
+) -> Exported:
+    """Write a model folder whose runtime is ``to``, and ``network.onnx`` or ``.xml`` beside it.
+
+    ``data``: a data set, of whose test split (else training split) ``frames`` frames are scored by
+    both; 8-bit ranges are measured on its training split.  Nothing is written where scores differ
+    by more than ``tolerance``, a share of their range, unless forced.  Raises ConfigError for that,
+    and for a model without a network of its own or a runtime that cannot have it; DataError.
+    """
+    splits = data if isinstance(data, Splits) else open_dataset(data)
+    plain, made = load(model, device="cpu"), load(model, device="cpu")
+    plain.program(())  # which tells a model that has none
+    known = made.runtime.int8 or ()
+    plain.config = _with_runtime(plain, "torch")
+    plain.open_runtime()
+    made.config = _with_runtime(made, f"{to}-int8" if int8 else to)
+    inputs = known or (_normal_inputs(plain, splits.train, frames) if int8 else ())
+    made.open_runtime(inputs)
+    shown = splits.test if len(splits.test) else splits.train
+    parity = compared(plain, made, shown, frames)
+    most = TOLERANCE[made.runtime.precision] if tolerance is None else tolerance
+    if parity.share > most and not force:
+        raise ConfigError(
+            f"scores that differ from PyTorch's ({parity.words})",
+            expected=f"at most {most:g} of their range",
+            fix="leave out --int8, raise --tolerance, or write it with --force",
+        )
+    folder = Path(out)
+    made.save(folder)
+    program = made.program(made.runtime.int8 or ())
+    graph = _write_graph(program, folder, to, int8=int8)
+    write_json(folder / "graph.json", described(made, program, graph, parity))
+    return Exported(folder, graph, parity)
+
+
+def compared(plain: Detector, made: Detector, data: Dataset, frames: int) -> Parity:
+    """Frame scores of both on the first frames of every video, ``frames`` in all."""
+    first, second = ([*_scores(model, data, frames)] for model in (plain, made))
+    a, b = np.concatenate(first), np.concatenate(second)
+    ranks = rankdata(a), rankdata(b)
+    rank = float(np.corrcoef(*ranks)[0, 1]) if np.ptp(a) and np.ptp(b) else float("nan")
+    labels = [
+        video.frame_labels[: len(own)]
+        for video, own in zip(data, first, strict=False)
+        if video.frame_labels is not None
+    ]
+    auc = None
+    if len(labels) == len(first) and len(np.unique(np.concatenate(labels))) == 2:
+        auc = (micro_auc(labels, first), micro_auc(labels, second))
+    return Parity(len(a), float(np.abs(a - b).max()), float(np.ptp(a)), rank, auc)
+
+
+def _scores(model: Detector, data: Dataset, frames: int) -> Iterator[np.ndarray]:
+    """Of every video, until there are enough."""
+    each = -(-frames // max(len(data), 1))
+    with progress(model.runtime.name, frames) as advance:
+        for video in islice(data, frames):
+            scored = [frame.score for frame in islice(model.stream(video.open()), each)]
+            advance(len(scored), note=video.name)
+            yield np.array(scored)
+
+
+def _with_runtime(model: Detector, runtime: str) -> Any:
+    return replace(model.config, runtime=runtime)
+
+
+class _Kept(Runtime):
+    """A runtime that keeps what goes through it."""
+
+    def __init__(self, inner: Runtime) -> None:
+        super().__init__(inner.name, inner.precision, inner.batch)
+        self.inner, self.inputs = inner, list[Arrays]()
+
+    def run(self, inputs: Sequence[np.ndarray]) -> Arrays:
+        if len(inputs[0]):
+            self.inputs.append(tuple(np.array(each) for each in inputs))
+        return self.inner.run(inputs)
+
+
+def _normal_inputs(model: Detector, train: Dataset, frames: int) -> list[Arrays]:
+    """What the network is given on normal footage, some rows from all over it."""
+    normal = replace(train, videos=tuple(v for v in train if not v.video_label))
+    kept = _Kept(model.runtime)
+    model.runtime = kept
+    for _ in _scores(model, normal, frames):
+        pass
+    model.runtime = kept.inner
+    if not kept.inputs:
+        raise DataError(
+            f"no input of the network in {len(normal)} training videos",
+            expected="normal footage, on which the ranges of 8 bits are measured",
+            fix="name a data set that has some in train/",
+        )
+    rows = sum(len(each[0]) for each in kept.inputs)
+    step = max(1, rows // RANGES)
+    chosen = [tuple(array[::step] for array in each) for each in kept.inputs]
+    return [each for each in chosen if len(each[0])]
+
+
+def _write_graph(program: Program, folder: Path, to: To, *, int8: bool) -> Path:
+    """The bare graph, as ONNX or as OpenVINO's IR."""
+    graph = program.to_int8() if int8 else program.to_onnx()
+    path = folder / "network.onnx"
+    if to == "onnx":
+        with replacing(path) as temporary:
+            temporary.write_bytes(graph)
+        return path
+    import io
+
+    import openvino  # pyright: ignore[reportMissingImports]
+
+    path = folder / "network.xml"
+    model = openvino.Core().read_model(io.BytesIO(graph))
+    openvino.save_model(model, path, compress_to_fp16=False)
+    return path
+
+
+def described(model: Detector, program: Program, graph: Path, parity: Parity) -> dict[str, Any]:
+    """The graph's signature: names, shapes, types, and what is done before and after."""
+    about = model.GRAPH
+    inputs = [
+        {
+            "name": name,
+            "shape": [f"n{axis or ''}" if axis in program.free else size for axis, size in
+                      enumerate(example.shape)],
+            "type": str(example.dtype).removeprefix("torch."),
+            "is": about.get(name, about.get(f"{name[:-1]}0", "")),
+        }
+        for name, example in program.inputs.items()
+    ]  # fmt: skip
+    outputs = [{"name": name, "type": "float32", "is": about[name]} for name in program.outputs]
+    return {
+        "system": model.name,
+        "graph": graph.name,
+        "runtime": model.config.runtime,
+        "before": about["before"],
+        "inputs": inputs,
+        "outputs": outputs,
+        "after": about["after"],
+        "parity": asdict(parity),
+    }
