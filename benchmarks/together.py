@@ -6,7 +6,8 @@ Boxes, flow and networks' outputs of a frame are computed by the first model tha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from vadistill.detector import Detector
 from vadistill.files import content_hash, replacing
 from vadistill.objects.base import Boxes, Localiser
-from vadistill.runtime import Arrays, Runtime
+from vadistill.objects.patches import Cut, FramePatches, frame_patches
 from vadistill.systems.blend.merging import lock_step
 from vadistill.systems.cafe import Cafe
 from vadistill.systems.motion import Motion
@@ -73,19 +74,38 @@ class SharedFlow:
         return field
 
 
-class SharedRuntime:
-    """A network whose outputs are taken again by models that come right after with equal inputs."""
+class Group:
+    """``cafe`` models that cut the same patches: cut once, and once through each network."""
 
-    def __init__(self, inner: Runtime) -> None:
-        self.inner = inner
-        self.inputs: Arrays = ()
-        self.outputs: Arrays = ()
+    name = "cafe"
 
-    def __call__(self, *inputs: np.ndarray) -> Arrays:
-        same = len(inputs) == len(self.inputs) and all(map(np.array_equal, inputs, self.inputs))
-        if not same:
-            self.inputs, self.outputs = inputs, self.inner(*inputs)
-        return self.outputs
+    def __init__(self, models: Mapping[str, Cafe]) -> None:
+        self.models = dict(models)
+
+    def stream(self, source: VideoSource) -> Iterator[dict[str, float]]:
+        """Of each frame, every model's score."""
+        first, *_ = self.models.values()
+        frames = frame_patches(source, first.localiser, first.cut)
+        while some := list(islice(frames, first.config.batch_frames)):
+            yield from self._score(some)
+
+    def _score(self, frames: Sequence[FramePatches]) -> Iterator[dict[str, float]]:
+        patches, flow, boxes, moves = (
+            np.concatenate([getattr(frame, part) for frame in frames])
+            for part in ("patches", "flow", "boxes", "moves")
+        )
+        ends = np.cumsum([len(frame.boxes) for frame in frames])[:-1]
+        parts: dict[str, np.ndarray] = {}
+        found: list[dict[str, float]] = [{} for _ in frames]
+        for name, model in self.models.items():
+            network = model.config.training_settings()
+            if network not in parts:
+                (parts[network],) = model.runtime(*model.inputs(patches, flow))
+            own = model.with_attributes(parts[network], boxes, moves)
+            values = model.scaled(model.object_values(own)).astype(np.float32)
+            for scores, each in zip(np.split(values, ends), found, strict=True):
+                each[name] = float(scores.max()) if len(scores) else model.empty
+        yield from found
 
 
 class Together:
@@ -97,26 +117,33 @@ class Together:
         self.models = dict(models)
         self.localisers: dict[str, SharedBoxes] = {}
         flows: dict[str, SharedFlow] = {}
-        networks: dict[str, SharedRuntime] = {}
-        for model in self.models.values():
+        groups: dict[tuple[str, Cut], dict[str, Cafe]] = {}
+        self.members: dict[str, Motion | Group] = {}
+        for name, model in self.models.items():
             assert isinstance(model, Motion | Cafe)
             spec = model.config.localiser
-            boxes = self.localisers.setdefault(spec, SharedBoxes(model.localiser))
-            model.localiser = boxes
+            model.localiser = self.localisers.setdefault(spec, SharedBoxes(model.localiser))
             if isinstance(model, Motion):
-                name = model.config.flow
-                model.flow = flows.setdefault(name, SharedFlow(model.flow))
+                model.flow = flows.setdefault(model.config.flow, SharedFlow(model.flow))
+                self.members[name] = model
             else:
-                key = spec + model.config.training_settings()
-                runtime = networks.setdefault(key, SharedRuntime(model.runtime))
-                model.runtime = runtime  # pyright: ignore[reportAttributeAccessIssue]
+                groups.setdefault((spec, model.cut), {})[name] = model
+        self.members |= {
+            f"group {number}": Group(own) for number, own in enumerate(groups.values())
+        }
 
     def score(self, source: VideoSource) -> np.ndarray:
         """Raw scores (frames, models) of a video."""
         for localiser in self.localisers.values():
             localiser.begin()
-        rows = lock_step(list(self.models.values()), source)
-        return np.array([[each.score for each in row] for row in rows])
+        rows = []
+        members: Any = list(self.members.values())
+        for row in lock_step(members, source):
+            found: dict[str, float] = {}
+            for name, said in zip(self.members, row, strict=True):
+                found |= said if isinstance(said, dict) else {name: said.score}
+            rows.append([found[name] for name in self.models])
+        return np.array(rows)
 
 
 class Kept:
