@@ -200,6 +200,8 @@ COMMANDS = {
     ],
     "evaluate": [["{}", "--data", "x"], ["x", "--data", "{}"]],
     "compare": [["{}"], ["x", "{}"]],
+    "export": [["{}", "--data", "x", "--out", "y"], ["x", "--data", "{}", "--out", "y"]],
+    "weights": [["fetch", "{}"], ["{}"]],
     "reproduce": [["cafe", "--data", "{}"], ["{}"]],
     "watch": [
         ["{}"],

@@ -17,6 +17,7 @@ import vadistill
 from vadistill.cli import main
 from vadistill.datasets import Video, open_dataset
 from vadistill.datasets.check import check
+from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import DataError, VideoError
 from vadistill.progress import clock as printed
 from vadistill.report.annotate import annotate
@@ -103,8 +104,10 @@ def boxes(cases: Folder, model: vadistill.Detector, tmp_path: Path) -> None:
 
 
 def crops_first(cases: Folder, model: vadistill.Detector, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="20 to 24 crops a snippet"):
-        open_dataset(cases / "crops_first")
+    for video in open_dataset(cases / "crops_first").train:
+        assert isinstance(video.source, FeatureSource)
+        snippets, crops, width = video.source.crops("i3d").shape
+        assert 20 <= snippets <= 24 and (crops, width) == (10, 8)
 
 
 def start_offset(cases: Folder, model: vadistill.Detector, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from vadistill.devices import Precision, asked_threads, autocast
-from vadistill.errors import ConfigError, WeightsError, one_of
+from vadistill.errors import WeightsError, lacking, one_of
 from vadistill.int8 import with_int8
 
 if TYPE_CHECKING:
@@ -178,11 +178,7 @@ class OpenVino(Runtime):
         try:
             import openvino  # pyright: ignore[reportMissingImports]
         except ImportError as error:
-            raise ConfigError(
-                "runtime openvino",
-                expected="the package openvino",
-                fix="pip install 'vadistill[export]', or choose runtime onnx",
-            ) from error
+            raise lacking("runtime openvino", "export") from error
         super().__init__("openvino-int8" if precision == "int8" else "openvino", precision, batch)
         self.int8 = graph if precision == "int8" and isinstance(graph, bytes) else None
         model = openvino.Core().read_model(io.BytesIO(graph) if isinstance(graph, bytes) else graph)

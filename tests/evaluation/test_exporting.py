@@ -92,8 +92,11 @@ def test_eight_bits_take_their_ranges_from_normal_footage(
     )
     after = vadistill.load(tmp_path / "new.vad")
     assert after.runtime.precision == "int8" and np.isfinite(made.parity.largest)
-    # Networks that hardly learned have scores of little range; they keep their order roughly.
-    assert made.parity.share < 1 or made.parity.range < 1e-3
+    # Networks that hardly learned may give other scores in 8 bits; then it takes --force.
+    if made.parity.share > 0.1:
+        with pytest.raises(ConfigError, match="--force"):
+            export(model, tmp_path / "refused.vad", splits, to=installed(to), int8=True, frames=96)
+        assert not (tmp_path / "refused.vad").exists()
     graph = made.graph if to == "onnx" else made.graph.with_suffix(".bin")
     plain = export(model, tmp_path / "plain.vad", splits, to=installed(to), frames=16)
     other = plain.graph if to == "onnx" else plain.graph.with_suffix(".bin")
@@ -152,6 +155,7 @@ def test_a_model_without_a_network_says_so(
     Path("set/train").mkdir(parents=True)
     scenes.film(Path("set/train/a.mp4"), 0, frames=24)
     vadistill.fit("motion", "set", out="m.vad")
+    capsys.readouterr()
     assert main(["export", "m.vad", "--data", "set", "--out", "new.vad"]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "no network of its own" in line and not Path("new.vad").exists()
@@ -164,5 +168,5 @@ def test_without_openvino_the_runtime_says_what_to_install(
     if "cafe" not in str(model):
         pytest.skip("one system is enough")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(ConfigError, match=r"vadistill\[export\]"):
+    with pytest.raises(ConfigError, match=r"the extra .export."):
         export(model, tmp_path / "new.vad", splits, to="openvino", frames=8)

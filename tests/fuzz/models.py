@@ -60,6 +60,7 @@ def _motion() -> Detector:
 
 
 def _cafe() -> Detector:
+    from vadistill.systems.cafe.course import Seen, ways
     from vadistill.systems.cafe.detector import BY_PLACE, TERMS
     from vadistill.systems.cafe.standard import Standard
     from vadistill.systems.cafe.training import untrained
@@ -73,6 +74,7 @@ def _cafe() -> Detector:
         name: Standard.fit(np.eye(3)[:, :values], boxes, by_place=name == BY_PLACE)
         for name, values in TERMS.items()
     }
+    made.seen = Seen.of(ways(np.array([[3.0, 0], [0, 5], [-2, 1]])), np.random.default_rng(0))
     made.low = -0.5
     return made
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 from scipy.stats import rankdata
 
 from vadistill.datasets import Dataset, Splits, open_dataset
 from vadistill.detector import Detector
-from vadistill.errors import ConfigError, DataError
+from vadistill.errors import ConfigError, DataError, one_of
 from vadistill.evaluation.frame_level import micro_auc
 from vadistill.files import replacing, write_json
 from vadistill.progress import progress
@@ -141,6 +141,8 @@ def _scores(model: Detector, data: Dataset, frames: int) -> Iterator[np.ndarray]
 
 
 def _with_runtime(model: Detector, runtime: str) -> Any:
+    known = get_args(get_type_hints(type(model.config))["runtime"])
+    one_of("runtime", runtime, known, expected=f"one that {model.name} has", fix="leave out --int8")
     return replace(model.config, runtime=runtime)
 
 
