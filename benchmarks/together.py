@@ -74,22 +74,23 @@ class SharedFlow:
         return field
 
 
-class Group:
-    """``cafe`` models that cut the same patches: cut once, and once through each network."""
+class Group(Cafe):
+    """``cafe`` models that cut the same patches: cut once, and once through each network.
 
-    name = "cafe"
+    It streams all their scores of a frame, as a member of ``lock_step``, and can do nothing else.
+    """
 
     def __init__(self, models: Mapping[str, Cafe]) -> None:
         self.models = dict(models)
 
-    def stream(self, source: VideoSource) -> Iterator[dict[str, float]]:
+    def stream(self, source: VideoSource) -> Iterator[Any]:
         """Of each frame, every model's score."""
         first, *_ = self.models.values()
         frames = frame_patches(source, first.localiser, first.cut)
         while some := list(islice(frames, first.config.batch_frames)):
-            yield from self._score(some)
+            yield from self._scores(some)
 
-    def _score(self, frames: Sequence[FramePatches]) -> Iterator[dict[str, float]]:
+    def _scores(self, frames: Sequence[FramePatches]) -> Iterator[dict[str, float]]:
         patches, flow, boxes, moves = (
             np.concatenate([getattr(frame, part) for frame in frames])
             for part in ("patches", "flow", "boxes", "moves")
