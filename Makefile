@@ -1,7 +1,8 @@
 # `make demo` and `make test` set up all that they need on a machine with Python 3.11 or newer: the
 # demo vadistill alone, the others the tools of tests besides.
 # PIP_FLAGS goes to every pip install, for example to take PyTorch's build for CPUs alone:
-#   make demo PIP_FLAGS='--extra-index-url https://download.pytorch.org/whl/cpu'
+#   make demo PIP_FLAGS='--extra-index-url ADDRESS'
+# with the address that PyTorch's own page, "Start locally", gives for CPU.
 # DEMO_FLAGS goes to the demo (make demo DEMO_FLAGS=--quick), TEST_FLAGS to pytest; WORKERS is how
 # many processes run the tests (0: none but pytest's own).
 
