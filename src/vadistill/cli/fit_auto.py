@@ -37,9 +37,8 @@ def run(argv: list[str]) -> None:
         """Fit several detectors, plant the same anomalies for all, and keep the best.
 
         The candidates are motion, cafe, and the blend of both by its mean and by its maximum;
-        a fifth of the footage is put aside for the self-test.  Of those that it does not tell from
-        the best, the simplest is kept.  Where there is too little footage for a test, that is
-        cafe.
+        a fifth of the footage is put aside for the self-test.  cafe is kept unless another is
+        told from it; also where there is too little footage for a test.
 
         Args:
             data: Folder of normal videos, or a data set.

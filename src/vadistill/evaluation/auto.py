@@ -1,7 +1,7 @@
 """``auto``: several detectors are fitted, the same self-test tries each, and the best is kept.
 
 The same anomalies are planted into the same held-out footage for all, so what one finds more than
-another is told by pairs.  Of those near the best and not told from it, the simplest is kept.
+another is told by pairs.  ``cafe`` is kept unless another is told from it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vadistill.datasets.footage import footage_hash
 from vadistill.datasets.holdout import hold_out
 from vadistill.detector import WORK, in_the_way
 from vadistill.errors import ConfigError, DataError, WeightsError
-from vadistill.evaluation.choice import FILE, Choice, choose, rated, read_choice
+from vadistill.evaluation.choice import FILE, USUAL, Choice, choose, rated, read_choice
 from vadistill.evaluation.selftest import Trial
 from vadistill.evaluation.selftest.kinds import CONTROL
 from vadistill.evaluation.selftest.results import mark_of
@@ -36,11 +36,8 @@ if TYPE_CHECKING:
     from vadistill.evaluation.selftest.run import Place
     from vadistill.scores import Scores
 
-UNTESTED = "cafe"
-"""What is kept where nothing can be tested: it has ``motion``'s statistics among its own terms."""
-
 SINGLE = ("motion", "cafe")
-"""What is fitted, the simplest first, and what the blends are of."""
+"""What is fitted, and what the blends are of."""
 
 STUDENT = "fast_aed"
 """Fitted where there is time for it."""
@@ -164,18 +161,18 @@ def chosen(
     trial: Trial | str,
     said: dict[str, Said] | None = None,
 ) -> Choice:
-    """Try all on the same plants and choose; the simplest come first.
+    """Try all on the same plants and choose.
 
     Args:
         models: fitted ones by name.
         blends: of some of these, by names such as ``blend (mean)``; they score nothing.
-        trial: of ``trial_of``; where it is a reason, ``UNTESTED`` is kept.
+        trial: of ``trial_of``; where it is a reason, ``USUAL`` is kept.
         said: by the models that have scored the trial before.
 
     Raises VideoError.
     """
     if isinstance(trial, str):
-        return Choice(models[UNTESTED], UNTESTED, trial)
+        return Choice(models[USUAL], USUAL, trial)
     said = {name: (said or {}).get(name) or Said.of(model, trial) for name, model in models.items()}
     for name, blend in blends.items():
         members = [said[member] for member in blend.members]

@@ -19,7 +19,7 @@ from vadistill.systems import load
 from vadistill.systems.blend import Blend
 
 Candidates = Mapping[str, Row]
-"""Fitted and scored rows by the names that ``auto`` has for them, the simplest first."""
+"""Fitted and scored rows by the names that ``auto`` has for them."""
 
 SELF_TEST = "self-test"
 """Protocol of the figures that planted anomalies give."""
