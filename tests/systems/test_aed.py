@@ -22,6 +22,7 @@ from vadistill.objects.patches import PatchStore
 from vadistill.scores import FrameScore
 from vadistill.systems import object_centric
 from vadistill.systems.aed import Aed, Config, losses, training
+from vadistill.systems.aed.figures import figures
 from vadistill.systems.aed.model import (
     VIEWS,
     AutoEncoder,
@@ -32,14 +33,17 @@ from vadistill.systems.aed.model import (
     motion,
     reversed_gradient,
 )
+from vadistill.systems.aed.motion import PseudoMotion, all_speeds
 from vadistill.systems.aed.pseudo import (
     PseudoAppearance,
+    foreign_pictures,
     open_pictures,
     pasted,
     scrambled,
     textures,
 )
 from vadistill.systems.fast_aed.teachers import learn_maps
+from vadistill.training import Step
 
 CPU = torch.device("cpu")
 
@@ -104,7 +108,8 @@ class TestNetworks:
         def gradients(strength: float) -> dict[str, torch.Tensor]:
             networks, adversaries = training.untrained(Config())
             views = {v: textures_like(c) for v, c in VIEWS.items()}
-            terms = training.autoencoder_losses(networks, adversaries, views, views, strength)
+            each = dict.fromkeys(VIEWS, strength)
+            terms = training.autoencoder_losses(networks, adversaries, views, views, each)
             sum(terms[f"adversarial_{v}"] for v in VIEWS).backward()  # pyright: ignore
             named = [*networks.named_parameters(), *adversaries.named_parameters("adversary")]
             return {n: p.grad for n, p in named if p.grad is not None}
@@ -165,16 +170,48 @@ class TestPseudo:
         assert 0 < white.sum() < 48, "pictures are one kind among four"
         assert made.abs().max() <= 1 + 1e-5
 
-    def test_motion_is_that_over_the_larger_gap(self, store: PatchStore) -> None:
-        rows = np.array([3, 7])
+    def test_motion_is_over_larger_gaps_and_never_as_slow_as_normal(
+        self, store: PatchStore
+    ) -> None:
+        rows, moving = np.array([3, 7]), PseudoMotion.of(store)
         source = PseudoAppearance.parse("textures", None)
-        normal, pseudo = training.batch_views(store, rows, source, seeded_generator(0), 9.0, CPU)
+        normal, pseudo = training.batch_views(
+            store, rows, source, moving, seeded_generator(0), 9.0, CPU
+        )
         flow = torch.from_numpy(store.flow(rows)).float()
-        for view, narrow, wide in (("previous", 0, 2), ("next", 1, 3)):
-            torch.testing.assert_close(normal[view], torch.tanh(flow[:, narrow] / 9))
-            torch.testing.assert_close(pseudo[view], torch.tanh(flow[:, wide] / 9))
+        speeds = all_speeds(store)
+        for number, view in enumerate(("previous", "next")):
+            torch.testing.assert_close(normal[view], torch.tanh(flow[:, number] / 9))
+            limit = 1.05 * np.quantile(speeds[:, number], 0.99)
+            fast = set(np.flatnonzero(speeds[:, 2 + number] >= limit).tolist())
+            assert 3 < len(fast) < 20, "the slower half has no fast flow"
+            assert {*moving.places[number][:, 0].tolist()} == fast
+            drawn = moving(store, number, 50, seeded_generator(1))
+            assert np.hypot(*drawn.numpy().transpose(1, 0, 2, 3)).mean((1, 2)).min() >= limit
+            assert (drawn[:, 0].sum((1, 2)).sign() == (-1, 1)[number]).all(), "its own direction"
+            assert 0 < pseudo[view].abs().amax() < 1
         both = store.flow(np.arange(len(store)))[:, :2].astype(float)
         assert training.flow_rms(store) == pytest.approx(np.sqrt((both**2).mean()), rel=1e-6)
+
+    def test_where_nothing_is_fast_enough_the_fastest_is_stretched(self, tmp_path: Path) -> None:
+        flow = np.zeros((200, 4, 2, 4, 4), np.float16)
+        flow[:, :, 0] = np.linspace(1, 2, 200)[:, None, None, None]  # as fast over either gap
+        patches = np.zeros((200, 1, 4, 4, 3), np.uint8)
+        for kind, array in (("patches", patches), ("flow", flow), ("counts", np.full(1, 200))):
+            np.save(tmp_path / f"a.{kind}.npy", array)
+        slow = PatchStore(tmp_path, ["a"], "slow")
+        drawn = PseudoMotion.of(slow)(slow, 1, 20, seeded_generator(0))
+        limit = 1.05 * np.quantile(flow[:, 1, 0, 0, 0].astype(float), 0.99)
+        np.testing.assert_allclose(drawn[:, 0], limit, rtol=1e-3)
+
+    def test_figures_are_pictures_that_differ(self) -> None:
+        made = figures(32, 64, 0)
+        assert made.shape == (32, 64, 64) and made.dtype == np.uint8
+        np.testing.assert_array_equal(made[:8], figures(8, 64, 0))
+        assert (made.reshape(32, -1).std(1) > 5).all()
+        flat = torch.from_numpy(made.reshape(32, -1)).float()
+        assert torch.cdist(flat, flat).fill_diagonal_(1e9).min() > 500
+        assert foreign_pictures("", 0, 64, seed=0) is None
 
     def test_pictures_from_folders_and_packed(self, tmp_path: Path) -> None:
         import cv2
@@ -191,6 +228,8 @@ class TestPseudo:
         assert found.shape == (5, 64, 64) and found.dtype == np.uint8
         assert sorted(found[:, 5, 5].tolist()) == [0, 40, 80, 120, 160]
         np.testing.assert_array_equal(found, open_pictures(tmp_path, 64))
+        joined = foreign_pictures(str(tmp_path), 7, 64, seed=0)
+        assert joined is not None and len(joined) == 5 + 7
         assert len(open_pictures(tmp_path, 64, limit=3)) == 3
         packed = tmp_path / "packed"
         packed.mkdir()
@@ -287,34 +326,34 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> PatchStore:
 
 def train(store: PatchStore, work: Path) -> Networks:
     networks, adversaries = training.untrained(TINY)
-    source = PseudoAppearance.parse(TINY.pseudo, None)
-    training.train_networks(networks, adversaries, store, source, 6.0, TINY, CPU, work)
+    source, moving = PseudoAppearance.parse(TINY.pseudo, None), PseudoMotion.of(store)
+    training.train_networks(networks, adversaries, store, source, moving, 6.0, TINY, CPU, work)
     return networks
 
 
 AUTOENCODERS = [
-    1.30077,
-    1.28371,
-    1.13944,
-    1.00832,
-    0.92207,
-    0.75588,
-    0.64297,
-    0.61394,
-    0.57042,
-    0.57729,
+    1.30762,
+    1.28544,
+    1.11618,
+    1.02678,
+    0.93572,
+    0.77297,
+    0.63353,
+    0.60216,
+    0.58436,
+    0.59466,
 ]
 CLASSIFIERS = [
-    2.08207,
-    2.07732,
-    2.06829,
-    2.06388,
-    2.05721,
-    2.04933,
-    2.04995,
-    2.04482,
-    2.05254,
-    2.03616,
+    2.08200,
+    2.07745,
+    2.06797,
+    2.06296,
+    2.05465,
+    2.04694,
+    2.05104,
+    2.04563,
+    2.04539,
+    2.03306,
 ]
 """Total losses of ten steps; a change of any part of training shows here."""
 
@@ -361,6 +400,41 @@ def test_every_loss_is_logged_by_name(
         named = {f"{term}_{view}" for term in terms for view in VIEWS}
         assert set(record) == {"stage", "step", "seconds", "total"} | named
         assert record["total"] == total[0] == pytest.approx(sum(record[n] for n in named))
+
+
+def test_the_reversed_gradient_grows_and_rests_where_nothing_is_left() -> None:
+    config = dataclasses.replace(TINY, epochs=10, adversarial_after=2, adversarial=0.5)
+
+    def at(number: int, **unexplained: float) -> dict[str, float]:
+        step = Step(np.arange(4), number, number // 5, 10, number % 5, 5)
+        return training.strengths(config, step, unexplained)
+
+    # two epochs of five steps alone, then up over 40 % of the fifty
+    assert [at(n)["next"] for n in (0, 10, 20, 30, 49)] == [0, 0, 0.25, 0.5, 0.5]
+    assert at(40, next=1.02, previous=0.98) == {"appearance": 0.5, "previous": 0.5, "next": 0.0}
+
+    pseudo = {view: torch.full((2, 1, 2, 2), 0.5) for view in VIEWS}
+    terms = {f"adversarial_{view}": torch.tensor(0.125) for view in VIEWS}
+    first = training.watched({}, terms, pseudo)
+    assert first == pytest.approx(dict.fromkeys(VIEWS, 0.5))
+    terms["adversarial_next"] = torch.tensor(0.25)
+    assert training.watched(first, terms, pseudo)["next"] == pytest.approx(0.9 * 0.5 + 0.1)
+
+
+def test_a_model_of_neighbouring_frames_is_read_as_it_was(normal: Dataset, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        SMALL, reach=1, gap=3, figures=0, epochs=1, classifier_epochs=1, adversarial_after=0
+    )
+    detector = Aed(config, device="cpu").fit(normal, out=tmp_path / "m.vad")
+    file = tmp_path / "m.vad" / "config.json"
+    facts = json.loads(file.read_text())
+    for name in ("reach", "figures"):
+        del facts["config"][name]
+    file.write_text(json.dumps(facts))
+    loaded = Aed.load(tmp_path / "m.vad", device="cpu")
+    assert loaded.config == config and loaded.lookahead == 1
+    clip = Video("p", squares(11, anomaly=True)[0], fps=10)
+    np.testing.assert_array_equal(loaded.score(clip.open()).raw, detector.score(clip.open()).raw)
 
 
 @pytest.mark.parametrize("phase", [0, 1])
@@ -469,9 +543,9 @@ def test_batches_of_frames_do_not_change_scores_and_delays_are_told(
     np.testing.assert_allclose(
         detector.score(clip.open()).raw, fitted[0].score(clip.open()).raw, atol=1e-5
     )
-    assert fitted[0].lookahead == 1 and fitted[0].latency == 8
+    assert fitted[0].lookahead == 3 and fitted[0].latency == 10
     slow = Aed(dataclasses.replace(SMALL, filter_frames=5, filter_cells=3), device="cpu")
-    assert slow.lookahead == 3 and slow.latency == 10
+    assert slow.lookahead == 5 and slow.latency == 12
 
 
 def test_filtered_maps_give_the_score(fitted: tuple[Aed, Path], normal: Dataset) -> None:
@@ -502,7 +576,8 @@ def test_students_learn_the_unfiltered_maps(fitted: tuple[Aed, Path], tmp_path: 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"gap": 1}, "gap 1"),
+        ({"gap": 3}, "gap 3: expected 4 or more"),
+        ({"reach": 0}, "reach 0"),
         ({"flow_span": 0.0}, "flow_span 0"),
         ({"pseudo": "textures+flowers"}, "kind 'flowers'"),
         ({"filter_frames": 2}, "filter_frames 2.*odd"),

@@ -4,8 +4,8 @@ Georgescu, Ionescu, Khan, Popescu and Shah, "A background-agnostic framework wit
 training for abnormal event detection in video", TPAMI 44(9), 2022: the first teacher of Ristea et
 al., "Lightning fast video anomaly detection via adversarial knowledge distillation", Sec. 3.
 
-Each object is seen three ways: its picture, and its optical flow to the previous and to the next
-frame.  An auto-encoder a view learns to rebuild normal objects; pseudo-abnormal ones go through a
+Each object is seen three ways: its picture, and its optical flow to the frames ``reach`` before and
+after.  An auto-encoder a view learns to rebuild normal objects; pseudo-abnormal ones go through a
 second, adversarial decoder behind a reversed gradient, so that the encoder unlearns to carry them.
 Then a classifier a view tells normal from pseudo-abnormal objects by latent and error.
 
@@ -14,7 +14,7 @@ Then a classifier a view tells normal from pseudo-abnormal objects by latent and
     z                    AutoEncoder's first output, 16x8x8
     D_adv                training.untrained's second value; not kept after training
     reversed gradient    model.reversed_gradient, Config.adversarial
-    pseudo-abnormal      pseudo.PseudoAppearance; motion: flow over Config.gap frames
+    pseudo-abnormal      pseudo.PseudoAppearance; motion.PseudoMotion: flow over Config.gaps frames
     p(abnormal)          losses.abnormality, mean of the three classifiers
     anomaly map          objects.maps.paint
 
@@ -27,8 +27,15 @@ Departures from the paper and readings of what it and the summary leave open:
   ascent is bounded.
 - Adversarial decoders first learn alone (``adversarial_after``), as the paper has pseudo-abnormal
   objects rebuilt well before the gradient ascent; the main decoder never sees them in training.
-- Pseudo-abnormal appearance is made on the fly (textures, pasted and scrambled objects); published
-  picture sets join by ``pictures``.
+- Flow is over three frames each way, as far as the student looks: over one, what walks and what
+  rolls slowly differ by less than the flow's noise.
+- Pseudo-abnormal motion is drawn from flow that is faster than 99 % of normal flow (motion.py), as
+  much of that over larger gaps is not.
+- Pseudo-abnormal appearance is made on the fly (textures, pasted and scrambled objects, pictures of
+  solids: figures.py); published picture sets join by ``pictures``.
+- The reversed gradient grows over 40 % of the training, and rests in a view whose adversarial
+  decoder answers no better than with nothing: set in at once, it took one direction of motion and
+  left the other.
 - Strength of the reversed gradient, epochs, learning rate and its cosine, and the classifiers'
   layers are ours.
 - The mean probability is scaled by training statistics (object_centric.scaled_score), which keeps
@@ -57,7 +64,8 @@ from vadistill.runtime import Arrays, Program
 from vadistill.soundness import real
 from vadistill.systems.aed.losses import abnormality
 from vadistill.systems.aed.model import SIDE, Networks, ObjectScorer
-from vadistill.systems.aed.pseudo import PseudoAppearance, open_pictures
+from vadistill.systems.aed.motion import PseudoMotion
+from vadistill.systems.aed.pseudo import PseudoAppearance, foreign_pictures
 from vadistill.systems.aed.recipes import RECIPES, Config
 from vadistill.systems.aed.training import fast, flow_rms, train_networks, untrained
 from vadistill.systems.object_centric import ObjectPainter
@@ -65,8 +73,10 @@ from vadistill.systems.object_centric import ObjectPainter
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset
 
-NEIGHBOURS = ((0, -1), (0, 1))
-"""Pairs of frames of the motion views' flow."""
+
+def both_ways(frames: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Pairs of frames of the motion views' flow, so many frames apart."""
+    return (0, -frames), (0, frames)
 
 
 class Aed(ObjectPainter):
@@ -75,8 +85,8 @@ class Aed(ObjectPainter):
     name = "aed"
     GRAPH: ClassVar = {
         "patches": "RGB crop, 0 to 255, of one object's box at frame t, stretched to the square",
-        "flow": "optical flow in pixels cut out in the same way, x then y, from t to t - 1 and "
-        "from t to t + 1",
+        "flow": "optical flow in pixels cut out in the same way, x then y, from t to t - reach and "
+        "from t to t + reach, as config.json has it",
         "logits": "of abnormal, of appearance and both directions of motion",
         "before": "find objects, and cut each out",
         "after": "the mean of the logits' sigmoids is the object's value; config.json has what "
@@ -90,17 +100,16 @@ class Aed(ObjectPainter):
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         config = config or Config()
-        super().__init__(config, Cut(SIDE, (0,), NEIGHBOURS, config.flow), device=device)
-        wider = tuple((a, b * config.gap) for a, b in NEIGHBOURS)
-        self.training_cut = replace(self.cut, flows=NEIGHBOURS + wider)
+        cut = Cut(SIDE, (0,), both_ways(config.reach), config.flow)
+        super().__init__(config, cut, device=device)
+        wider = tuple(pair for gap in config.gaps for pair in both_ways(gap))
+        self.training_cut = replace(cut, flows=cut.flows + wider)
 
     # -- training ------------------------------------------------------------------------------
 
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
         config = self.config
-        pictures = None
-        if config.pictures:
-            pictures = open_pictures(Path(config.pictures), SIDE, seed=config.seed)
+        pictures = foreign_pictures(config.pictures, config.figures, SIDE, seed=config.seed)
         store = learn_patches(
             train, work, localiser=self.localiser, cut=self.training_cut, frames=config.frames
         )
@@ -111,12 +120,12 @@ class Aed(ObjectPainter):
         self.span = config.flow_span * flow_rms(store)
         networks, adversaries = untrained(config)
         self.networks = networks.to(self.device)
-        source = PseudoAppearance.parse(config.pseudo, pictures)
         train_networks(
             self.networks,
             adversaries.to(self.device),
             store,
-            source,
+            PseudoAppearance.parse(config.pseudo, pictures),
+            PseudoMotion.of(store),
             self.span,
             config,
             self.device,
@@ -128,7 +137,7 @@ class Aed(ObjectPainter):
 
     def program(self, int8: bytes | Iterable[Arrays]) -> Program:
         patches = torch.zeros(2, 1, SIDE, SIDE, 3, dtype=torch.uint8)
-        flow = torch.zeros(2, len(NEIGHBOURS), 2, SIDE, SIDE, dtype=torch.float16)
+        flow = torch.zeros(2, len(self.cut.flows), 2, SIDE, SIDE, dtype=torch.float16)
         scorer = ObjectScorer(self.networks, self.span)
         return Program(scorer, {"patches": patches, "flow": flow}, ("logits",), int8=int8)
 

@@ -1,9 +1,9 @@
 """Pseudo-abnormal objects: what normal objects are told from, made on the fly without labels.
 
 The paper takes pictures of other things (flowers, textures, anime faces, other classes) and optical
-flow between frames further apart.  Here appearance comes from procedural textures, foreign content
-pasted onto objects, objects with scrambled parts and, where a folder is named, its pictures.  All
-draws come from the generator that is passed, on the CPU.
+flow between frames further apart (``motion``).  Here appearance comes from procedural textures and
+pictures, foreign content pasted onto objects, objects with scrambled parts and, where a folder is
+named, its pictures.  All draws come from the generator that is passed, on the CPU.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from vadistill.errors import ConfigError, DataError, VideoError
+from vadistill.systems.aed.figures import figures
 from vadistill.video import PICTURES, decode_picture, read_picture
 
 Grey = Float[Tensor, "n 1 s s"]
@@ -158,6 +159,15 @@ KINDS: dict[str, Callable[[PseudoAppearance, Tensor, Generator], Tensor]] = {
     "scrambled": _scrambled,
 }
 """Kinds of pseudo-abnormal appearance that need nothing but the training objects."""
+
+
+def foreign_pictures(
+    folder: str, made: int, size: int, *, seed: int
+) -> UInt8[np.ndarray, "m s s"] | None:
+    """Pictures of a folder ('' for none) and so many ``figures``; None where there are neither."""
+    found = [open_pictures(Path(folder), size, seed=seed)] if folder else []
+    found += [figures(made, size, seed)] if made else []
+    return np.concatenate(found) if found else None
 
 
 def open_pictures(

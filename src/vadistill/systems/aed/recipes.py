@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vadistill.config import Recipe
 from vadistill.errors import ConfigError, one_of
@@ -19,14 +21,20 @@ class Config(PaintingConfig):
     """Optical flow of the motion views: dis, raft_small, raft_large."""
     flow_span: float = 6.0
     """Root mean squares of normal flow at which the motion views begin to saturate."""
-    gap: int = 3
-    """Frames between which flow is pseudo-abnormal motion, at least 2."""
+    reach: int = 3
+    """Frames to the one before and to the one after between which the motion views' flow is."""
+    gap: int = 5
+    """Frames between which flow is pseudo-abnormal motion where it is fast enough, above reach;
+    that over up to twice as many is, too."""
     pseudo: str = "textures+pasted+scrambled"
     """Kinds of pseudo-abnormal appearance, joined by '+'."""
     pictures: str = ""
     """Folder of pictures of other things for more pseudo-abnormal appearance; '' for none."""
+    figures: int = 1024
+    """Procedural pictures of other things, which join those; 0 for none."""
     adversarial: float = 0.1
-    """Strength of the reversed gradient with which encoders ascend the adversarial loss."""
+    """Strength of the reversed gradient with which encoders ascend the adversarial loss; it grows
+    to this over 40 % of the training."""
     adversarial_after: int = 2
     """Epochs in which adversarial decoders learn alone before that gradient acts."""
     epochs: int = 8
@@ -42,13 +50,24 @@ class Config(PaintingConfig):
         super().__post_init__()
         one_of("optical flow", self.flow, FLOWS)
         PseudoAppearance.parse(self.pseudo, None)
-        self.at_least(2, "gap")  # neighbouring frames have normal motion
-        self.at_least(0, "adversarial", "adversarial_after", "learning_rate")
+        self.at_least(1, "reach")
+        self.at_least(self.reach + 1, "gap")  # at reach, motion is normal
+        self.at_least(0, "figures", "adversarial", "adversarial_after", "learning_rate")
         self.at_least(1, "epochs", "classifier_epochs")
         if not self.flow_span > 0:
             raise ConfigError(
                 f"flow_span {self.flow_span}", expected="above 0", fix="correct --flow-span"
             )
+
+    @property
+    def gaps(self) -> tuple[int, ...]:
+        """All gaps of pseudo-abnormal motion: 5, 6, 8 and 10 frames for 5."""
+        return tuple(dict.fromkeys(round(self.gap * times) for times in (1, 1.2, 1.6, 2)))
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> Config:
+        """Also those of earlier versions, whose flow was to neighbouring frames."""
+        return super().from_saved({"reach": 1, "figures": 0, **saved})
 
 
 def default() -> Config:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,15 +30,23 @@ from vadistill.systems.aed.model import (
     normal_views,
     reversed_gradient,
 )
+from vadistill.systems.aed.motion import PseudoMotion
 from vadistill.systems.aed.pseudo import PseudoAppearance
 from vadistill.systems.aed.recipes import Config
 from vadistill.training import Run, Step, cosine
 
 Losses = dict[str, Float[Tensor, ""]]
-BatchLosses = Callable[[Views, Views, int], Losses]
-"""Every loss by name of normal and pseudo-abnormal objects in an epoch; the first is minimised."""
+BatchLosses = Callable[[Run[np.ndarray], Views, Views], Losses]
+"""Every loss by name of normal and pseudo-abnormal objects in the run's step now; the first is
+minimised."""
 
 N = TypeVar("N", bound=nn.Module)
+
+RAMP = 0.4
+"""Part of the auto-encoders' training over which the reversed gradient grows."""
+
+MEMORY = 0.9
+"""Of the running mean of what the adversarial decoders leave unexplained, kept at each step."""
 
 SAMPLE = 2048
 """Objects from which the size of normal flow is taken."""
@@ -56,7 +64,7 @@ def fast(network: N) -> N:
 
 
 def flow_rms(store: PatchStore) -> float:
-    """Root mean square of normal flow over pixels and both directions, in pixels a frame."""
+    """Root mean square of normal flow over pixels and both directions, in pixels."""
     rows = np.unique(np.linspace(0, len(store) - 1, SAMPLE).astype(int))
     squares = [
         np.square(store.flow(part)[:, : len(MOTION)], dtype=np.float64).mean()
@@ -69,28 +77,57 @@ def batch_views(
     store: PatchStore,
     rows: Int[np.ndarray, " n"],
     source: PseudoAppearance,
+    moving: PseudoMotion,
     generator: torch.Generator,
     span: float,
     device: torch.device,
 ) -> tuple[Views, Views]:
-    """Normal objects and as many pseudo-abnormal ones: motion is that over a larger gap."""
+    """Normal objects and as many pseudo-abnormal ones: each of their views is drawn by itself."""
     patches = torch.from_numpy(store.patches(rows)[:, 0])
-    flow = torch.from_numpy(store.flow(rows)).to(device)
+    flow = torch.from_numpy(store.flow(rows)[:, : len(MOTION)]).to(device)
     normal = normal_views(patches.to(device), flow, span)
     grey = appearance(patches)
     pseudo = {"appearance": source(grey, generator).to(device)}
-    for i, view in enumerate(MOTION, start=len(MOTION)):
-        pseudo[view] = motion(flow[:, i], span)
+    for i, view in enumerate(MOTION):
+        pseudo[view] = motion(moving(store, i, len(rows), generator).to(device), span)
     return normal, pseudo
 
 
+def strengths(
+    config: Config, step: Step[np.ndarray], unexplained: Mapping[str, float]
+) -> dict[str, float]:
+    """Of each view's reversed gradient: it grows over ``RAMP`` of the training.
+
+    It rests in a view of whose pseudo-abnormal objects nothing is explained (1), which is where an
+    untrained decoder begins: there, the encoder has nothing left to unlearn.
+    """
+    begun = step.number - config.adversarial_after * step.count
+    grown = min(max(begun / (RAMP * step.epochs * step.count), 0.0), 1.0)
+    full = config.adversarial * grown
+    return {view: full if unexplained.get(view, 0.0) < 1 else 0.0 for view in VIEWS}
+
+
+def watched(unexplained: Mapping[str, float], losses: Losses, pseudo: Views) -> dict[str, float]:
+    """The running mean of each view's adversarial loss, as a part of that of an empty answer."""
+    now = {}
+    for view in VIEWS:
+        blank = pseudo[view].float().square().mean().clamp_min(1e-12)
+        part = float(losses[f"adversarial_{view}"].detach() / blank)
+        now[view] = MEMORY * unexplained.get(view, part) + (1 - MEMORY) * part
+    return now
+
+
 def autoencoder_losses(
-    networks: Networks, adversaries: nn.ModuleDict, normal: Views, pseudo: Views, strength: float
+    networks: Networks,
+    adversaries: nn.ModuleDict,
+    normal: Views,
+    pseudo: Views,
+    strength: Mapping[str, float],
 ) -> Losses:
     """Both losses of every view, ``total`` their sum, the adversarial ones' gradient reversed.
 
     Adversarial decoders learn to rebuild pseudo-abnormal objects from a latent whose encoder learns
-    to make that hard, at ``strength``.
+    to make that hard, at the ``strength`` of the view.
     """
     losses: Losses = {}
     for view, autoencoder in networks.autoencoders.items():
@@ -98,7 +135,7 @@ def autoencoder_losses(
         count = len(normal[view])
         latents = autoencoder.encoder(torch.cat([normal[view], pseudo[view]]))  # pyright: ignore[reportCallIssue]
         output = autoencoder.decoder(latents[:count])  # pyright: ignore[reportCallIssue]
-        foreign = adversaries[view](reversed_gradient(latents[count:], strength))
+        foreign = adversaries[view](reversed_gradient(latents[count:], strength[view]))
         losses[f"reconstruction_{view}"] = reconstruction_loss(normal[view], output)
         losses[f"adversarial_{view}"] = adversarial_loss(pseudo[view], foreign)
     return {"total": torch.stack(list(losses.values())).sum()} | losses
@@ -119,6 +156,7 @@ def train_networks(
     adversaries: nn.ModuleDict,
     store: PatchStore,
     source: PseudoAppearance,
+    moving: PseudoMotion,
     span: float,
     config: Config,
     device: torch.device,
@@ -139,18 +177,21 @@ def train_networks(
 
         def batch(step: Step[np.ndarray]) -> tuple[Views, Views]:
             generator = seeded_generator(config.seed, step.number, len(stage))
-            return batch_views(store, np.sort(step.rows), source, generator, span, device)
+            return batch_views(store, np.sort(step.rows), source, moving, generator, span, device)
 
-        for step, (normal, pseudo) in run.batches(batch, device):
+        for _, (normal, pseudo) in run.batches(batch, device):
             with autocast(device, config.precision):
-                losses = compute(normal, pseudo, step.epoch)
+                losses = compute(run, normal, pseudo)
             run.minimise(losses)
 
-    def first(normal: Views, pseudo: Views, epoch: int) -> Losses:
-        strength = config.adversarial if epoch >= config.adversarial_after else 0.0
-        return autoencoder_losses(networks, adversaries, normal, pseudo, strength)
+    def first(run: Run[np.ndarray], normal: Views, pseudo: Views) -> Losses:
+        unexplained = run.facts.get("unexplained", {})
+        strength = strengths(config, run.now, unexplained)
+        losses = autoencoder_losses(networks, adversaries, normal, pseudo, strength)
+        run.facts["unexplained"] = watched(unexplained, losses, pseudo)
+        return losses
 
-    def second(normal: Views, pseudo: Views, epoch: int) -> Losses:
+    def second(run: Run[np.ndarray], normal: Views, pseudo: Views) -> Losses:
         return classifier_losses(networks, normal, pseudo)
 
     networks.train()
