@@ -29,6 +29,7 @@ from vadistill.systems.ssmtl.tasks import (
     IRREGULAR,
     REGULAR,
     STORED,
+    Veils,
     compose,
     irregular_offsets,
     open_embedder,
@@ -175,6 +176,53 @@ class TestNetwork:
         torch.testing.assert_close(parts[:, 3], error)
         two = TaskScorer(network, None, ("irregularity", "middle")).place(CPU)(clips)
         torch.testing.assert_close(two, parts[:, 1:3])
+
+
+class TestVeils:
+    def test_every_frame_has_its_own_noise_and_brightness(self) -> None:
+        veils = Veils.of(0.1, 3, CPU)
+        drawn = veils(40, 7, 16, seeded_generator(0))
+        assert drawn.shape == (40, 3, 7, 16, 16)
+        torch.testing.assert_close(drawn, veils(40, 7, 16, seeded_generator(0)))
+        brightness = drawn.mean((1, 3, 4))
+        assert brightness.std().item() == pytest.approx(0.1, rel=0.2)
+        noise = drawn - brightness[:, None, :, None, None]
+        assert noise.std().item() == pytest.approx(0.1, rel=0.05)
+        frames = noise.transpose(1, 2).reshape(280, -1)
+        assert (torch.corrcoef(frames) - torch.eye(280)).abs().max() < 0.3
+
+    def test_scores_are_of_the_veiled_clip_and_the_same_each_time(self) -> None:
+        network = untrained(SMALL, 128).eval()
+        assert network.veil is not None and network.veil.shape == (3, 7, 64, 64)
+        embedder, _ = open_embedder("compact")
+        clips = torch.randint(0, 256, (2, 7, 64, 64, 3), dtype=torch.uint8)
+        scorer = TaskScorer(network, embedder, losses.TASKS).place(CPU)
+        parts = scorer(clips)
+        torch.testing.assert_close(parts, scorer(clips))
+        seen = to_unit(clips) + network.veil
+        arrow = network.arrow(network.shared(seen)).softmax(1)[:, 1]
+        torch.testing.assert_close(parts[:, 0], arrow)
+        around = network.shared(seen[:, :, [0, 1, 2, 4, 5, 6]])
+        error = (network.middle(around) - to_unit(clips)[:, :, 3]).abs().mean((1, 2, 3))
+        torch.testing.assert_close(parts[:, 2], error)
+        alone = network.distillation(network.shared(seen[:, :, [3]]))
+        error = (alone - embedder(clips[:, 3])).abs().mean(1)
+        torch.testing.assert_close(parts[:, 3], error)
+        assert not torch.allclose(parts[:, 0], network.arrow(network(clips)).softmax(1)[:, 1])
+
+
+def test_a_model_without_noise_is_read_as_it_was(train: Dataset, tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL, noise=0.0, frames=6, epochs=1)
+    detector = ssmtl.Ssmtl(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+    file = tmp_path / "m.vad" / "config.json"
+    facts = json.loads(file.read_text())
+    del facts["config"]["noise"]
+    file.write_text(json.dumps(facts))
+    assert "network/veil" not in read_safetensors(tmp_path / "m.vad" / "weights.safetensors")[0]
+    loaded = vadistill.load(tmp_path / "m.vad", device="cpu")
+    assert loaded.config == config
+    clip = Video("p", planted_video(10, anomaly=True)[0], fps=10)
+    np.testing.assert_array_equal(loaded.score(clip.open()).raw, detector.score(clip.open()).raw)
 
 
 def test_targets_are_standardised_over_training_objects(tmp_path: Path) -> None:
@@ -355,6 +403,7 @@ def test_without_the_fourth_task_no_image_network_is_needed(train: Dataset, tmp_
         ({"lambda_middle": -1.0}, "lambda_middle -1"),
         ({f"lambda_{t}": 0.0 for t in losses.TASKS}, "at least one above 0"),
         ({"batch": 0}, "batch 0"),
+        ({"noise": -1.0}, "noise -1"),
         ({"filter_frames": 2}, "odd number"),
         ({"localiser": "nothing"}, "localiser 'nothing'"),
     ],

@@ -32,6 +32,8 @@ Departures from the paper and readings of what it and the summary leave open:
   depends on the scale of pixels and of Y.
 - Irregular clips draw from eight stored offsets a side (tasks.REACHED): all twelve that gaps from
   1 to 4 can reach would take half as much disk again.  The regular clip is never drawn.
+- Noise and a change of brightness lie over every frame of every clip, in training and in scoring
+  (tasks.Veils): the codec's own noise grows with the distance of frames, and solved task 2 alone.
 - A clip's end frames repeat for the 3x3x3 kernels (model.Convolution), so that one frame alone does
   not look different from a still clip to batch norm.
 - Frames' features are averaged; layers of the heads, two convolutions a stage for ``deep``, epochs,

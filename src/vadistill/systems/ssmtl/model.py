@@ -124,10 +124,17 @@ class MultiTaskNetwork(nn.Module):
     """The shared network and the four heads.
 
     ``mean`` and ``std`` standardise each of the ``outputs`` of the image network over training
-    events: its head gives standardised ones.
+    events: its head gives standardised ones.  ``veil`` lies over the clips that are scored, as
+    others do in training (tasks.Veils): the same one over all, so that scores depend on the clip
+    alone; None without.
     """
 
-    def __init__(self, architecture: Architecture, outputs: int) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        outputs: int,
+        veil: Float[Tensor, "3 7 64 64"] | None = None,
+    ) -> None:
         super().__init__()
         channels = architecture.channels[-1]
         self.shared = SharedNetwork(architecture)
@@ -137,12 +144,24 @@ class MultiTaskNetwork(nn.Module):
         self.distillation = VectorHead(channels, outputs)
         self.register_buffer("mean", torch.zeros(outputs))
         self.register_buffer("std", torch.ones(outputs))
+        self.register_buffer("veil", veil)
         self.mean: Tensor
         self.std: Tensor
+        self.veil: Tensor | None
 
-    def forward(self, clips: UInt8[Tensor, "n t 64 64 3"]) -> Float[Tensor, "n c 8 8"]:
-        """Features of clips for the heads."""
-        return self.shared(to_unit(clips))
+    def forward(
+        self,
+        clips: UInt8[Tensor, "n t 64 64 3"],
+        veil: Float[Tensor, "#n 3 t 64 64"] | None = None,
+    ) -> Float[Tensor, "n c 8 8"]:
+        """Features of clips, under a veil, for the heads."""
+        pixels = to_unit(clips)
+        return self.shared(pixels if veil is None else pixels + veil)
+
+    def scored(self, clips: UInt8[Tensor, "n t 64 64 3"], *places: int) -> Float[Tensor, "n c 8 8"]:
+        """Features of clips of these frames of seven as they are scored."""
+        veil = None if self.veil is None else self.veil[None, :, list(places)]
+        return self(clips, veil)
 
     def standardised(self, outputs: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """The image network's outputs as the fourth head gives them."""
@@ -167,15 +186,17 @@ class TaskScorer(nn.Module):
         """P(backward), P(irregular), the middle's error and the image network's, in that order."""
         network, scores = self.network, {}
         middle = clips[:, SPAN : SPAN + 1]
+        beside = [place for place in range(2 * SPAN + 1) if place != SPAN]
         if "arrow" in self.tasks or "irregularity" in self.tasks:
-            features = network(clips)
+            features = network.scored(clips, *range(2 * SPAN + 1))
             scores["arrow"] = altered_probability(network.arrow(features))
             scores["irregularity"] = altered_probability(network.irregularity(features))
         if "middle" in self.tasks:
             around = torch.cat([clips[:, :SPAN], clips[:, SPAN + 1 :]], 1)
-            predicted = network.middle(network(around))
+            predicted = network.middle(network.scored(around, *beside))
             scores["middle"] = absolute_error(predicted, to_unit(middle)[:, :, 0])
         if self.embedder is not None:
             target = network.standardised(self.embedder(middle[:, 0]))
-            scores["distillation"] = absolute_error(network.distillation(network(middle)), target)
+            imitated = network.distillation(network.scored(middle, SPAN))
+            scores["distillation"] = absolute_error(imitated, target)
         return torch.stack([scores[task] for task in self.tasks], 1)

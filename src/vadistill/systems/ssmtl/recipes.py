@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from vadistill.config import Recipe
 from vadistill.errors import ConfigError, one_of
@@ -31,6 +32,10 @@ class Config(PaintingConfig):
     lambda_irregularity: float = 1.0
     lambda_middle: float = 1.0
     lambda_distillation: float = 0.5
+    noise: float = 5.0
+    """Grey levels of the noise over every frame of every clip, and of its change of brightness
+    (standard deviations): without it, how far frames are apart is told by the codec's noise alone.
+    """
     epochs: int = 3
     batch: int = 32
     """Objects a step; each gives a clip to every task."""
@@ -44,13 +49,23 @@ class Config(PaintingConfig):
         one_of("architecture", self.architecture, ARCHITECTURES)
         one_of("schedule", self.schedule, SCHEDULES)
         self.at_least(1, "epochs")
-        self.at_least(0, *(f"lambda_{task}" for task in TASKS), "learning_rate")
+        self.at_least(0, *(f"lambda_{task}" for task in TASKS), "learning_rate", "noise")
         if not self.task_weights:
             raise ConfigError(
                 "a weight of 0 for every task",
                 expected="at least one above 0",
                 fix="leave out one of --lambda-arrow, … --lambda-distillation",
             )
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> Config:
+        """Also those of earlier versions, which had no noise."""
+        return super().from_saved({"noise": 0.0, **saved})
+
+    @property
+    def level(self) -> float:
+        """``noise`` of pixels in [0, 1]."""
+        return self.noise / 255
 
     @property
     def task_weights(self) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
@@ -80,6 +81,42 @@ def compose(patches: UInt8[np.ndarray, "n 17 s s 3"], generator: torch.Generator
         around=np.delete(regular, SPAN, axis=1),
         middle=regular[:, SPAN : SPAN + 1],
     )
+
+
+TAPE = 1 << 20
+"""Numbers of the noise that veils are cut from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Veils:
+    """What lies over every frame of every clip: noise, and a change of its brightness.
+
+    The codec's own noise differs more the further frames are apart, which alone would tell regular
+    clips from irregular ones.  Under much stronger noise that is the same in all clips, they differ
+    by how things move.
+    """
+
+    tape: Float[Tensor, " m"]
+    """Standard normal; a frame's noise is a stretch of it."""
+    level: float
+    """Standard deviation of the noise and of the brightness, of pixels in [0, 1]."""
+
+    @classmethod
+    def of(cls, level: float, seed: int, device: torch.device) -> Veils:
+        """A tape of this seed."""
+        tape = torch.randn(TAPE, generator=torch.Generator().manual_seed(seed))
+        return cls(tape.to(device), level)
+
+    def __call__(
+        self, count: int, frames: int, side: int, generator: torch.Generator
+    ) -> Float[Tensor, "count 3 frames side side"]:
+        """Veils of ``count`` clips, to be added to their pixels in [0, 1]."""
+        length = 3 * side * side
+        starts = torch.randint(TAPE - length, (count, frames), generator=generator)
+        brightness = torch.randn(count, frames, 1, 1, 1, generator=generator)
+        noise = self.tape.unfold(0, length, 1)[starts.to(self.tape.device)]
+        veils = noise.view(count, frames, 3, side, side) + brightness.to(self.tape.device)
+        return self.level * veils.transpose(1, 2)
 
 
 class ImageEmbedder(nn.Module):

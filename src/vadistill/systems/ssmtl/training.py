@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +22,20 @@ from vadistill.systems.ssmtl.losses import (
     middle_loss,
     total_loss,
 )
-from vadistill.systems.ssmtl.model import ARCHITECTURES, MultiTaskNetwork, to_unit
+from vadistill.systems.ssmtl.model import ARCHITECTURES, SIDE, MultiTaskNetwork, to_unit
 from vadistill.systems.ssmtl.recipes import Config
-from vadistill.systems.ssmtl.tasks import Clips, compose
+from vadistill.systems.ssmtl.tasks import REGULAR, Clips, Veils, compose
 from vadistill.training import SCHEDULES, Run, Step
 
 
 def untrained(config: Config, outputs: int) -> MultiTaskNetwork:
     """The network for an image network of so many outputs."""
+    veil = None
+    if config.noise:
+        veils = Veils.of(config.level, config.seed, torch.device("cpu"))
+        (veil,) = veils(1, len(REGULAR), SIDE, seeded_generator(config.seed, 2))
     torch.manual_seed(config.seed)
-    return MultiTaskNetwork(ARCHITECTURES[config.architecture], outputs)
+    return MultiTaskNetwork(ARCHITECTURES[config.architecture], outputs, veil)
 
 
 def standardise_targets(network: MultiTaskNetwork, targets: TargetCache) -> None:
@@ -58,6 +63,7 @@ def train_network(
 ) -> None:
     """Minimise the total of the tasks' losses."""
     weights = config.task_weights
+    veils = Veils.of(config.level, config.seed, device) if config.noise else None
     run = Run(
         "proxy-tasks",
         work,
@@ -73,9 +79,14 @@ def train_network(
         clips = compose(store.patches(rows), seeded_generator(config.seed, 1, step.number))
         return clips, None if targets is None else targets[rows][0].to(device)
 
-    for _, (clips, imitated) in run.batches(batch, device):
+    for step, (clips, imitated) in run.batches(batch, device):
+        drawn = (
+            partial(veils, generator=seeded_generator(config.seed, 3, step.number))
+            if veils
+            else None
+        )
         with autocast(device, config.precision):
-            losses = task_losses(network, clips, imitated, weights, device)
+            losses = task_losses(network, clips, imitated, weights, device, drawn)
         run.minimise(losses)
     network.eval()
 
@@ -86,14 +97,18 @@ def task_losses(
     imitated: Float[Tensor, "n d"] | None,
     weights: Mapping[str, float],
     device: torch.device,
+    veils: Callable[[int, int, int], Tensor] | None = None,
 ) -> dict[str, Float[Tensor, ""]]:
     """The loss of each task that has a weight, by name, with their ``total``.
 
-    ``imitated`` are the image network's outputs for the middle frames, as it gives them.
+    ``imitated`` are the image network's outputs for the middle frames, as it gives them.  ``veils``
+    draws what lies over so many clips of so many frames and this side; what the network is to
+    predict has none.
     """
 
     def features(*parts: np.ndarray) -> tuple[Tensor, ...]:
-        shared = network(torch.from_numpy(np.concatenate(parts)).to(device))
+        joined = torch.from_numpy(np.concatenate(parts)).to(device)
+        shared = network(joined, veils and veils(*joined.shape[:3]))
         return shared.chunk(len(parts))
 
     losses: dict[str, Tensor] = {}
