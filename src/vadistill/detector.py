@@ -51,6 +51,8 @@ class Detector(Saved, ABC):
     GRAPH: ClassVar[Mapping[str, str]] = {}
     """What the inputs and outputs of ``program`` are, by name, and what is done ``before`` and
     ``after``."""
+    level: float | None = None
+    """What raw scores of events are above, of a detector that has no calibration."""
     lookahead: int | None = 0
     """Frames after t that the score of frame t needs at most; None: all of the video."""
 
@@ -217,6 +219,7 @@ class Detector(Saved, ABC):
             fps=found.info.fps,
             system=self.name,
             calibration=self.calibration,
+            level=self.level,
         )
 
     def __repr__(self) -> str:

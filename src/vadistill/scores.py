@@ -37,6 +37,8 @@ class FrameScore:
     """What the score is made of, by name, where a detector tells: those of its highest object."""
     reason: str = ""
     """What is unusual, in words; '' where nothing is, or a detector does not tell."""
+    name: str = ""
+    """The kind of event, where prompts tell which."""
 
     def __post_init__(self) -> None:
         """Raise DataError unless all scores are finite: no level can be compared with others."""
@@ -153,6 +155,8 @@ class Event:
     """Index of the last frame, inclusive."""
     reason: str = ""
     """That of its highest frame that has one, or ''."""
+    name: str = ""
+    """The same of kinds of events."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,6 +169,8 @@ class Scores:
     system: str = ""
     smoothing: Smoothing = field(default_factory=Smoothing)
     calibration: Calibration | None = None
+    level: float | None = None
+    """What raw scores of events are above, of a detector that has no calibration."""
     _smoothed: Float[np.ndarray, " n"] | None = None
 
     def __repr__(self) -> str:
@@ -215,8 +221,11 @@ class Scores:
     def alarm_level(self, false_alarms_per_day: float | int = 1.0) -> float:
         """The raw score that normal training footage passes in so many frames a day.
 
-        At most the highest score of that footage.  Raises DataError without calibration.
+        At most the highest score of that footage; ``level`` without calibration, where there is
+        one.  Raises DataError without either.
         """
+        if self.calibration is None and self.level is not None:
+            return self.level
         if self.calibration is None:
             raise DataError(
                 f"scores of {self.video} carry no calibration",
@@ -251,15 +260,16 @@ class Scores:
                 peak=float(values[a:b].max()),
                 first=int(a),
                 last=int(b - 1),
-                reason=self._reason(values, int(a), int(b)),
+                reason=self._told("reason", values, int(a), int(b)),
+                name=self._told("name", values, int(a), int(b)),
             )
             for a, b in zip(edges[::2], edges[1::2], strict=True)
         ]
 
-    def _reason(self, values: Float[np.ndarray, " n"], first: int, end: int) -> str:
-        """Of the highest of these frames that has one."""
+    def _told(self, what: str, values: Float[np.ndarray, " n"], first: int, end: int) -> str:
+        """The reason or name of the highest of these frames that has one."""
         order = sorted(range(first, end), key=lambda index: -values[index])
-        return next((reason for index in order if (reason := self.frames[index].reason)), "")
+        return next((told for i in order if (told := getattr(self.frames[i], what))), "")
 
     # -- files ---------------------------------------------------------------------------------
 

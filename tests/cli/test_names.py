@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from support import scenes
+from support.tiny_clip import tiny_clip
 from vadistill.cli import VERBS, main
 from vadistill.datasets import Splits
 from vadistill.detector import Detector
@@ -50,6 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "theirs.csv").write_text("video,frame,score\n" + "\n".join(rows) + "\n")
     fit("motion", videos, out=root / f"{NAME}.vad")
     shutil.copytree(root / f"{NAME}.vad", root / "other.vad")
+    tiny_clip(root / "clip")
     cafe.Cafe(SMALL, device="cpu").fit(videos, out=root / "cafe.vad")
     return root
 
@@ -78,6 +80,11 @@ COMMANDS = {
         *("--video", "{o}-film.mp4"),
     ],
     "score to parquet": ["score", "{n}.vad", "{n}/train/{n}.mp4", "--out", "{o}-table.parquet"],
+    "score by prompts": [
+        *("score", "{n}/train/{n}.mp4", "--prompts", "{n}, a fall", "--clip", "clip"),
+        *("--out", "{o}-prompts.csv", "--report", "{o}-prompts.html"),
+    ],
+    "name events": ["score", "{n}.vad", "film.mp4", "--prompts", "a=b, {n}", "--clip", "clip"],
     "evaluate": [
         *("evaluate", "{n}.vad", "other.vad", "--data", "{n}", "--out", "{o}-runs"),
         *("--report", "{o}-evaluation.html"),

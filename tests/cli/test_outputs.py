@@ -81,6 +81,8 @@ SAME = {
     "link as input": "score m.vad link.mp4 --video normal/a.mp4",
     "folder of inputs": "score m.vad b/a.mp4 b/c.mp4 --video b",
     "two inputs of one name": "score m.vad normal/a.mp4 b/a.mp4 --video films",
+    "weights of CLIP": "score b/a.mp4 --prompts fire --clip m.vad --out m.vad/config.json",
+    "a video by prompts": "score normal/a.mp4 --prompts fire --video linked/a.mp4",
     "a model's file": "score m.vad normal/a.mp4 --out m.vad/config.json",
     "model of a run's name": "evaluate runs/m --data set --out runs",
     "two models of one name": "evaluate m.vad b/m.vad --data set --out new",
@@ -114,9 +116,9 @@ def test_no_output_is_an_input_or_another_output(
 
 INPUTS: dict[str, set[str]] = {
     "data check": {"path"},
-    "score": {"model", "videos"},
+    "score": {"model", "videos", "clip"},
     "selftest": {"model", "data"},
-    "evaluate": {"models", "data", "tracks"},
+    "evaluate": {"models", "data", "tracks", "clip"},
     "compare": {"runs"},
     "export": {"model", "data"},
     "extract": {"data"},

@@ -9,6 +9,7 @@ name                        width  network
 ``i3d:FILE``                1024   Inception-I3D on RGB, from the public port's rgb_imagenet.pt
 ``s3d``, ``s3d:FILE``       1024   torchvision's S3D, Kinetics-400 weights
 ``clip``, ``clip:FILE``     512    CLIP's ViT-B/16 image encoder (open_clip, OpenAI's weights)
+``clip:FOLDER``                    any CLIP that open_clip knows, as the hub's folders hold them
 ``torchvision:NAME``               any torchvision video or image classifier, before its classifier
 ``timm:NAME``                      any timm model, before its classifier
 ``onnx:FILE``                      any image or video network in ONNX Runtime: its first output
@@ -75,7 +76,7 @@ def _s3d() -> Opener:
 
 
 def _clip() -> Opener:
-    from vadistill.backbones.pretrained import open_clip
+    from vadistill.backbones.clip import open_clip
 
     return open_clip
 

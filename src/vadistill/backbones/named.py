@@ -67,7 +67,7 @@ def named_weights() -> dict[str, Named]:
     found["s3d"] = _torchvision("s3d", "--backbones s3d")
     for name in ("raft_small", "raft_large"):
         found[name] = _torchvision(name, f"--flow {name}")
-    from vadistill.backbones.pretrained import CLIP_HOME
+    from vadistill.backbones.clip import CLIP_HOME
 
     found["clip"] = Named("--backbones clip", "MIT", 0, f"open_clip fetches {CLIP_HOME}")
     by_hand = "its authors' port: rgb_imagenet.pt, by hand"

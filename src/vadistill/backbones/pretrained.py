@@ -1,4 +1,4 @@
-"""Networks that others trained: the shipped teacher, CLIP, timm's and torchvision's models.
+"""Networks that others trained: the shipped teacher, timm's and torchvision's models.
 
 All but torchvision's video networks see some frames of a snippet one by one.
 """
@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 
 COMPACT_SIZE = (64, 96)
 """Height and width of a frame for ``compact``: three times what its network was trained on."""
-
-CLIP_MODEL = "ViT-B-16-quickgelu"
-"""open_clip's name of the architecture that OpenAI's weights fit, with their activation."""
-
-CLIP_HOME = "open_clip_model.safetensors from huggingface.co/timm/vit_base_patch16_clip_224.openai"
 
 
 class PooledGroups(nn.Module):
@@ -81,50 +76,12 @@ def open_compact(name: str, rest: str | None, *, device: Device, crops: int) -> 
     )
 
 
-def open_clip(name: str, rest: str | None, *, device: Device, crops: int) -> NetworkBackbone:
-    """CLIP's image encoder with its projection, before normalisation.
-
-    Radford et al. 2021, "Learning transferable visual models from natural language supervision".
-    A file may hold all of CLIP as open_clip saves it, or the image encoder alone.
-    Raises ConfigError without the extra, WeightsError.
-    """
-    library = _extra("open_clip", "clip")
-
-    def build(weights: str | None) -> Any:
-        return library.create_model(CLIP_MODEL, pretrained=weights).visual
-
-    network: Any
-    if rest is None:
-        with downloading("clip", address=CLIP_HOME, local="clip:FILE"):
-            network = build("openai")
-    else:
-        network = drawn(lambda: build(None))
-        if rest != RANDOM:
-            path = Path(rest)
-            state = read_state(path)
-            visual = {k[7:]: v for k, v in state.items() if k.startswith("visual.")}
-            load_weights(network, visual or state, path, of=f"CLIP's {CLIP_MODEL} image encoder")
-    facts: dict[str, Any] = network.preprocess_cfg
-    size = facts["size"]
-    return NetworkBackbone(
-        name,
-        network,
-        View(tuple(evenly(SAMPLED).tolist()), size, min(size), crops, "cubic"),
-        architecture=f"open_clip {CLIP_MODEL}",
-        over="frames",
-        dim=network.output_dim,
-        mean=facts["mean"],
-        std=facts["std"],
-        device=device,
-    )
-
-
 def open_timm(name: str, rest: str | None, *, device: Device, crops: int) -> NetworkBackbone:
     """``timm:MODEL`` or ``timm:MODEL@FILE`` before its classifier.
 
     A file may have the classifier's weights or not.  Raises ConfigError, WeightsError.
     """
-    library = _extra("timm", "timm")
+    library = optional("timm", "timm")
     model, weights = model_and_weights(name, rest)
     known, expected = library.list_models(), "a model of timm.list_models()"
     one_of("timm model", model.partition(".")[0], known, expected=expected)
@@ -246,7 +203,7 @@ def drop_classifier(network: nn.Module) -> int:
     return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
 
 
-def _extra(module: str, extra: str) -> ModuleType:
+def optional(module: str, extra: str) -> ModuleType:
     """An optional library; raises ConfigError with the command that installs it."""
     from vadistill.torchvision_cpu import import_torchvision
 

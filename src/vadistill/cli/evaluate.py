@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 
 from vadistill.addresses import redacted_words
 from vadistill.cli.outputs import check_ending, check_outputs
+from vadistill.cli.prompting import ask
 from vadistill.cli.terminal import Device, console, link, parse, plain, table
 from vadistill.files import paths_in
 
@@ -23,6 +24,7 @@ vadistill evaluate cafe.vad motion.vad --data UCSDped2/ --report ped2.html
 vadistill evaluate cafe.vad --data UCSDped2/ --protocol micro/average10 macro-pad/raw --json
 vadistill evaluate cafe.vad motion.vad --data UCSDped2/ --out runs/
 vadistill evaluate cafe.vad --data UCSDped2/ --scores theirs=scores.npy --level snippets:16
+vadistill evaluate ucf.vad --data UCF_Crimes/ --prompts ucf_crime
 """
 
 
@@ -38,6 +40,8 @@ def run(argv: list[str]) -> None:
         scores: Annotated[tuple[str, ...], arg(metavar="NAME=PATH...")] = (),
         level: Annotated[tuple[str, ...], arg(metavar="LEVEL...")] = (),
         boxes: Annotated[tuple[str, ...], arg(metavar="NAME=FOLDER...")] = (),
+        prompts: Annotated[str | None, arg(metavar="WORDS")] = None,
+        clip: Annotated[Path | None, arg(metavar="PATH")] = None,
         json: bool = False,
         device: Device = "auto",
     ) -> None:
@@ -62,29 +66,37 @@ def run(argv: list[str]) -> None:
                 the last); one for all --scores, or one for each.
             boxes: Scored boxes of --scores, for rbdc and tbdc: folders with one file a video of
                 frame,x1,y1,x2,y2,score (inclusive pixels).
+            prompts: Name the models' events by CLIP, as for 'vadistill score', and measure their
+                mAP at IoU where labels name kinds; without MODEL, measure the prompts alone.
+            clip: Weights of CLIP for --prompts: a file, or a folder of Hugging Face's hub.
             json: Print the figures as JSON, not as a table.
             device: auto takes the GPU where there is one.
         """
         from vadistill.evaluation.evaluate import evaluate, named_models
         from vadistill.evaluation.given import given_scores
         from vadistill.report.report import write_report
+        from vadistill.systems.prompted import Prompted
 
         given = given_scores(scores, level, boxes)
-        names = [*([] if given and not models else named_models(models)), *given]
+        alone = prompts is not None and not models
+        own = ["prompts"] if alone else [] if given and not models else list(named_models(models))
+        names = [*own, *given]
         runs_of = {} if out is None else paths_in(out, names)
         if report is not None:
             check_ending("--report", report, (".html",))
         parts = ("", "tracks", "detections")
         folders = [] if out is None else [out]
         folders += [folder / part for folder in runs_of.values() for part in parts]
+        others = [path for each in given.values() for path in each.paths]
         check_outputs(
-            [*models, data, *filter(None, (tracks, *(p for g in given.values() for p in g.paths)))],
+            [*models, data, *filter(None, (tracks, clip, *others))],
             files=[] if report is None else [("--report", report)],
             folders=[("--out", folder) for folder in folders],
         )
         command = shlex.join(["vadistill", "evaluate", *redacted_words(argv)])
+        asked = ask(prompts, clip, device)
         results = evaluate(
-            models,
+            {"prompts": Prompted(asked)} if alone and asked else models,
             data,
             protocol,
             tracks=tracks,
@@ -92,6 +104,7 @@ def run(argv: list[str]) -> None:
             command=command,
             out=out,
             given=given,
+            prompts=asked,
         )
         runs = [] if out is None else results.save(out)
         if report is not None:

@@ -13,6 +13,7 @@ from tyro.conf import Positional, arg
 from vadistill.addresses import redacted_words
 from vadistill.cli import complain, refuse_addresses, warn
 from vadistill.cli.outputs import check_ending, check_outputs
+from vadistill.cli.prompting import ask, named
 from vadistill.cli.terminal import Device, console, link, parse, plain, table
 from vadistill.errors import ConfigError, VadistillError, VideoError, WeightsError
 from vadistill.files import paths_in
@@ -28,6 +29,8 @@ EXAMPLES = """
 vadistill score entrance.vad today.mp4
 vadistill score entrance.vad today.mp4 --report today.html --video today_annotated.mp4
 vadistill score entrance.vad monday.mp4 tuesday.mp4 --out week.parquet --smoothing causal10
+vadistill score fights.vad today.mp4 --prompts "a fight, a fall, fire"
+vadistill score today.mp4 --prompts "a fight, a fall, normal=people at their desks"
 """
 
 SHOWN_EVENTS = 12
@@ -44,6 +47,8 @@ def run(argv: list[str]) -> int:
         video: Annotated[Path | None, arg(metavar="FILE.mp4")] = None,
         smoothing: Annotated[str | None, arg(metavar="NAME")] = None,
         false_alarms_per_day: float = 1.0,
+        prompts: Annotated[str | None, arg(metavar="WORDS")] = None,
+        clip: Annotated[Path | None, arg(metavar="PATH")] = None,
         device: Device = "auto",
     ) -> int:
         """Score every frame of some videos and list the events in them.
@@ -52,13 +57,17 @@ def run(argv: list[str]) -> int:
         at the end, with exit status 2.
 
         Args:
-            model: A folder that 'vadistill fit' wrote.
+            model: A folder that 'vadistill fit' wrote; may be left out with --prompts.
             videos: Video files or folders of frames.
             out: Table with one row a frame: .csv, .parquet or .json.
             report: Write a self-contained page with timelines and pictures.
             video: Write the video with scored boxes and its score curve; a folder for several.
             smoothing: raw, averageN, gaussianS or causalN; default as the model's settings say.
             false_alarms_per_day: Level of events: how many frames of normal footage may pass it.
+            prompts: Name each event by CLIP: words such as "a fight, fire=smoke", or the list
+                ucf_crime or xd_violence; without MODEL, score by them alone, as a baseline.
+            clip: Weights of CLIP for --prompts: a file, or a folder of Hugging Face's hub; default:
+                OpenAI's ViT-B/16, downloaded.
             device: auto takes the GPU where there is one.
         """
         from vadistill.evaluation.evaluate import localiser_facts
@@ -66,9 +75,14 @@ def run(argv: list[str]) -> int:
         from vadistill.evaluation.scoring import score_videos, smoothing_of
         from vadistill.evaluation.selftest import read_self_test
         from vadistill.systems import load
+        from vadistill.systems.prompted import Prompted
 
-        sources, films = check(model, videos, out, report, video, smoothing)
-        loaded = load(model, device=device)
+        folder: Path | None = model
+        if prompts is not None and not (model / "config.json").is_file():
+            folder, videos = None, (model, *videos)
+        sources, films = check(folder, videos, out, report, video, smoothing, clip)
+        asked = ask(prompts, clip, device)
+        loaded = Prompted(asked) if asked and folder is None else load(model, device=device)
         form = Smoothing.parse(smoothing or smoothing_of(loaded))
         failures: list[VadistillError] = []
         sound = openable(sources, loaded, failures)
@@ -76,6 +90,8 @@ def run(argv: list[str]) -> int:
         with table_at(out, failures) as rows:
 
             def keep(raw: Scores) -> None:
+                if asked is not None and folder is not None:
+                    raw = named(raw, sound, asked, false_alarms_per_day, failures)
                 scores[raw.video] = raw.smooth(form)
                 if rows is not None:
                     rows.add(scores[raw.video])
@@ -92,7 +108,7 @@ def run(argv: list[str]) -> int:
                 **run_facts(device=device, command=command),
                 **localiser_facts({loaded.name: loaded}),
             }
-            if (tested := read_self_test(model)) is not None:
+            if folder is not None and (tested := read_self_test(folder)) is not None:
                 facts["self-test"] = tested.words
             write([v for v in sound if v.name in scores], scores, report, films, facts, failures)
         for error in failures:
@@ -103,12 +119,13 @@ def run(argv: list[str]) -> int:
 
 
 def check(
-    model: Path,
+    model: Path | None,
     videos: tuple[Path, ...],
     out: Path | None,
     report: Path | None,
     video: Path | None,
     smoothing: str | None,
+    clip: Path | None = None,
 ) -> tuple[list[Video], dict[str, Path]]:
     """Find what is wrong with the request before hours are spent on it.
 
@@ -116,7 +133,7 @@ def check(
     """
     from vadistill.datasets import split_of
 
-    refuse_addresses("score", filter(None, (model, out, report, video)))
+    refuse_addresses("score", filter(None, (model, out, report, video, clip)))
     if not videos:
         raise ConfigError("no video", expected="one or more videos", fix="name them after MODEL")
     videos = tuple(dict.fromkeys(videos))
@@ -144,7 +161,7 @@ def check(
     elif video is not None:
         films = paths_in(video, [each.name for each in found], ".mp4")
         files += [("--video", path) for path in films.values()]
-    check_outputs([model, *videos], files=files)
+    check_outputs([*filter(None, (model, clip)), *videos], files=files)
     return found, films
 
 
@@ -203,13 +220,14 @@ def show(scores: Scores, false_alarms_per_day: float) -> None:
     if not events:
         return
     highest = sorted(events, key=lambda e: -e.peak)[:SHOWN_EVENTS]
-    why = ["why"] if any(event.reason for event in highest) else []
     numbers = ("start", "end", "frames", "peak")
-    shown = table(*numbers, *why, numbers=numbers)
-    for event in sorted(highest, key=lambda e: e.start):
+    words = {"what": [e.name for e in highest], "why": [e.reason for e in highest]}
+    told = [column for column, each in words.items() if any(each)]
+    shown = table(*numbers, *told, numbers=numbers)
+    for index, event in sorted(enumerate(highest), key=lambda each: each[1].start):
         span = f"{event.first} – {event.last}"
-        row = clock(event.start), clock(event.end), span, f"{event.peak:.3g}", event.reason
-        shown.add_row(*row[: len(numbers) + len(why)])
+        row = clock(event.start), clock(event.end), span, f"{event.peak:.3g}"
+        shown.add_row(*row, *(plain(words[column][index]) for column in told))
     out.print(shown)
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vadistill.datasets import Dataset, Videos, split_of
 from vadistill.datasets.footage import unlike
@@ -18,18 +18,19 @@ from vadistill.evaluation.alignment import has_video_labels_only
 from vadistill.evaluation.given import Given
 from vadistill.evaluation.lost_frames import leave_out_lost
 from vadistill.evaluation.measuring import Evaluation, check_measures, interval, measure, percent
+from vadistill.evaluation.naming import name_all, named_precision
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.evaluation.region_files import read_track_folder
 from vadistill.evaluation.runs import Run, is_located, run_facts, save_run, take
-from vadistill.evaluation.scoring import score_videos, smoothing_of
-from vadistill.files import paths_in, short_names
+from vadistill.evaluation.scoring import Model, named_models, score_videos, smoothing_of
+from vadistill.files import paths_in
 from vadistill.objects.auto import in_words
 from vadistill.progress import clock
 from vadistill.scores import Scores
 from vadistill.systems import load
 
-Model = Detector | str | Path
-"""A detector, or the folder of a saved one."""
+if TYPE_CHECKING:
+    from vadistill.backbones.prompts import Prompts
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,6 +49,8 @@ class Results:
     """By model."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Device, command, commit, date, wall time, frames per second by model."""
+    named: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
+    """mAP by IoU, by model whose events were named where labels name kinds (``named_events``)."""
 
     def save(self, folder: str | Path) -> list[Path]:
         """Keep each model's run in a sub-folder of its name, for ``compare``; returns these.
@@ -61,7 +64,12 @@ class Results:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Every figure as plain JSON, with its model."""
-        return [{"model": n, **asdict(f)} for n, e in self.figures.items() for f in e.figures]
+        found = [{"model": n, **asdict(f)} for n, e in self.figures.items() for f in e.figures]
+        return found + [
+            {"model": name, "protocol": f"map@{iou:g}", "metric": "map", "value": value}
+            for name, own in self.named.items()
+            for iou, value in own.items()
+        ]
 
     @property
     def summary(self) -> str:
@@ -92,12 +100,18 @@ class Results:
             for figure in (own.get(protocol) for own in found.values()):
                 row += [percent(figure and figure.value), interval(figure)]
             rows.append(row)
+        for iou in next(iter(self.named.values()), {}):
+            each = (self.named.get(name, {}).get(iou) for name in self.figures)
+            cells = (cell for value in each for cell in (percent(value), interval(None)))
+            rows.append([f"{self.dataset.name}/map@{iou:g}", *cells])
         return rows
 
     @property
     def notes(self) -> list[str]:
         """What a reader must know to compare the figures, one line each."""
         notes = []
+        if self.named:
+            notes.append("map@IoU: of events as 'vadistill score' lists them, named by the prompts")
         if pace := self.facts.get("frames per second"):
             words = ", ".join(f"{name} {speed:.0f}" for name, speed in pace.items())
             notes.append(f"frames/s from decoding to score: {words}")
@@ -130,6 +144,7 @@ def evaluate(
     command: str = "vadistill.evaluate",
     out: str | Path | None = None,
     given: Mapping[str, Given] | None = None,
+    prompts: Prompts | None = None,
 ) -> Results:
     """Score the test videos of a data set and compare the scores with its labels.
 
@@ -145,6 +160,7 @@ def evaluate(
         command: what the facts say made the results.
         out: a folder that keeps each model's run as it ends, as ``Results.save`` does.
         given: scores of other methods by name, from their files.
+        prompts: what CLIP names the models' events by.
 
     Raises DataError for absent labels, ConfigError for an unknown protocol, WeightsError for a
     folder that holds no model, VideoError.
@@ -183,6 +199,7 @@ def evaluate(
     speeds: dict[str, float] = {}
     notes: list[str] = []
     facts: dict[str, Any] = {}
+    named_maps: dict[str, Mapping[float, float]] = {}
     for name in [*loaded, *others]:
         if name in loaded:
             model = loaded[name]
@@ -190,6 +207,9 @@ def evaluate(
             speeds[name] = round(scored.speed, 1)
             test, tracks, lost = leave_out_lost(test, scored.scores, tracks)
             raw, smoothing = scored.scores, smoothing_of(model)
+            if prompts is not None:
+                raw = name_all(raw, test, prompts)
+                named_maps[name] = named_precision(raw, test)
         else:
             (raw, lost), smoothing = from_files[name], "raw"
         notes += lost
@@ -210,7 +230,8 @@ def evaluate(
         }
         if folders:  # what comes after may fail
             save_run(replace(runs[name], facts=facts), folders[name], figures[name])
-    return Results(test, scores, runs, figures, facts)
+    found = {name: own for name, own in named_maps.items() if own}
+    return Results(test, scores, runs, figures, facts, found)
 
 
 def localiser_facts(models: Mapping[str, Detector]) -> dict[str, dict[str, str]]:
@@ -255,29 +276,3 @@ def default_protocols(
     if labels and (all(map(is_located, test)) if located is None else located):
         names += REGION
     return tuple(Protocol.parse(name).on(test.name) for name in names)
-
-
-def named_models(models: Model | Sequence[Model] | Mapping[str, Model]) -> dict[str, Model]:
-    """Models by name: a folder's stem where that is unique, else its path; a detector's system.
-
-    Raises ConfigError for none, or for two detectors of one name.
-    """
-    if isinstance(models, Mapping):
-        found = dict(models)
-    else:
-        given = [models] if isinstance(models, Detector | str | Path) else list(models)
-        folders = [Path(m) for m in given if not isinstance(m, Detector)]
-        names = iter(short_names(folders))
-        keys = [m.name if isinstance(m, Detector) else next(names) for m in given]
-        found = dict(zip(keys, given, strict=True))
-        if len(found) < len(given):
-            raise ConfigError(
-                f"two models named {next(k for k in keys if keys.count(k) > 1)}",
-                expected="different models",
-                fix='give them names, as {"name": model, …}',
-            )
-    if not found:
-        raise ConfigError(
-            "no model", expected="one or more model folders", fix="name them before --data"
-        )
-    return found

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from vadistill.datasets import Video
 from vadistill.datasets.snippets import FeatureSource
 from vadistill.detector import Detector
-from vadistill.errors import VadistillError
+from vadistill.errors import ConfigError, VadistillError
+from vadistill.files import short_names
 from vadistill.progress import progress
 from vadistill.scores import Scores
 from vadistill.video import Frame, VideoSource
+
+Model = Detector | str | Path
+"""A detector, or the folder of a saved one."""
 
 
 class Scored(NamedTuple):
@@ -104,3 +109,29 @@ def _length(video: Video, failures: list[VadistillError] | None) -> int:
 def smoothing_of(model: Detector) -> str:
     """The smoothing that the model's settings name, ``raw`` where they name none."""
     return getattr(model.config, "smoothing", "raw")
+
+
+def named_models(models: Model | Sequence[Model] | Mapping[str, Model]) -> dict[str, Model]:
+    """Models by name: a folder's stem where that is unique, else its path; a detector's system.
+
+    Raises ConfigError for none, or for two detectors of one name.
+    """
+    if isinstance(models, Mapping):
+        found = dict(models)
+    else:
+        given = [models] if isinstance(models, Detector | str | Path) else list(models)
+        folders = [Path(m) for m in given if not isinstance(m, Detector)]
+        names = iter(short_names(folders))
+        keys = [m.name if isinstance(m, Detector) else next(names) for m in given]
+        found = dict(zip(keys, given, strict=True))
+        if len(found) < len(given):
+            raise ConfigError(
+                f"two models named {next(k for k in keys if keys.count(k) > 1)}",
+                expected="different models",
+                fix='give them names, as {"name": model, …}',
+            )
+    if not found:
+        raise ConfigError(
+            "no model", expected="one or more model folders", fix="name them before --data"
+        )
+    return found

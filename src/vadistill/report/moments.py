@@ -55,6 +55,8 @@ class Moment:
     """Share of normal training frames that score lower than ``score``."""
     reason: str = ""
     """What the detector says is unusual, or ''."""
+    name: str = ""
+    """The kind of event, or ''."""
     picture: str = ""
     """data: URL of a JPEG, empty when the frame could not be decoded."""
 
@@ -104,8 +106,9 @@ def _pick(
     for value, name, frame, time in sorted(candidates)[:count]:
         given = scores[name]
         known = None if given.calibration is None else float(given.calibrated[frame])
-        why = given.frames[frame].reason
-        made.append(Moment(system, kind, name, frame, time, sign * value, known, why))
+        own = given.frames[frame]
+        moment = Moment(system, kind, name, frame, time, sign * value, known, own.reason, own.name)
+        made.append(moment)
     return made
 
 
@@ -172,8 +175,8 @@ def _figure(moment: Moment, video: int, system: int) -> str:
     words = f"{moment.video}, {clock(moment.time)} (frame {moment.frame}), score {moment.score:.3g}"
     if moment.calibrated is not None:
         words += f", above {share_of_normal(moment.calibrated)} training frames"
-    if moment.reason:
-        words += f": {moment.reason}"
+    if told := ", ".join(filter(None, (moment.name, moment.reason))):
+        words += f": {told}"
     alt = escape(f"{moment.kind} in {moment.video} at frame {moment.frame}")
     shown = '<div class="lost">the video could not be read again</div>'
     if moment.picture:

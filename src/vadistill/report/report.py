@@ -218,6 +218,7 @@ def _machine_readable(
             "score": m.score,
             "calibrated": m.calibrated,
             **({"reason": m.reason} if m.reason else {}),
+            **({"name": m.name} if m.name else {}),
         }
 
     systems = {
