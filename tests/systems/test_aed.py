@@ -42,7 +42,7 @@ from vadistill.systems.aed.pseudo import (
     scrambled,
     textures,
 )
-from vadistill.systems.fast_aed.teachers import learn_maps
+from vadistill.systems.fast_aed.targets import learn_maps
 from vadistill.training import Step
 
 CPU = torch.device("cpu")

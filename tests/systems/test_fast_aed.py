@@ -23,7 +23,7 @@ from vadistill.errors import ConfigError, WeightsError
 from vadistill.loss_log import LOG, losses_of
 from vadistill.objects.learning import learn_in_one_pass
 from vadistill.runtime import open_runtime
-from vadistill.scores import Calibration, FrameScore
+from vadistill.scores import FrameScore
 from vadistill.systems import aed, ssmtl
 from vadistill.systems.aed.detector import Aed
 from vadistill.systems.fast_aed import detector as detector_module
@@ -37,13 +37,14 @@ from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config
 from vadistill.systems.fast_aed.scoring import as_program
-from vadistill.systems.fast_aed.teachers import (
-    fingerprint,
+from vadistill.systems.fast_aed.targets import (
+    LEVEL,
+    Scale,
     learn_maps,
-    open_teacher,
     pooled_map,
     teacher_map,
 )
+from vadistill.systems.fast_aed.teachers import fingerprint, open_teacher
 from vadistill.systems.ssmtl.detector import Ssmtl
 from vadistill.video import Frame, VideoSource
 
@@ -149,16 +150,61 @@ class TestStores:
         assert fit_size(1920, 1080, 640) == (360, 640)
         assert fit_size(101, 51, 50) == (26, 50)
 
-    def test_a_teachers_boxes_are_painted_between_its_normal_scores(self):
-        calibration = Calibration(np.array([1.0, 2.0, 3.0]))
+    def test_ordinary_objects_are_level_and_others_by_how_far_they_are_beyond(self):
+        scale = Scale.of(np.linspace(1, 3, 201))
+        assert (scale.low, scale.half) == pytest.approx((2, 0.98))
+        targets = scale(np.array([-9.0, 1.0, 2.0, 2.98, 2 + 3 * 0.98]))
+        beyond = LEVEL + (1 - LEVEL) * np.array([0, 0, 0, 0.5, 0.75])
+        np.testing.assert_allclose(targets, beyond, rtol=1e-6)
+        assert Scale.of(np.ones(3)).half > 0 and Scale.of(np.zeros(0)).half > 0
+
+    def test_a_teachers_boxes_are_painted_and_a_map_of_its_own_is_taken(self):
         boxes = np.array([[0, 0, 8, 8], [8, 8, 16, 16], [16, 0, 20, 4]], np.float32)
-        scores = np.array([2.0, 5.0, 0.5], np.float32)
-        frame = FrameScore(0, 0.0, 5.0, boxes, scores)
-        painted = teacher_map(frame, calibration, 16, 24)
-        assert painted.shape == (4, 6)
-        assert painted[0, 0] == 0.5 and painted[3, 3] == 2.0 and painted[0, 4] == 0
-        given = dataclasses.replace(frame, map=np.full((2, 2), 0.3, np.float32))
-        assert (teacher_map(given, calibration, 16, 24) == np.float32(0.3)).all()
+        scores = np.array([2.0, 4.0, 0.5], np.float32)
+        frame = FrameScore(0, 0.0, 4.0, boxes, scores)
+        painted, mask = teacher_map(frame, Scale(2.0, 2.0), 16, 24)
+        assert painted.shape == mask.shape == (4, 6)
+        cells = [painted[0, 0], painted[3, 3], painted[0, 4], painted[3, 0]]
+        assert cells == pytest.approx([LEVEL, LEVEL + (1 - LEVEL) / 2, LEVEL, 0])
+        np.testing.assert_array_equal(mask, painted > 0)
+        own = np.array([[0.3, 0.4]], np.float32)  # a raised floor
+        painted, mask = teacher_map(dataclasses.replace(frame, map=own), Scale(0, 1), 16, 24)
+        assert (painted == own).all() and mask.tolist() == [[0, 1]]
+
+    def test_targets_have_the_scale_of_all_training_objects(self, train: Dataset, tmp_path: Path):
+        teacher, _ = fitted_teacher("motion", train, tmp_path)
+        sample = Sample.of(train, None)
+        store = learn_maps(teacher, train, tmp_path / "m", sample=sample, sizes=[(1, 1), (8, 8)])
+        scored = [frame for clip in train for frame in teacher.score(clip.open())]
+        objects = np.concatenate([frame.box_scores for frame in scored])
+        scale = Scale.of(objects.astype(np.float64))
+        highest, grid = store.maps(np.arange(40))
+        expected = [scale(f.box_scores).max(initial=0) for f in scored]
+        np.testing.assert_allclose(highest[:, 0, 0], expected, atol=1e-3)
+        whole, cells = store.masks(np.arange(40))
+        assert whole[:, 0, 0].tolist() == [len(f.boxes) > 0 for f in scored]
+        assert cells.equal(grid > 0) and 0 < cells.float().mean() < 0.7
+
+    def test_scored_videos_are_not_scored_again(
+        self, train: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        teacher, _ = fitted_teacher("motion", train, tmp_path)
+        teach, seen = teacher.teach, []
+
+        def killed(source: VideoSource) -> Iterator[FrameScore]:
+            seen.append(source.info.name)
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            return teach(source)
+
+        asked = {"sample": Sample.of(train, None), "sizes": [(4, 4)]}
+        monkeypatch.setattr(teacher, "teach", killed)
+        with pytest.raises(KeyboardInterrupt):
+            learn_maps(teacher, train, tmp_path / "m", **asked)
+        resumed = learn_maps(teacher, train, tmp_path / "m", **asked)
+        assert seen == ["clip0", "clip1", "clip1"]
+        whole = learn_maps(teacher, train, tmp_path / "n", **asked)
+        assert resumed.maps(np.arange(40))[0].equal(whole.maps(np.arange(40))[0])
 
     def test_pooled_maps_keep_the_maximum(self):
         values = np.zeros((6, 8), np.float32)
@@ -224,8 +270,9 @@ class TestPastedObjects:
         np.testing.assert_array_equal(many[untouched], np.repeat(windows, 20, axis=0)[untouched])
 
     def test_in_hurried_windows_every_object_is_abnormal(self):
-        given = [torch.tensor([[[0.0, 0.2]], [[0.0, 0.2]]])]
-        (changed,) = hurried_targets(given, np.array([False, True]))
+        given = [torch.tensor([[[0.0, 0.2]], [[0.1, 0.2]]])]
+        masks = [torch.tensor([[[False, True]], [[False, True]]])]
+        (changed,) = hurried_targets(given, masks, np.array([False, True]))
         assert changed.tolist() == [[[0.0, given[0][0, 0, 1].item()]], [[0.0, 1.0]]]
 
     def test_targets_are_one_where_the_box_is(self):

@@ -8,7 +8,7 @@ object detector, and its cost does not grow with the number of people.
     T1, T2      Config.teachers: systems aed, ssmtl         Sec. 3.1
     S           model.Student                               Fig. 3
     E, D        Student.features, blocks.Decoder            Eq. 2
-    y^k, S^k    teachers.MapStore, model.Maps               Eq. 3
+    y^k, S^k    targets.MapStore, model.Maps                Eq. 3
     lambda_i    1                                           Eq. 4
     D_T         discriminator.Discriminator                 Eq. 5
     alpha       Config.alpha                                Eq. 7
@@ -25,7 +25,8 @@ Departures from the paper and readings of what it leaves open:
   plain ReLU some heads die, since the targets are nearly all 0.
 - The last layer of a head starts with a bias of 0.1, so that every map has a gradient.
 - Boxes are where the finest map, at its own resolution, exceeds a level that training frames set.
-- The student learns teachers' maps as they are painted, before the teachers' own mean filter.
+- The student learns teachers' maps as they are painted, before the teachers' own mean filter, on
+  a scale of the training objects' median and 99 % (targets.py) in place of their least and most.
 - D_T pools by average, continues maps beyond their edges and has leaky ReLUs (discriminator.py).
   It sees the student's maps as they score, and learns at the paper's rate whatever the student's
   is.  Of pseudo-abnormal windows, a teacher's maps are those with 1 where they were changed.
@@ -70,9 +71,9 @@ from vadistill.systems.fast_aed.data import (
 from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.recipes import RECIPES, Config
 from vadistill.systems.fast_aed.scoring import as_program
+from vadistill.systems.fast_aed.targets import learn_maps
 from vadistill.systems.fast_aed.teachers import (
     fingerprint,
-    learn_maps,
     learn_shared_patches,
     open_teacher,
 )
@@ -150,7 +151,7 @@ class FastAed(Detector):
 
         def maps_folder(teacher: Detector, folder: Path) -> Path:
             key = content_hash(kept, fingerprint(folder), repr(sizes))
-            return work / f"maps-{teacher.name}-{key}"
+            return work / f"targets-{teacher.name}-{key}"
 
         patches = learn_shared_patches(
             [(t, maps_folder(t, folder) if t.calibration else None) for t, folder in teachers],

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
+from torch import Tensor
 
 from vadistill.systems.fast_aed.model import Maps
 
@@ -30,10 +31,12 @@ SOFT = 0.15
 Box = tuple[int, int, int, int]
 
 
-def hurried_targets(targets: Maps, hurried: Bool[np.ndarray, " n"]) -> Maps:
+def hurried_targets(
+    targets: Maps, masks: Sequence[Bool[Tensor, "n _ _"]], hurried: Bool[np.ndarray, " n"]
+) -> Maps:
     """A teacher's maps with 1 wherever it has an object at all, in the hurried windows."""
     which = torch.from_numpy(hurried)[:, None, None]
-    return [torch.where(which, (m > 0).to(m.dtype), m) for m in targets]
+    return [torch.where(which, mask.to(m.dtype), m) for m, mask in zip(targets, masks, strict=True)]
 
 
 def paste_objects(

@@ -29,7 +29,7 @@ from vadistill.systems.fast_aed.losses import (
 from vadistill.systems.fast_aed.model import Maps, Student
 from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config
-from vadistill.systems.fast_aed.teachers import MapStore
+from vadistill.systems.fast_aed.targets import MapStore
 from vadistill.training import Run, Step, cosine, halving
 
 T = TypeVar("T", nn.ModuleDict, Tensor)
@@ -165,7 +165,9 @@ def training_windows(
     paces = np.where(hurried, rng.integers(1, 1 + len(HURRIES), len(rows)), 0)
     pixels = store.windows(rows, paces)
     boxes = paste_objects(pixels, config.pasted, rng)
-    maps = [hurried_targets(teacher.maps(rows), hurried) for teacher in teachers]
+    maps = [
+        hurried_targets(teacher.maps(rows), teacher.masks(rows), hurried) for teacher in teachers
+    ]
     size = (pixels.shape[2], pixels.shape[3])
     maps = [pasted_targets(m, boxes, size) for m in maps]
     return mirror(pixels, maps, rng.random(len(rows)) < config.mirrored)
