@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+import torch
 from scipy.io import savemat
 
 from support.dataset_files import text
 from support.feature_files import rows, save
 from vadistill.datasets.agreement import crops_first, wrong_widths
+from vadistill.datasets.arrays import FORMATS
 from vadistill.datasets.published import FeatureCrops, FeatureFile, FeatureStreams
 from vadistill.datasets.snippets import FeatureArray, FeatureSource
-from vadistill.errors import DataError
+from vadistill.errors import ConfigError, DataError
 
 
 class TestFiles:
-    @pytest.mark.parametrize("ending", [".npy", ".npz", ".txt", ".mat"])
+    @pytest.mark.parametrize("ending", FORMATS)
     def test_rows(self, ending: str, tmp_path: Path) -> None:
         file = FeatureFile(save(tmp_path / f"a{ending}", rows(7)))
         assert isinstance(file, FeatureArray)
@@ -26,7 +30,7 @@ class TestFiles:
         read = file.read()
         assert read.dtype == np.float32 and read == pytest.approx(rows(7), rel=1e-6)
 
-    @pytest.mark.parametrize("ending", [".npy", ".npz", ".mat"])
+    @pytest.mark.parametrize("ending", [".npy", ".npz", ".mat", ".pt", ".h5"])
     @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
     def test_crops(self, ending: str, kind: Any, tmp_path: Path) -> None:
         crops = rows(60, 3).reshape(6, 10, 3).astype(kind)
@@ -47,7 +51,11 @@ class TestFiles:
     def test_a_member_of_several(self, tmp_path: Path) -> None:
         np.savez(tmp_path / "a.npz", x=rows(2), y=rows(3))
         savemat(tmp_path / "a.mat", {"x": rows(2), "y": rows(3)})
-        for ending in ("npz", "mat"):
+        tensors = {"x": torch.from_numpy(rows(2)), "y": torch.from_numpy(rows(3)), "epoch": 3}
+        torch.save(tensors, tmp_path / "a.pt")
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["x"], file["y"], file["fps"] = rows(2), rows(3), 25.0
+        for ending in ("npz", "mat", "pt", "h5"):
             assert FeatureFile(tmp_path / f"a.{ending}", "y").shape() == (3, 1, 4)
             assert len(FeatureFile(tmp_path / f"a.{ending}", "x").read()) == 2
             with pytest.raises(DataError, match=r"2 arrays of numbers \(x, y\)"):
@@ -118,6 +126,76 @@ class TestFiles:
             FeatureFile(text(tmp_path / "e.txt", "")).read()
         with pytest.raises(DataError, match="no feature file"):
             FeatureFile(tmp_path / "a.csv").shape()
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ({"x": rows(3), "y": Path()}, "other things than tensors"),
+            (torch.zeros(1, 4).expand(10**9, 4), "its bytes do not hold"),
+            (torch.zeros(8), "0 arrays of numbers"),
+            (torch.zeros(2, 4).to_sparse(), "cannot read"),
+            ([torch.zeros(2, 4)], "0 arrays of numbers"),
+            (torch.zeros(2, 4, dtype=torch.complex64), "complex64 values"),
+        ],
+        ids=["objects", "expanded", "flat", "sparse", "list", "complex"],
+    )
+    def test_tensors_that_cannot_be_features(
+        self, content: object, said: str, tmp_path: Path
+    ) -> None:
+        torch.save(content, tmp_path / "a.pt")
+        for attempt in (FeatureFile(tmp_path / "a.pt").shape, FeatureFile(tmp_path / "a.pt").read):
+            with pytest.raises(DataError, match=said) as caught:
+                attempt()
+            assert "a.pt" in str(caught.value) and "\n" not in str(caught.value)
+
+    def test_tensors_of_brain_floats_and_of_old_files(self, tmp_path: Path) -> None:
+        tensor = torch.from_numpy(rows(5)).bfloat16().requires_grad_()
+        torch.save(tensor, tmp_path / "a.pt")
+        assert FeatureFile(tmp_path / "a.pt").read() == pytest.approx(rows(5), rel=1e-2)
+        old = torch.from_numpy(rows(5))
+        torch.save(old, tmp_path / "b.pt", _use_new_zipfile_serialization=False)
+        assert FeatureFile(tmp_path / "b.pt").read().tolist() == rows(5).tolist()
+
+    def test_hdf5_whose_numbers_lie_elsewhere_or_nowhere(self, tmp_path: Path) -> None:
+        (tmp_path / "secret.bin").write_bytes(rows(5).tobytes())
+        save(tmp_path / "other.h5", rows(5))
+        with h5py.File(tmp_path / "outside.h5", "w") as file:
+            outside = [(str(tmp_path / "secret.bin"), 0, 80)]
+            file.create_dataset("x", (5, 4), "f4", external=outside)
+        with h5py.File(tmp_path / "virtual.h5", "w") as file:
+            layout = h5py.VirtualLayout((5, 4), "f4")
+            layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "group/features", (5, 4))
+            file.create_virtual_dataset("x", layout)
+        with h5py.File(tmp_path / "linked.h5", "w") as file:
+            file["x"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "group/features")
+        with h5py.File(tmp_path / "empty.h5", "w") as file:
+            file.create_dataset("x", (10**9, 1024), "f4", chunks=True)
+        said = {
+            "outside": "in other files",
+            "virtual": "in other files",
+            "linked": "0 arrays of numbers",
+            "empty": "0 bytes do not hold",
+        }
+        for name, words in said.items():
+            path = tmp_path / f"{name}.h5"
+            for attempt in (FeatureFile(path).shape, FeatureFile(path).read):
+                with pytest.raises(DataError, match=words) as caught:
+                    attempt()
+                assert str(path) in str(caught.value)
+
+    def test_hdf5_without_the_extra(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        file = FeatureFile(save(tmp_path / "a.h5", rows(5)))
+        monkeypatch.setitem(sys.modules, "h5py", None)
+        with pytest.raises(ConfigError, match=r"a\.h5 needs h5py.*\[hdf5\]"):
+            file.shape()
+
+    @pytest.mark.parametrize("ending", ["pt", "h5"])
+    @pytest.mark.parametrize("keep", [600, 200, 40, 0])
+    def test_cut_off_containers(self, ending: str, keep: int, tmp_path: Path) -> None:
+        path = save(tmp_path / f"a.{ending}", rows(200))
+        path.write_bytes(path.read_bytes()[:keep])
+        with pytest.raises(DataError, match="cannot read"):
+            FeatureFile(path).shape()
 
     def test_crop_files(self, tmp_path: Path) -> None:
         files = [FeatureFile(save(tmp_path / f"a__{i}.npy", rows(5, seed=i))) for i in range(3)]

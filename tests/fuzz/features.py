@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import h5py
 import numpy as np
+import torch
 from scipy.io import loadmat, savemat
 
 from fuzz.judging import Reader
@@ -48,6 +50,19 @@ def mat(arrays: dict[str, object]) -> bytes:
     return b"MATLAB 5.0 MAT-file".ljust(116) + file.getvalue()[116:]
 
 
+def pt(held: object) -> bytes:
+    file = io.BytesIO()
+    torch.save(held, file)
+    return file.getvalue()
+
+
+def h5(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    with h5py.File(file, "w") as made:
+        made.create_dataset("features", data=array, chunks=True, compression="gzip")
+    return file.getvalue()
+
+
 def files() -> dict[str, bytes]:
     text = "\n".join(" ".join(f"{cell:.6f}" for cell in row) for row in ROWS) + "\n"
     crops = np.stack([ROWS, ROWS + 1], axis=1)
@@ -58,6 +73,8 @@ def files() -> dict[str, bytes]:
         "small.npz": npz({"features": crops.astype(np.float16)}, small=True),
         "a.txt": text.encode(),
         "a.mat": mat({"features": ROWS, "fps": 25.0, "name": "video"}),
+        "a.pt": pt({"features": torch.from_numpy(ROWS), "epoch": 3}),
+        "a.h5": h5(ROWS),
     }
 
 
@@ -71,7 +88,7 @@ def changed(random: Random, data: bytes, other: bytes) -> bytes:
         if random.random() < 0.2:  # a header of another length of the same array
             made = made.replace(b"(6,", random.choice((b"(5,", b"(9,", b"(-6", b"(0,")), 1)
         return made
-    if data[:2] == b"PK":
+    if data[:2] == b"PK" and b".npy" in data[:60]:
         with np.load(io.BytesIO(data)) as archive:
             arrays = {name: archive[name] for name in archive.files}
         name = random.choice(list(arrays))
@@ -91,6 +108,8 @@ def changed(random: Random, data: bytes, other: bytes) -> bytes:
                 return mat(tables)
         except (TypeError, ValueError, AttributeError):
             return bytes_of(random, data, other)
+    if data[:2] == b"PK" or data[:4] == b"\x89HDF":
+        return bytes_of(random, data, other)
     return text_of(random, data, other)
 
 

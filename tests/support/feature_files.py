@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
+import torch
 from scipy.io import savemat
 
 from vadistill.datasets.base import Video
@@ -21,6 +23,12 @@ def save(path: Path, array: np.ndarray) -> Path:
         np.save(path, array)
     elif path.suffix == ".npz":
         np.savez(path, features=array)
+    elif path.suffix in (".pt", ".pth"):
+        torch.save(torch.from_numpy(array.copy()), path)
+    elif path.suffix in (".h5", ".hdf5"):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("group/features", data=array, compression="gzip")
+            file["fps"] = 25.0
     elif path.suffix == ".mat":
         savemat(path, {"features": array, "fps": 25.0, "name": "video"})
     else:

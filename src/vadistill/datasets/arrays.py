@@ -1,21 +1,25 @@
-"""Arrays of numbers in files, .npy, .npz, .txt and .mat: what their headers tell, and the rows.
+"""Arrays of numbers in files: what their headers tell, and the rows.
 
-Arrays of objects are refused: reading them would run what is pickled in them.
+Arrays of objects are refused: reading them would run what is pickled in them.  Of PyTorch's files
+tensors alone are read, by its loader that runs nothing (``weights_only``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+import pickle
+import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vadistill.datasets.matlab import Tables, tables, variable
-from vadistill.errors import DataError
+from vadistill.errors import DataError, lacking
 
 HEADER = 4096
 """Bytes of a .npy that its header does not exceed."""
@@ -94,6 +98,74 @@ def _mat_tables(path: Path) -> Tables:
     }
 
 
+def _tensor(path: Path, member: str | None) -> np.ndarray:
+    """A tensor that was saved by itself or in a dict; its numbers stay on the disk where they can.
+
+    Raises ValueError for a file of other things, or a tensor that is larger than the file.
+    """
+    import torch
+
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            held = torch.load(path, "cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:  # whose words advise to run whatever is in the file
+        raise ValueError("it holds other things than tensors") from error
+    named = held if isinstance(held, dict) else {"tensor": held}
+    found = {str(k): v for k, v in named.items() if isinstance(v, torch.Tensor) and v.dim() > 1}
+    tensor = found[_chosen(path, list(found), member)].detach()
+    if tensor.numel() * tensor.element_size() > path.stat().st_size:
+        raise ValueError(f"its bytes do not hold {tensor.dtype} of shape {list(tensor.shape)}")
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _of_pt(path: Path, member: str | None) -> Header:
+    found = _tensor(path, member)
+    return found.shape, found.dtype
+
+
+DEFLATED = 1032
+"""Bytes that one of the usual compression can stand for at most."""
+
+
+@contextlib.contextmanager
+def _hdf5(path: Path, member: str | None) -> Iterator[Any]:
+    """The array of an HDF5 file, open; raises ConfigError without the extra.
+
+    Links are not followed, and arrays whose numbers lie in other files are refused, as are such
+    that are larger than what is stored could be.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise lacking(f"{path} needs h5py", "hdf5") from error
+    with h5py.File(path, "r") as file:
+        found: dict[str, Any] = {}
+        file.visititems(
+            lambda name, each: found.update({name: each} if hasattr(each, "dtype") else {})
+        )
+        found = {name: each for name, each in found.items() if each.ndim > 1}
+        name = _chosen(path, list(found), member)
+        array = found[name]
+        if array.is_virtual or array.external:
+            raise ValueError(f"the numbers of {name} are in other files")
+        stored = array.id.get_storage_size()
+        if array.nbytes > DEFLATED * stored:
+            raise ValueError(
+                f"{stored} bytes do not hold {array.dtype} of shape {list(array.shape)}"
+            )
+        yield array
+
+
+def _of_h5(path: Path, member: str | None) -> Header:
+    with _hdf5(path, member) as array:
+        return array.shape, array.dtype
+
+
+def _read_h5(path: Path, member: str | None) -> np.ndarray:
+    with _hdf5(path, member) as array:
+        return array[()]
+
+
 def _chosen(path: Path, names: Sequence[str], member: str | None) -> str:
     """``member`` if it is there, else the only one; raises DataError."""
     if member in names or (member is None and len(names) == 1):
@@ -119,6 +191,10 @@ FORMATS = {
     ".npz": Format(_of_npz, _read_npz),
     ".txt": Format(_of_txt, _read_txt),
     ".mat": Format(_of_mat, _read_mat),
+    ".pt": Format(_of_pt, _tensor),
+    ".pth": Format(_of_pt, _tensor),
+    ".h5": Format(_of_h5, _read_h5),
+    ".hdf5": Format(_of_h5, _read_h5),
 }
 """By the ending of the file, in lower case."""
 

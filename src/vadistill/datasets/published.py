@@ -1,4 +1,4 @@
-"""Snippet features in files as data sets publish them: .npy, .npz, .txt and .mat.
+"""Snippet features in files as data sets publish them: .npy, .npz, .txt, .mat, .pt and .h5.
 
 shape             read as
 [n, d]            a row a snippet, or a row a segment (Sultani's 32 x d text files)
@@ -17,7 +17,7 @@ from jaxtyping import Float32
 
 from vadistill.datasets.arrays import format_of
 from vadistill.datasets.snippets import APART, aligned
-from vadistill.errors import DataError
+from vadistill.errors import DataError, VadistillError
 
 CROPS = 30
 """More crops than this are taken for snippets: the axes are in another order."""
@@ -39,7 +39,7 @@ class FeatureShape(NamedTuple):
 class FeatureFile:
     """The features of one video from one backbone, in a file or in one ``member`` of an archive.
 
-    The member of an .npz or .mat may be left out where only one fits.
+    The member of what holds several may be left out where only one fits.
     """
 
     path: Path
@@ -89,9 +89,9 @@ class FeatureFile:
     def _attempt(self, reader: Callable[[Path, str | None], Found]) -> Found:
         try:
             return reader(self.path, self.member)
-        except DataError:
+        except VadistillError:
             raise
-        # numpy, zipfile and scipy raise a dozen kinds of errors for damaged files.
+        # numpy, zipfile, scipy, torch and h5py raise a dozen kinds of errors for damaged files.
         except Exception as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise DataError(

@@ -1,6 +1,6 @@
 """What weakly supervised sets share: videos or published features found by name.
 
-features/BACKBONE/…/VIDEO.npy        one file a video, .npy, .npz, .txt or .mat, in any folders;
+features/BACKBONE/…/VIDEO.npy        one file a video, of any format of ``arrays``, in any folders;
                                      VIDEO_i3d.npy, VIDEO_c3d.npy, VIDEO_rgb.npy, VIDEO_feat.npy and
                                      VIDEO.mp4.npy are of VIDEO too, with or without UCF's _x264
 features/BACKBONE/…/VIDEO__0.npy …   one file a crop
