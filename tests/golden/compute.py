@@ -34,7 +34,7 @@ from vadistill.evaluation import Protocol, Run, compare, load_run, measure, save
 from vadistill.evaluation.evaluate import Results
 from vadistill.loss_log import LOG, losses_of
 from vadistill.report.report import write_report
-from vadistill.systems import cafe
+from vadistill.systems import cafe, fast_aed
 
 GOLDEN = Path(__file__).with_name("golden.json")
 
@@ -229,6 +229,7 @@ FITS = {
             "decay_every": 1,
             "learning_rate": 1e-4,
             "alpha": 0.1,
+            **fast_aed.PUBLISHED,
         },
     ),
     "dakd": Fit(

@@ -568,9 +568,9 @@ def test_students_learn_the_unfiltered_maps(fitted: tuple[Aed, Path], tmp_path: 
         detector = Aed.load(fitted[1], device="cpu")
         detector.config = dataclasses.replace(SMALL, filter_frames=frames)
         folder, sample = tmp_path / str(frames), Sample.of(alone, None)
-        stores.append(learn_maps(detector, alone, folder, sample=sample, sizes=[(4, 4)]))
+        stores.append(learn_maps(detector, alone, folder, sample=sample, size=(4, 4)))
     rows = np.arange(len(stores[0]))
-    np.testing.assert_array_equal(stores[0].maps(rows)[0], stores[1].maps(rows)[0])
+    np.testing.assert_array_equal(stores[0].maps(rows), stores[1].maps(rows))
 
 
 @pytest.mark.parametrize(

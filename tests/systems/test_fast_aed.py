@@ -26,16 +26,31 @@ from vadistill.runtime import open_runtime
 from vadistill.scores import FrameScore
 from vadistill.systems import aed, ssmtl
 from vadistill.systems.aed.detector import Aed
+from vadistill.systems.fast_aed import batches, training
 from vadistill.systems.fast_aed import detector as detector_module
-from vadistill.systems.fast_aed import training
+from vadistill.systems.fast_aed.batches import Batches
 from vadistill.systems.fast_aed.blocks import standardise
-from vadistill.systems.fast_aed.data import HURRIES, Size, WindowFiles, WindowStore, fit_size
+from vadistill.systems.fast_aed.data import (
+    HURRIES,
+    Size,
+    WindowFiles,
+    WindowStore,
+    enlarged,
+    fit_size,
+    windows_at,
+)
 from vadistill.systems.fast_aed.detector import FastAed
 from vadistill.systems.fast_aed.discriminator import Discriminator
+from vadistill.systems.fast_aed.halves import half_of
 from vadistill.systems.fast_aed.losses import reconstruction_loss
 from vadistill.systems.fast_aed.model import Student
-from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
-from vadistill.systems.fast_aed.recipes import Config
+from vadistill.systems.fast_aed.pseudo import (
+    copy_objects,
+    hurried_targets,
+    paste_objects,
+    pasted_targets,
+)
+from vadistill.systems.fast_aed.recipes import PUBLISHED, Config
 from vadistill.systems.fast_aed.scoring import as_program
 from vadistill.systems.fast_aed.targets import (
     LEVEL,
@@ -137,7 +152,7 @@ class TestStores:
         sample, size = Sample.of(own, None), (32, 48)
         teacher, _ = fitted_teacher("motion", own, tmp_path)
         store = learn_windows(own, tmp_path / "w", sample=sample, offsets=(-3, 0, 3), size=size)
-        taught = learn_maps(teacher, own, tmp_path / "m", sample=sample, sizes=[(4, 4)])
+        taught = learn_maps(teacher, own, tmp_path / "m", sample=sample, size=(4, 4))
         assert store.counts == [20, 20] and len(store) == len(taught)
 
     def test_a_teacher_of_other_footage_is_not_taken(self, train: Dataset, tmp_path: Path):
@@ -149,6 +164,7 @@ class TestStores:
         assert fit_size(360, 240, 640) == (240, 360)
         assert fit_size(1920, 1080, 640) == (360, 640)
         assert fit_size(101, 51, 50) == (26, 50)
+        assert enlarged((240, 360), 640 / 360) == (426, 640)
 
     def test_ordinary_objects_are_level_and_others_by_how_far_they_are_beyond(self):
         scale = Scale.of(np.linspace(1, 3, 201))
@@ -174,16 +190,17 @@ class TestStores:
     def test_targets_have_the_scale_of_all_training_objects(self, train: Dataset, tmp_path: Path):
         teacher, _ = fitted_teacher("motion", train, tmp_path)
         sample = Sample.of(train, None)
-        store = learn_maps(teacher, train, tmp_path / "m", sample=sample, sizes=[(1, 1), (8, 8)])
+        store = learn_maps(teacher, train, tmp_path / "m", sample=sample, size=(8, 8))
         scored = [frame for clip in train for frame in teacher.score(clip.open())]
         objects = np.concatenate([frame.box_scores for frame in scored])
         scale = Scale.of(objects.astype(np.float64))
-        highest, grid = store.maps(np.arange(40))
+        maps, masks = store.maps(np.arange(40)), store.masks(np.arange(40))
         expected = [scale(f.box_scores).max(initial=0) for f in scored]
-        np.testing.assert_allclose(highest[:, 0, 0], expected, atol=1e-3)
-        whole, cells = store.masks(np.arange(40))
-        assert whole[:, 0, 0].tolist() == [len(f.boxes) > 0 for f in scored]
-        assert cells.equal(grid > 0) and 0 < cells.float().mean() < 0.7
+        np.testing.assert_allclose(maps.amax((1, 2)), expected, atol=1e-3)
+        assert masks.amax((1, 2)).tolist() == [len(f.boxes) > 0 for f in scored]
+        assert masks.equal(maps > 0) and 0 < masks.float().mean() < 0.7
+        heights = np.concatenate([(f.boxes[:, 3] - f.boxes[:, 1]) / 64 for f in scored])
+        np.testing.assert_allclose(store.heights, heights, rtol=1e-6)
 
     def test_scored_videos_are_not_scored_again(
         self, train: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -197,19 +214,19 @@ class TestStores:
                 raise KeyboardInterrupt
             return teach(source)
 
-        asked = {"sample": Sample.of(train, None), "sizes": [(4, 4)]}
+        asked: dict = {"sample": Sample.of(train, None), "size": (4, 4)}
         monkeypatch.setattr(teacher, "teach", killed)
         with pytest.raises(KeyboardInterrupt):
             learn_maps(teacher, train, tmp_path / "m", **asked)
         resumed = learn_maps(teacher, train, tmp_path / "m", **asked)
         assert seen == ["clip0", "clip1", "clip1"]
         whole = learn_maps(teacher, train, tmp_path / "n", **asked)
-        assert resumed.maps(np.arange(40))[0].equal(whole.maps(np.arange(40))[0])
+        assert resumed.maps(np.arange(40)).equal(whole.maps(np.arange(40)))
 
     def test_pooled_maps_keep_the_maximum(self):
         values = np.zeros((6, 8), np.float32)
         values[4, 5] = 0.7
-        one, four, sixteen = pooled_map(values, [(1, 1), (4, 4), (16, 16)])
+        one, four, sixteen = (pooled_map(values, (side, side)) for side in (1, 4, 16))
         assert one.shape == (1, 1) and four.shape == (4, 4) and sixteen.shape == (16, 16)
         assert one[0, 0] == four.max() and 0 < sixteen.max() <= np.float32(0.7)
 
@@ -270,26 +287,160 @@ class TestPastedObjects:
         np.testing.assert_array_equal(many[untouched], np.repeat(windows, 20, axis=0)[untouched])
 
     def test_in_hurried_windows_every_object_is_abnormal(self):
-        given = [torch.tensor([[[0.0, 0.2]], [[0.1, 0.2]]])]
-        masks = [torch.tensor([[[False, True]], [[False, True]]])]
-        (changed,) = hurried_targets(given, masks, np.array([False, True]))
-        assert changed.tolist() == [[[0.0, given[0][0, 0, 1].item()]], [[0.0, 1.0]]]
+        given = torch.tensor([[[0.0, 0.2]], [[0.1, 0.2]]])
+        masks = torch.tensor([[[False, True]], [[False, True]]])
+        changed = hurried_targets(given, masks, np.array([False, True]))
+        assert changed.equal(torch.tensor([[[0.0, 0.2]], [[0.0, 1.0]]]))
 
     def test_targets_are_one_where_the_box_is(self):
-        given = [torch.full((2, 1, 1), 0.2), torch.full((2, 4, 4), 0.2)]
-        whole, grid = pasted_targets(given, [None, (10, 0, 41, 15)], (60, 80))
-        assert whole[:, 0, 0].tolist() == pytest.approx([0.2, 1.0])
+        given = torch.full((2, 4, 4), 0.2)
+        grid = pasted_targets(given, [None, (10, 0, 41, 15)], (60, 80))
         assert (grid[0] == 0.2).all()
         expected = torch.full((4, 4), 0.2)
         expected[0, 0:3] = 1.0  # cells are 20 wide and 15 high
         assert grid[1].equal(expected)
         assert (given[1] == 0.2).all(), "the teacher's maps stay as they are"
 
+    def test_pastes_in_parts_are_as_large_and_fast_as_in_whole_frames(self):
+        part = np.full((200, 9, 60, 80), 90, np.uint8)
+        part[:, :, ::2] = 160
+        boxes = [
+            [
+                box
+                for box in paste_objects(part.copy(), 1.0, np.random.default_rng(1), height)
+                if box
+            ]
+            for height in (60, 120)
+        ]
+        sides = [np.mean([y2 - y1 for _, y1, _, y2 in own]) for own in boxes]
+        assert 1.4 < sides[1] / sides[0] < 2
+
+    def test_copied_objects_keep_place_motion_and_targets(self, windows: np.ndarray):
+        before = windows.copy()
+        maps = [torch.zeros(6, 6, 8), torch.zeros(6, 6, 8)]
+        masks = torch.zeros(6, 6, 8, dtype=torch.bool)
+        for row in range(6):  # one object each, two cells high
+            masks[row, row % 4 : row % 4 + 2, row] = True
+            maps[0][row, row % 4 : row % 4 + 2, row] = 0.1 + 0.1 * row
+            maps[1][row, row % 4 : row % 4 + 2, row] = 0.05
+        copy_objects(windows, maps, masks, 1.0, np.random.default_rng(0))
+        for row in range(6):
+            (other,) = (
+                o for o in range(6) if o != row and maps[0][row, o % 4, o] == maps[0][o, o % 4, o]
+            )
+            top, left = 10 * (other % 4), 10 * other
+            inside = (slice(None), slice(top + 3, top + 17), slice(left + 3, left + 7))
+            np.testing.assert_array_equal(windows[row][inside], before[other][inside])
+            changed = (windows[row] != before[row]).any(0)
+            changed[top : top + 20, left : left + 10] = False
+            assert not changed.any()
+            assert maps[1][row, other % 4, other] == pytest.approx(0.05)
+            assert (maps[0][row] > 0).sum() == 4, "its own object and the other's"
+
+
+class TestParts:
+    """A frame whose pixels say where they are, and maps whose cells do."""
+
+    def batches(self, train: Dataset, tmp_path: Path, **changes: object) -> Batches:
+        config = dataclasses.replace(SMALL, resolutions=(1, 4, 8), **changes)
+        sample = Sample.of(train, None)
+        store = learn_windows(
+            train, tmp_path / "w", sample=sample, offsets=(-3, 0, 3), size=(64, 96)
+        )
+        teacher, _ = fitted_teacher("motion", train, tmp_path)
+        maps = learn_maps(teacher, train, tmp_path / "m", sample=sample, size=(8, 8))
+        student = Student(config.network, (96, 144))
+        return Batches.of(student, store, [maps], config)
+
+    def test_parts_are_half_as_large_and_their_maps_are_of_them(
+        self, train: Dataset, tmp_path: Path
+    ):
+        plain = {"hurried": 0.0, "pasted": 0.0, "copied": 0.0, "mirrored": 0.0}
+        made = self.batches(train, tmp_path, **plain)
+        assert made.half and made.student.size == (48, 72)
+        rows = np.arange(12)
+        pixels, ((one, two, four),) = made.taught(rows, 5)
+        assert pixels.shape == (12, 9, 48, 72)
+        assert (one.shape, two.shape, four.shape) == ((12, 1, 1), (12, 2, 2), (12, 4, 4))
+        assert one.flatten().equal(four.amax((1, 2))) and two.amax((1, 2)).equal(one.flatten())
+        whole = made.store.windows(rows)
+        maps, places = made.teachers[0].maps(rows), set()
+        for row in rows:
+            found = [
+                (y, x)
+                for y in range(5)
+                for x in range(5)
+                if np.array_equal(
+                    windows_at(whole[[row], :, 8 * y : 8 * y + 32, 12 * x : 12 * x + 48], (48, 72))[
+                        0
+                    ],
+                    pixels[row],
+                )
+            ]
+            ((y, x),) = found
+            places.add((y, x))
+            assert maps[row, y : y + 4, x : x + 4].equal(four[row])
+        assert len(places) > 5
+        again, _ = made.taught(rows, 5)
+        np.testing.assert_array_equal(again, pixels)
+        assert made.windows(rows, 5).shape == (12, 9, 48, 72)
+
+    def test_whole_frames_where_they_are_asked_for(self, train: Dataset, tmp_path: Path):
+        made = self.batches(train, tmp_path, crops=False)
+        pixels, ((_, _, eight),) = made.taught(np.arange(4), 1)
+        assert not made.half and pixels.shape == (4, 9, 96, 144) and eight.shape == (4, 8, 8)
+
+    def test_odd_maps_have_no_halves(self):
+        for resolutions in ((1, 5), (1,)):
+            config = dataclasses.replace(SMALL, resolutions=resolutions)
+            assert half_of(Student(config.network, (96, 144))) is None
+        assert half_of(Student(SMALL.network, (32, 48))) is None, "too small for the network"
+
+    def test_halves_share_weights_and_agree_away_from_the_cut(self):
+        torch.manual_seed(0)
+        student = Student(SMALL.network, (128, 192)).eval()
+        half = half_of(student)
+        assert half is not None
+        owned = {id(p) for p in student.parameters()}
+        assert {id(p) for p in half.parameters()} == owned
+        windows = torch.randint(0, 256, (1, 9, 128, 192), dtype=torch.uint8)
+        with torch.no_grad():
+            whole, part = student.features(windows), half.features(windows[..., :64, :96])
+        assert part.shape[-2:] == (4, 6)
+        with torch.no_grad():
+            first = student.encoder[0](student.standardise(windows))  # pyright: ignore
+            own = half.encoder[0](half.standardise(windows[..., :64, :96]))  # pyright: ignore
+        torch.testing.assert_close(own[..., :15, :23], first[..., :15, :23])
+        assert whole.shape[-2:] == (8, 12)
+
+
+class TestAverage:
+    def test_it_follows_weights_and_statistics(self):
+        network, average = torch.nn.BatchNorm2d(2), torch.nn.BatchNorm2d(2)
+        with torch.no_grad():
+            network.weight.fill_(3.0)
+            network.running_mean.fill_(1.0)  # pyright: ignore[reportOptionalMemberAccess]
+            network.num_batches_tracked.fill_(7)  # pyright: ignore[reportOptionalMemberAccess]
+        training.follow(average, network, 0.75)
+        assert average.weight.tolist() == [1.5, 1.5]
+        assert average.running_mean is not None and average.running_mean.tolist() == [0.25, 0.25]
+        assert average.num_batches_tracked == 7
+
+    def test_it_is_what_scores(self, train: Dataset, tmp_path: Path):
+        found = []
+        for kept in (0.0, 0.9):
+            config = dataclasses.replace(SMALL, epochs=1, average=kept)
+            detector = FastAed(config, device="cpu").fit(
+                train, out=tmp_path / f"{kept}.vad", work=tmp_path / "work"
+            )
+            found.append(detector.student.branches[0][1].layers[-2].bias.item())  # pyright: ignore
+        assert found[0] != found[1]
+
 
 def test_mirrored_windows_have_mirrored_maps():
     windows = np.arange(2 * 9 * 2 * 3, dtype=np.uint8).reshape(2, 9, 2, 3)
     maps = [torch.tensor([[[0.1]], [[0.2]]]), torch.arange(8.0).view(2, 2, 2)]
-    turned, ((whole, grid),) = training.mirror(windows, [maps], np.array([False, True]))
+    turned, ((whole, grid),) = batches.mirror(windows, [maps], np.array([False, True]))
     np.testing.assert_array_equal(turned[0], windows[0])
     np.testing.assert_array_equal(turned[1], windows[1, :, :, ::-1])
     assert whole.equal(maps[0])
@@ -433,6 +584,32 @@ class TestDetector:
         kept = {p.name for p in path.iterdir()} - {LOG}
         assert kept == {"config.json", "weights.safetensors"}
 
+    def test_small_objects_are_seen_enlarged_up_to_the_width(
+        self, fitted: tuple, train: Dataset, tmp_path: Path
+    ):
+        detector, _ = fitted
+        assert 1 < detector.times <= 640 / 96
+        assert detector.student.size == enlarged((64, 96), detector.times)
+        narrow = dataclasses.replace(SMALL, width=120, epochs=1, autoencoder_epochs=0)
+        assert FastAed(narrow, device="cpu").fit(train, out=tmp_path / "m.vad").times == 1.25
+
+    def test_an_earlier_version_s_model_scores_as_it_did(self, train: Dataset, tmp_path: Path):
+        config = dataclasses.replace(SMALL, epochs=1, **PUBLISHED)
+        detector = FastAed(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+        assert detector.student.size == (64, 96)
+        file = tmp_path / "m.vad/config.json"
+        facts = json.loads(file.read_text())
+        del facts["times"]
+        for name in PUBLISHED:
+            del facts["config"][name]
+        file.write_text(json.dumps(facts))
+        loaded = vadistill.load(tmp_path / "m.vad", device="cpu")
+        assert loaded.config == config
+        clip = moving(7, 5)
+        np.testing.assert_array_equal(
+            loaded.score(clip.open()).raw, detector.score(clip.open()).raw
+        )
+
     def test_weights_of_another_version_are_one_line(self, fitted: tuple, tmp_path: Path):
         detector, _ = fitted
         path = tmp_path / "old.vad"
@@ -456,9 +633,9 @@ class TestDetector:
             tmp_path,
             sample=Sample.of(alone, None),
             offsets=detector.architecture.offsets,
-            size=detector.student.size,
+            size=(64, 96),
         )
-        whole, _ = detector.runtime(store.windows(np.arange(20)))
+        whole, _ = detector.runtime(windows_at(store.windows(np.arange(20)), detector.student.size))
         np.testing.assert_allclose(streamed, whole, atol=1e-6)
 
     def test_every_frame_is_resized_once(self, fitted: tuple, monkeypatch: pytest.MonkeyPatch):
@@ -521,9 +698,9 @@ class TestDetector:
     def test_the_share_of_mirrored_windows_is_the_setting(
         self, train: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        seen, mirror = [], training.mirror
+        seen, mirror = [], batches.mirror
         monkeypatch.setattr(
-            training, "mirror", lambda *given: (seen.append(given[2].mean()), mirror(*given))[1]
+            batches, "mirror", lambda *given: (seen.append(given[2].mean()), mirror(*given))[1]
         )
         config = dataclasses.replace(SMALL, mirrored=1.0, epochs=1, autoencoder_epochs=0)
         FastAed(config, device="cpu").fit(train, out=tmp_path / "m.vad")

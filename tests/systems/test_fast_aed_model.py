@@ -155,6 +155,8 @@ class TestEquations:
     def test_frame_score_and_localisation(self) -> None:
         outputs = [torch.tensor([[[0.6]]]), torch.tensor([[[0.1, 0.2], [0.0, 0.9]]])]
         assert frame_score(outputs).tolist() == [pytest.approx(0.75)]
+        assert frame_score(outputs, frame_map=False).tolist() == [outputs[1].max()]
+        assert frame_score(outputs[:1], frame_map=False).tolist() == [outputs[0].max()]
         assert localisation(outputs[::-1]) is outputs[1]
 
 

@@ -28,6 +28,11 @@ def fit_size(width: int, height: int, widest: int) -> Size:
     return max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2)
 
 
+def enlarged(size: Size, times: float | int) -> Size:
+    """A size so many times as large, of even sides."""
+    return round(size[0] * times / 2) * 2, round(size[1] * times / 2) * 2
+
+
 def resized(image: UInt8[np.ndarray, "_ _ 3"], size: Size) -> UInt8[np.ndarray, "h w 3"]:
     """A frame at the student's size; shrinking averages areas."""
     import cv2
@@ -44,6 +49,18 @@ def planes(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "3 h w"]:
     import cv2
 
     return np.stack(cv2.split(image))
+
+
+def windows_at(windows: UInt8[np.ndarray, "n c _ _"], size: Size) -> UInt8[np.ndarray, "n c h w"]:
+    """Windows whose frames have a size."""
+    if windows.shape[2:] == size:
+        return windows
+    made = np.empty((*windows.shape[:2], *size), np.uint8)
+    for window, into in zip(windows, made, strict=True):
+        for place in range(0, len(window), 3):
+            frame = np.ascontiguousarray(window[place : place + 3].transpose(1, 2, 0))
+            into[place : place + 3] = planes(resized(frame, size))
+    return made
 
 
 HURRIES = (2, 3)

@@ -16,8 +16,7 @@ object detector, and its cost does not grow with the number of people.
 Departures from the paper and readings of what it leaves open:
 - ``lite``, the default, is a student of our own for CPUs; ``reference`` is the public
   configuration, ``paper`` the text's, with stride 2 in every layer.
-- The paper gives no epochs of the auto-encoder phase; ``Config`` says ours.  The learning rate is
-  halved every 10 epochs.
+- The paper gives no epochs of the auto-encoder phase.  The rate is halved every 10 epochs.
 - Eq. 5's second term is read as log(1 - D); the student's adversarial loss is non-saturating.
 - A neighbour beyond a video's end is the current frame.
 - The frame score is the mean over the heads of each map's maximum.
@@ -32,8 +31,10 @@ Departures from the paper and readings of what it leaves open:
   is.  Of pseudo-abnormal windows, a teacher's maps are those with 1 where they were changed.
 - ``lite`` has no adversarial loss by default: on UCSD Ped2 its maps are sharper with it, its scores
   no better, and training takes half as long again.
-- ``hurried`` and ``pasted``, ours: ``lite`` learns from pseudo-abnormal windows, too (pseudo.py);
-  ``mirrored``, ours: half of its windows are mirrored.
+- ``lite`` sees small video enlarged, so that its objects are about 56 pixels tall
+  (``object_height``), learns from parts of frames (``crops``), scores with a moving average of its
+  weights (``average``) and leaves the 1x1 map out of a frame's score (``frame_map``): all ours.
+- ``hurried``, ``pasted``, ``copied`` and ``mirrored``, ours: ``lite`` learns from changed windows.
 - Batch, learning rate, its cosine and epochs of ``lite`` and ``quick`` are ours, for few frames on
   two cores.
 """
@@ -41,7 +42,7 @@ Departures from the paper and readings of what it leaves open:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -60,18 +61,23 @@ from vadistill.progress import progress
 from vadistill.runtime import Arrays, Merged, Program, Runtime, open_runtime, pick_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.soundness import real, whole
+from vadistill.systems.fast_aed.batches import Batches
 from vadistill.systems.fast_aed.blocks import Decoder
 from vadistill.systems.fast_aed.data import (
     HURRIES,
+    Size,
     WindowFiles,
+    enlarged,
     fit_size,
     planes,
     resized,
+    windows_at,
 )
-from vadistill.systems.fast_aed.model import Student
+from vadistill.systems.fast_aed.halves import finest
+from vadistill.systems.fast_aed.model import FULL, Student
 from vadistill.systems.fast_aed.recipes import RECIPES, Config
 from vadistill.systems.fast_aed.scoring import as_program
-from vadistill.systems.fast_aed.targets import learn_maps
+from vadistill.systems.fast_aed.targets import MapStore, learn_maps
 from vadistill.systems.fast_aed.teachers import (
     fingerprint,
     learn_shared_patches,
@@ -99,7 +105,8 @@ class FastAed(Detector):
         "and frame t for one that the video lacks",
         "scores": "of frame t, higher is more anomalous",
         "maps": "the anomaly map of frame t at the highest resolution",
-        "before": "decode, resize each frame once (cv2.INTER_AREA), channels first",
+        "before": "decode, resize each frame once (cv2.INTER_AREA to make it smaller, "
+        "cv2.INTER_LINEAR larger), channels first",
         "after": "nothing: scores are raw scores",
     }
     supervision = "one-class"
@@ -109,6 +116,8 @@ class FastAed(Detector):
     runtime: Runtime
     boxes_at: MapBoxes
     teacher_facts: list[dict[str, str]]
+    times: float
+    """How much larger than video that fits ``config.width`` the student sees frames."""
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
@@ -132,11 +141,9 @@ class FastAed(Detector):
 
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
         config = self.config
-        torch.manual_seed(config.seed)
         info = next(iter(train)).open().info
         size = fit_size(info.width, info.height, config.width)
-        self.student = Student(self.architecture, size).to(self.device)
-        sizes = self.student.architecture.sizes
+        cells = finest(self.architecture.at(size).sizes)
         sample, data = Sample.of(train, config.frames, work), data_key(train)
         kept = content_hash(data, str(config.frames))
         offsets = self.architecture.offsets
@@ -150,7 +157,7 @@ class FastAed(Detector):
         ]
 
         def maps_folder(teacher: Detector, folder: Path) -> Path:
-            key = content_hash(kept, fingerprint(folder), repr(sizes))
+            key = content_hash(kept, fingerprint(folder), repr(cells))
             return work / f"targets-{teacher.name}-{key}"
 
         patches = learn_shared_patches(
@@ -168,39 +175,54 @@ class FastAed(Detector):
             self.teacher_facts.append(facts)
             folder = maps_folder(teacher, saved)
             stores.append(
-                learn_maps(teacher, train, folder, sample=sample, sizes=sizes, patches=stored)
+                learn_maps(teacher, train, folder, sample=sample, size=cells, patches=stored)
             )
             taught.append(folder.name)
         store = window_files.open()
         folder = work / f"student-{content_hash(frames_key, config.training_settings(), *taught)}"
+        self.times = self._times(size, stores)
+        torch.manual_seed(config.seed)
+        self.student = Student(self.architecture, enlarged(size, self.times)).to(self.device)
+        batches = Batches.of(self.student, store, stores, config)
         if config.autoencoder_epochs:
-            decoder = train_autoencoder(self.student, store, config, self.device, folder)
+            decoder = train_autoencoder(batches, config, self.device, folder)
             self.decoder = None if stores else decoder
         if stores:
-            distil(self.student, store, stores, config, self.device, folder)
+            distil(self.student, batches, config, self.device, folder)
         rows = np.arange(len(store))
         sample = rows[:: max(1, len(rows) // RANGES)]
-        batches = np.array_split(sample, max(1, len(sample) // 8))
-        self.open_runtime((store.windows(batch),) for batch in batches)
+        parts = np.array_split(sample, max(1, len(sample) // 8))
+        self.open_runtime((windows_at(store.windows(part), self.student.size),) for part in parts)
         scores, peaks = [], []
         with progress("calibration", len(rows)) as advance:
             for chunk in np.array_split(rows, max(1, len(rows) // 16)):
-                score, finest = self.runtime(store.windows(chunk))
+                score, shown = self.runtime(windows_at(store.windows(chunk), self.student.size))
                 scores += score.tolist()
-                peaks += finest.max((1, 2)).tolist()
+                peaks += shown.max((1, 2)).tolist()
                 advance(len(chunk))
         self.calibration = Calibration.fit(scores)
         self.boxes_at = MapBoxes(float(np.quantile(peaks, config.box_level)))
+
+    def _times(self, size: Size, stores: Sequence[MapStore]) -> float:
+        """How much larger the student sees frames of ``size``, so that it sees their objects well.
+
+        A map as large as the frame (``FULL``) stays as it is.
+        """
+        heights = next((store.heights for store in stores if len(store.heights)), None)
+        if not self.config.object_height or heights is None or FULL in self.config.resolutions:
+            return 1.0
+        wanted = self.config.object_height / max(float(np.median(heights)) * size[0], 1.0)
+        return round(max(1.0, min(wanted, self.config.width / size[1])), 3)
 
     # -- scoring -------------------------------------------------------------------------------
 
     def open_runtime(self, int8: bytes | Iterable[Arrays] = ()) -> None:
         name = "torch" if self.decoder else pick_runtime(self.config.runtime, self.device)
-        program = as_program(self.student, name, self.decoder, int8)
+        program = as_program(self.student, name, self.decoder, int8, self.config.frame_map)
         self.runtime = open_runtime(program, name, self.device)
 
     def program(self, int8: bytes | Iterable[Arrays] = ()) -> Program:
-        return as_program(self.student, "onnx", self.decoder, int8)
+        return as_program(self.student, "onnx", self.decoder, int8, self.config.frame_map)
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()
@@ -225,8 +247,8 @@ class FastAed(Detector):
                     seen[frame.index] = planes(resized(frame.image, size))
                 stacked[row, place] = seen[frame.index]
         scored = self.runtime(stacked.reshape(len(waiting), -1, *size))
-        for window, score, finest in zip(waiting, *scored, strict=True):
-            yield self._frame_score(window, float(score), finest)
+        for window, score, shown in zip(waiting, *scored, strict=True):
+            yield self._frame_score(window, float(score), shown)
         last = waiting[-1].current.index
         for index in [i for i in seen if i <= last - self.reach]:
             del seen[index]
@@ -252,18 +274,23 @@ class FastAed(Detector):
     def facts(self) -> dict[str, Any]:
         return {
             "size": list(self.student.size),
+            "times": self.times,
             "box_level": self.boxes_at.level,
             "teachers": self.teacher_facts,
         }
 
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
         height, width = (whole({"size": side}, "size", least=1) for side in facts["size"])
+        self.times = real(facts, "times", above=0) if "times" in facts else 1.0
         known = (self.footage or {}).get("sizes", [])
-        sizes = {fit_size(across, high, self.config.width) for across, high in known}
+        sizes = {
+            enlarged(fit_size(across, high, self.config.width), self.times)
+            for across, high in known
+        }
         if sizes and (height, width) not in sizes:
             raise WeightsError(
                 f"a student of {width}x{height} pixels",
-                expected="the size of its training video, "
+                expected="the size at which it sees its training video, "
                 + " or ".join(f"{w}x{h}" for h, w in sizes),
                 fix="copy the model again, or fit it again",
             )

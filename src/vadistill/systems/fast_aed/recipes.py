@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from vadistill.config import Recipe, TrainedConfig
 from vadistill.errors import ConfigError
@@ -21,9 +22,21 @@ LEARNING_RATE = 1e-4
 """The paper's, for the student and the discriminators alike."""
 
 
+PUBLISHED: Mapping[str, Any] = {
+    "object_height": 0,
+    "crops": False,
+    "average": 0.0,
+    "copied": 0.0,
+    "frame_map": True,
+}
+"""The paper's student, and that of earlier versions, in the settings that we added to it."""
+
+
 @dataclass(frozen=True)
 class Config(TrainedConfig):
     """Settings of fast_aed; the defaults are ``lite``, sized for two CPU cores."""
+
+    SCORING: ClassVar = TrainedConfig.SCORING | {"frame_map"}
 
     teachers: tuple[str, ...] = ("aed", "ssmtl")
     """Who teaches: systems of this package by name, which are fitted first (``aed:ped2`` with that
@@ -46,14 +59,23 @@ class Config(TrainedConfig):
     """A set of heads for each teacher instead of one for all (Table 6)."""
     width: int = 640
     """Widest picture that the student sees, in pixels; wider video is made smaller."""
+    object_height: int = 56
+    """Pixels that half of the training objects are taller than where the student sees them; smaller
+    video is enlarged for it, up to ``width``.  0: never."""
     localiser: str = "auto"
     """Where the object-centric teachers find objects: see CAFE's."""
     frames: int | None = 640
     """Evenly spaced training frames that the student learns from; None takes all."""
-    autoencoder_epochs: int = 4
+    autoencoder_epochs: int = 2
     """Epochs of the auto-encoder phase (Eq. 2); 0 leaves it out (Table 5)."""
-    epochs: int = 30
+    epochs: int = 40
     """Epochs of distillation (Eq. 7)."""
+    crops: bool = True
+    """Train on parts of half the height and width at places drawn anew, where the maps have even
+    sides."""
+    average: float = 0.995
+    """Of the student's weights' moving average, which scores, kept at each step; 0: the last
+    weights score."""
     batch: int = 16
     learning_rate: float = 3e-3
     """Adam's; 1e-4 in the paper."""
@@ -72,11 +94,16 @@ class Config(TrainedConfig):
     """
     pasted: float = 0.33
     """Share of training windows into which a pseudo-abnormal object is pasted; 0 in the paper."""
+    copied: float = 0.25
+    """Share of training windows into which an object of another window is copied with its motion
+    and its target; 0 in the paper."""
     mirrored: float = 0.5
     """Share of training windows that are mirrored, left to right, with their maps; 0 in the paper.
     """
     joint_discriminator: bool = False
     """One discriminator for all teachers instead of one for each (Table 6)."""
+    frame_map: bool = False
+    """Whether a frame's score counts the 1x1 map, too, as in the paper."""
     box_level: float = 0.5
     """Boxes are where the map exceeds this quantile of the highest cells of training frames."""
     runtime: RuntimeName = "auto"
@@ -88,8 +115,9 @@ class Config(TrainedConfig):
         super().__post_init__()
         self.at_least(1, "frames", "width", "batch_frames")
         self.at_least(0, "autoencoder_epochs", "epochs", "decay_every", "learning_rate")
+        self.at_least(0, "object_height")
         self.at_least(0, "discriminator_rate", "weight_decay", "lambda_kd", "alpha")
-        for name in ("hurried", "pasted", "mirrored", "box_level"):
+        for name in ("hurried", "pasted", "copied", "mirrored", "average", "box_level"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(
                     f"{name} {getattr(self, name)}", expected="0 to 1", fix="correct it"
@@ -107,6 +135,11 @@ class Config(TrainedConfig):
                 fix="leave out branches or joint_discriminator",
             )
         assert self.network  # whose settings are checked as it is made
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> Config:
+        """Also those of earlier versions, whose students are the paper's in what we added."""
+        return super().from_saved({**PUBLISHED, **saved})
 
     @property
     def models(self) -> tuple[Path, ...]:
@@ -165,6 +198,7 @@ def _paper(resolutions: tuple[int, ...], recipe: str, quick: bool) -> Config:
         hurried=0.0,
         pasted=0.0,
         mirrored=0.0,
+        **PUBLISHED,
     )
     if not quick:
         return config

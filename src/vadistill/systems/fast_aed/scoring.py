@@ -24,13 +24,13 @@ Scored = tuple[Float[Tensor, " n"], Float[Tensor, "n _ _"]]
 class WindowScorer(nn.Module):
     """Windows of bytes to frame scores and finest maps."""
 
-    def __init__(self, student: Student) -> None:
+    def __init__(self, student: Student, frame_map: bool) -> None:
         super().__init__()
-        self.student = student
+        self.student, self.frame_map = student, frame_map
 
     def forward(self, windows: Num[Tensor, "n c h w"]) -> Scored:
         maps = self.student(windows)
-        return frame_score(maps), localisation(maps)
+        return frame_score(maps, self.frame_map), localisation(maps)
 
 
 class ReconstructionScorer(nn.Module):
@@ -56,14 +56,18 @@ def as_program(
     runtime: str,
     decoder: Decoder | None = None,
     int8: bytes | Iterable[Arrays] = (),
+    frame_map: bool = True,
 ) -> Program:
-    """A student, or with a ``decoder`` its auto-encoder, for a runtime."""
+    """A student, or with a ``decoder`` its auto-encoder, for a runtime.
+
+    ``frame_map``: whether the 1x1 map counts in a frame's score.
+    """
     channels = 3 * student.architecture.frames
     windows = torch.zeros(2, channels, *student.size, dtype=torch.uint8)
     if decoder is not None:
         scorer = ReconstructionScorer(student, decoder)
     elif not runtime.startswith("torch"):
-        scorer = WindowScorer(for_bytes(student))  # which the others fuse
+        scorer = WindowScorer(for_bytes(student), frame_map)  # which the others fuse
     else:
-        scorer = WindowScorer(student)
+        scorer = WindowScorer(student, frame_map)
     return Program(scorer, {"windows": windows}, ("scores", "maps"), int8=int8)

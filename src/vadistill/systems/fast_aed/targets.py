@@ -76,32 +76,30 @@ def teacher_map(frame: FrameScore, scale: Scale, height: int, width: int) -> Pai
 
 
 class MapStore:
-    """One teacher's pooled maps of the kept training frames, one array a resolution."""
+    """One teacher's maps of the kept training frames at one resolution."""
 
-    def __init__(self, stems: Sequence[Path], counts: Sequence[int], resolutions: int) -> None:
-        self._arrays, self._resolutions = ClipArrays(stems, counts), resolutions
+    def __init__(self, stems: Sequence[Path]) -> None:
+        counts = [len(np.load(_file(stem, "map"), mmap_mode="r")) for stem in stems]
+        self._arrays = ClipArrays(stems, counts)
+        heights = [np.load(_file(stem, "heights")) for stem in stems]
+        self.heights: Float32[np.ndarray, " m"] = np.concatenate(heights)
+        """Of all objects, in heights of the frame; none where the teacher looks for none."""
 
     def __len__(self) -> int:
         return len(self._arrays)
 
-    def maps(self, rows: Int[np.ndarray, " n"]) -> list[Float[Tensor, "n _ _"]]:
-        """y^k of some frames, in the order of ``rows``, finest and coarsest as the student's."""
-        return [
-            torch.from_numpy(self._arrays.gather(f"map{k}", rows).astype(np.float32))
-            for k in range(self._resolutions)
-        ]
+    def maps(self, rows: Int[np.ndarray, " n"]) -> Float[Tensor, "n h w"]:
+        """y of some frames, in the order of ``rows``."""
+        return torch.from_numpy(self._arrays.gather("map", rows).astype(np.float32))
 
-    def masks(self, rows: Int[np.ndarray, " n"]) -> list[Bool[Tensor, "n _ _"]]:
-        """Where the frames have objects, at the same resolutions."""
-        return [
-            torch.from_numpy(self._arrays.gather(f"mask{k}", rows)) > 0
-            for k in range(self._resolutions)
-        ]
+    def masks(self, rows: Int[np.ndarray, " n"]) -> Bool[Tensor, "n h w"]:
+        """Where the frames have objects."""
+        return torch.from_numpy(self._arrays.gather("mask", rows)) > 0
 
 
 def is_complete(stem: Path) -> bool:
-    """Whether a video's maps are all there: the first resolution's are written last."""
-    return _file(stem, "map0").exists()
+    """Whether a video's maps are there."""
+    return _file(stem, "map").exists()
 
 
 def learn_maps(
@@ -110,10 +108,10 @@ def learn_maps(
     folder: Path,
     *,
     sample: Sample,
-    sizes: Sequence[tuple[int, int]],
+    size: tuple[int, int],
     patches: PatchStore | None = None,
 ) -> MapStore:
-    """Write a teacher's maps of the kept frames, max-pooled to ``sizes`` (height, width), as fp16.
+    """Write a teacher's maps of the kept frames, max-pooled to ``size`` (height, width), as fp16.
 
     They are made from stored ``patches`` where there are, else every frame is decoded and scored,
     since teachers need the sequence.  Objects' scores are kept by video, and those that are there
@@ -137,13 +135,13 @@ def learn_maps(
                         stored = patches.frames(number, teacher.cut, keeps)
                         frames = teacher.score_patches(source.info, stored)
                     own_map = not isinstance(teacher, ObjectCentric)
-                    _write_frames(stem, (f for f in frames if keeps(f.index)), own_map=own_map)
+                    kept = (frame for frame in frames if keeps(frame.index))
+                    _write_frames(stem, kept, source.info, own_map=own_map)
                 advance(note=clip.name)
         scale = Scale.of(np.concatenate([np.load(_file(stem, "scores")) for stem in stems]))
         for stem, info in zip(stems, infos, strict=True):
-            _write_maps(stem, scale, info, sizes)
-    counts = [len(np.load(_file(stem, "map0"), mmap_mode="r")) for stem in stems]
-    return MapStore(stems, counts, len(sizes))
+            _write_maps(stem, scale, info, size)
+    return MapStore(stems)
 
 
 def _file(stem: Path, kind: str) -> Path:
@@ -155,7 +153,9 @@ def _save(stem: Path, kind: str, array: np.ndarray) -> None:
         np.save(temporary, array)
 
 
-def _write_frames(stem: Path, frames: Iterable[FrameScore], *, own_map: bool) -> None:
+def _write_frames(
+    stem: Path, frames: Iterable[FrameScore], info: VideoInfo, *, own_map: bool
+) -> None:
     """What a teacher says of a video's kept frames: boxes, their scores, or maps of its own."""
     boxes, scores, maps, shapes = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)], [], []
     for frame in frames:
@@ -166,49 +166,39 @@ def _write_frames(stem: Path, frames: Iterable[FrameScore], *, own_map: bool) ->
         else:
             boxes.append(frame.boxes)
             scores.append(frame.box_scores)
-    _save(stem, "boxes", np.concatenate(boxes))
+    every = np.concatenate(boxes)
+    _save(stem, "boxes", every)
+    _save(stem, "heights", (every[:, 3] - every[:, 1]) / np.float32(info.height))
     _save(stem, "scores", np.concatenate(scores))
     _save(stem, "cells", np.concatenate([np.zeros(0, np.float16), *maps]))
     _save(stem, "shapes", np.array(shapes, np.int64).reshape(-1, 3))  # last: it is complete
 
 
-def _write_maps(
-    stem: Path, scale: Scale, info: VideoInfo, sizes: Sequence[tuple[int, int]]
-) -> None:
+def _write_maps(stem: Path, scale: Scale, info: VideoInfo, size: tuple[int, int]) -> None:
     boxes, scores, cells, shapes = (
         np.load(_file(stem, kind)) for kind in ("boxes", "scores", "cells", "shapes")
     )
-    parts: list[list[np.ndarray]] = [[] for _ in range(2 * len(sizes))]
-    first = 0
+    maps, masks, first = [], [], 0
     for count, rows, columns in shapes.tolist():
         values = cells[: rows * columns].reshape(rows, columns).astype(np.float32)
         cells = cells[rows * columns :]
         own = slice(first, first + count)
         frame = FrameScore(0, 0.0, 0.0, boxes[own], scores[own], values if rows else None)
         first += count
-        pooled = [
-            m
-            for painted in teacher_map(frame, scale, info.height, info.width)
-            for m in pooled_map(painted, sizes)
-        ]
-        for part, m in zip(parts, pooled, strict=True):
-            part.append(m)
-    for k in reversed(range(len(sizes))):  # the first map is written last
-        for kind, part, dtype in (
-            ("mask", parts[len(sizes) + k], np.uint8),
-            ("map", parts[k], np.float16),
-        ):
-            _save(stem, f"{kind}{k}", np.array(part, dtype).reshape(-1, *sizes[k]))
+        painted, mask = teacher_map(frame, scale, info.height, info.width)
+        maps.append(pooled_map(painted, size))
+        masks.append(pooled_map(mask, size))
+    _save(stem, "mask", np.array(masks, np.uint8).reshape(-1, *size))
+    _save(stem, "map", np.array(maps, np.float16).reshape(-1, *size))  # last: it is complete
 
 
 def pooled_map(
-    values: Float32[np.ndarray, "h w"], sizes: Sequence[tuple[int, int]]
-) -> list[Float32[np.ndarray, "_ _"]]:
-    """A map at each resolution; one that is coarser than a resolution is enlarged first."""
+    values: Float32[np.ndarray, "_ _"], size: tuple[int, int]
+) -> Float32[np.ndarray, "h w"]:
+    """A map max-pooled to (height, width); one that is coarser is enlarged first."""
     import cv2
 
-    height = max(values.shape[0], *(rows for rows, _ in sizes))
-    width = max(values.shape[1], *(columns for _, columns in sizes))
+    height, width = max(values.shape[0], size[0]), max(values.shape[1], size[1])
     if (height, width) != values.shape:
         values = np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))
-    return [m[0].numpy() for m in pool_targets(torch.from_numpy(values)[None], sizes)]
+    return pool_targets(torch.from_numpy(values)[None], [size])[0][0].numpy()

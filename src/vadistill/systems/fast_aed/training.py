@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt8
 from torch import Tensor, nn
 
 from vadistill.batches import shuffled
 from vadistill.devices import autocast
+from vadistill.systems.fast_aed.batches import Batches
 from vadistill.systems.fast_aed.blocks import Decoder, standardise
-from vadistill.systems.fast_aed.data import HURRIES, WindowStore
 from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.losses import (
     adversarial_loss,
@@ -27,18 +27,17 @@ from vadistill.systems.fast_aed.losses import (
     total_loss,
 )
 from vadistill.systems.fast_aed.model import Maps, Student
-from vadistill.systems.fast_aed.pseudo import hurried_targets, paste_objects, pasted_targets
 from vadistill.systems.fast_aed.recipes import Config
-from vadistill.systems.fast_aed.targets import MapStore
 from vadistill.training import Run, Step, cosine, halving
 
 T = TypeVar("T", nn.ModuleDict, Tensor)
 
 
 def train_autoencoder(
-    student: Student, store: WindowStore, config: Config, device: torch.device, work: Path
+    batches: Batches, config: Config, device: torch.device, work: Path
 ) -> Decoder:
     """Minimise Eq. 2 over the encoder and a decoder, that distillation has no use for."""
+    student, count = batches.student, len(batches.store)
     torch.manual_seed(config.seed)
     decoder = student.decoder().to(device)
     trained = channels_last(nn.ModuleDict({"student": student, "decoder": decoder}))
@@ -48,12 +47,13 @@ def train_autoencoder(
         trained,
         adam(trained, config.learning_rate, config),
         epochs=config.autoencoder_epochs,
-        order=shuffled(len(store), config.batch, seed=config.seed),
+        order=shuffled(count, config.batch, seed=config.seed),
     )
     middle = 3 * (config.input_frames // 2)
 
     def batch(step: Step[np.ndarray]) -> Tensor:
-        return channels_last(torch.from_numpy(store.windows(np.sort(step.rows))).to(device))
+        pixels = batches.windows(np.sort(step.rows), step.number)
+        return channels_last(torch.from_numpy(pixels).to(device))
 
     for _, windows in run.batches(batch, device):
         frame = standardise(windows[:, middle : middle + 3].float())
@@ -65,21 +65,24 @@ def train_autoencoder(
 
 
 def distil(
-    student: Student,
-    store: WindowStore,
-    teachers: Sequence[MapStore],
-    config: Config,
-    device: torch.device,
-    work: Path,
+    student: Student, batches: Batches, config: Config, device: torch.device, work: Path
 ) -> None:
-    """Minimise Eq. 7 over the student, and Eq. 5 over the discriminators, in turn."""
+    """Minimise Eq. 7 over the student, and Eq. 5 over the discriminators, in turn.
+
+    What learns may be ``half_of`` the student: their weights are the same.
+    """
     torch.manual_seed(config.seed + 1)
+    learner, count = batches.student, len(batches.teachers)
     if config.joint_discriminator:
-        made = [Discriminator.of(student.architecture, outputs=len(teachers) + 1)]
+        made = [Discriminator.of(learner.architecture, outputs=count + 1)]
     else:
-        made = [Discriminator.of(student.architecture) for _ in teachers]
+        made = [Discriminator.of(learner.architecture) for _ in range(count)]
     judges = nn.ModuleList(made if config.alpha > 0 else []).to(device)
-    trained = channels_last(nn.ModuleDict({"student": student, "discriminators": judges}))
+    parts = {"student": student, "discriminators": judges}
+    average = copy.deepcopy(student) if config.average else None
+    if average:
+        parts["average"] = average
+    trained = channels_last(nn.ModuleDict(parts))
     judging = None
     if len(judges):
         judging = adam(judges, config.discriminator_rate, config)
@@ -90,21 +93,36 @@ def distil(
         adam(student, config.learning_rate, config),
         *([judging] if judging else []),
         epochs=config.epochs,
-        order=shuffled(len(store), config.batch, seed=config.seed + 1),
+        order=shuffled(len(batches.store), config.batch, seed=config.seed + 1),
         schedule=halving(config.decay_every) if config.decay_every else cosine,
     )
 
     def batch(step: Step[np.ndarray]) -> tuple[Tensor, list[Maps]]:
         rows = np.sort(step.rows)
-        pixels, maps = training_windows(store, teachers, rows, step.number, config)
+        pixels, maps = batches.taught(rows, step.number)
         windows = channels_last(torch.from_numpy(pixels).to(device))
         return windows, [[m.to(device) for m in own] for own in maps]
 
-    for _, (windows, targets) in run.batches(batch, device):
+    for step, (windows, targets) in run.batches(batch, device):
         run.minimise(
-            distillation_losses(student, judges, judging, windows, targets, config, device)
+            distillation_losses(learner, judges, judging, windows, targets, config, device)
         )
+        if average:
+            follow(average, student, min(config.average, (1 + step.number) / (10 + step.number)))
+    if average:
+        student.load_state_dict(average.state_dict())
     as_loaded(student)
+
+
+def follow(average: nn.Module, network: nn.Module, kept: float) -> None:
+    """Move an average of a network's weights and statistics on: ``kept`` of it, the rest anew."""
+    with torch.no_grad():
+        now = network.state_dict()
+        for name, value in average.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(now[name], 1 - kept)
+            else:
+                value.copy_(now[name])
 
 
 def distillation_losses(
@@ -149,30 +167,6 @@ def distillation_losses(
     return {"total": total, "kd": kd, "akd": adversarial, "discriminator": discriminator}
 
 
-def training_windows(
-    store: WindowStore,
-    teachers: Sequence[MapStore],
-    rows: Int[np.ndarray, " n"],
-    step: int,
-    config: Config,
-) -> tuple[UInt8[np.ndarray, "n c h w"], list[Maps]]:
-    """What a step learns from: windows, some of them pseudo-abnormal or mirrored, and their maps.
-
-    All draws depend on (``config.seed``, ``step``) alone.
-    """
-    rng = np.random.default_rng([config.seed, step])
-    hurried = rng.random(len(rows)) < config.hurried
-    paces = np.where(hurried, rng.integers(1, 1 + len(HURRIES), len(rows)), 0)
-    pixels = store.windows(rows, paces)
-    boxes = paste_objects(pixels, config.pasted, rng)
-    maps = [
-        hurried_targets(teacher.maps(rows), teacher.masks(rows), hurried) for teacher in teachers
-    ]
-    size = (pixels.shape[2], pixels.shape[3])
-    maps = [pasted_targets(m, boxes, size) for m in maps]
-    return mirror(pixels, maps, rng.random(len(rows)) < config.mirrored)
-
-
 def channels_last(what: T) -> T:
     """Networks and windows laid out for convolutions, a third faster on CPUs."""
     return what.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportReturnType]
@@ -181,15 +175,6 @@ def channels_last(what: T) -> T:
 def as_loaded(network: nn.Module) -> None:
     """Lay a network out as one that was saved and loaded is, so that both score alike."""
     network.to(memory_format=torch.contiguous_format).eval()  # pyright: ignore[reportCallIssue]
-
-
-def mirror(
-    windows: UInt8[np.ndarray, "n c h w"], targets: Sequence[Maps], which: Bool[np.ndarray, " n"]
-) -> tuple[UInt8[np.ndarray, "n c h w"], list[Maps]]:
-    """Some of the windows, and every teacher's maps of them, with left and right exchanged."""
-    windows = np.where(which[:, None, None, None], windows[..., ::-1], windows)
-    mirrored = torch.from_numpy(which)[:, None, None]
-    return windows, [[torch.where(mirrored, m.flip(-1), m) for m in maps] for maps in targets]
 
 
 def adam(network: nn.Module, rate: float, config: Config) -> torch.optim.Adam:
