@@ -18,6 +18,7 @@ from vadistill.reproduce import cafe as reproduce_cafe
 from vadistill.reproduce import dakd as reproduce_dakd
 from vadistill.reproduce import fast_aed as reproduce_fast_aed
 from vadistill.reproduce.records import load_records
+from vadistill.reproduce.rows import localised_rows
 from vadistill.simulated.features import SimulatedConfig, simulate_features
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems import aed, cafe, dakd, fast_aed, ssmtl
@@ -117,6 +118,23 @@ class TestFastAed:
         assert (truncated.input_frames, truncated.resolutions) == (1, (4,))
         assert [named[f"blocks-{m}"].blocks for m in (3, 4, 6, 7)] == [3, 4, 6, 7]
         assert len({repr(config) for config in named.values()}) == len(named), "no row twice"
+
+    def test_what_we_added_is_left_out_one_by_one(self) -> None:
+        base = reproduce_fast_aed.base_config("ucsd_ped2", "compact", quick=True)
+        rows = {name: c for name, (_, c) in reproduce_fast_aed.variants(base).items()}
+        whole = rows["without-adversarial"]
+        for name in ("mirrored", "copied", "crops", "average", "object-height"):
+            setting = name.replace("-", "_")
+            left_out = {setting: type(getattr(whole, setting))(0)}
+            assert rows[f"without-{name}"] == replace(whole, **left_out)
+        assert rows["with-frame-map"].training_settings() == whole.training_settings()
+        own = rows["default"]
+        assert own == replace(fast_aed.default(), teachers=("aed:default", "ssmtl:default"))
+        options = Options(Path("set"), only=("default",), seeds=(3,), localisers=("background",))
+        tables = {"compact": reproduce_fast_aed.variants(base)}
+        made = localised_rows("fast_aed", tables, options, {}, {"aed": aed.Config()})
+        assert made[-1].label == "compact default, background"
+        assert made[-1].teachers == () and made[-1].config.teachers == own.teachers
 
     @pytest.mark.parametrize("networks", ["compact", "paper"])
     def test_every_row_is_a_network_that_can_be_built(self, networks: Networks) -> None:

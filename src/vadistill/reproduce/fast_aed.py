@@ -21,6 +21,9 @@ from vadistill.systems.fast_aed.recipes import ALPHA
 
 T1, T2 = "aed", "ssmtl"
 
+OWN_TEACHERS = (f"{T1}:default", f"{T2}:default")
+"""What ``vadistill fit fast_aed`` fits, with the student."""
+
 
 def base_config(dataset: str, networks: Networks, *, quick: bool) -> fast_aed.Config:
     """The data set's recipe, of the paper's student, or the default with its resolutions.
@@ -30,7 +33,7 @@ def base_config(dataset: str, networks: Networks, *, quick: bool) -> fast_aed.Co
     recipe = fast_aed.RECIPES[recipe_of(dataset) + "-quick" * quick]()
     if networks == "paper":
         return recipe
-    few = {"frames": 2560, "epochs": 8, "autoencoder_epochs": 1}
+    few = {"frames": 2560, "epochs": 10, "autoencoder_epochs": 1}
     return replace(fast_aed.default(), resolutions=recipe.resolutions, **few)
 
 
@@ -53,7 +56,11 @@ def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
     ours = fast_aed.default()
     if base.hurried or base.pasted:
         add("without-pseudo", "ours left out", T1, T2, alpha=0.0, hurried=0.0, pasted=0.0)
-        add("without-mirrored", "ours left out", T1, T2, alpha=0.0, mirrored=0.0)
+        for name in ("mirrored", "copied", "crops", "average", "object_height"):
+            left_out = {name: fast_aed.PUBLISHED.get(name, 0.0)}
+            add(f"without-{name.replace('_', '-')}", "ours left out", T1, T2, alpha=0.0, **left_out)
+        add("with-frame-map", "as the paper's score", T1, T2, alpha=0.0, frame_map=True)
+        rows["default"] = "default, its own teachers", replace(ours, teachers=OWN_TEACHERS)
     else:
         added = {name: getattr(ours, name) for name in ("hurried", "pasted", "mirrored")}
         add("with-pseudo", "ours", T1, T2, alpha=0.0, **added)
