@@ -31,6 +31,7 @@ COMMANDS = {
     "dakd_live": "",
     "dakd_speed": "--work work",
     "extraction": "--data set",
+    "fast_aed_gates": "--data set --work work",
     "fast_aed_maps": "--data set m.vad",
     "fast_aed_speed": "--video set/test/b.mp4",
     "fights": "--data fights --work work",
@@ -52,6 +53,7 @@ RTSP = {"live_faults", "live_load", "live_ped2"}
 SLOW = {
     "dakd_attention",
     "dakd_speed",
+    "fast_aed_gates",
     "fights",
     "labelled_videos",
     "live_faults",

@@ -41,6 +41,13 @@ UNITS = {
     "largest_weight": "largest weight, x 1/n",
     "logit_deviation": "deviation of logits",
     "equal_weights": "weights equal to 1/n",
+    "p95_motion": "95 % of normal objects' P(abnormal motion)",
+    "slowest_pseudo": "slowest pseudo-motion, x normal's 99 %",
+    "adversarial_ratio": "adversarial losses, one way by the other",
+    "irregularity_speed": "correlation of P(irregular) with speed",
+    "target_normal": "median target of normal objects",
+    "target_contrast": "that of abnormal ones by it",
+    "auc_lost": "AUC points lost by the targets' scale",
 }
 BLOCK = re.compile(
     r"(?P<open><!-- results:(?P<name>[\w.-]+)(?P<options>[^>]*?) -->\n)(?P<body>.*?)"
