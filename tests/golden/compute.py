@@ -228,6 +228,7 @@ FITS = {
             "mirrored": 0.0,
             "decay_every": 1,
             "learning_rate": 1e-4,
+            "discriminator_rate": 1e-4,
             "alpha": 0.1,
             **fast_aed.PUBLISHED,
         },

@@ -127,6 +127,7 @@ class TestFastAed:
             setting = name.replace("-", "_")
             left_out = {setting: type(getattr(whole, setting))(0)}
             assert rows[f"without-{name}"] == replace(whole, **left_out)
+        assert rows["unbalanced"] == replace(rows["student"], balanced=False)
         assert rows["with-frame-map"].training_settings() == whole.training_settings()
         own = rows["default"]
         assert own == replace(fast_aed.default(), teachers=("aed:default", "ssmtl:default"))

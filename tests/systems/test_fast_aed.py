@@ -42,7 +42,11 @@ from vadistill.systems.fast_aed.data import (
 from vadistill.systems.fast_aed.detector import FastAed
 from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.halves import half_of
-from vadistill.systems.fast_aed.losses import reconstruction_loss
+from vadistill.systems.fast_aed.losses import (
+    discriminator_loss,
+    pool_targets,
+    reconstruction_loss,
+)
 from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.pseudo import (
     copy_objects,
@@ -454,9 +458,10 @@ GOLDEN = (0.65897, 0.21684, 1.38727)
 class TestSteps:
     def test_ten_golden_steps(self):
         torch.manual_seed(0)
-        config = dataclasses.replace(SMALL, alpha=0.1)
+        published = {"alpha": 0.1, "balanced": False, "discriminator_rate": 1e-4}
+        config = dataclasses.replace(SMALL, **published)
         student = Student(config.network, (32, 48))
-        judges = torch.nn.ModuleList([Discriminator.of(student.architecture)])
+        judges = torch.nn.ModuleList([_judge(student)])
         optimiser = training.adam(student, config.learning_rate, config)
         judging = training.adam(judges, config.discriminator_rate, config)
         generator = torch.Generator().manual_seed(1)
@@ -501,6 +506,50 @@ class TestSteps:
         losses["total"].backward()
         assert any(p.grad is not None and p.grad.any() for p in student.parameters())
         assert not any(p.grad is not None for p in judges.parameters())
+
+    def test_the_adversary_pulls_a_part_as_hard_as_plain_distillation(self):
+        torch.manual_seed(0)
+        student = Student(SMALL.network, (32, 48))
+        windows = torch.randint(0, 256, (4, 9, 32, 48), dtype=torch.uint8)
+        targets = [[torch.rand(4, *s) for s in student.architecture.sizes]]
+        found = []
+        for balanced in (False, True):
+            config = dataclasses.replace(SMALL, alpha=0.1, balanced=balanced)
+            torch.manual_seed(1)
+            judges = torch.nn.ModuleList([_judge(student)])
+            judging = training.adam(judges, config.discriminator_rate, config)
+            losses = training.distillation_losses(
+                student, judges, judging, windows, targets, config, torch.device("cpu")
+            )
+            found.append((losses["total"] - losses["kd"]).item() / losses["akd"].item())
+        assert found[0] == pytest.approx(0.1)
+        assert found[1] > 0.2, "of an untrained discriminator, the pull is weak"
+        alone = dataclasses.replace(SMALL, alpha=0.1, lambda_kd=0.0)
+        judging = training.adam(judges, 0.0, alone)
+        losses = training.distillation_losses(
+            student, judges, judging, windows, targets, alone, torch.device("cpu")
+        )
+        assert losses["total"].item() == pytest.approx(0.1 * losses["akd"].item())
+
+    def test_discriminators_learn_within_a_few_epochs(self):
+        """Painted boxes from the blurred ones of a student, on the default's maps."""
+        torch.manual_seed(0)
+        sizes = SMALL.network.at((64, 96)).sizes
+        judge = Discriminator(sizes)
+        judging = training.adam(judge, SMALL.discriminator_rate, SMALL)
+        untrained = 2 * np.log(2)
+        for _ in range(300):
+            sharp = torch.zeros(16, 16, 16)
+            for row, (y, x) in enumerate(torch.randint(0, 12, (16, 2)).tolist()):
+                sharp[row, y : y + 4, x : x + 2] = 0.05 if row % 4 else 1.0
+            blurred = torch.nn.functional.avg_pool2d(sharp[:, None], 5, 1, 2)[:, 0]
+            loss = discriminator_loss(
+                judge, pool_targets(sharp, sizes), pool_targets(blurred, sizes)
+            )
+            judging.zero_grad()
+            loss.backward()
+            judging.step()
+        assert loss.item() < 0.8 * untrained
 
     def test_without_alpha_there_is_no_adversary(self):
         config = dataclasses.replace(SMALL, alpha=0.0)

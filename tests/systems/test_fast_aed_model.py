@@ -135,6 +135,12 @@ class TestEquations:
         assert losses.total_loss(kd, akd) == pytest.approx(2.3)
         assert losses.total_loss(kd, akd, alpha=0.0) == pytest.approx(2.0)
 
+    def test_balance_is_that_of_the_gradients_at_the_maps(self) -> None:
+        ours = [m.requires_grad_() for m in maps(0.5, 2.0)]
+        kd, akd = (torch.stack([(k * m).sum() for m in ours]).sum() for k in (1.0, -4.0))
+        assert losses.balance(kd, akd, ours) == pytest.approx(0.25)
+        assert losses.balance(kd, 0 * akd, ours, most=50.0) == 50.0
+
     def test_table6_joint_discriminator(self) -> None:
         teachers, ours = [maps(0.0, 0.0), maps(1.0, 0.0)], maps(1.0, 0.0)
         z = 1 + math.e + math.e**2  # of the logits 0, 1, 2; the first teacher's are all 0

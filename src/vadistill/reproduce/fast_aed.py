@@ -59,6 +59,7 @@ def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
         for name in ("mirrored", "copied", "crops", "average", "object_height"):
             left_out = {name: fast_aed.PUBLISHED.get(name, 0.0)}
             add(f"without-{name.replace('_', '-')}", "ours left out", T1, T2, alpha=0.0, **left_out)
+        add("unbalanced", "the paper's weight of losses", T1, T2, balanced=False)
         add("with-frame-map", "as the paper's score", T1, T2, alpha=0.0, frame_map=True)
         rows["default"] = "default, its own teachers", replace(ours, teachers=OWN_TEACHERS)
     else:

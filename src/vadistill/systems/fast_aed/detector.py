@@ -27,10 +27,9 @@ Departures from the paper and readings of what it leaves open:
 - The student learns teachers' maps as they are painted, before the teachers' own mean filter, on
   a scale of the training objects' median and 99 % (targets.py) in place of their least and most.
 - D_T pools by average, continues maps beyond their edges and has leaky ReLUs (discriminator.py).
-  It sees the student's maps as they score, and learns at the paper's rate whatever the student's
-  is.  Of pseudo-abnormal windows, a teacher's maps are those with 1 where they were changed.
-- ``lite`` has no adversarial loss by default: on UCSD Ped2 its maps are sharper with it, its scores
-  no better, and training takes half as long again.
+  It sees the student's maps as they score.  Of pseudo-abnormal windows, a teacher's maps are those
+  with 1 where they were changed.
+- ``lite`` has no adversarial loss by default; with it, alpha weighs gradients (``balanced``).
 - ``lite`` sees small video enlarged, so that its objects are about 56 pixels tall
   (``object_height``), learns from parts of frames (``crops``), scores with a moving average of its
   weights (``average``) and leaves the 1x1 map out of a frame's score (``frame_map``): all ours.

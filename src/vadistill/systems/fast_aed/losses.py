@@ -99,9 +99,22 @@ def joint_adversarial_loss(discriminator: nn.Module, student: Maps) -> Loss:
     return (logits.logsumexp(1) - logits[:, 1:].logsumexp(1)).mean()
 
 
-def total_loss(kd: Loss, akd: Loss, *, lambda_kd: float = 1.0, alpha: float = 0.1) -> Loss:
+def total_loss(kd: Loss, akd: Loss, *, lambda_kd: float = 1.0, alpha: float | Loss = 0.1) -> Loss:
     """L_total, Eq. 7: L_KD + alpha L_AKD (Fig. 8 varies alpha, Table 5 leaves out either)."""
     return lambda_kd * kd + alpha * akd
+
+
+def balance(kd: Loss, akd: Loss, maps: Sequence[Float[Tensor, "n _ _"]], most: float = 1e4) -> Loss:
+    """What L_AKD is multiplied by to pull at the student's maps as hard as L_KD: at most ``most``.
+
+    The norm of L_KD's gradient by that of L_AKD's, as VQGAN (Esser et al., CVPR 2021) weighs its
+    adversary, but at the maps, where it costs no pass through the student.  It is a constant.
+    """
+    norms = [
+        torch.cat([g.flatten() for g in torch.autograd.grad(loss, maps, retain_graph=True)]).norm()
+        for loss in (kd, akd)
+    ]
+    return (norms[0] / norms[1].clamp_min(1e-12)).clamp_max(most)
 
 
 def _verdict(discriminator: nn.Module, student: Maps) -> Float[Tensor, "n outputs"]:

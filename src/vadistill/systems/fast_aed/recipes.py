@@ -28,6 +28,7 @@ PUBLISHED: Mapping[str, Any] = {
     "average": 0.0,
     "copied": 0.0,
     "frame_map": True,
+    "balanced": False,
 }
 """The paper's student, and that of earlier versions, in the settings that we added to it."""
 
@@ -79,8 +80,9 @@ class Config(TrainedConfig):
     batch: int = 16
     learning_rate: float = 3e-3
     """Adam's; 1e-4 in the paper."""
-    discriminator_rate: float = LEARNING_RATE
-    """The discriminators' learning rate; at ``lite``'s own, plain distillation loses to them."""
+    discriminator_rate: float = 1e-3
+    """The discriminators' learning rate; 1e-4 in the paper, at which few steps teach them little.
+    """
     weight_decay: float = 1e-5
     decay_every: int = 0
     """Epochs after which the learning rate is halved, 10 for the paper's; 0: it falls to zero along
@@ -89,6 +91,9 @@ class Config(TrainedConfig):
     """Weight of plain distillation (Eq. 4); 0 leaves it out (Table 5)."""
     alpha: float = 0.0
     """Weight of the adversarial loss (Eq. 7, Fig. 8), 0.1 in the paper; 0 leaves it out."""
+    balanced: bool = True
+    """Whether alpha is a part of plain distillation's pull at the maps, by the gradients' norms; in
+    the paper it is a weight of losses."""
     hurried: float = 0.33
     """Share of training windows in which everything is too fast (pseudo-abnormal); 0 in the paper.
     """
@@ -194,6 +199,7 @@ def _paper(resolutions: tuple[int, ...], recipe: str, quick: bool) -> Config:
         batch=64,
         learning_rate=LEARNING_RATE,
         decay_every=10,
+        discriminator_rate=LEARNING_RATE,
         alpha=ALPHA,
         hurried=0.0,
         pasted=0.0,

@@ -18,6 +18,7 @@ from vadistill.systems.fast_aed.blocks import Decoder, standardise
 from vadistill.systems.fast_aed.discriminator import Discriminator
 from vadistill.systems.fast_aed.losses import (
     adversarial_loss,
+    balance,
     discriminator_loss,
     distillation_loss,
     joint_adversarial_loss,
@@ -163,7 +164,10 @@ def distillation_losses(
         kd = torch.stack([teacher_distillation_loss(t, s) for t, s in pairs]).sum()
     else:
         kd = distillation_loss(targets, branches[0])
-    total = total_loss(kd, adversarial, lambda_kd=config.lambda_kd, alpha=config.alpha)
+    alpha = torch.tensor(config.alpha, device=device)
+    if judging is not None and config.balanced and config.lambda_kd:
+        alpha = alpha * balance(kd, adversarial, [m for maps in branches for m in maps])
+    total = total_loss(kd, adversarial, lambda_kd=config.lambda_kd, alpha=alpha)
     return {"total": total, "kd": kd, "akd": adversarial, "discriminator": discriminator}
 
 
