@@ -18,7 +18,6 @@ from vadistill.reproduce import cafe as reproduce_cafe
 from vadistill.reproduce import dakd as reproduce_dakd
 from vadistill.reproduce import fast_aed as reproduce_fast_aed
 from vadistill.reproduce.records import load_records
-from vadistill.reproduce.rows import localised_rows
 from vadistill.simulated.features import SimulatedConfig, simulate_features
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems import aed, cafe, dakd, fast_aed, ssmtl
@@ -129,13 +128,11 @@ class TestFastAed:
             assert rows[f"without-{name}"] == replace(whole, **left_out)
         assert rows["unbalanced"] == replace(rows["student"], balanced=False)
         assert rows["with-frame-map"].training_settings() == whole.training_settings()
-        own = rows["default"]
-        assert own == replace(fast_aed.default(), teachers=("aed:default", "ssmtl:default"))
-        options = Options(Path("set"), only=("default",), seeds=(3,), localisers=("background",))
-        tables = {"compact": reproduce_fast_aed.variants(base)}
-        made = localised_rows("fast_aed", tables, options, {}, {"aed": aed.Config()})
-        assert made[-1].label == "compact default, background"
-        assert made[-1].teachers == () and made[-1].config.teachers == own.teachers
+
+    def test_the_default_recipe_is_what_fit_makes(self) -> None:
+        base = reproduce_fast_aed.base_config("ucsd_ped2", "compact", quick=True, recipe="default")
+        rows = reproduce_fast_aed.variants(base)
+        assert rows["without-adversarial"][1] == fast_aed.default()
 
     @pytest.mark.parametrize("networks", ["compact", "paper"])
     def test_every_row_is_a_network_that_can_be_built(self, networks: Networks) -> None:

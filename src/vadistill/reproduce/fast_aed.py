@@ -21,20 +21,22 @@ from vadistill.systems.fast_aed.recipes import ALPHA
 
 T1, T2 = "aed", "ssmtl"
 
-OWN_TEACHERS = (f"{T1}:default", f"{T2}:default")
-"""What ``vadistill fit fast_aed`` fits, with the student."""
 
-
-def base_config(dataset: str, networks: Networks, *, quick: bool) -> fast_aed.Config:
+def base_config(
+    dataset: str, networks: Networks, *, quick: bool, recipe: str = "paper"
+) -> fast_aed.Config:
     """The data set's recipe, of the paper's student, or the default with its resolutions.
 
-    The latter learns from four times as many frames as by default, in as many steps.
+    The latter learns from four times as many frames as by default, in as many steps; with the
+    ``recipe`` default it is the default itself.
     """
-    recipe = fast_aed.RECIPES[recipe_of(dataset) + "-quick" * quick]()
+    if (networks, recipe) == ("compact", "default"):
+        return fast_aed.default()
+    paper = fast_aed.RECIPES[recipe_of(dataset) + "-quick" * quick]()
     if networks == "paper":
-        return recipe
+        return paper
     few = {"frames": 2560, "epochs": 10, "autoencoder_epochs": 1}
-    return replace(fast_aed.default(), resolutions=recipe.resolutions, **few)
+    return replace(fast_aed.default(), resolutions=paper.resolutions, **few)
 
 
 def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
@@ -61,7 +63,6 @@ def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
             add(f"without-{name.replace('_', '-')}", "ours left out", T1, T2, alpha=0.0, **left_out)
         add("unbalanced", "the paper's weight of losses", T1, T2, balanced=False)
         add("with-frame-map", "as the paper's score", T1, T2, alpha=0.0, frame_map=True)
-        rows["default"] = "default, its own teachers", replace(ours, teachers=OWN_TEACHERS)
     else:
         added = {name: getattr(ours, name) for name in ("hurried", "pasted", "mirrored")}
         add("with-pseudo", "ours", T1, T2, alpha=0.0, **added)
@@ -106,13 +107,15 @@ def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
     """Fit and score both teachers and every student, beside ``motion``.
 
     With ``quick``, or for the ``compact`` student, the teachers have the ``-quick`` form of the
-    data set's recipe, else its full form.  See ``vadistill.reproduce.reproduce``.
+    data set's recipe, else its full form; with ``recipe`` default, their own defaults, as those
+    that ``vadistill fit fast_aed`` fits.  See ``vadistill.reproduce.reproduce``.
     """
     name = splits.train.name
-    bases = {n: base_config(name, n, quick=options.quick) for n in options.networks}
+    quick, own = options.quick, options.recipe
+    bases = {n: base_config(name, n, quick=quick, recipe=own) for n in options.networks}
     tables = {n: variants(base) for n, base in bases.items()}
-    quick = options.quick or "paper" not in options.networks
-    recipe = recipe_of(name) + "-quick" * quick
+    quick = quick or "paper" not in options.networks
+    recipe = own if own == "default" else recipe_of(name) + "-quick" * quick
     teachers = {T1: aed.Aed.RECIPES[recipe](), T2: ssmtl.Ssmtl.RECIPES[recipe]()}
     smoothing = next(iter(bases.values())).smoothing
     published = published_rows("fast_aed", name, smoothing)

@@ -27,7 +27,7 @@ class Options:
     """Where boxes come from, background or boxes:FILE; each has all rows (cafe, fast_aed,
     own)."""
     recipe: Literal["paper", "default"] = "paper"
-    """DAKD's settings: the paper's or our own."""
+    """Settings of dakd, and of fast_aed's teachers and compact student: the paper's or our own."""
     backbones: tuple[str, ...] = ()
     """The teacher's (dakd), default those whose features the data set has."""
     epochs: int | None = None
@@ -49,7 +49,7 @@ OWN = {
     "networks": ("cafe", "fast_aed"),
     "localisers": ("cafe", "fast_aed", "own"),
     "teacher": ("cafe",),
-    "recipe": ("dakd",),
+    "recipe": ("dakd", "fast_aed"),
     "backbones": ("dakd",),
     "epochs": ("dakd",),
 }

@@ -119,8 +119,7 @@ def localised_rows(
 
     ``tables`` are variants (a source and a config) by name, by network; ``only`` names variants of
     every network, or of one: ``paper student``.  ``teachers`` are configs by system, of which each
-    variant's ``teachers`` are some; a variant with others has them fitted with it.  Raises
-    ConfigError for an unknown variant.
+    variant's ``teachers`` are some.  Raises ConfigError for an unknown variant.
     """
     teachers = teachers or {}
     all_names = [name for table in tables.values() for name in table]
@@ -153,9 +152,7 @@ def localised_rows(
                     replace(config, **own),
                     seed,
                     published.get(variant, {}),
-                    tuple(
-                        taught[name] for name in getattr(config, "teachers", ()) if name in taught
-                    ),
+                    tuple(taught[name] for name in config.teachers) if taught else (),
                 )
                 for network, table in tables.items()
                 for variant, (source, config) in table.items()
