@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -94,6 +95,23 @@ class TestEvents:
         assert not list(store.media.glob("*.part.*"))
         store.close()
 
+    def test_an_end_is_told_while_its_clip_waits(self, home: Path):
+        hub = Hub(scene_settings(home, camera("rush.mp4", loop=True)))
+        disk, news = threading.Event(), []
+        hub._clips._queue.put(lambda: news.append(disk.wait()))  # as a disk that hangs
+        hub.start()
+        try:
+            until(lambda: any(event.end for event in hub.store.events()), 30)
+            until(lambda: len(hub.store.events()) > 1, 30)
+            first = hub.store.events()[-1]
+            assert first.end and first.clip is None and not news
+            disk.set()
+            until(lambda: (e := hub.store.event(first.id)) and e.clip, 10)
+        finally:
+            disk.set()
+            hub.stop()
+        assert all(event.clip and not event.interrupted for event in Store(home / "data").events())
+
     def test_calm_video_has_no_event(self, home: Path):
         played(hub := Hub(scene_settings(home, camera("calm.mp4", fast=True))))
         assert hub.running()[0].as_json()["status"]["state"] == "ended"
@@ -167,8 +185,9 @@ class TestEvents:
             assert (left := hub.store.event(event.id)) and left.end is None
             connection.execute("PRAGMA query_only = 0")
             until(lambda: (e := hub.store.event(event.id)) and e.end, 10)
+            until(lambda: (e := hub.store.event(event.id)) and e.clip, 10)
             closed = hub.store.event(event.id)
-            assert closed and closed.clip and closed.cause and not closed.interrupted
+            assert closed and closed.cause and not closed.interrupted
             until(lambda: not hub._retired)
         finally:
             hub.stop()
@@ -422,7 +441,7 @@ class TestRetention:
         now, clock = time.time(), time.time
         store = Store(home / "data")
         old = store.open_event("door", now - 86400, peak=1.0, level=0.5)
-        store.close_event(old.id, end=now - 3600, peak=1.0, frames=9, clip=None)
+        store.close_event(old.id, end=now - 3600, peak=1.0, frames=9)
         store.add_scores("door", now - 3600 + np.arange(3.0), np.ones(3, np.float32))
         store.close()
         tape = home / "data" / "recordings" / "door" / "20260101T000000Z.mkv"
@@ -560,8 +579,9 @@ class TestWatch:
         assert main(["watch", *asked, "--folder", str(home / "data")]) == 0
         out, err = capfd.readouterr()
         told = [json.loads(line) for line in out.splitlines()]
-        assert [t["kind"] for t in told] == ["opened", "closed"]
-        assert told[1]["event"]["clip"] and told[0]["camera"] == "rush"
+        assert [t["kind"] for t in told] == ["opened", "closed", "clip"]
+        assert [t["event"]["clip"] for t in told] == [False, False, True]
+        assert told[0]["camera"] == "rush"
         assert "rush: 200 of 200 frames scored, 0 dropped" in err
 
     def test_the_model_may_come_first(self, home: Path, capfd: pytest.CaptureFixture[str]):
@@ -632,7 +652,8 @@ class TestWatch:
             if end == signal.SIGINT:
                 assert process.returncode == 0, err
                 assert "event 1 of camera door was open when the process ended" in err
-                assert kinds[0] == "closed" and json.loads(out.splitlines()[-1])["kind"] == "closed"
+                rest = [json.loads(line)["kind"] for line in out.splitlines()]
+                assert kinds[0] == "closed" and rest[-2:] == ["closed", "clip"]
         store = Store(home / "data")
         first, second = sorted(store.events(), key=lambda e: e.id)[:2]
         assert first.interrupted and first.clip and first.end and first.end > first.start

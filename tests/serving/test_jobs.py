@@ -400,7 +400,7 @@ def test_footage_that_a_request_may_choose(tmp_path: Path):
         real = store.open_event("gate", begin + 70, peak=1.0, level=0.5)
         false = store.open_event("gate", begin + 310, peak=1.0, level=0.5)
         for event in (real, false):
-            store.close_event(event.id, end=event.start + 20, peak=1.0, frames=9, clip=None)
+            store.close_event(event.id, end=event.start + 20, peak=1.0, frames=9)
         store.set_verdict(false.id, "false")
         found = videos_for(settings, store, tmp_path, {"camera": "gate", "hours": 1})
         assert minutes_of(found, begin) == [0, *range(2, 10)]

@@ -100,7 +100,8 @@ class TestKeepGb:
             event = store.open_event("door", time.time() - 3600 + number, peak=1.0, level=0.5)
             (store.media / f"{event.id}.mp4").write_bytes(bytes(100_000))
             end = event.start + 0.5
-            store.close_event(event.id, end=end, peak=1.0, frames=9, clip=f"{event.id}.mp4")
+            store.close_event(event.id, end=end, peak=1.0, frames=9)
+            store.add_clip(event.id, f"{event.id}.mp4")
         store.set_verdict(1, "real")
         store.close()
         job = home / "data" / "jobs" / "abcdefghijkl"
@@ -177,7 +178,8 @@ class TestVisitors:
         store = Store(home / "data")
         old = store.open_event("yard", time.time() - 40 * 86400, peak=1.0, level=0.5)
         (store.media / f"{old.id}.mp4").write_bytes(bytes(MB))
-        store.close_event(old.id, end=old.start + 1, peak=1.0, frames=9, clip=f"{old.id}.mp4")
+        store.close_event(old.id, end=old.start + 1, peak=1.0, frames=9)
+        store.add_clip(old.id, f"{old.id}.mp4")
         store.add_scores("yard", time.time() - np.ones(1), np.ones(1, np.float32))
         store.close()
         yard = camera("calm.mp4", "yard", record_hours=24.0)

@@ -45,7 +45,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def event(store: Store, camera: str = "door", start: float = 100.0) -> list[str]:
     """An event that opens and closes; the endings of its messages' keys."""
     opened = store.open_event(camera, start, peak=1.0, level=0.5)
-    store.close_event(opened.id, end=start + 2, peak=3.0, frames=9, clip=None)
+    store.close_event(opened.id, end=start + 2, peak=3.0, frames=9)
     return [f"-{opened.id}-opened", f"-{opened.id}-closed"]
 
 
@@ -349,7 +349,7 @@ def test_a_broker_that_is_killed_and_comes_back_loses_nothing(
         opened = store.open_event("door", 100.0, peak=1.0, level=0.5)
         until(lambda: store.pending() == {"hook": 0})
         broker.kill()
-        store.close_event(opened.id, end=102.0, peak=3.0, frames=9, clip=None)
+        store.close_event(opened.id, end=102.0, peak=3.0, frames=9)
         expected = [f"-{opened.id}-closed", *event(store, start=200.0), *event(store, start=300.0)]
         until(lambda: dispatcher.status()[0]["failures"] > 0)
         assert store.pending() == {"hook": 5}

@@ -41,7 +41,8 @@ def closed(
         (store.media / clip).write_bytes(b"c" * size)
         (store.media / f"{event.id}.jpg").write_bytes(b"t" * 10)
         store.update_event(event.id, last=start, peak=1.0, frames=1, thumbnail=f"{event.id}.jpg")
-    return store.close_event(event.id, end=start + length, peak=2.0, frames=9, clip=clip)
+    event = store.close_event(event.id, end=start + length, peak=2.0, frames=9)
+    return (store.add_clip(event.id, clip) if clip else None) or event
 
 
 def media(store: Store) -> list[str]:
@@ -70,9 +71,10 @@ def test_an_event_from_its_opening_to_a_verdict(store: Store) -> None:
     assert store.event(1) == Event(
         1, "door", 100.0, None, 105.0, 2.5, 0.5, 8, None, False, None, "1.jpg"
     )
-    event = store.close_event(1, end=106.0, peak=3.5, frames=9, clip="1.mp4")
+    assert store.close_event(1, end=106.0, peak=3.5, frames=9).clip is None
+    event = store.add_clip(1, "1.mp4")
     store.update_event(1, last=200.0, peak=9.0, frames=99)
-    assert store.event(1) == event == store.close_event(1, end=0.0, peak=0.0, frames=0, clip=None)
+    assert store.event(1) == event == store.close_event(1, end=0.0, peak=0.0, frames=0)
     assert store.set_verdict(1, "false") == store.event(1) != event
     assert store.event(1).as_json() == {  # pyright: ignore[reportOptionalMemberAccess]
         "id": 1,
@@ -92,8 +94,9 @@ def test_an_event_from_its_opening_to_a_verdict(store: Store) -> None:
     }
     assert store.set_verdict(1, None) == event
     assert store.set_verdict(2, "real") is None and store.event(2) is None
+    assert store.add_clip(2, "2.mp4") is None
     with pytest.raises(StorageError, match="no event 2"):
-        store.close_event(2, end=1.0, peak=1.0, frames=1, clip=None)
+        store.close_event(2, end=1.0, peak=1.0, frames=1)
 
 
 def test_events_are_listed_newest_first_by_what_is_asked(store: Store) -> None:
@@ -212,6 +215,8 @@ def test_open_events_of_a_dead_process_are_closed(store: Store, tmp_path: Path) 
     (store.media / "3.mp4").write_bytes(b"clip")
     for orphan in ("77.mp4", ".77.x1.jpg", f"{done.id}.part.mp4"):
         (store.media / orphan).write_bytes(b"left over")
+    late = closed(store, 700.0)
+    (store.media / f"{late.id}.part.mp4").write_bytes(b"clip of an event that had ended")
     (store.media / "notes.txt").write_text("somebody's")
     store.close()
     again = Store(tmp_path / "data", sinks=["a"])
@@ -223,11 +228,12 @@ def test_open_events_of_a_dead_process_are_closed(store: Store, tmp_path: Path) 
     assert [e.clip for e in events] == ["1.mp4", None, "3.mp4", None]
     assert events[0].thumbnail == "1.jpg" and events[1].thumbnail is None
     assert media(again) == sorted(
-        ["1.jpg", "1.mp4", "3.mp4", "5.jpg", "5.mp4", "6.jpg", "notes.txt"]
+        ["1.jpg", "1.mp4", "3.mp4", "5.jpg", "5.mp4", "6.jpg", "7.mp4", "notes.txt"]
     )
     assert again.event(5) == done and again.event(6).clip is None  # pyright: ignore[reportOptionalMemberAccess]
     kinds = [(m.kind, m.body["event"]["id"]) for m in again.due("a", time.time())]
-    assert kinds[-4:] == [("closed", n) for n in range(1, 5)]
+    assert kinds[-5:] == [*(("closed", n) for n in range(1, 5)), ("clip", 7)]
+    assert again.event(7).clip == "7.mp4"  # pyright: ignore[reportOptionalMemberAccess]
     assert again.recover() == []
     again.close()
 
@@ -255,7 +261,7 @@ def test_old_events_go_and_then_the_oldest_files(store: Store) -> None:
     assert store.prune(now, keep_days=30, keep_bytes=0) == Pruned(0, 4, 2020)
     assert media(store) == ["6.part.mp4"] and store.count_events() == 4
     # What waits for a sink stays, also of events that went.
-    assert store.pending() == {"a": 11, "b": 11}
+    assert store.pending() == {"a": 16, "b": 16}
 
 
 def test_events_marked_real_outlive_the_others(store: Store) -> None:
@@ -273,7 +279,8 @@ def test_a_file_that_cannot_be_removed_is_told(
 ) -> None:
     event = store.open_event("door", 1.0, peak=1.0, level=0.5)
     (store.media / "1.mp4").write_bytes(b"c")
-    store.close_event(event.id, end=2.0, peak=1.0, frames=3, clip="1.mp4")
+    store.close_event(event.id, end=2.0, peak=1.0, frames=3)
+    store.add_clip(event.id, "1.mp4")
 
     def fail(path: Path, missing_ok: bool = False) -> None:
         raise OSError(5, "Input/output error")
@@ -302,7 +309,7 @@ def test_what_was_committed_survives_kill_9(tmp_path: Path) -> None:
             store.update_event(event.id, last=n + 0.5, peak=2.0, frames=2)
             print("updated", event.id, flush=True)
             if n % 3:
-                store.close_event(event.id, end=n + 1.0, peak=3.0, frames=3, clip=None)
+                store.close_event(event.id, end=n + 1.0, peak=3.0, frames=3)
                 print("closed", event.id, flush=True)
             n += 1
         """,
@@ -347,7 +354,7 @@ def test_a_full_disk_is_one_line_and_goes_on_once_there_is_space(tmp_path: Path)
         assert store.value(f"key {kept - 1}") and store.value(f"key {kept}") is None
         assert store.event(1) and store.pending() == {"a": 1}
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        store.close_event(1, end=2.0, peak=1.0, frames=1, clip=None)
+        store.close_event(1, end=2.0, peak=1.0, frames=1)
         for n in range(200):
             store.save_value(f"later {n}", "x" * 1000)
         store.close()
@@ -390,7 +397,7 @@ def test_threads_share_a_store(store: Store) -> None:
                 store.update_event(event.id, last=n + 0.1, peak=1.0, frames=2)
                 store.add_scores(name, n + np.arange(10) / 10, np.ones(10, np.float32))
                 assert store.events(camera=name)[0].id == event.id
-                store.close_event(event.id, end=n + 0.5, peak=1.0, frames=3, clip=None)
+                store.close_event(event.id, end=n + 0.5, peak=1.0, frames=3)
                 for message in store.due(name, time.time()):
                     store.delivered(message.id)
         except BaseException as error:

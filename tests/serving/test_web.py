@@ -507,7 +507,7 @@ def test_too_little_footage_to_calibrate(client: httpx.Client) -> None:
 
 
 def test_events_are_filtered_judged_and_played(client: httpx.Client, hub: Hub) -> None:
-    store, clip = hub.store, None
+    store = hub.store
     with VideoWriter(hub.store.media / "own.mp4", 64, 48, 10) as writer:
         for i in range(10):
             writer.write(np.full((48, 64, 3), 20 * i, np.uint8))
@@ -515,10 +515,10 @@ def test_events_are_filtered_judged_and_played(client: httpx.Client, hub: Hub) -
     ids = []
     for i in range(3):
         event = store.open_event("gate", 100.0 + i, peak=2.0, level=1.0)
-        clip = "own.mp4" if i == 2 else None
         store.update_event(event.id, last=104.0, peak=3.0, frames=5, thumbnail="own.jpg")
-        store.close_event(event.id, end=105.0, peak=3.0, frames=5, clip=clip)
+        store.close_event(event.id, end=105.0, peak=3.0, frames=5)
         ids.append(event.id)
+    store.add_clip(ids[-1], "own.mp4")
     found = get(client, "/api/events", schemas.Events, camera="gate", limit=2)
     assert [e["id"] for e in found["events"]] == ids[:0:-1] and found["total"] == 3
     older = get(client, "/api/events", schemas.Events, camera="gate", before=ids[1])

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +62,7 @@ class EventKeeper:
         self._best: Shot | None = None
         self._unclosed: deque[Callable[[], None]] = deque()
         self._ending = 0
-        """Events that have ended and are not kept as ended yet."""
+        """Ends and clips of events that have ended, as far as they are not kept yet."""
         self._closing = threading.RLock()
         self._updated = 0.0
         self._store_fails = False
@@ -148,38 +149,39 @@ class EventKeeper:
         if self.id is not None:
             self.keep(lambda: self._update(event, scale))
         number, self.id = self.id, None
-        with self._closing:
-            self._ending += 1
 
-        def finish(clip: str | None) -> None:
-            nonlocal number
-            if number is None:  # the disk was full from its first frame to its last
-                opened = self._store.open_event(
+        def finish() -> None:
+            known = number
+            if known is None:  # the disk was full from its first frame to its last
+                known = self._store.open_event(
                     self.camera, event.start, peak=event.peak, level=level, frames=event.frames
-                )
-                number = opened.id
+                ).id
             closed = self._store.close_event(
-                number,
-                end=event.last,
-                peak=event.peak,
-                frames=event.frames,
-                clip=clip,
-                cause=cause,
+                known, end=event.last, peak=event.peak, frames=event.frames, cause=cause
             )
             self._publish("event", closed.as_json())
 
-        def done(clip: str | None) -> None:
-            with self._closing:
-                self._unclosed.append(lambda: finish(clip))
-                self.close_refused()
+        # The end is kept and told at once; the clip follows, however long it takes to write.
+        with self._closing:
+            self._ending += 1 if number is None else 2
+            self._ended(finish)
+        if number is not None:
+            self._clips.close(number, lambda clip: self._ended(partial(self._clip, number, clip)))
 
-        if number is None:
-            done(None)
-        else:
-            self._clips.close(number, done)
+    def _clip(self, number: int, clip: str | None) -> None:
+        """Keep the name of an ended event's clip, if there is one."""
+        event = None if clip is None else self._store.add_clip(number, clip)
+        if event is not None:
+            self._publish("event", event.as_json())
+
+    def _ended(self, write: Callable[[], None]) -> None:
+        """Keep something of an ended event, after all that was refused before it."""
+        with self._closing:
+            self._unclosed.append(write)
+            self.close_refused()
 
     def close_refused(self) -> None:
-        """Close the events whose end a full disk refused."""
+        """Keep what a full disk refused of events that have ended."""
         with self._closing:
             while self._unclosed and self.keep(self._unclosed[0]):
                 self._unclosed.popleft()
@@ -187,7 +189,7 @@ class EventKeeper:
 
     @property
     def settled(self) -> bool:
-        """Whether all events that have ended are kept as ended."""
+        """Whether all events that have ended are kept as ended, with their clips."""
         with self._closing:
             return self._ending == 0
 

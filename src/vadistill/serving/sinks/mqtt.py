@@ -3,7 +3,8 @@
 Topics, with the prefix "vadistill": ``vadistill/status`` is "online" or "offline" (the broker says
 so when the process dies), ``vadistill/CAMERA/availability`` "offline" while a camera sees nothing,
 ``vadistill/CAMERA/state`` "ON" while an event is open, else "OFF", ``vadistill/CAMERA/event`` the
-last message of an event as JSON, ``vadistill/CAMERA/health`` the last one of whether the camera is
+last message of an event's beginning or end as JSON, ``vadistill/CAMERA/clip`` the last one of an
+event whose clip is there, ``vadistill/CAMERA/health`` the last one of whether the camera is
 seen, and ``vadistill/health`` of another part.  All are retained, with quality of service 1.
 """
 
@@ -83,10 +84,10 @@ class Mqtt:
         place = self._prefix if camera is None else f"{self._prefix}/{camera}"
         with self._lock:
             known = camera is None or camera in self._cameras
-            alarm = camera if known and message.of_event else None
+            alarm = camera if known and message.kind in ("opened", "closed") else None
             if alarm is not None:
                 self._cameras[alarm] = message.kind == "opened"
-        kind = "event" if message.of_event else "health"
+        kind = "health" if not message.of_event else "clip" if message.kind == "clip" else "event"
         topics = [(f"{place}/{kind}", json.dumps(message.body))]
         if alarm is not None:
             topics.append(self._state(alarm))
@@ -114,7 +115,7 @@ class Mqtt:
             return
         # An empty retained message takes back what was retained.
         for camera in gone:
-            kinds = ("state", "event", "availability", "health")
+            kinds = ("state", "event", "clip", "availability", "health")
             topics = [f"{self._prefix}/{camera}/{kind}" for kind in kinds]
             topics.append(config_topic(self._prefix, camera))
             self._publish(client, [(topic, "") for topic in topics])

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Verdict = Literal["real", "false"]
-Kind = Literal["opened", "closed", "lost", "back", "failing", "working"]
-"""Of an event; of a camera that sees nothing, and does again; of another part of the server."""
+Kind = Literal["opened", "closed", "clip", "lost", "back", "failing", "working"]
+"""Of an event, the third once its clip is there; of a camera that sees nothing, and does again; of
+another part of the server."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Message:
     @property
     def of_event(self) -> bool:
         """Whether it tells of an event, not of how a part of the server fares."""
-        return self.kind in ("opened", "closed")
+        return self.kind in ("opened", "closed", "clip")
 
 
 @dataclass(frozen=True)

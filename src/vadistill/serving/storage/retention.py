@@ -51,6 +51,14 @@ def adopt(media: Path, ids: Sequence[int]) -> set[str]:
     return found
 
 
+def clipless(database: Database, media: Path) -> list[int]:
+    """Closed events without a clip, of which there is one: a dead process had not noted it."""
+    left = (re.fullmatch(r"([0-9]+)(?:\.part)?\.mp4", name) for name in files(media))
+    ids = {int(match[1]) for match in left if match}
+    rows = database.rows(BARE) if ids else ()
+    return [row["id"] for row in rows if row["id"] in ids]
+
+
 def sweep(database: Database, media: Path) -> None:
     """Bring names and files together after a crash; only while nothing writes clips."""
     there = files(media).keys()
@@ -145,6 +153,7 @@ NAMED = (
     "WHERE (clip IS NOT NULL OR thumbnail IS NOT NULL)"
 )
 BULKY = f"""{NAMED} AND "end" IS NOT NULL ORDER BY verdict IS 'real', id"""
+BARE = """SELECT id FROM events WHERE "end" IS NOT NULL AND clip IS NULL"""
 OLD = (
     "SELECT id, clip, thumbnail AS thumb FROM events "
     """WHERE "end" < ? AND verdict IS NOT 'real' ORDER BY id LIMIT ?"""

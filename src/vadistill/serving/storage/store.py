@@ -74,15 +74,14 @@ class Store(Outbox):
         end: float,
         peak: float,
         frames: int,
-        clip: str | None,
         cause: str | None = None,
     ) -> Event:
         """End an event, and queue a "closed" message with it; one that is closed stays as it is."""
         with self._database.writing(durable=True) as connection:
             changed = connection.execute(
-                'UPDATE events SET "end" = ?, last = ?, peak = ?, frames = ?, clip = ?, cause = ? '
+                'UPDATE events SET "end" = ?, last = ?, peak = ?, frames = ?, cause = ? '
                 'WHERE id = ? AND "end" IS NULL',
-                (float(end), float(end), float(peak), frames, _plain(clip), cause, id),
+                (float(end), float(end), float(peak), frames, cause, id),
             ).rowcount
             event = _event(connection, id)
             if changed:
@@ -90,14 +89,30 @@ class Store(Outbox):
         self._tell()
         return event
 
+    def add_clip(self, id: int, clip: str) -> Event | None:
+        """Note a closed event's clip, a name in ``media``, and queue a "clip" message with it.
+
+        None: the event was removed meanwhile.
+        """
+        if self.event(id) is None:
+            return None
+        with self._database.writing(durable=True) as connection:
+            connection.execute("UPDATE events SET clip = ? WHERE id = ?", (_plain(clip), id))
+            event = _event(connection, id)
+            self._queue(connection, "clip", event)
+        self._tell()
+        return event
+
     def recover(self, now: float | None = None) -> list[Event]:
         """Close the events that a dead process left open, at their ``last``; call it at the start.
 
-        A ``ID.part.mp4`` that is there becomes such an event's clip.  Other files that belong to
-        no event are removed, and so are names of files that are gone.
+        A ``ID.part.mp4`` that is there becomes such an event's clip, and that of one which had
+        ended without its clip.  Other files that belong to no event are removed, and so are names
+        of files that are gone.
         """
         ids = [row["id"] for row in self._database.rows(OPEN)]
-        whole = retention.adopt(self.media, ids)
+        ended = retention.clipless(self._database, self.media)
+        whole = retention.adopt(self.media, [*ids, *ended])
         with self._database.writing(durable=True) as connection:
             events = []
             for id in ids:
@@ -109,6 +124,9 @@ class Store(Outbox):
                 )
                 events.append(_event(connection, id))
                 self._queue(connection, "closed", events[-1], now)
+        for id in ended:
+            if f"{id}.mp4" in whole:
+                self.add_clip(id, f"{id}.mp4")
         retention.sweep(self._database, self.media)
         for event in events:
             log.warning(
