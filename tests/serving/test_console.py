@@ -448,7 +448,7 @@ def test_empty_pages_say_what_to_do_and_a_lost_connection_is_told(
             port = console.port
             for route, words in (
                 ("#/", "No cameras yet"),
-                ("#/add", "A camera needs a model"),
+                ("#/add", "Without one the camera keeps footage"),
                 ("#/events", "No events yet"),
                 ("#/upload", "needs a model"),
                 ("#/models", "no footage to fit"),
@@ -459,5 +459,45 @@ def test_empty_pages_say_what_to_do_and_a_lost_connection_is_told(
         chromium.until("!document.querySelector('#banner').hidden")
         with served(hub, port=port):
             chromium.until("document.querySelector('#banner').hidden")
+    finally:
+        hub.stop()
+
+
+def test_an_address_alone_is_a_way_to_events(chromium: Browser, tmp_path: Path):
+    calm = [part(f.image) for f in open_video(film(tmp_path / "calm.mp4", 1, frames=FRAMES))]
+    settings = replace(scene_settings(tmp_path), models=())
+    hub = Hub(settings, path=tmp_path / "vadistill.toml")
+    hub.start()
+    try:
+        with MjpegServer(lambda: calm * 500, pause=1 / FPS) as camera, served(hub) as console:
+            here = Site(tmp_path, hub, console.url)
+            show(chromium, here, "#/add")
+            write(chromium, "Name", "porch")
+            write(chromium, "Address", camera.address())
+            assert "none yet" in chromium.run("document.querySelector('form select').textContent")
+            press(chromium, "Save the camera")
+            chromium.until("location.hash === '#/cameras/porch'")
+            chromium.until("document.querySelector('.picture img.has')")
+            words = "document.querySelector('#main').textContent"
+            chromium.until(f"{words}.includes('Nothing is scored yet')")
+            (porch,) = hub.cameras()
+            assert porch["model"] == "" and porch["record_hours"] == 12 and porch["level"] is None
+            assert porch["status"]["state"] == "running" and porch["status"]["scored"] == 0
+            show(chromium, here, "#/")
+            picture = "document.querySelector('[data-camera=porch] canvas.has')"
+            chromium.until(picture)
+            assert "no model yet" in chromium.run(words)
+            until(lambda: hub.footage()["cameras"][0]["hours"] > 4 / 3600, 60)
+            show(chromium, here, "#/models")
+            write(chromium, "Name of the new model", "usual")
+            write(chromium, "System", "motion")
+            press(chromium, "Fit the model")
+            until(lambda: [m.name for m in hub.settings.models] == ["usual"], 90)
+            show(chromium, here, "#/cameras/porch")
+            write(chromium, "Model", "usual")
+            press(chromium, "Save changes")
+            until(lambda: hub.cameras()[0]["status"]["scored"] > 10, 60)
+            chromium.until(f"!{words}.includes('no model yet')")
+            assert hub.cameras()[0]["level"]["source"] == "training"
     finally:
         hub.stop()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, StrictBool, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -93,8 +93,8 @@ class CameraSettings:
     name: Name
     source: Source
     """rtsp://…, http://… (MJPEG), webcam:0, /dev/video0, a video file or a folder of frames."""
-    model: Name
-    """Name of a model."""
+    model: Name | Literal[""] = ""
+    """Name of a model; none: the camera is shown, and recorded where ``record_hours`` say so."""
     rtsp_transport: Transport = "tcp"
     """How an RTSP camera sends pictures; over UDP some are lost, but there are cameras that send
     over nothing else."""
@@ -263,7 +263,7 @@ def check(settings: Settings) -> None:
                 )
     models = [model.name for model in settings.models]
     for camera in settings.cameras:
-        if camera.model not in models:
+        if camera.model and camera.model not in models:
             raise ConfigError(
                 f"camera '{camera.name}' names model '{camera.model}'",
                 expected=f"one of {', '.join(models) or '(none yet)'}",

@@ -52,7 +52,8 @@ UNSCORED = 60.0
 class Camera:
     """Watches one source; ``start`` it, and ``stop`` it.
 
-    With a reason for a ``model`` there is none: it has failed, and is not to be started.
+    Without a ``model`` its pictures are shown and recorded, not scored.  With a reason for one
+    there is none: it has failed, and is not to be started.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Camera:
         *,
         reader: Reader,
         recorder: Recorder | None,
-        model: Loaded | str,
+        model: Loaded | str | None,
         store: Store,
         clips: ClipWriter,
         level: Level,
@@ -101,14 +102,14 @@ class Camera:
 
     @property
     def usable(self) -> bool:
-        """Whether it has a model."""
+        """Whether it runs: it has a model, or needs none."""
         return not isinstance(self._model, str)
 
     @property
     def model(self) -> Loaded:
         """Raises ConfigError where there is none."""
-        if isinstance(self._model, str):
-            what = f"camera '{self.name}' has no model ({self._model})"
+        if not isinstance(self._model, Loaded):
+            what = f"camera '{self.name}' has no model ({self._model or 'none is chosen yet'})"
             raise ConfigError(what, expected="one that loads", fix="mend it, or choose another")
         return self._model
 
@@ -154,6 +155,11 @@ class Camera:
         return True
 
     def _watch(self, session: Session) -> None:
+        if self._model is None:
+            for frame in session:
+                session.forget(frame.index + 1)
+                self.screen.show(frame.image, None)
+            return
         detector = self.model.for_camera(self.name, session.info, self.settings.fps)
         for score in detector.stream(session):
             arrival = session.arrival(score.index)
@@ -228,7 +234,7 @@ class Camera:
         if self.ended.is_set():
             return None
         reason = self.reader.trouble
-        return self._stuck() if reason == "" else reason
+        return self._stuck() if reason == "" and self._model is not None else reason
 
     def _stuck(self) -> str:
         """Why frames that come are not scored; '' if they are."""
@@ -244,9 +250,9 @@ class Camera:
     @property
     def model_trouble(self) -> str:
         """Why its model cannot be used; '' if it can."""
-        if isinstance(self._model, str):
-            return self._model
-        return "" if self._model.batching.alive else "its thread has ended"
+        if isinstance(self._model, Loaded):
+            return "" if self._model.batching.alive else "its thread has ended"
+        return self._model or ""
 
     @property
     def calibration(self) -> Calibration:
@@ -272,10 +278,11 @@ class Camera:
         """As the API describes a camera."""
         settings, status = self.settings, self.reader.status
         taken = status.frames - status.capped - status.idle
+        scored = isinstance(self._model, Loaded)
         return {
             **vars(settings),
             "source": str(settings.source),
-            "unlike": self.model.unlike.get(self.name) or None if self.usable else None,
+            "unlike": self.model.unlike.get(self.name) or None if scored else None,
             "status": {
                 **asdict(status),
                 "state": "failed" if self._failure else status.state,
@@ -284,7 +291,7 @@ class Camera:
                 "scored": self.scored,
                 **self._pace.as_json(),
             },
-            "level": self.level.as_json() if self.usable else None,
+            "level": self.level.as_json() if scored else None,
             "score": self.screen.score,
             "has_map": self.screen.has_map,
             "event": self.events.id,

@@ -42,7 +42,9 @@ class Cameras:
         self.settings, self.path = settings, path
         self._file = None if path is None else SettingsFile(path)
         self._models = Models()
-        models = [self._model(settings, camera.model) for camera in settings.cameras]
+        models = [
+            self._model(settings, camera.model) for camera in settings.cameras if camera.model
+        ]
         errors = [model for model in models if isinstance(model, VadistillError)]
         if path is None and errors and len(errors) == len(models):  # before anything is written
             self._models.close()
@@ -70,7 +72,11 @@ class Cameras:
 
     def model_troubles(self) -> dict[str, str]:
         """Why each model that cameras use cannot be used; '' for those that can."""
-        return {camera.settings.model: camera.model_trouble for camera in self.running()}
+        return {
+            camera.settings.model: camera.model_trouble
+            for camera in self.running()
+            if camera.settings.model
+        }
 
     def camera(self, name: str) -> dict[str, Any] | None:
         found = self._camera(name)
@@ -84,7 +90,8 @@ class Cameras:
         """Watch another camera; raises ConfigError, WeightsError."""
         with self._changing:
             settings = replace(self.settings, cameras=(*self.settings.cameras, camera))
-            self._models.get(settings, camera.model)
+            if camera.model:
+                self._models.get(settings, camera.model)
             begin_anew(self.store, camera.name)
             self._keep(settings)
             self._open(camera)
@@ -98,7 +105,8 @@ class Cameras:
             new = changed(old.settings, **changes)
             cameras = tuple(new if c.name == name else c for c in self.settings.cameras)
             settings = replace(self.settings, cameras=cameras)
-            self._models.get(settings, new.model)
+            if new.model:
+                self._models.get(settings, new.model)
             self._keep(settings)
             self._retire(old)
             if (new.model, new.source) != (old.settings.model, old.settings.source):
@@ -151,11 +159,12 @@ class Cameras:
         self.settings = settings
 
     def _open(self, camera: CameraSettings) -> None:
-        model = self._model(self.settings, camera.model)
+        model = self._model(self.settings, camera.model) if camera.model else None
+        level = Level(math.inf, math.inf, "fixed")
         if isinstance(model, VadistillError):
             log.warning("camera %s fails: %s", camera.name, model)
-            model, level = self._shown(model), Level(math.inf, math.inf, "fixed")
-        else:
+            model = self._shown(model)
+        elif model is not None:
             level = starting_level(self.store, camera, model.detector.require_fitted())
         recorder = None
         if camera.record_hours > 0:

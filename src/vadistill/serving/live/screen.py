@@ -19,14 +19,14 @@ RATE = 12.0
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A picture and its score."""
+    """A picture and its score, None where none is taken."""
 
     image: UInt8[np.ndarray, "h w 3"]
-    score: FrameScore
+    score: FrameScore | None
 
 
 class Screen:
-    """Shows the picture of the last score until ``ended``; ``scale`` gives the boxes' colours."""
+    """Shows the picture that came last until ``ended``; ``scale`` gives the boxes' colours."""
 
     def __init__(self, scale: Callable[[], Scale], ended: threading.Event) -> None:
         self._scale, self._ended = scale, ended
@@ -37,15 +37,15 @@ class Screen:
     def score(self) -> float | None:
         """The last score, if there is one."""
         view = self._view
-        return None if view is None else float(view.score.score)
+        return None if view is None or view.score is None else float(view.score.score)
 
     @property
     def has_map(self) -> bool:
         """Whether the last score came with an anomaly map."""
         view = self._view
-        return view is not None and view.score.map is not None
+        return view is not None and view.score is not None and view.score.map is not None
 
-    def show(self, image: UInt8[np.ndarray, "h w 3"], score: FrameScore) -> None:
+    def show(self, image: UInt8[np.ndarray, "h w 3"], score: FrameScore | None) -> None:
         """Take the place of the picture before."""
         with self._seen:
             self._view = View(image, score)
@@ -77,5 +77,7 @@ class Screen:
                 yield b""  # whoever has left is noticed
 
     def _drawn(self, view: View, map: bool) -> bytes:
+        if view.score is None:
+            return to_jpeg(view.image, 80)
         score = view.score if map else replace(view.score, map=None)
         return to_jpeg(draw_frame(view.image, score, self._scale()), 80)

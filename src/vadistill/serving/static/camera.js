@@ -9,7 +9,7 @@ import {
 import { eventFigure, openPlayer } from "./event.js";
 import { stream } from "./pictures.js";
 import { get, latest, on, remove, soundModels, whenConnected } from "./server.js";
-import { mapButton, mapWanted, stateBadge, trouble, warning } from "./wall.js";
+import { mapButton, mapWanted, NO_MODEL, stateBadge, trouble, warning } from "./wall.js";
 import { count, fixed, moment, percent, score } from "./words.js";
 
 const RECENT = 6;
@@ -34,7 +34,7 @@ const FACTS = [
   ["Corrupt", (c) => count(c.status.corrupt, "packet")],
   ["Reconnects", (c) => String(c.status.reconnects)],
   ["Since", (c) => moment(c.status.since)],
-  ["Model", (c) => c.model],
+  ["Model", (c) => c.model || "none yet"],
   ["Address", (c) => c.source],
 ];
 
@@ -126,7 +126,9 @@ export const page = {
       setClass(screen, "away", away);
       setClass(screen, "open", now.event !== null);
       if (now.status.width) screen.style.aspectRatio = `${now.status.width} / ${now.status.height}`;
-      setText(level, `${levelWords(now.level).replace(/^e/, "E")}.`);
+      setText(level, `${now.model ? levelWords(now.level).replace(/^e/, "E") : NO_MODEL}.`);
+      setHidden(learn, !now.level);
+      setHidden(unmodelled, now.model !== "");
       setText(note, caution(now.level));
       curve.setLevel(now.level);
       curve.marks = events.all();
@@ -150,10 +152,14 @@ export const page = {
       toast(`${name} is removed`);
       location.hash = "#/";
     }, { class: "danger" });
-    const tools = el("div.row", map, button("calibrate", () => calibrate(camera, signal)));
+    const learn = button("calibrate", () => calibrate(camera, signal));
+    const tools = el("div.row", map, learn);
+    const unmodelled = el("div.warning", { role: "note" }, el("p",
+      "Nothing is scored yet. When some normal hours are recorded, ",
+      el("a", { href: "#/models" }, "fit a model"), " from them, and choose it in the settings below."));
     root.append(
       back("#/", "Cameras"),
-      el("div.head", heading(name), badge.node), unlike.node,
+      el("div.head", heading(name), badge.node), unlike.node, unmodelled,
       el("div.split", el("div", screen, tools), el("div.card", table.node)),
       el("div.head.section", el("h2", "Score"), choice),
       curves, level, note,

@@ -1,7 +1,7 @@
 // @ts-check
 // What can be set of a camera: address, model, rates, and the level at which its events open.
 import {
-  attempt, back, button, dialog, el, field, form, heading, literal, NAME_HINT, nameInput, noModels,
+  attempt, back, button, dialog, el, field, form, heading, literal, NAME_HINT, nameInput,
   number, select, setHidden, toast,
 } from "./elements.js";
 import { get, patch, post, query, serverNow, soundModels } from "./server.js";
@@ -90,6 +90,8 @@ export const DEFAULTS = {
   rtsp_transport: "tcp", fps: null, skip_idle: false, false_alarms_per_day: 1, frames_to_open: 3,
   seconds_to_close: 2, pre_roll: 5, record_hours: 0,
 };
+// Hours that a camera keeps which has no model yet: what one is fitted from.
+const RECORDED = 12;
 /** @type {(entry: keyof typeof DEFAULTS, words?: string) => string} */
 const usually = (entry, words = "") => `${words} Default: ${DEFAULTS[entry]}.`.trim();
 
@@ -121,13 +123,15 @@ const tester = (source, transport, signal) => {
 /** @type {(camera: Camera | null, models: Model[], signal: AbortSignal,
  *    saved: (camera: Camera) => void) => HTMLElement} */
 export const cameraForm = (camera, models, signal, saved) => {
-  const now = camera ?? { ...DEFAULTS, name: "", source: "", model: models[0]?.name };
+  const first = models[0]?.name ?? "";
+  const now = camera ?? { ...DEFAULTS, name: "", source: "", model: first,
+    record_hours: first ? DEFAULTS.record_hours : RECORDED };
   const name = nameInput();
   const example = "rtsp://user:password@192.168.1.20/stream";
   const placeholder = camera ? `unchanged: ${camera.source}` : example;
   const source = literal({ required: !camera, maxlength: 2000, placeholder });
   const systems = models.map((m) => [m.name, `${m.name} (${m.system})`]);
-  const model = select(systems, now.model, { required: true });
+  const model = select([...systems, ["", "none yet: show and record only"]], now.model);
   const transport = select([["tcp", "TCP"], ["udp", "UDP"]], now.rtsp_transport);
   const fps = number(now.fps, { min: 0.1, max: 240, placeholder: "all" });
   const idle = el("input", { type: "checkbox", checked: now.skip_idle });
@@ -136,6 +140,9 @@ export const cameraForm = (camera, models, signal, saved) => {
   const close = number(now.seconds_to_close, { min: 0, required: true });
   const before = number(now.pre_roll, { min: 0, max: 120, required: true });
   const record = number(now.record_hours, { min: 0, required: true });
+  model.onchange = () => {
+    if (!model.value && Number(record.value) === 0) record.value = String(RECORDED);
+  };
   const send = async (submit, place) => {
     const values = {
       model: model.value, rtsp_transport: transport.value,
@@ -168,7 +175,7 @@ export const cameraForm = (camera, models, signal, saved) => {
     camera ? null : field("Name", name, NAME_HINT),
     field("Address", source, addresses),
     ...tester(source, transport, signal),
-    field("Model", model),
+    field("Model", model, "Without one the camera keeps footage, which one can be fitted from."),
     el("details", { open: camera !== null }, el("summary", "More settings"),
       field("RTSP over", transport, "UDP loses pictures; choose it where TCP does not work."),
       field("Frames scored a second, at most", fps, "Empty, the default: all."),
@@ -190,10 +197,6 @@ export const addPage = {
   async show(root, { signal }) {
     root.append(back("#/", "Cameras"), heading("Add a camera"));
     const models = await soundModels(signal);
-    if (!models.length) {
-      root.append(noModels("A camera needs a model."));
-      return;
-    }
     const saved = (camera) => {
       toast(`${camera.name} is saved and connecting`);
       location.hash = `#/cameras/${camera.name}`;

@@ -14,6 +14,8 @@ export const STATES = {
   ended: "ended", stopped: "stopped", failed: "cannot be scored",
 };
 
+export const NO_MODEL = "no model yet: its pictures are shown and recorded";
+
 export const mapWanted = {
   key: (name) => `vadistill-map-${name}`,
   get: (name) => localStorage.getItem(mapWanted.key(name)) === "1",
@@ -100,22 +102,22 @@ class Tile {
     this.map = mapButton(name);
     const id = `tile-${name}`;
     const href = `#/cameras/${name}`;
-    const learn = button("calibrate", () => calibrate(this.camera, mine),
+    this.learn = button("calibrate", () => calibrate(this.camera, mine),
       { "aria-label": `calibrate ${name}` });
     this.node = el("article.tile", { "aria-labelledby": id, "data-camera": name },
       el("div.head", el("h2", { id }, el("a", { href }, name)), this.badge.node),
       el("a.picture", { href, "aria-label": `open ${name}` }, this.picture, this.over),
       this.curve.node,
       el("p.numbers", el("span", "score ", this.score), this.flow),
-      this.losses, this.level, this.warning.node, el("div.row", this.map, learn));
+      this.losses, this.level, this.warning.node, el("div.row", this.map, this.learn));
     follow(this.picture, () => this.#address(), mine);
     this.show(camera);
   }
 
   #address() {
-    const { name, status, score } = this.camera;
-    // There is no picture before the first score, and that of a camera that does not run stays.
-    if (score === null) return null;
+    const { name, model, status, score } = this.camera;
+    // There is no picture before the first frame or, with a model, the first score; and that of a camera that does not run stays.
+    if (model ? score === null : !status.frames) return null;
     if (status.state !== "running" && this.picture.classList.contains("has")) return null;
     return `/api/cameras/${name}/picture.jpg${mapWanted.get(name) ? "?map=1" : ""}`;
   }
@@ -133,10 +135,11 @@ class Tile {
     setText(this.losses, losses(status));
     setText(this.over, trouble(status));
     setHidden(this.over, status.state === "running");
-    setText(this.level, levelWords(camera.level));
+    setText(this.level, camera.model ? levelWords(camera.level) : NO_MODEL);
     this.level.title = caution(camera.level);
     this.warning.show(camera);
     setHidden(this.map, !camera.has_map);
+    setHidden(this.learn, !camera.level);
     this.curve.setLevel(camera.level);
   }
 

@@ -67,7 +67,7 @@ class CameraChange(described(CameraSettings, *EDITABLE, base=Body, defaults=True
     """Entries of a camera that change; those left out stay."""
 
     source: Source = ""  # pyright: ignore[reportAssignmentType]
-    model: Name = ""
+    model: Name | Literal[""] = ""
 
 
 class SourceTest(described(CameraSettings, *PLACE, base=Body, defaults=True)):
