@@ -48,8 +48,8 @@ PLANTED = "self-test"
 NORMAL = 300
 """Training frames, about, of which ``motion`` and blends take their scales."""
 RESAMPLES = 2000
-CLIPS = 12
-"""Normal videos of a walkway: with the usual six too little is left for a self-test."""
+CLIPS = 15
+"""Normal videos of a walkway, of which three are held out: two are too little for a self-test."""
 
 MOTION: dict[str, dict[str, Any]] = {
     "motion": {},
