@@ -229,7 +229,7 @@ def serve(folder: Path, seconds: float, receiver: Receiver, checkout: Path) -> d
     """Serve the console of a checkout for ``seconds`` and measure."""
     measured = Measured(folder, ["serve", "--port", "0"], seconds, checkout / "src")
     line = measured.lines("the console is at ")[0]
-    url = line.partition("the console is at ")[2].strip() + "api/cameras"
+    url = line.partition("the console is at ")[2].split()[0] + "api/cameras"
     with urllib.request.urlopen(url, timeout=20) as answer:
         found = [camera["status"] for camera in json.load(answer)["cameras"]]
     measured.end()

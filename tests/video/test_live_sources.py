@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 from test_video import encode, levels
 
+from support.file_server import FileServer
 from support.mjpeg_server import BOUNDARY, MjpegServer, level, part
 from support.rtsp_proxy import FlippingProxy
 from support.rtsp_server import RtspServer, missing
@@ -223,6 +224,18 @@ def test_mjpeg_opens_however_its_parts_are_wrapped(wrapping: str) -> None:
         frames = drained(source)
     assert levels_of(frames) == [4 * i for i in range(30)] and source.corrupt_frames == 0
     assert frames[-1].time > 0  # by the wall clock
+
+
+@pytest.mark.parametrize("name", ["snap.jpg", "snap.JPEG?user=me", "snap.cgi", "snap.png"])
+def test_a_still_picture_is_named_as_that(name: str) -> None:
+    kind = ".png" if name.endswith(".png") else ".jpg"
+    picture = cv2.imencode(kind, np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+    with (
+        FileServer({name: picture}) as server,
+        pytest.raises(VideoError, match="a single picture, not a stream") as told,
+    ):
+        list(LiveSource(f"{server.address}/{name}", timeout=5))
+    assert "RTSP, or MJPEG over HTTP" in str(told.value) and "me" not in str(told.value).split()
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 503])

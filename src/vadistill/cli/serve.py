@@ -198,7 +198,6 @@ def serve_until_end(
         try:
             server = WebServer(hub, host, port)
             hub.start()
-            print("vadistill: Ctrl-C ends it", file=sys.stderr)
             if show:
                 webbrowser.open(server.url)
             server.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from collections import deque
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 HANDED = 2
 """Pictures that wait to be taken."""
 
+STILL = "it is a single picture, not a stream"
+PICTURE = re.compile(r"\.(jpe?g|png|bmp|gif|webp)(\?|$)", re.IGNORECASE)
+"""How the addresses of still pictures end, which FFmpeg would open as numbered files."""
+
 
 class Connection:
     """Connects, then hands over pictures with their times.
@@ -57,6 +62,8 @@ class Connection:
         self._wanted: Callable[[float], bool] | None = None
         self._tap: Callable[[Packet, VideoStream], None] | None = None
         self._refused, self._reading = False, False
+        self._single = False
+        """Whether one picture has come that may be all there is."""
         self._decoder: Decoder | None = None
         self._early: list[Packet] = []
         self._pictures: deque[tuple[float, np.ndarray]] = deque()
@@ -80,6 +87,8 @@ class Connection:
         """How what cannot be opened may be put right."""
         if self._refused:
             return "check the user and password"
+        if self._reason == STILL:
+            return "use the address of the camera's stream: RTSP, or MJPEG over HTTP"
         if self._address.host or self._address.is_webcam:
             return "check the address, and that the camera is on"
         return "write '/', '?', '#' and '@' in a password as %2F, %3F, %23 and %40"
@@ -127,7 +136,9 @@ class Connection:
                     raise VideoError(
                         f"{self._address} was lost ({self._reason})",
                         expected="a stream that goes on",
-                        fix="check the camera and the network",
+                        fix=self._remedy()
+                        if self._reason == STILL
+                        else "check the camera and the network",
                     )
                 picture = self._pictures.popleft()
                 self._changed.notify_all()
@@ -160,7 +171,7 @@ class Connection:
             # Whatever a broken stream brings up ends this connection and nothing else.
             reason = self._explained(error)
         with self._changed:
-            self._over, self._reason = True, reason
+            self._over, self._reason = True, STILL if self._single else reason
             self._changed.notify_all()
 
     def _read(self) -> Iterator[tuple[float, np.ndarray]]:
@@ -229,7 +240,9 @@ class Connection:
                 self._changed.notify_all()
                 while not (self._reading or self.ended):
                     self._changed.wait(0.5)
-            for seconds, picture in itertools.chain([first], pictures):
+            self._single = container.format.name.endswith("_pipe")
+            for number, (seconds, picture) in enumerate(itertools.chain([first], pictures)):
+                self._single &= number == 0
                 self._hand_on()
                 self._seen = time.monotonic()
                 now = upright.size(picture.width, picture.height)
@@ -272,7 +285,7 @@ class Connection:
         if decoder is not None and decoder.cut and isinstance(error, InvalidDataError | ValueError):
             return f"it ends after {decoder.shown} of {decoder.frames} frames"
         if isinstance(error, ArgumentError) and self._decoder is None:
-            return LISTED
+            return STILL if PICTURE.search(self._address.url) else LISTED
         if isinstance(error, ExitError):
             return f"nothing arrived for {self._timeout:g} s"
         if isinstance(error, MemoryError):

@@ -167,7 +167,7 @@ class WebServer:
 
     def run(self) -> None:
         """Serve until ``stop``; in the main thread also until SIGINT or SIGTERM."""
-        log.info("the console is at %s", self.url)
+        log.info("the console is at %s (Ctrl-C ends it)", self.url)
         threading.Thread(target=self._look_for_secrets, name="secrets", daemon=True).start()
         try:
             self._server.run(sockets=[self._socket])
