@@ -362,6 +362,10 @@ class TestFrame:
         browser.until("document.querySelector('table')?.textContent.includes('bell')")
         words = browser.run("document.querySelector('table').textContent")
         assert "http://127.0.0.1:9/" in words and "hunter2" not in words
+        before = site.hub.store.pending()["bell"]
+        press(browser, "test")
+        until(lambda: site.hub.store.pending()["bell"] > before)
+        browser.until("document.querySelector('.toast')?.textContent.includes('to bell')")
 
     def test_status_tells_what_the_server_goes_by(self, browser: Browser, site: Site):
         show(browser, site, "#/status")

@@ -570,6 +570,7 @@ def test_models_footage_and_sinks(client: httpx.Client) -> None:
     footage = get(client, "/api/footage", schemas.Footage)
     assert [folder["name"] for folder in footage["folders"]] == ["quiet"]
     assert get(client, "/api/sinks", schemas_server.Sinks) == {"sinks": []}
+    assert client.post("/api/sinks/bell/test").status_code == 404
 
 
 def test_a_models_self_test_is_told_and_its_page_can_do_nothing(tmp_path: Path) -> None:

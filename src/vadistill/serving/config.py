@@ -129,13 +129,16 @@ class SinkSettings:
 
     name: Name
     kind: SinkKind
-    """webhook, mqtt, stdout, or what an entry point of ``vadistill.sinks`` is called."""
+    """webhook, mqtt, apprise, stdout, or what an entry point of ``vadistill.sinks`` is called."""
     url: Url = NOWHERE
-    """https://… of a webhook, mqtt://user:password@host:1883 of a broker."""
+    """https://… of a webhook, mqtt://user:password@host:1883 of a broker, Apprise's addresses."""
     secret: SecretText = NOTHING
     """Key of a webhook's signature; empty: unsigned."""
     prefix: str = "vadistill"
     """First part of MQTT topics."""
+    quiet_minutes: NotNegative = 0.0
+    """After a message to people on an event, further events of the same camera are not told to
+    them for so long; the next message says how many there were."""
 
     __pydantic_config__ = KNOWN
 

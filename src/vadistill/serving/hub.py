@@ -59,6 +59,9 @@ class Hub(Cameras):
     ) -> None:
         sinks = [build_sink(sink) for sink in settings.sinks]
         super().__init__(settings, path)
+        for sink in sinks:
+            if hasattr(sink, "media"):
+                sink.media = self.store.media  # pyright: ignore[reportAttributeAccessIssue]
         self.jobs = Jobs(self.folder, changed=self._job_changed)
         self.started = time.time()
         self._visiting = visiting
@@ -188,6 +191,16 @@ class Hub(Cameras):
     def sinks(self) -> list[dict[str, Any]]:
         """Where events are sent, and how that goes."""
         return self._dispatcher.status()
+
+    def test_sink(self, name: str) -> bool:
+        """Send it a message that is a test; False: no such sink."""
+        known = name in self.store.sinks
+        if known:
+            told = f"test of sink {name}"
+            self.store.notify(
+                "test", part="sink", name=name, cause=told, since=time.time(), sinks=(name,)
+            )
+        return known
 
     def _job_changed(self, job: Job) -> None:
         self._adopt(job)

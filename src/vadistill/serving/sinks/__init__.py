@@ -1,4 +1,4 @@
-"""Where events are sent: webhooks, MQTT, standard output.
+"""Where events are sent: webhooks, MQTT, people, standard output.
 
 Imports ``storage``, ``config`` and what lies below serving.
 """
@@ -28,9 +28,16 @@ def _mqtt(settings: SinkSettings) -> Sink:
     return Mqtt(settings)
 
 
+def _apprise(settings: SinkSettings) -> Sink:
+    from vadistill.serving.sinks.apprise import Apprise
+
+    return Apprise(settings)
+
+
 SINKS: dict[str, Callable[[SinkSettings], Sink]] = {
     "webhook": _webhook,
     "mqtt": _mqtt,
+    "apprise": _apprise,
     "stdout": Stdout,
 }
 """The kinds that ship; entry points of ``vadistill.sinks`` add classes that take a block."""

@@ -87,7 +87,8 @@ class Mqtt:
             alarm = camera if known and message.kind in ("opened", "closed") else None
             if alarm is not None:
                 self._cameras[alarm] = message.kind == "opened"
-        kind = "health" if not message.of_event else "clip" if message.kind == "clip" else "event"
+        own = message.kind if message.kind in ("clip", "test") else ""
+        kind = own or ("event" if message.of_event else "health")
         topics = [(f"{place}/{kind}", json.dumps(message.body))]
         if alarm is not None:
             topics.append(self._state(alarm))

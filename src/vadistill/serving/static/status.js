@@ -1,7 +1,9 @@
 // @ts-check
 // Where events are sent, how the cameras fare, and what the server is.
-import { el, empty, every, facts, heading, problem, setText, table } from "./elements.js";
-import { allCameras, get, latest, on, session } from "./server.js";
+import {
+  button, el, empty, every, facts, heading, problem, setText, table, toast,
+} from "./elements.js";
+import { allCameras, get, latest, on, post, session } from "./server.js";
 import { STATES } from "./wall.js";
 import { count, fixed, percent, zone } from "./words.js";
 
@@ -9,12 +11,28 @@ const EVERY = 5000; // ms between looks at the sinks
 const CONNECTION = {
   connecting: "connecting …", connected: "connected", lost: "lost; trying again",
 };
-const SINKS = ["name", "kind", "where", "state", "waiting", "delivered", "failures", "last error"];
+const SINKS = [
+  "name", "kind", "where", "state", "waiting", "delivered", "failures", "last error", "",
+];
 const CAMERAS = ["name", "state", "in", "scored", "dropped", "latency", "reconnects"];
 
 const badge = (state, kind = state) => el("span.badge", { "data-kind": kind }, state);
 
-const sinkRow = (s) => [
+// Sends a test; whether it arrives is what the table tells a moment later.
+const tester = (name, signal) => {
+  const press = button("test", async () => {
+    press.disabled = true;
+    try {
+      await post(`/api/sinks/${name}/test`, {}, signal);
+      toast(`A test is under way to ${name}`);
+    } catch (error) {
+      if (error.name === "ApiError") toast(error.message);
+    }
+  }, { "aria-label": `send a test to ${name}` });
+  return press;
+};
+
+const sinkRow = (s, signal) => [
   el("b", s.name),
   s.kind,
   s.describe,
@@ -23,6 +41,7 @@ const sinkRow = (s) => [
   String(s.delivered),
   String(s.failures),
   el("span.wrap", s.last_error || "–"),
+  tester(s.name, signal),
 ];
 /** @param {Camera} camera */
 const cameraRow = ({ name, status: s, event }) => [
@@ -37,7 +56,7 @@ const cameraRow = ({ name, status: s, event }) => [
 const noSinks = () =>
   empty("Events are sent nowhere yet.",
     "Add a [[sink]] to the settings file: a webhook, an MQTT broker (with Home Assistant's " +
-      "discovery), or JSON lines on stdout.");
+      "discovery), mail and messengers (apprise), or JSON lines on stdout.");
 const noCameras = () =>
   el("p.soft", "No cameras yet. ", el("a", { href: "#/add" }, "Add one"), ".");
 
@@ -89,7 +108,7 @@ export const page = {
     const connection = el("span", CONNECTION[latest.state]);
     const look = async () => {
       const found = (await get("/api/sinks", signal)).sinks;
-      sinks.replaceChildren(found.length ? table(SINKS, found.map(sinkRow), [4, 5, 6]) : noSinks());
+      sinks.replaceChildren(found.length ? table(SINKS, found.map((s) => sinkRow(s, signal)), [4, 5, 6]) : noSinks());
     };
     /** @param {Camera[]} list */
     const show = (list) => {

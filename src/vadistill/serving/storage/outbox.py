@@ -111,8 +111,17 @@ class Outbox:
         with self._database.writing() as connection:
             connection.execute("DELETE FROM messages WHERE sink = ?", (name,))
 
-    def notify(self, kind: Kind, *, part: str, name: str, cause: str, since: float) -> None:
-        """Queue a message for every sink on how a camera or another part of the server fares.
+    def notify(
+        self,
+        kind: Kind,
+        *,
+        part: str,
+        name: str,
+        cause: str,
+        since: float,
+        sinks: Sequence[str] | None = None,
+    ) -> None:
+        """Queue a message for every sink, or for ``sinks``, on how a part of the server fares.
 
         What a full disk refuses is kept in memory, and sent from there.
         """
@@ -131,7 +140,7 @@ class Outbox:
             "time": now,
         }
         with self._holding:
-            for sink in self.sinks:
+            for sink in self.sinks if sinks is None else sinks:
                 number = -1 - secrets.randbits(62)
                 message = Message(number, sink, key, kind, body, 0, now, subject)
                 self._held.append((message, 0.0))

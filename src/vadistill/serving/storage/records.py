@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Verdict = Literal["real", "false"]
-Kind = Literal["opened", "closed", "clip", "lost", "back", "failing", "working"]
+Kind = Literal["opened", "closed", "clip", "lost", "back", "failing", "working", "test"]
 """Of an event, the third once its clip is there; of a camera that sees nothing, and does again; of
-another part of the server."""
+another part of the server; a test of a sink."""
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from vadistill.serving.config import ServerSettings, StorageSettings
 from vadistill.serving.web.auth import Access
-from vadistill.serving.web.errors import reply, responses
+from vadistill.serving.web.errors import missing, reply, responses
 from vadistill.serving.web.metrics import prometheus
 from vadistill.serving.web.schemas_server import (
     Health,
@@ -21,6 +21,9 @@ from vadistill.serving.web.schemas_server import (
 
 if TYPE_CHECKING:
     from vadistill.serving.hub import Hub
+
+
+SinkName = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,39}$", examples=["bell"])]
 
 
 def server_routes(hub: Hub, access: Access) -> APIRouter:
@@ -58,6 +61,15 @@ def server_routes(hub: Hub, access: Access) -> APIRouter:
     def sinks() -> Response:
         """Where events are sent, and how that goes."""
         return reply({"sinks": hub.sinks()})
+
+    @router.post(
+        "/api/sinks/{name}/test", status_code=204, tags=["sinks"], responses=responses(404)
+    )
+    def test_sink(name: SinkName) -> Response:
+        """Queue a message that is a test; whether it arrived is told by /api/sinks."""
+        if not hub.test_sink(name):
+            raise missing("sink")
+        return Response(status_code=204)
 
     return router
 
