@@ -5,7 +5,7 @@
 
 ``--models`` are fitted on the normal videos of ``--data``; in ``--work``, where one was fitted, its
 training objects are not cut out again.  Normal objects are those of test frames without anything
-abnormal, abnormal ones lie in the masks of the others; nothing is chosen by them.
+abnormal, abnormal ones lie in the masks of the others, each fourth frame; nothing is chosen by them.
 
 - ``aed``: 95 % of the probabilities of abnormal motion of normal objects, either way (at most
   0.05); the slowest pseudo-abnormal motion, in normal's 99 % speed (at least 1.05); the adversarial
@@ -35,7 +35,7 @@ from vadistill.errors import ConfigError
 from vadistill.evaluation.runs import RunFacts, run_facts
 from vadistill.loss_log import losses_of
 from vadistill.objects.learning import learn_patches
-from vadistill.objects.patches import frame_patches
+from vadistill.objects.patches import cut_frames
 from vadistill.reproduce.records import Record, of_measurement, over_seeds
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems.aed.detector import Aed, both_ways
@@ -54,8 +54,8 @@ DRAWN = 2000
 REACH = 3
 """Frames either way over which objects' speed is taken."""
 
-TAUGHT = 4
-"""Training videos, at least, whose objects give the targets their scale."""
+TESTED, TAUGHT = 4, 8
+"""Each so many test frames are looked at, and training frames give the targets their scale."""
 
 LAST = 5
 """Losses at the end of a log that are taken together."""
@@ -74,9 +74,9 @@ class Objects:
     abnormal: np.ndarray
     """Whether each lies in its frame's mask."""
     frames: np.ndarray
-    """Which frame of all of them each is of."""
+    """Which of the frames each is of."""
     labels: np.ndarray
-    """Of every frame."""
+    """Of the frames."""
 
     @property
     def normal(self) -> np.ndarray:
@@ -84,12 +84,17 @@ class Objects:
         return self.labels[self.frames] == 0
 
 
-def objects_of(teacher: ObjectPainter, videos: Sequence[Video]) -> Objects:
-    """All objects that a teacher finds in the videos; at least one frame has some."""
+def objects_of(teacher: ObjectPainter, videos: Sequence[Video], every: int) -> Objects:
+    """Objects that a teacher finds in each so many frames of the videos; one has some at least."""
     cut, labels = replace(teacher.cut, flows=both_ways(REACH)), []
     parts, speeds, abnormal, frames = [], [], [], []
     for video in videos:
-        for found in frame_patches(video.open(), teacher.localiser, cut):
+        source = video.open()
+        teacher.localiser.start(source.info)
+        wanted = [(cut, lambda index: index % every == 0)]
+        for found, *_ in cut_frames(source, teacher.localiser, wanted, fps=source.info.fps):
+            if found is None:
+                continue
             label = 0 if video.frame_labels is None else int(video.frame_labels[found.index])
             mask = video.mask(found.index) if video.mask and label else None
             if len(found.boxes):
@@ -166,8 +171,8 @@ def gates(model: Path, data: Splits, work: Path, facts: RunFacts) -> list[Record
     start, teacher = time.monotonic(), vadistill.load(model, device="cpu")
     if not isinstance(teacher, Aed | Ssmtl):
         raise ConfigError(f"model {model}", expected="an aed or ssmtl", fix="correct --models")
-    tested = objects_of(teacher, list(data.test))
-    taught = objects_of(teacher, data.train.videos[:: max(1, len(data.train) // TAUGHT)])
+    tested = objects_of(teacher, list(data.test), TESTED)
+    taught = objects_of(teacher, list(data.train), TAUGHT)
     found = of_targets(taught, tested)
     if isinstance(teacher, Aed):
         normal = tested.parts[tested.normal]
