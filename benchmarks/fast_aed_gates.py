@@ -5,7 +5,8 @@
 
 ``--models`` are fitted on the normal videos of ``--data``; in ``--work``, where one was fitted, its
 training objects are not cut out again.  Normal objects are those of test frames without anything
-abnormal, abnormal ones lie in the masks of the others, each fourth frame; nothing is chosen by them.
+abnormal, abnormal ones lie in the masks of the others, each fourth frame; nothing is chosen by
+them.
 
 - ``aed``: 95 % of the probabilities of abnormal motion of normal objects, either way (at most
   0.05); the slowest pseudo-abnormal motion, in normal's 99 % speed (at least 1.05); the adversarial
