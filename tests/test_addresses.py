@@ -200,6 +200,7 @@ COMMANDS = {
     ],
     "evaluate": [["{}", "--data", "x"], ["x", "--data", "{}"]],
     "compare": [["{}"], ["x", "{}"]],
+    "bench": [["{}", "--video", "x"], ["x", "--video", "{}"]],
     "export": [["{}", "--data", "x", "--out", "y"], ["x", "--data", "{}", "--out", "y"]],
     "weights": [["fetch", "{}"], ["{}"]],
     "reproduce": [["cafe", "--data", "{}"], ["{}"]],

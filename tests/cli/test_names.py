@@ -94,6 +94,10 @@ COMMANDS = {
         *("--report", "{o}-others.html"),
     ],
     "compare": ["compare", "{o}-runs/{s}", "{o}-runs/other"],
+    "bench": [
+        *("bench", "{n}.vad", "other.vad", "--video", "{n}/train/{n}.mp4", "--frames", "6"),
+        *("--out", "{o}-speed.json"),
+    ],
     "export": ["export", "cafe.vad", "--data", "{n}", "--out", "{o}-onnx.vad", "--frames", "12"],
     "extract": ["extract", "{n}", "--backbones", "flow", "--out", "{o}-store"],
     "pretrain": [

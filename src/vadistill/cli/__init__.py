@@ -29,6 +29,7 @@ VERBS: dict[str, str] = {
     "score": "score videos; write tables, a report, annotated video",
     "evaluate": "measure fitted models on a labelled test set",
     "compare": "runs side by side, with intervals of their differences",
+    "bench": "how fast fitted models are here, and where the time goes",
     "export": "a fitted model for ONNX Runtime or OpenVINO, and its bare graph",
     "reproduce": "re-run a paper's tables, its figures beside ours",
     "watch": "score live cameras; say when something happens",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 Verdict = Literal["real", "false"]
@@ -95,3 +96,29 @@ def message(row: sqlite3.Row) -> Message:
     """The message that a row of the table ``messages`` holds."""
     names = ("id", "sink", "key", "kind", "attempts", "created", "event")
     return Message(**{name: row[name] for name in names}, body=json.loads(row["body"]))
+
+
+def plain(name: str | None) -> str | None:
+    """A file's name inside ``media``; never a path."""
+    assert name is None or name == Path(name).name, name
+    return name
+
+
+def conditions(
+    camera: str | None,
+    since: float | None,
+    until: float | None,
+    verdict: str | None,
+    before: int | None,
+) -> tuple[str, tuple[Any, ...]]:
+    """The condition that events must meet, and its values."""
+    given = {
+        "camera = ?": camera,
+        'coalesce("end", last) >= ?': since,
+        "start <= ?": until,
+        "id < ?": before,
+        "verdict = ?": None if verdict == "none" else verdict,
+    }
+    kept = {condition: value for condition, value in given.items() if value is not None}
+    unjudged = ["verdict IS NULL"] if verdict == "none" else []
+    return " AND ".join(["1", *kept, *unjudged]), tuple(kept.values())

@@ -64,7 +64,7 @@ class Store(Outbox):
             connection.execute(
                 "UPDATE events SET last = ?, peak = ?, frames = ?, "
                 'thumbnail = coalesce(?, thumbnail) WHERE id = ? AND "end" IS NULL',
-                (float(last), float(peak), frames, _plain(thumbnail), id),
+                (float(last), float(peak), frames, records.plain(thumbnail), id),
             )
 
     def close_event(
@@ -97,7 +97,7 @@ class Store(Outbox):
         if self.event(id) is None:
             return None
         with self._database.writing(durable=True) as connection:
-            connection.execute("UPDATE events SET clip = ? WHERE id = ?", (_plain(clip), id))
+            connection.execute("UPDATE events SET clip = ? WHERE id = ?", (records.plain(clip), id))
             event = _event(connection, id)
             self._queue(connection, "clip", event)
         self._tell()
@@ -158,7 +158,7 @@ class Store(Outbox):
         ``since`` and ``until`` keep those that overlap the time between them; ``verdict`` is
         "real", "false", or "none" for those that nobody has judged.
         """
-        where, values = _filters(camera, since, until, verdict, before)
+        where, values = records.conditions(camera, since, until, verdict, before)
         found = self._database.rows(
             f"SELECT * FROM events WHERE {where} ORDER BY id DESC LIMIT ?",
             (*values, min(max(limit, 0), MOST)),
@@ -175,7 +175,7 @@ class Store(Outbox):
         before: int | None = None,
     ) -> int:
         """How many events the same filters let through."""
-        where, values = _filters(camera, since, until, verdict, before)
+        where, values = records.conditions(camera, since, until, verdict, before)
         found = self._database.rows(f"SELECT count(*) FROM events WHERE {where}", values)
         return found[0][0] if found else 0
 
@@ -284,29 +284,3 @@ def _event(connection: sqlite3.Connection, id: int | None) -> Event:
             f"no event {id}", expected="one that was opened", fix="it was removed meanwhile"
         )
     return records.event(row)
-
-
-def _filters(
-    camera: str | None,
-    since: float | None,
-    until: float | None,
-    verdict: str | None,
-    before: int | None,
-) -> tuple[str, tuple[Any, ...]]:
-    """The condition that events must meet, and its values."""
-    given = {
-        "camera = ?": camera,
-        'coalesce("end", last) >= ?': since,
-        "start <= ?": until,
-        "id < ?": before,
-        "verdict = ?": None if verdict == "none" else verdict,
-    }
-    kept = {condition: value for condition, value in given.items() if value is not None}
-    unjudged = ["verdict IS NULL"] if verdict == "none" else []
-    return " AND ".join(["1", *kept, *unjudged]), tuple(kept.values())
-
-
-def _plain(name: str | None) -> str | None:
-    """A file's name inside ``media``; never a path."""
-    assert name is None or name == Path(name).name, name
-    return name
