@@ -43,6 +43,7 @@ interface Camera {
   score: number | null;
   has_map: boolean;
   event: number | null;
+  muted_until: number | null;
   level: Level | null;
   status: CameraStatus;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -193,6 +194,21 @@ class TestCameras:
             browser.until("location.hash === '#/'")
             browser.until("!document.querySelector('[data-camera=porch]')")
             assert site.hub.camera("porch") is None
+
+    def test_one_is_muted_for_an_hour(self, browser: Browser, site: Site):
+        show(browser, site, "#/cameras/door")
+        press(browser, "mute for an hour")
+        muted = "[...document.querySelectorAll('#main button')].find(b => b.ariaPressed === 'true' "
+        muted += "&& b.textContent.startsWith('muted until'))"
+        browser.until(muted)
+        assert (site.hub.camera("door") or {})["muted_until"] > time.time() + 3500
+        show(browser, site, "#/")
+        tile = "document.querySelector('[data-camera=door]').textContent"
+        browser.until(f"{tile}.includes('muted until')")
+        show(browser, site, "#/cameras/door")
+        browser.until(muted)
+        browser.run(f"{muted}.click()")
+        until(lambda: (site.hub.camera("door") or {})["muted_until"] is None)
 
     def test_one_unlike_the_models_footage_has_a_warning(self, browser: Browser, site: Site):
         slow = CameraSettings("slow", Address("rush.mp4"), "scene", loop=True, fps=6.0)

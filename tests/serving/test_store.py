@@ -264,6 +264,30 @@ def test_old_events_go_and_then_the_oldest_files(store: Store) -> None:
     assert store.pending() == {"a": 16, "b": 16}
 
 
+def test_nobody_is_told_of_events_that_begin_while_a_camera_is_muted(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data", sinks=["a"])
+    before = store.open_event("door", 99.0, peak=1.0, level=0.5)
+    store.mute("door", 100.0, 200.0)
+    store.close_event(before.id, end=150.0, peak=1.0, frames=3)
+    closed(store, 120.0)
+    other = closed(store, 120.0, camera="yard")
+    store.close()
+    store = Store(tmp_path / "data", sinks=["a"])  # it outlives a restart
+    assert store.muted_until("door", 199.0) == 200.0 and store.muted_until("yard", 199.0) is None
+    closed(store, 199.0, size=10)
+    late = closed(store, 200.0)
+    told = [(m.kind, m.body["event"]["id"]) for m in store.due("a", time.time())]
+    assert told == [
+        *(("opened", before.id), ("closed", before.id)),
+        *(("opened", other.id), ("closed", other.id)),
+        *(("opened", late.id), ("closed", late.id)),
+    ]
+    assert store.count_events() == 5 and store.muted_until("door", 200.0) is None
+    store.mute("door", 150.0, 150.0)
+    assert store.muted_until("door", 150.0) is None
+    store.close()
+
+
 def test_events_marked_real_outlive_the_others(store: Store) -> None:
     for start in (10.0, 20.0, 30.0):
         event = closed(store, start)

@@ -506,6 +506,18 @@ def test_too_little_footage_to_calibrate(client: httpx.Client) -> None:
 # -- events ------------------------------------------------------------------------------------
 
 
+def test_a_camera_is_muted_and_told_of_again(client: httpx.Client, hub: Hub) -> None:
+    assert get(client, "/api/cameras/walk", schemas.Camera)["muted_until"] is None
+    answer = client.post("/api/cameras/walk/mute", json={"minutes": 60})
+    until = answer.json()["muted_until"]
+    assert 3590 < until - time.time() < 3610
+    assert hub.store.muted_until("walk", time.time()) == until
+    answer = client.post("/api/cameras/walk/mute", json={"minutes": 0})
+    assert answer.json()["muted_until"] is None
+    assert client.post("/api/cameras/nobody/mute", json={"minutes": 1}).status_code == 404
+    assert client.post("/api/cameras/walk/mute", json={"minutes": -1}).status_code == 422
+
+
 def test_events_are_filtered_judged_and_played(client: httpx.Client, hub: Hub) -> None:
     store = hub.store
     with VideoWriter(hub.store.media / "own.mp4", 64, 48, 10) as writer:

@@ -295,4 +295,5 @@ class Camera:
             "score": self.screen.score,
             "has_map": self.screen.has_map,
             "event": self.events.id,
+            "muted_until": self._store.muted_until(self.name, time.time()),
         }

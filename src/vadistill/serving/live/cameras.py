@@ -258,3 +258,12 @@ class Cameras:
         level = starting_level(self.store, camera.settings, calibration)
         camera.set_level(level)
         return level.as_json()
+
+    def mute(self, name: str, minutes: float) -> bool:
+        """Tell nobody of a camera's events that begin within so many minutes from now; 0: tell
+        again.  They are kept all the same.  False: no such camera."""
+        if self._camera(name) is None:
+            return False
+        now = time.time()
+        self.store.mute(name, now, now + 60 * minutes)
+        return True

@@ -9,7 +9,7 @@ import {
 import { eventFigure, openPlayer } from "./event.js";
 import { stream } from "./pictures.js";
 import { get, latest, on, remove, soundModels, whenConnected } from "./server.js";
-import { mapButton, mapWanted, NO_MODEL, stateBadge, trouble, warning } from "./wall.js";
+import { mapButton, mapWanted, muter, NO_MODEL, stateBadge, trouble, warning } from "./wall.js";
 import { count, fixed, moment, percent, score } from "./words.js";
 
 const RECENT = 6;
@@ -119,6 +119,7 @@ export const page = {
       camera = now;
       const away = now.status.state !== "running";
       badge.show(now);
+      mute.show(now);
       table.show(now);
       unlike.show(now);
       setText(over, trouble(now.status));
@@ -153,7 +154,8 @@ export const page = {
       location.hash = "#/";
     }, { class: "danger" });
     const learn = button("calibrate", () => calibrate(camera, signal));
-    const tools = el("div.row", map, learn);
+    const mute = muter(() => camera, signal);
+    const tools = el("div.row", map, learn, mute.node);
     const unmodelled = el("div.warning", { role: "note" }, el("p",
       "Nothing is scored yet. When some normal hours are recorded, ",
       el("a", { href: "#/models" }, "fit a model"), " from them, and choose it in the settings below."));

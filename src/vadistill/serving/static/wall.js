@@ -3,11 +3,11 @@
 import { calibrate, caution, levelWords } from "./camera_settings.js";
 import { Curve } from "./curve.js";
 import {
-  button, el, empty, heading, setClass, setHidden, setText, showRows, within,
+  button, el, empty, heading, setClass, setHidden, setText, showRows, toast, within,
 } from "./elements.js";
 import { follow } from "./pictures.js";
-import { allCameras, get, on, serverNow, whenConnected } from "./server.js";
-import { count, fixed, percent, score } from "./words.js";
+import { allCameras, get, on, post, serverNow, whenConnected } from "./server.js";
+import { count, fixed, percent, score, timeOfDay } from "./words.js";
 
 export const STATES = {
   connecting: "connecting", running: "running", retrying: "lost, trying again",
@@ -67,6 +67,27 @@ export const stateBadge = () => {
       if (badge.dataset.kind !== kind) badge.dataset.kind = kind;
     },
   };
+};
+
+// Nobody is told of a camera's events for an hour; again from now on where that is so.
+/** @type {(camera: () => Camera, signal: AbortSignal) => { node: HTMLElement,
+ *    show: (camera: Camera) => void }} */
+export const muter = (camera, signal) => {
+  const node = button("mute for an hour", async () => {
+    const { name, muted_until: until } = camera();
+    try {
+      show(await post(`/api/cameras/${name}/mute`, { minutes: until === null ? 60 : 0 }, signal));
+    } catch (error) {
+      if (error.name === "ApiError") toast(error.message);
+    }
+  });
+  const show = (now) => {
+    const until = now.muted_until;
+    setText(node, until === null ? "mute for an hour" : `muted until ${timeOfDay(until)}: unmute`);
+    node.setAttribute("aria-pressed", String(until !== null));
+    setHidden(node, !now.level);
+  };
+  return { node, show };
 };
 
 // That a camera's pictures are unlike those that its model learned from.
@@ -135,7 +156,9 @@ class Tile {
     setText(this.losses, losses(status));
     setText(this.over, trouble(status));
     setHidden(this.over, status.state === "running");
-    setText(this.level, camera.model ? levelWords(camera.level) : NO_MODEL);
+    const until = camera.muted_until;
+    const silent = until === null ? "" : `; muted until ${timeOfDay(until)}`;
+    setText(this.level, `${camera.model ? levelWords(camera.level) : NO_MODEL}${silent}`);
     this.level.title = caution(camera.level);
     this.warning.show(camera);
     setHidden(this.map, !camera.has_map);

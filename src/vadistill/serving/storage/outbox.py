@@ -32,6 +32,8 @@ class Outbox:
         """Names that new messages are queued for."""
         self.queued: Callable[[], None] | None = None
         """Called after messages were queued, in the thread that did so."""
+        self.muted: dict[str, tuple[float, float]] = {}
+        """From when to when (Unix seconds) of which cameras no events are told."""
         self._database = database
         self._held: list[tuple[Message, float]] = []
         """Messages that the disk refuses, with when they are due; their ids are below 0."""
@@ -177,7 +179,13 @@ class Outbox:
     def _queue(
         self, connection: sqlite3.Connection, kind: Kind, event: Event, now: float | None = None
     ) -> None:
-        """Put a message for every sink into the outbox, in the transaction of what it tells."""
+        """Put a message for every sink into the outbox, in the transaction of what it tells.
+
+        None of an event that began while its camera was muted.
+        """
+        begin, until = self.muted.get(event.camera, (0.0, 0.0))
+        if begin <= event.start < until:
+            return
         key = f"{self.instance}-{event.id}-{kind}"
         body = {"key": key, "kind": kind, "camera": event.camera, "event": event.as_json()}
         created = time.time() if now is None else now

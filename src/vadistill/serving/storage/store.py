@@ -40,6 +40,7 @@ class Store(Outbox):
         except OSError as error:
             raise unusable(self.folder, error) from error
         super().__init__(Database(self.folder / "events.db"), sinks)
+        self.muted = {camera: (a, b) for camera, (a, b) in self.value(MUTED, {}).items()}
 
     def open_event(
         self, camera: str, start: float, *, peak: float, level: float, frames: int = 1
@@ -238,6 +239,16 @@ class Store(Outbox):
         found = self._database.rows("SELECT value FROM state WHERE key = ?", (key,))
         return json.loads(found[0]["value"]) if found else default
 
+    def mute(self, camera: str, begin: float, until: float) -> None:
+        """Tell sinks of no event of a camera that begins between these times (Unix seconds)."""
+        self.muted = {**self.muted, camera: (float(begin), float(until))}
+        self.save_value(MUTED, self.muted)
+
+    def muted_until(self, camera: str, now: float) -> float | None:
+        """When a camera's events are told again, if they are not now."""
+        begin, until = self.muted.get(camera, (0.0, 0.0))
+        return until if begin <= now < until else None
+
     def newest(self) -> float | None:
         """The latest time of an event or a score, in unix seconds; None for an empty store."""
         return self._database.rows(NEWEST)[0][0]
@@ -263,6 +274,9 @@ class Store(Outbox):
         """Let go of the folder; a second time does nothing."""
         self._database.close()
 
+
+MUTED = "muted"
+"""The value that says which cameras are muted."""
 
 DIED = "the process ended"
 """The cause of the end of an event that was open then."""

@@ -25,6 +25,7 @@ from vadistill.serving.web.schemas import (
     EventChange,
     Events,
     Level,
+    Mute,
     Name,
     NewCamera,
     SourceTest,
@@ -115,6 +116,13 @@ def camera_routes(hub: Hub) -> APIRouter:
         """Learn the camera's levels from its latest scores, without those of real events."""
         known(name)
         return reply(hub.calibrate(name, body.hours, body.false_alarms_per_day))
+
+    @router.post("/{name}/mute", response_model=Camera)
+    def mute(name: CameraName, body: Mute) -> Response:
+        """Tell nobody of the camera's events for some minutes; they are kept all the same."""
+        known(name)
+        hub.mute(name, body.minutes)
+        return reply(known(name))
 
     @router.get("/{name}/scores", response_model=CameraScores)
     def scores(

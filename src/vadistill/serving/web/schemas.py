@@ -81,6 +81,12 @@ class Calibration(Body):
     false_alarms_per_day: Alarms | None = None
 
 
+class Mute(Body):
+    """For how long nobody is told of a camera's events; 0: no longer."""
+
+    minutes: Annotated[float, Field(ge=0, le=60 * 24 * 366, allow_inf_nan=False)]
+
+
 class EventChange(Body):
     """What somebody who looked at an event says of it; null takes that back."""
 
@@ -153,7 +159,8 @@ class Camera(described(CameraSettings)):
     """A camera, its state, its levels, its latest score and its open event's id.
 
     ``unlike`` tells how its pictures differ from those that its model learned from, ``has_map``
-    whether its scores come with an anomaly map.
+    whether its scores come with an anomaly map, ``muted_until`` (Unix seconds) when its events are
+    told again.
     """
 
     status: CameraStatus
@@ -162,6 +169,7 @@ class Camera(described(CameraSettings)):
     score: float | None
     has_map: bool
     event: int | None
+    muted_until: float | None
 
 
 class Cameras(BaseModel):
