@@ -19,8 +19,10 @@ from support.waiting import until
 from support.webhook_receiver import Receiver
 from vadistill.addresses import Address
 from vadistill.errors import ConfigError
+from vadistill.serving import entries
 from vadistill.serving.config import SinkSettings
-from vadistill.serving.sinks import DeliveryError, Dispatcher, build_sink
+from vadistill.serving.settings_file import read_settings
+from vadistill.serving.sinks import SINKS, DeliveryError, Dispatcher, build_sink
 from vadistill.serving.storage.store import Message, Store
 
 
@@ -164,3 +166,14 @@ def test_a_picture_that_never_comes_is_not_waited_for_long(
         assert receiver.bodies()[0]["attachments"] == []
     finally:
         receiver.close()
+
+
+def test_the_settings_file_knows_every_kind_that_ships(tmp_path: Path) -> None:
+    path = tmp_path / "v.toml"
+    url = "mailtos://user:password@smtp.example.org?to=me@example.org ntfys://ntfy.sh/topic"
+    path.write_text(
+        f'[[sink]]\nname = "me"\nkind = "apprise"\nurl = "{url}"\nquiet_minutes = 15.0\n'
+    )
+    (sink,) = read_settings(path).sinks
+    assert sink.url.reveal() == url and build_sink(sink).describe() == "Apprise (mailtos, ntfys)"
+    assert set(SINKS) == set(entries.SINKS)

@@ -16,7 +16,7 @@ from vadistill.serving.networks import proxy_network
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """What cameras, models, sinks and footage folders may be called; also their id in addresses."""
 
-SINKS = ("webhook", "mqtt", "stdout")
+SINKS = ("webhook", "mqtt", "apprise", "stdout")
 SINK_PLUGINS = "vadistill.sinks"
 """Kinds of sink that ship, and the group of entry points by which others add theirs."""
 
