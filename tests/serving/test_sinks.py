@@ -289,6 +289,19 @@ def test_standard_output_gets_a_line_a_message(
     dispatcher.stop()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["kind"] for line in lines] == ["opened", "closed"]
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr("sys.stdout", terminal)
+    sink = build_sink(SinkSettings("log", "stdout"))
+    opened = store.open_event("door", 100.0, peak=1.0, level=0.5)
+    store.close_event(opened.id, end=102.5, peak=3.0, frames=9)
+    store.add_clip(opened.id, "2.mp4")
+    for each in store.due("log", time.time()):
+        sink.deliver(each)
+    words = terminal.getvalue().splitlines()
+    assert words[0].startswith("Something unusual at door since 1970-01-01")
+    assert words[1] == "It is over after 2.5 s, with a highest score of 3 (door)."
+    assert words[2] == "The clip of event 2 is there." and len(words) == 3
     closed = io.StringIO()
     closed.close()
     monkeypatch.setattr("sys.stdout", closed)

@@ -39,7 +39,7 @@ def run(argv: list[str]) -> int:
         mqtt: Annotated[str | None, arg(metavar="URL")] = None,
         device: Device = "auto",
     ) -> int:
-        """Score live cameras; print each event as a line of JSON when it opens and when it closes.
+        """Score live cameras; print each event, as it opens and as it ends: JSON but on a terminal.
 
         Ends with its sources, or by Ctrl-C.  Streams that are lost are tried again for ever.
 

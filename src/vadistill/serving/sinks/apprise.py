@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from vadistill.errors import ConfigError, lacking
 from vadistill.serving.config import SinkKind, SinkSettings
 from vadistill.serving.sinks.base import DeliveryError
+from vadistill.serving.sinks.wording import told
 from vadistill.serving.storage.records import Message
 
 PICTURE = 3.0
@@ -98,31 +98,3 @@ class Apprise:
     def describe(self) -> str:
         # Of most addresses the host is a token.
         return f"Apprise ({', '.join(self._services)})"
-
-
-def told(message: Message, left_out: int = 0) -> tuple[str, str]:
-    """A message's title and text; ``left_out`` events of its camera were not told."""
-    body = message.body
-    if message.kind == "opened":
-        event = body["event"]
-        text = (
-            f"Something unusual at {body['camera']} since {_clock(event['start'])}: score "
-            f"{event['peak']:.3g}, events open at {event['level']:.3g}."
-        )
-        if left_out:
-            text += f" {left_out} more since the last message {'were' if left_out > 1 else 'was'}"
-            text += " not told."
-        return f"{body['camera']}: unusual", text
-    subject = f"{body['part']} {body['name']}"
-    words = {
-        "lost": f"{subject} sees nothing since {_clock(body['since'])}: {body['cause']}",
-        "back": f"{subject} sees again",
-        "failing": f"{subject} fails since {_clock(body['since'])}: {body['cause']}",
-        "working": f"{subject} works again",
-        "test": "This is a test: messages arrive.",
-    }
-    return f"vadistill: {subject} ({message.kind})", words[message.kind]
-
-
-def _clock(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

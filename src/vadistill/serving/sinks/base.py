@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from vadistill.serving.config import SinkKind, SinkSettings
+from vadistill.serving.sinks.wording import told
 from vadistill.serving.storage.records import Message
 
 
@@ -50,7 +51,7 @@ class Sink(Protocol):
 
 
 class Stdout:
-    """One line a message, flushed, for ``| jq`` and log collectors."""
+    """One line a message, flushed: JSON for ``| jq`` and log collectors, words on a terminal."""
 
     kind: SinkKind = "stdout"
 
@@ -63,7 +64,8 @@ class Stdout:
 
     def deliver(self, message: Message) -> None:
         try:
-            sys.stdout.write(json.dumps(message.body) + "\n")
+            line = told(message)[1] if sys.stdout.isatty() else json.dumps(message.body)
+            sys.stdout.write(line + "\n")
             sys.stdout.flush()
         except (OSError, ValueError) as error:
             raise DeliveryError("standard output is closed or full") from error
