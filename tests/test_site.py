@@ -59,6 +59,14 @@ def test_every_command_of_a_page_is_one_that_parses(
         pytest.fail(f"exit status {code}: {capsys.readouterr()}")
 
 
+@pytest.mark.parametrize("kind", ["dataset", "detector", "localiser", "sink"])
+def test_pages_show_the_files_that_tests_run(kind: str) -> None:
+    file = (ROOT / "tests" / "support" / f"own_{kind}.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / f"add_{kind}.md").read_text(encoding="utf-8")
+    assert f"```python\n{file}```\n" in page
+    assert not re.search(r"--8\s*<\s*--", page), "only the site would show it"
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     made = {"index.md", "contributing.md", "changelog.md", "commands.md", "settings.md"}
     made |= {"events.md", "http.md"}

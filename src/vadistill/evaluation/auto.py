@@ -6,6 +6,7 @@ another is told by pairs.  ``cafe`` is kept unless another is told from it.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from dataclasses import replace
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from vadistill.devices import Device
     from vadistill.evaluation.selftest.run import Place
     from vadistill.scores import Scores
+
+log = logging.getLogger(__name__)
 
 SINGLE = ("motion", "cafe")
 """What is fitted, and what the blends are of."""
@@ -98,20 +101,25 @@ def fit_auto(
         models[name], logs[name] = found, folder / LOG
         return found
 
-    late = ""
-    for name in SINGLE:
+    late, trial = "", trial_of(kept, held, plants)
+    untested = isinstance(trial, str)
+    if untested:
+        log.warning("%s: %s alone is fitted, and kept", trial, USUAL)
+    for name in (USUAL,) if untested else SINGLE:
         fit(name, "member")  # which the blend then finds in ``work``
-    if minutes is not None:
+    if minutes is not None and not untested:
         try:
             with time_limit(60 * minutes):
                 fit(STUDENT, "candidate")
         except TimeIsUp:
             late = f"{STUDENT} was not fitted within {minutes:g} minutes"
-    blend = fit("blend", "candidate")
-    assert isinstance(blend, Blend)
-    del models["blend"]
-    blends = {f"blend ({how})": blend.combined(how) for how in HOW}
-    choice = chosen(models, blends, trial_of(kept, held, plants))
+    blends: dict[str, Blend] = {}
+    if not untested:
+        blend = fit("blend", "candidate")
+        assert isinstance(blend, Blend)
+        del models["blend"]
+        blends = {f"blend ({how})": blend.combined(how) for how in HOW}
+    choice = chosen(models, blends, trial)
     choice = replace(choice, left_out=late)
     choice.model.made = {**(choice.model.made or {}), "command": command}
     choice.model.save(out)
