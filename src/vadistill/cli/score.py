@@ -217,6 +217,11 @@ def show(scores: Scores, false_alarms_per_day: float) -> None:
         f"[bold]{plain(scores.video)}[/]: {len(scores):,} frames, {clock(scores.end)}, "
         f"{len(events)} event{plural} ({scores.smoothing.name}){many}"
     )
+    if len(scores):
+        level, most = scores.alarm_level(false_alarms_per_day), float(scores.raw.max())
+        out.print(
+            f"[dim]events open above a raw score of {level:.3g}; the highest is {most:.3g}[/]"
+        )
     if not events:
         return
     highest = sorted(events, key=lambda e: -e.peak)[:SHOWN_EVENTS]
