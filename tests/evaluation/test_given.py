@@ -166,6 +166,7 @@ def test_lengths_that_do_not_agree_are_one_line_with_the_option_that_would_fit(
     line = str(error.value)
     assert said in line and "\n" not in line
     assert f"--level {fits} would fit" in line if fits else "--level" not in line
+    assert ("may lack a score" in line) == fits.startswith("windows")
 
 
 def test_an_array_of_all_videos_of_another_length_names_both(

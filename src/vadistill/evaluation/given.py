@@ -210,7 +210,15 @@ def _fix(fits: Callable[[Level], bool], segments: float, otherwise: str, windows
     if 1 < windows <= LIKELY[-1]:
         tried.append(Level("windows", windows))
     found = next(filter(fits, tried), None)
-    return otherwise if found is None else f"--level {found} would fit"
+    if found is None:
+        return otherwise
+    if found.kind == "windows":
+        lacking = "last frame" if windows == 2 else f"last {windows - 1} frames"
+        return (
+            f"--level {found} would fit if these are scores of windows; else each video's"
+            f" {lacking} may lack a score"
+        )
+    return f"--level {found} would fit"
 
 
 def _frames(video: Video, level: Level) -> int | None:
