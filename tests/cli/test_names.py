@@ -51,7 +51,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "theirs.csv").write_text("video,frame,score\n" + "\n".join(rows) + "\n")
     fit("motion", videos, out=root / f"{NAME}.vad")
     shutil.copytree(root / f"{NAME}.vad", root / "other.vad")
-    tiny_clip(root / "clip")
+    # Made elsewhere: open_clip logs where, which the runner cannot pass on.
+    shutil.copytree(tiny_clip(tmp_path_factory.mktemp("clip")), root / "clip")
     cafe.Cafe(SMALL, device="cpu").fit(videos, out=root / "cafe.vad")
     return root
 

@@ -15,6 +15,7 @@ interface CameraStatus {
   detail: string;
   since: number;
   next_try: number | null;
+  frames: number;
   width: number;
   height: number;
   input_fps: number;
