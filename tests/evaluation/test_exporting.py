@@ -125,7 +125,8 @@ def test_the_example_scores_without_pytorch(
     for split in ("train", "test"):
         Path("set", split).mkdir(parents=True)
         scenes.film(Path("set", split, f"{split}.mp4"), 0, frames=24)
-    config = fast_aed.Config(teachers=("motion",), autoencoder_epochs=0, epochs=1, batch=8)
+    short = {"autoencoder_epochs": 0, "epochs": 8, "batch": 8, "average": 0.0}
+    config = fast_aed.Config(teachers=("motion",), **short)  # pyright: ignore[reportArgumentType]
     fast_aed.FastAed(config, device="cpu").fit("set", out="m.vad")
     argv = ["export", "m.vad", "--to", to, "--data", "set", "--out", "new.vad", "--frames", "24"]
     assert main(argv) == 0

@@ -63,13 +63,13 @@ def server_routes(hub: Hub, access: Access) -> APIRouter:
         return reply({"sinks": hub.sinks()})
 
     @router.post(
-        "/api/sinks/{name}/test", status_code=204, tags=["sinks"], responses=responses(404)
+        "/api/sinks/{name}/test", response_model=Sinks, tags=["sinks"], responses=responses(404)
     )
     def test_sink(name: SinkName) -> Response:
         """Queue a message that is a test; whether it arrived is told by /api/sinks."""
         if not hub.test_sink(name):
             raise missing("sink")
-        return Response(status_code=204)
+        return reply({"sinks": hub.sinks()})
 
     return router
 

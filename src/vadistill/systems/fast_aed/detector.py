@@ -125,6 +125,8 @@ class FastAed(Detector):
         self._asked: Device = device
         self.device = pick_device(device)
         self.decoder: Decoder | None = None
+        self.times = 1.0
+        """By how much video is enlarged for the student."""
 
     @property
     def reach(self) -> int:
