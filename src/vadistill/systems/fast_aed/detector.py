@@ -115,7 +115,7 @@ class FastAed(Detector):
     runtime: Runtime
     boxes_at: MapBoxes
     teacher_facts: list[dict[str, str]]
-    times: float
+    times: float = 1.0
     """How much larger than video that fits ``config.width`` the student sees frames."""
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
@@ -125,8 +125,6 @@ class FastAed(Detector):
         self._asked: Device = device
         self.device = pick_device(device)
         self.decoder: Decoder | None = None
-        self.times = 1.0
-        """By how much video is enlarged for the student."""
 
     @property
     def reach(self) -> int:
