@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origi
 
 from vadistill.devices import Precision
 from vadistill.errors import ConfigError, WeightsError, one_of
+from vadistill.files import content_hash
 from vadistill.scores import Smoothing
 from vadistill.soundness import typed
 
@@ -76,6 +78,17 @@ class SystemConfig:
                 fix="install the vadistill version that wrote it, or fit it again",
             )
         return cls(**typed(cls, saved))
+
+
+def files_named(settings: Mapping[str, Any]) -> list[str]:
+    """Hashes of the files that settings name, such as a teacher's weights or boxes.
+
+    With the settings as they were, other boxes are another fit.
+    """
+    values = [v if isinstance(v, tuple) else (v,) for v in settings.values()]
+    words = [word for value in values for word in value if isinstance(word, str)]
+    paths = [Path(part) for word in words for part in re.split(r"[,+?@]|(?<=\w):", word) if part]
+    return [content_hash(path) for path in paths if path.is_file()]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from vadistill import __version__
+from vadistill.config import files_named
 from vadistill.devices import keep_freed_memory, subnormals_as_zero
 from vadistill.errors import ConfigError, DataError, VadistillError
-from vadistill.files import DISK_ERRORS, unwritable
+from vadistill.files import DISK_ERRORS, content_hash, unwritable
 from vadistill.loss_log import join_logs, opened_logs
 from vadistill.saved import Saved, read_config
 from vadistill.scores import FrameScore, Scores
@@ -104,21 +105,30 @@ class Detector(Saved, ABC):
         self.footage = footage_of(train)
         today = datetime.date.today().isoformat()
         self.made = {"command": command, "date": today, "vadistill": __version__}
+        if read := self._read_beside():
+            self.made["read"] = read
         self.save(out)
         join_logs(logs, out)
         if work is None:
             shutil.rmtree(folder)
         return self
 
-    def check_replaced(self, out: str | Path, train: Dataset) -> None:
-        """Raise ConfigError where ``out`` holds a finished model of other settings or footage.
+    def _read_beside(self) -> list[str]:
+        """Hashes of what a fit with these settings reads beside the videos."""
+        heads = (folder / "config.json" for folder in self.config.models)
+        return files_named(vars(self.config)) + [content_hash(h) for h in heads if h.is_file()]
 
-        What a fit of the same left there may be gone on with, or fitted once more.
+    def check_replaced(self, out: str | Path, train: Dataset) -> bool:
+        """Whether ``out`` holds what this fit would end with: there is nothing to be done.
+
+        A fit of the same that has not ended may be gone on with; one of another version, or of
+        files that the settings name and that are others now, may be fitted once more.
+        Raises ConfigError for a finished model of other settings or footage.
         """
         from vadistill.datasets.footage import footage_hash
 
         if not (Path(out) / "config.json").exists():
-            return
+            return False
         own = footage_hash(train)
         try:
             with refusing(Path(out)):
@@ -136,7 +146,7 @@ class Detector(Saved, ABC):
             elif not same:
                 there = f"a finished {self.name} model of other footage"
             else:
-                return
+                return is_ended(Path(out), facts, self._read_beside())
         except VadistillError as error:
             there = f"what cannot be read ({error.got})"
         raise in_the_way(out, there)
@@ -257,6 +267,21 @@ class Detector(Saved, ABC):
                     f" which {self.name} tells apart",
                     fix="label them 0 (normal) or 1 (abnormal), and add videos of the other kind",
                 )
+
+
+def is_ended(out: Path, facts: Mapping[str, Any], read: Sequence[str] = ()) -> bool:
+    """Whether a fit by this version has ended in ``out``, and its model is whole.
+
+    ``facts``: its config.json; ``read``: hashes of what the fit has read beside the videos.
+    """
+    made, weights = facts.get("made") or {}, out / "weights.safetensors"
+    return (
+        not (out / WORK).exists()
+        and made.get("vadistill") == __version__
+        and made.get("read", []) == list(read)
+        and weights.is_file()
+        and facts.get("weights") == content_hash(weights)
+    )
 
 
 def in_the_way(out: str | Path, there: str) -> ConfigError:

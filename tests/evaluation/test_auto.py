@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -164,6 +165,24 @@ class TestFitAuto:
             *("auto.json", "config.json", "training.jsonl", "weights.safetensors")
         ]
         assert (read_choice(tmp_path / "a.vad") or {})["candidates"] == []
+
+    def test_what_has_ended_is_not_done_again(
+        self, made: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        for name in ("0.mp4", "1.mp4"):
+            (tmp_path / "two").mkdir(exist_ok=True)
+            shutil.copy(made.data / name, tmp_path / "two")
+        out = tmp_path / "a.vad"
+        argv = ["fit", "auto", str(tmp_path / "two"), "--out", str(out)]
+        assert main(argv) == 0
+        first, _ = (out / FILE).read_text(), capsys.readouterr()
+        assert main(argv) == 0
+        said = capsys.readouterr().out
+        assert "was fitted before" in said and "wrote" not in said and "kept cafe" in said
+        assert (out / FILE).read_text() == first
+        assert fit_auto(tmp_path / "two", out=out).before
+        assert not fit_auto(tmp_path / "two", out=out, plants=3).before
+        assert not fit_auto(tmp_path / "two", out=out, plants=3, overwrite=True).before
 
 
 def test_boxes_of_a_file_cannot_be_tried(tmp_path: Path) -> None:

@@ -260,6 +260,12 @@ def test_fit_ends_with_it(
     assert "put aside for the self-test" in said and "self-test: " in said
     kept = json.loads((tmp_path / "m.vad" / FILE).read_text())
     assert kept["held_out"] and kept["videos"] == 2
+    (tmp_path / "m.vad" / FILE).unlink()
+    for told in (True, False):  # one that was cut off is made up for, and not done twice
+        assert main(["fit", "motion", "normal", "--out", "m.vad"]) == 0
+        said = capsys.readouterr().out
+        assert "was fitted before" in said and ("self-test: " in said) == told
+    assert json.loads((tmp_path / "m.vad" / FILE).read_text()) == kept
     page = (tmp_path / "m.vad" / "selftest.html").read_text()
     assert "Self-test of motion" in page and "data:image/jpeg" in page and "<script" not in page
     assert main(["info", "m.vad"]) == 0

@@ -14,7 +14,7 @@ import tyro
 
 from vadistill.addresses import redacted_words
 from vadistill.cli.outputs import check_outputs
-from vadistill.cli.terminal import Device, console, parse, plain
+from vadistill.cli.terminal import Device, console, parse, plain, tell_ended
 from vadistill.config import describe_recipe
 from vadistill.errors import ConfigError, DataError
 from vadistill.progress import clock
@@ -38,8 +38,7 @@ OVERVIEW = """\
 usage: vadistill fit SYSTEM DATA [--out MODEL] [--recipe NAME] [OPTIONS]
 
 Learns from the training videos of DATA and writes a model folder.  The same command again goes on
-where a fit was interrupted; a finished model of other settings or footage is only replaced with
---overwrite.
+where a fit was interrupted; a finished model is only replaced with --overwrite.
 
 systems: {systems}
 auto: fits several, and keeps what the self-test prefers
@@ -151,7 +150,7 @@ def arguments_class(system: type[Detector], default: Any) -> type:
                 "overwrite",
                 Annotated[
                     bool,
-                    tyro.conf.arg(help="Replace a finished model of other settings or footage."),
+                    tyro.conf.arg(help="Fit anew, in place of a finished model."),
                 ],
                 False,
             ),
@@ -183,11 +182,10 @@ def fit(system: type[Detector], arguments: Any, *, command: str) -> None:
     from vadistill.datasets import open_dataset
     from vadistill.datasets.holdout import hold_out
     from vadistill.evaluation.runs import portable_command
+    from vadistill.evaluation.selftest import read_self_test
     from vadistill.loss_log import tensorboard
 
     folder = arguments.out or Path(f"{system.name}.vad")
-    if arguments.out is None and not arguments.overwrite:
-        require_unused(folder)
     board = arguments.tensorboard
     check_outputs(
         [arguments.data, *arguments.config.models],
@@ -198,20 +196,24 @@ def fit(system: type[Detector], arguments: Any, *, command: str) -> None:
     if wants_self_test(arguments, splits):
         train, held = hold_out(splits.train)
     detector = system(arguments.config, device=arguments.device)
-    if not arguments.overwrite:
-        detector.check_replaced(folder, train)
+    ended = not arguments.overwrite and detector.check_replaced(folder, train)
     out = console()
-    out.print(
-        f"[bold]{system.name}[/] learns from {len(splits.train)} videos of "
-        f"{plain(splits.train.name)} ({splits.kind})"
-    )
-    started = time.monotonic()
-    if held:
-        out.print(f"{_length_of(held)} of it are put aside for the self-test (--selftest no: none)")
-    with tensorboard(board):
-        detector.fit(train, out=folder, command=portable_command(command))
-    out.print(f"wrote [bold]{plain(folder)}[/] after {clock(time.monotonic() - started)}")
-    if held:
+    if ended:
+        tell_ended(folder)
+        detector = system.load(folder, device=arguments.device)
+    else:
+        out.print(
+            f"[bold]{system.name}[/] learns from {len(splits.train)} videos of "
+            f"{plain(splits.train.name)} ({splits.kind})"
+        )
+        started = time.monotonic()
+        if held:
+            aside = f"{_length_of(held)} of it are put aside for the self-test"
+            out.print(f"{aside} (--selftest no: none)")
+        with tensorboard(board):
+            detector.fit(train, out=folder, command=portable_command(command))
+        out.print(f"wrote [bold]{plain(folder)}[/] after {clock(time.monotonic() - started)}")
+    if held and not (ended and read_self_test(folder)):
         # A model that was fitted before may have seen what is put aside now.
         tell_self_test(detector, folder, held, train, held_out=not arguments.config.models)
     unlabelled = [video for video in splits.test if video.frame_labels is None]
@@ -248,13 +250,3 @@ def tell_self_test(
         test_and_tell(detector, folder, held, train, held_out=held_out)
     except DataError as error:
         console().print(f"no self-test: {plain(str(error))}")
-
-
-def require_unused(folder: Path) -> None:
-    """Raise ConfigError where a finished model is in the folder that nobody named."""
-    if (folder / "config.json").exists():
-        raise ConfigError(
-            f"no --out, and a model at {folder} already",
-            expected="a folder to write",
-            fix="pass --out, or replace it with --overwrite",
-        )

@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 
 from vadistill.addresses import redacted_words
 from vadistill.cli.outputs import check_outputs
-from vadistill.cli.terminal import Device, console, parse, plain, table
+from vadistill.cli.terminal import Device, console, parse, plain, table, tell_ended
 from vadistill.errors import ConfigError
 from vadistill.progress import clock
 
@@ -47,7 +47,7 @@ def run(argv: list[str]) -> None:
             localiser: Where objects come from: see CAFE's.
             plants: Of each kind, at most.
             device: auto takes the GPU where there is one.
-            overwrite: Replace a finished model that is not auto's of the same footage.
+            overwrite: Fit anew, in place of a finished model.
         """
         from vadistill.datasets import open_dataset
         from vadistill.evaluation.auto import fit_auto
@@ -60,8 +60,8 @@ def run(argv: list[str]) -> None:
         check_outputs([data], folders=[("--out", out)])
         splits, print_to, started = open_dataset(data), console(), time.monotonic()
         print_to.print(
-            f"[bold]auto[/] learns from {len(splits.train)} videos of "
-            f"{plain(splits.train.name)} ({splits.kind})"
+            f"[bold]auto[/] has {len(splits.train)} videos of "
+            f"{plain(splits.train.name)} ({splits.kind}) to learn from"
         )
         command = shlex.join(["vadistill", "fit", "auto", *redacted_words(argv)])
         choice = fit_auto(
@@ -85,9 +85,10 @@ def run(argv: list[str]) -> None:
         if choice.left_out:
             print_to.print(f"[dim]{choice.left_out}; the same command with more goes on[/]")
         print_to.print(plain(str(choice)), soft_wrap=True)
-        print_to.print(
-            f"wrote [bold]{plain(out)}[/] after {clock(time.monotonic() - started)}\n"
-            f"next: vadistill score {plain(out)} VIDEO --report report.html"
-        )
+        if choice.before:
+            tell_ended(out)
+        else:
+            print_to.print(f"wrote [bold]{plain(out)}[/] after {clock(time.monotonic() - started)}")
+        print_to.print(f"next: vadistill score {plain(out)} VIDEO --report report.html")
 
     parse(auto, argv, prog="vadistill fit auto", examples=EXAMPLES)

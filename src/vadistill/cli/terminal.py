@@ -116,6 +116,12 @@ def plain(text: object) -> str:
     return escape(printable(str(text)))
 
 
+def tell_ended(folder: Path) -> None:
+    """Say of a model that it was fitted before, and that there is nothing to be done."""
+    known = f"[bold]{plain(folder)}[/] was fitted before, to this footage with these settings"
+    console().print(f"{known} (--overwrite: anew)", soft_wrap=True)
+
+
 def link(path: Path) -> str:
     """The file:// address of ``path``, which terminals let one click."""
     return path.resolve().as_uri()

@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vadistill.config import files_named
 from vadistill.datasets import split_of
 from vadistill.datasets.footage import footage_hash
 from vadistill.datasets.holdout import hold_out
-from vadistill.detector import WORK, in_the_way
+from vadistill.detector import WORK, in_the_way, is_ended
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.evaluation.choice import FILE, USUAL, Choice, choose, rated, read_choice
 from vadistill.evaluation.selftest import Trial
@@ -27,7 +29,8 @@ from vadistill.files import write_json
 from vadistill.loss_log import LOG
 from vadistill.progress import TimeIsUp, time_limit
 from vadistill.saved import read_config
-from vadistill.systems import fitted_or_new
+from vadistill.soundness import refusing
+from vadistill.systems import fitted_or_new, load
 from vadistill.systems.blend import Blend, Combine, Config
 
 if TYPE_CHECKING:
@@ -63,14 +66,14 @@ def fit_auto(
     """Fit ``motion``, ``cafe`` and their blend, and keep in ``out`` what the self-test prefers.
 
     The blend is tried by its mean and by its maximum.  What all candidates found is kept beside
-    the model (``auto.json``).  A run that was killed goes on where it was.
+    the model (``auto.json``).  A run that was killed goes on where it was; what has ended is read.
 
     Args:
         train: a data set or its path, of which the training split counts, or videos.
         minutes: of fitting ``fast_aed``, too; what is not done by then is no candidate.
         localiser: where all of them find objects.
         plants: of each kind, at most.
-        overwrite: replace a model that is not ``auto``'s of the same footage.
+        overwrite: fit anew, in place of a finished model.
         command: what is fitting, which the model remembers.
 
     Raises what ``Detector.fit`` and ``self_test`` raise, ConfigError for boxes of a file, which
@@ -84,8 +87,11 @@ def fit_auto(
         )
     out, whole = Path(out), split_of(train, "train")
     kept, held = hold_out(whole)
-    if not overwrite:
-        check_replaced(out, kept)
+    asked = {"localiser": localiser, "minutes": minutes, "plants": plants}
+    settings = {**asked, "read": files_named(asked)}
+    if not overwrite and (before := kept_before(out, kept, settings)):
+        model = load(out, device=device)
+        return Choice(model, before["kept"], before["reason"], before=True)
     work = out / WORK
     work.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -127,9 +133,8 @@ def fit_auto(
     if choice.test is not None:
         choice.test.save(out)
     seconds = time.monotonic() - started
-    write_json(
-        out / FILE, {"model": mark_of(out), "seconds": round(seconds, 1), **choice.to_json()}
-    )
+    facts = {"model": mark_of(out), "seconds": round(seconds, 1), "settings": settings}
+    write_json(out / FILE, {**facts, **choice.to_json()})
     if not late:  # else the same command with more minutes goes on there
         shutil.rmtree(work)
     return choice
@@ -203,15 +208,21 @@ def _keep_log(log: Path, to: Path) -> None:
         shutil.copy(log, to)
 
 
-def check_replaced(out: Path, kept: Dataset) -> None:
-    """Raise ConfigError unless ``out`` holds nothing, or what ``auto`` kept of the same footage."""
+def kept_before(out: Path, kept: Dataset, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The choice in ``out`` if it is what this fit would end with, else None.
+
+    Raises ConfigError unless ``out`` holds nothing, or what ``auto`` kept of the same footage.
+    """
     if not (out / "config.json").exists():
-        return
+        return None
     try:
-        footage = read_config(out).get("footage") or {}
-        if read_choice(out) is None:
-            raise in_the_way(out, "a finished model that 'fit auto' did not choose")
-        if footage.get("hash") != footage_hash(kept):
-            raise in_the_way(out, "a finished model of other footage")
+        with refusing(out):
+            facts, choice = read_config(out), read_choice(out)
+            footage, ended = (facts.get("footage") or {}).get("hash"), is_ended(out, facts)
     except WeightsError as error:
         raise in_the_way(out, f"what cannot be read ({error.got})") from error
+    if choice is None:
+        raise in_the_way(out, "a finished model that 'fit auto' did not choose")
+    if footage != footage_hash(kept):
+        raise in_the_way(out, "a finished model of other footage")
+    return choice if ended and choice["settings"] == settings else None

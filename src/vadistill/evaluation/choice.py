@@ -70,9 +70,11 @@ class Choice:
     """The kept candidate's name."""
     reason: str
     candidates: tuple[Candidate, ...] = ()
-    """None where nothing could be tested."""
+    """Empty where nothing could be tested."""
     left_out: str = ""
     """Why there is one candidate less than was asked for."""
+    before: bool = False
+    """Whether it was made before, and is read: its candidates are in ``auto.json`` then."""
 
     def __str__(self) -> str:
         return f"kept {self.kept}: {self.reason}"
@@ -130,7 +132,7 @@ def read_choice(model: str | Path) -> dict[str, Any] | None:
         if found["model"] != mark_of(Path(model)):
             return None
         known = ("kept", "reason", "left_out", "candidates")
-        return {name: found[name] for name in known}
+        return {name: found[name] for name in known} | {"settings": found.get("settings")}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{path} does not tell a choice ({error})",

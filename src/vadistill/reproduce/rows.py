@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vadistill.config import files_named
 from vadistill.datasets import Splits, open_dataset
 from vadistill.datasets.holdout import hold_out
 from vadistill.detector import Detector
@@ -48,7 +48,13 @@ class Row:
     def key(self, data: Path) -> str:
         """Fingerprint of everything that the row's model is made of."""
         teachers = [teacher.key(data) for teacher in self.teachers]
-        parts = [self.label, repr(self.config), str(data), *_files(self.config), *teachers]
+        parts = [
+            self.label,
+            repr(self.config),
+            str(data),
+            *files_named(vars(self.config)),
+            *teachers,
+        ]
         return content_hash(*parts, *["held out"] * self.held_out)
 
     def folder(self, data: Path, out: Path) -> Path:
@@ -226,14 +232,6 @@ def keep(records: Sequence[Record], out: Path) -> None:
     every = write_records(out / "results.json", records)
     with replacing(out / "results.md") as temporary:
         temporary.write_text(markdown_table(over_seeds(every)))
-
-
-def _files(config: Any) -> list[str]:
-    """Hashes of the files that a config names, so that a new teacher or new boxes are a new run."""
-    values = [v if isinstance(v, tuple) else (v,) for v in vars(config).values()]
-    words = [word for value in values for word in value if isinstance(word, str)]
-    paths = [Path(part) for word in words for part in re.split(r"[,+?@]|(?<=\w):", word) if part]
-    return [content_hash(path) for path in paths if path.is_file()]
 
 
 def _fit_and_score(

@@ -147,11 +147,13 @@ def fit(
 ) -> Detector:
     """Fit a system and save it to the folder ``out``; an interrupted fit goes on there.
 
+    Where it has ended there, with the same settings and footage, its model is loaded.
+
     Args:
         system: a name in ``detectors()``, such as cafe.
         train: a data set or its path, of which the training split counts, or videos.
         recipe: named settings of the system; the default is its first.
-        overwrite: replace a finished model of other settings or footage.
+        overwrite: fit anew, in place of a finished model.
         settings: changes of the recipe's, such as ``epochs=4``.
 
     Raises ConfigError for an unknown name, a setting that cannot be or a finished model in the
@@ -164,8 +166,8 @@ def fit(
         kind(config_of(kind, recipe, **settings), device=device),
         split_of(train, "train"),
     )
-    if not overwrite:
-        detector.check_replaced(out, videos)
+    if not overwrite and detector.check_replaced(out, videos):
+        return kind.load(Path(out), device=device)
     return detector.fit(videos, out=out)
 
 
