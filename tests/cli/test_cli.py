@@ -356,6 +356,8 @@ def test_a_fit_that_has_ended_is_not_done_again(
         assert last.startswith("next: vadistill score")
         fitted = (out / "config.json").stat().st_mtime_ns != before
         assert fitted == ("wrote" in said) == (again not in said)
+        untested = "no self-test: 0:06.0 of normal video is too short" in said
+        assert untested == (fitted and "--localiser" not in argv)
         return fitted
 
     assert fits(mine) and not fits(mine)
@@ -502,7 +504,15 @@ def test_info_of_a_model_and_a_video(
     assert main(["info", str(model)]) == 0
     assert "config.percentile" in capsys.readouterr().out
     assert main(["info", str(data / "test" / "a0.mp4")]) == 0
-    assert "128 x 96 pixels" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "128 x 96 pixels" in shown and "30 by its header" in shown and "problem" not in shown
+
+
+def test_info_of_a_video_that_was_cut(cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(cases / "truncated_mkv" / "cut.mkv")]) == 0
+    assert "is cut short: it ends after 36 of 60 frames" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_demo_keeps_to_its_own_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

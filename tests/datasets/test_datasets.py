@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from support.dataset_files import problem, text
+from vadistill.cli import main
 from vadistill.datasets import DATASETS, Dataset, open_dataset, open_source, recognise
 from vadistill.datasets.check import check
 from vadistill.datasets.check_report import COLUMNS
@@ -784,12 +785,49 @@ def test_unknown_kind(own: Path) -> None:
         open_dataset(own, "avenu")
 
 
+@pytest.mark.parametrize("full", [False, True], ids=["first frames", "full"])
+def test_check_notices_a_file_that_was_cut(full: bool, tmp_path: Path) -> None:
+    whole = mp4(tmp_path / "normal" / "whole.mp4", 60)
+    cut = mp4(tmp_path / "normal" / "cut.mp4", 60)
+    assert check(tmp_path / "normal", full=full).sound
+    data = cut.read_bytes()
+    cut.write_bytes(data[: len(data) * 3 // 4])
+    report = check(whole.parent, full=full)
+    (found,) = report.problems
+    assert "train video cut: " in found and "cut short: it ends after" in found
+    assert main(["data", "check", str(whole.parent)]) == 2
+
+
+def test_check_says_when_footage_is_short(tmp_path: Path) -> None:
+    def notes(*lengths: int, fps: float = 25) -> str:
+        folder = tmp_path / str(lengths)
+        for number, length in enumerate(lengths):
+            mp4(folder / f"{number}.mp4", length, fps)
+        report = check(folder)
+        assert report.sound and set(report.notes) <= set(report.lines())
+        return " ".join(report.notes)
+
+    assert notes(10) == (
+        "short: 0:00.4 of normal video, where an hour of usual traffic is advised; too short for a"
+        " self-test on a fifth of it (from 2 minutes on)"
+    )
+    assert notes(65, 65, fps=1) == (
+        "short: 2:10.0 of normal video, where an hour of usual traffic is advised"
+    )
+    assert notes(60 * 61, fps=1) == ""
+
+
+def test_labelled_sets_are_not_told_to_be_short(own: Path) -> None:
+    text(own / "labels.csv", "file,start,end", "tuesday,1,3")
+    assert check(own).notes == ()
+
+
 def test_report_reads_well(own: Path) -> None:
     text(own / "labels.csv", "file,start,end", "tuesday,1,3")
     report = check(own)
     assert report.lines()[1:] == [
-        "train: 1 video, 4 frames, 48x32, 25 fps",
-        "test: 2 videos, 16 frames, 48x32, 25 fps, 2 abnormal frames in 2 labelled videos",
+        "train: 1 video, 4 frames, 0:00.2, 48x32, 25 fps",
+        "test: 2 videos, 16 frames, 0:00.6, 48x32, 25 fps, 2 abnormal frames in 2 labelled videos",
         "not looked at: other frames than the first (--full does)",
         "nothing wrong (the first frame of each video decoded)",
     ]

@@ -325,8 +325,11 @@ def test_a_file_cut_short_yields_what_is_there_then_says_so(
     faststart = {"movflags": "faststart"} if name.endswith("mp4") else {}
     path = encode(tmp_path / name, 60, codec=codec, pixels=pixels, container=faststart, noise=True)
     position, _ = packets(path)[20]
+    whole = open_video(path)
+    assert isinstance(whole, FileSource) and not whole.is_short()
     path.write_bytes(path.read_bytes()[: position + spare])
     source = open_video(path)
+    assert isinstance(source, FileSource) and source.is_short()
     frames = []
     with pytest.raises(VideoError) as error:
         for frame in source:

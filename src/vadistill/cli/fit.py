@@ -180,7 +180,7 @@ _SELFTEST = (
 
 def fit(system: type[Detector], arguments: Any, *, command: str) -> None:
     from vadistill.datasets import open_dataset
-    from vadistill.datasets.holdout import hold_out
+    from vadistill.datasets.holdout import TOO_SHORT, hold_out
     from vadistill.evaluation.runs import portable_command
     from vadistill.evaluation.selftest import read_self_test
     from vadistill.loss_log import tensorboard
@@ -192,9 +192,10 @@ def fit(system: type[Detector], arguments: Any, *, command: str) -> None:
         folders=[("--out", folder), *([] if board is None else [("--tensorboard", board)])],
     )
     splits = open_dataset(arguments.data)
-    train, held = splits.train, None
+    train, held, untested = splits.train, None, False
     if wants_self_test(arguments, splits):
         train, held = hold_out(splits.train)
+        untested = not len(held)
     detector = system(arguments.config, device=arguments.device)
     ended = not arguments.overwrite and detector.check_replaced(folder, train)
     out = console()
@@ -216,6 +217,12 @@ def fit(system: type[Detector], arguments: Any, *, command: str) -> None:
     if held and not (ended and read_self_test(folder)):
         # A model that was fitted before may have seen what is put aside now.
         tell_self_test(detector, folder, held, train, held_out=not arguments.config.models)
+    if untested and not ended:
+        known = f"no self-test: {_length_of(train)} of normal video is {TOO_SHORT}"
+        fix = (
+            f"fit to more, or try it: vadistill selftest {plain(folder)} --data OTHER_NORMAL_VIDEOS"
+        )
+        out.print(f"{known}; {fix}", soft_wrap=True)
     unlabelled = [video for video in splits.test if video.frame_labels is None]
     if unlabelled:
         out.print(f"{len(unlabelled)} videos without frame labels were put aside for testing")

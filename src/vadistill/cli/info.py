@@ -14,7 +14,7 @@ from tyro.conf import Positional, arg
 from vadistill import __version__
 from vadistill.addresses import Address
 from vadistill.cli.terminal import console, parse, plain, table
-from vadistill.errors import DataError
+from vadistill.errors import DataError, VideoError
 from vadistill.progress import clock
 
 EXAMPLES = """
@@ -131,10 +131,13 @@ def words(name: str, value: Any) -> str:
 
 def video(path: str) -> dict[str, Any]:
     """What is known of a video before it is decoded; raises VideoError."""
-    from vadistill.video import open_video
+    from vadistill.video import FileSource, open_video
 
-    found = open_video(path).info
+    source = open_video(path)
+    found = source.info
     frames = "unknown" if found.frames is None else f"{found.frames:,}"
+    if isinstance(source, FileSource) and found.frames:
+        frames += " by its header"
     rows: dict[str, Any] = {
         "video": found.name,
         "size": f"{found.width} x {found.height} pixels",
@@ -143,4 +146,9 @@ def video(path: str) -> dict[str, Any]:
     }
     if found.frames and found.fps > 0:
         rows["length"] = clock(found.frames / found.fps)
+    if isinstance(source, FileSource) and source.is_short():
+        try:
+            source.count()
+        except VideoError as error:
+            rows["problem"] = error.got
     return rows

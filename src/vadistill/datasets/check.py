@@ -6,20 +6,22 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from vadistill.datasets import open_dataset
+from vadistill.datasets import Splits, open_dataset
 from vadistill.datasets.base import Dataset, Video
 from vadistill.datasets.check_report import CheckReport, VideoReport, count
+from vadistill.datasets.holdout import ADVISED, TOO_SHORT, hold_out, seconds
 from vadistill.datasets.snippets import SNIPPET, FeatureSource
 from vadistill.datasets.sources import dim, misnumbered, missing_numbers, pictures
 from vadistill.errors import VadistillError
-from vadistill.progress import progress
-from vadistill.video import VideoSource
+from vadistill.progress import clock, progress
+from vadistill.video import FileSource, VideoSource
 from vadistill.video.pictures import ORIENTATION
 
 
 def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckReport:
     """Look at a data set; ``full`` decodes every frame and mask, else each video's first.
 
+    Of a file that is shorter than its container says every frame is decoded, to tell what is there.
     Features are read whole either way.  What is wrong is reported, not raised: videos that cannot
     be decoded, mixed frame sizes, features that are not finite, labels or masks that do not fit,
     and what weak supervision cannot learn from.
@@ -49,6 +51,7 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
             f"{size} ({count(number, 'video')})" for size, number in sizes.most_common(4)
         )
         problems.append(f"videos of {len(sizes)} frame sizes: {each}")
+    notes = [note] if (note := _note_of_length(splits)) else []
     return CheckReport(
         Path(path),
         splits.kind,
@@ -58,7 +61,23 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
         tuple(dict.fromkeys(problems)),
         full,
         splits.unused,
+        tuple(notes),
     )
+
+
+def _note_of_length(splits: Splits) -> str:
+    """A line on normal footage that is less than is advised; by the rule by which ``fit`` goes."""
+    labelled = any(video.frame_labels is not None for video in splits.test)
+    if splits.train.supervision == "weak" or labelled or not len(splits.train):
+        return ""
+    try:
+        whole, (_, held) = seconds(splits.train.videos), hold_out(splits.train)
+    except VadistillError:  # of a video that cannot be decoded, which is a problem
+        return ""
+    if whole >= ADVISED:
+        return ""
+    note = f"short: {clock(whole)} of normal video, where an hour of usual traffic is advised"
+    return note if len(held) else f"{note}; {TOO_SHORT}"
 
 
 def _check_video(video: Video, dataset: Dataset, problems: list[str], *, full: bool) -> VideoReport:
@@ -115,6 +134,8 @@ def _decode(source: VideoSource, found: list[str], *, full: bool) -> int | None:
     iterator = iter(source)
     if not full:
         next(iterator, None)
+        if isinstance(source, FileSource) and source.is_short():
+            source.count()
         return None
     count = sum(1 for _ in iterator)
     if source.corrupt_frames:

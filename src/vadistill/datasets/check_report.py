@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vadistill.progress import clock
+
 COLUMNS = ("split", "video", "frames", "size", "fps", "abnormal", "masks")
 """Headings of ``CheckReport.rows`` for videos."""
 
@@ -72,6 +74,8 @@ class CheckReport:
     full: bool = False
     """Whether every frame and mask was decoded."""
     unused: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is worth knowing and not wrong, one line each."""
 
     @property
     def sound(self) -> bool:
@@ -93,6 +97,7 @@ class CheckReport:
         lines = [f"{self.path}: {self.name}, read as {self.kind}, {self.supervision} supervision"]
         lines += [self._split_line(split) for split in ("train", "test")]
         lines += [f"not used: {', '.join(self.unused)}"] if self.unused else []
+        lines += self.notes
         shown = any(not video.features for video in self.videos)
         looked = "every frame decoded" if self.full else "the first frame of each video decoded"
         if self.columns == FEATURE_COLUMNS:
@@ -115,6 +120,8 @@ class CheckReport:
         parts = [count(len(videos), "video"), count(frames, "frame")]
         if unknown:
             parts[-1] += f" (unknown for {count(unknown, 'video')})"
+        elif all(video.fps for video in videos):
+            parts.append(clock(sum((video.frames or 0) / (video.fps or 1) for video in videos)))
         rows = [video.snippets for video in videos if video.snippets is not None]
         if rows:
             parts += [count(sum(rows), "feature row")]

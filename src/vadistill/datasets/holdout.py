@@ -17,6 +17,12 @@ VIDEOS = 8
 LEAST = 24.0
 """Seconds of footage below which nothing is put aside, since a test on it would tell nothing."""
 
+TOO_SHORT = f"too short for a self-test on a fifth of it (from {LEAST / SHARE / 60:g} minutes on)"
+"""What is said of footage of which nothing is put aside."""
+
+ADVISED = 3600.0
+"""Seconds of normal footage of one camera that are advised."""
+
 
 def hold_out(train: Dataset, share: float = SHARE) -> tuple[Dataset, Dataset]:
     """Split normal video into what is learned from and what is kept for a test without labels.

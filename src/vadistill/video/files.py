@@ -62,6 +62,17 @@ class FileSource(VideoSource):
             _warn_of_damage(self.path, decoder.lost)
         self._check_whole(decoder)
 
+    def is_short(self) -> bool:
+        """Whether the file lacks bytes that its container tells of, from its index alone.
+
+        The index may be what is missing: then no frame is, and ``count`` goes through.
+        """
+        container, stream = _open_stream(self.path)
+        with container:
+            is_mov = container.format.name.startswith("mov")
+            ends = (entry.pos + entry.size for entry in (stream.index_entries if is_mov else ()))
+            return max(ends, default=0) > self.path.stat().st_size or lacks_end(self.path)
+
     def count(self) -> int:
         """The number of frames, damaged ones too; see ``count_frames``."""
         decoder = _threaded(self.path, self.info.fps)
