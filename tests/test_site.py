@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
+import subprocess
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import tyro
 from website import pages
 
 from vadistill.cli import VERBS, main
+from vadistill.reproduce import cafe, fast_aed
 from vadistill.serving.config import CameraSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +34,31 @@ def commands() -> list[str]:
         for block in re.findall(r"^ *```console\n(.*?)```", text, re.DOTALL | re.MULTILINE):
             lines = re.sub(r"\\\n\s*", " ", block).splitlines()
             found += [line.strip()[2:].partition(" #")[0].strip() for line in lines]
+    found += gpu_commands()
     return sorted({command for command in found if command.startswith("vadistill ")})
+
+
+def gpu_commands() -> list[str]:
+    """What ``benchmarks/gpu.sh`` would run."""
+    stages = ["teacher", "cafe", "fast_aed", "dakd"]
+    script = [str(ROOT / "benchmarks" / "gpu.sh"), "--dry-run", *stages]
+    return subprocess.run(script, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_rows_for_a_gpu_are_rows_of_the_tables() -> None:
+    paper = cafe.base_config("ucsd_ped2", "paper", quick=False, teacher="t.safetensors")
+    known = {
+        "cafe": set(cafe.variants(paper)),
+        "fast_aed": {
+            f"{network} {row}"
+            for network in ("compact", "paper")
+            for row in fast_aed.variants(fast_aed.base_config("ucsd_ped2", network, quick=False))
+        },
+    }
+    for words in map(shlex.split, gpu_commands()):
+        if words[2] in known and "--only" in words:
+            asked = words[words.index("--only") + 1 : words.index("--seeds")]
+            assert asked and set(asked) <= known[words[2]]
 
 
 def test_there_are_commands_of_most_verbs() -> None:

@@ -39,6 +39,40 @@ class FrozenTeacher(nn.Module):
         return content_hash(*(v.detach().cpu().numpy().tobytes() for v in state.values()))
 
 
+class HeldTargets:
+    """A teacher's outputs for N inputs as fp16, in the memory of the device that computes them."""
+
+    def __init__(
+        self,
+        outputs: Callable[[np.ndarray], Sequence[Float[Tensor, "n ..."]]],
+        *,
+        count: int,
+        batch: int = 256,
+    ) -> None:
+        self._layers: list[Tensor] = []
+        with progress("teacher targets", count) as advance:
+            for start in range(0, count, batch):
+                rows = np.arange(start, min(start + batch, count))
+                layers = [o.detach().half() for o in outputs(rows)]
+                if not self._layers:
+                    self._layers = [o.new_empty((count, *o.shape[1:])) for o in layers]
+                for held, layer in zip(self._layers, layers, strict=True):
+                    held[start : start + len(rows)] = layer
+                advance(len(rows))
+
+    def __getitem__(self, rows: Int[np.ndarray, " n"]) -> list[Float[Tensor, "n ..."]]:
+        """Outputs of some rows, one float32 tensor a layer."""
+        return [held[torch.from_numpy(rows).to(held.device)].float() for held in self._layers]
+
+    @staticmethod
+    def fit_in(device: torch.device, outputs: Sequence[Float[Tensor, "n ..."]], count: int) -> bool:
+        """Whether a GPU has room for them twice over; ``outputs`` are those of some inputs."""
+        if device.type != "cuda":
+            return False
+        each = sum(2 * o[0].numel() for o in outputs)
+        return 2 * count * each <= torch.cuda.mem_get_info(device)[0]
+
+
 class TargetCache:
     """A teacher's outputs for N inputs as fp16, memory-mapped, one file a layer.
 
@@ -103,3 +137,7 @@ class TargetCache:
                 f"no targets at {self.folder}", expected="a filled cache", fix="call fill(…) first"
             )
         return [torch.from_numpy(store[rows].astype(np.float32)) for store in self._maps]
+
+
+Targets = HeldTargets | TargetCache
+"""A teacher's outputs by the rows of its inputs."""

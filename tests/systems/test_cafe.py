@@ -16,7 +16,7 @@ from systems.test_motion import walk
 from vadistill import Dataset, Video
 from vadistill.backbones.teachers import ARCHITECTURES, ResNet, Teacher
 from vadistill.batches import seeded_generator
-from vadistill.distill import FrozenTeacher, TargetCache
+from vadistill.distill import FrozenTeacher, HeldTargets, TargetCache
 from vadistill.errors import ConfigError, WeightsError
 from vadistill.loss_log import losses_of
 from vadistill.objects.patches import crop
@@ -310,6 +310,9 @@ def test_target_cache_resumes_and_reads_back(tmp_path: Path) -> None:
     assert len(calls) == done, "a full cache is not computed again"
     TargetCache(tmp_path, key="b", count=10).fill(outputs, batch=4)
     assert len(calls) == done + 3, "another key is"
+    held = HeldTargets(outputs, count=10, batch=4)[np.array([9, 0])]
+    for kept, memory in zip((first, second), held, strict=True):
+        torch.testing.assert_close(memory, kept, rtol=0, atol=0)
 
 
 @pytest.fixture(scope="module")

@@ -47,11 +47,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from torch import nn
+from torch import Tensor, nn
 
 from vadistill.backbones.teachers import PATCH, open_teacher
 from vadistill.devices import Device, pick_precision
-from vadistill.distill import FrozenTeacher, TargetCache
+from vadistill.distill import FrozenTeacher, HeldTargets, TargetCache, Targets
 from vadistill.files import content_hash
 from vadistill.objects.learning import learn_patches
 from vadistill.objects.patches import Cut, FlowPatches, FramePatches, Patches, PatchStore
@@ -144,8 +144,16 @@ class Cafe(ObjectCentric):
         arithmetic = f"{self.device.type} {pick_precision(self.device, config.precision)}"
         sampled = (store.key, arithmetic, self.teacher_facts["sha"])
         targets_key = content_hash(*sampled, str(config.layers))
-        targets = TargetCache(work / f"targets-{targets_key}", key=targets_key, count=len(store))
-        targets.fill(lambda rows: teacher_targets(teacher, store, rows, config, self.device))
+
+        def outputs(rows: np.ndarray) -> list[Tensor]:
+            return teacher_targets(teacher, store, rows, config, self.device)
+
+        targets: Targets
+        if HeldTargets.fit_in(self.device, outputs(np.arange(2)), len(store)):
+            targets = HeldTargets(outputs, count=len(store))
+        else:
+            folder = work / f"targets-{targets_key}"
+            targets = TargetCache(folder, key=targets_key, count=len(store)).fill(outputs)
         folder = work / f"student-{content_hash(targets_key, config.training_settings())}"
         train_student(self.scorer, store, targets, config, self.device, folder)
         self.calibrate(store, train)

@@ -89,9 +89,11 @@ def augment(
     return torch.where(turned, (moved * weights).sum(1, keepdim=True).expand_as(moved), moved)
 
 
-def as_patches(pixels: UInt8[np.ndarray, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
-    """RGB bytes as float patches in [0, 1], channels last in memory."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+def as_patches(
+    pixels: UInt8[np.ndarray, "n h w 3"], device: torch.device
+) -> Float[Tensor, "n 3 h w"]:
+    """RGB bytes as float patches in [0, 1] on ``device``, channels last in memory."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
 
 
 @torch.inference_mode()
@@ -107,7 +109,7 @@ def accuracy(
     device = next(model.parameters()).device
     correct = 0
     for start in range(0, len(images), 500):
-        patches = as_patches(images[start : start + 500]).to(device)
+        patches = as_patches(images[start : start + 500], device)
         with autocast(device, precision):
             predicted = model(patches).argmax(1).cpu().numpy()
         correct += int((predicted == labels[start : start + 500]).sum())
@@ -148,7 +150,7 @@ def pretrain(images: Images, config: PretrainConfig, out: Path) -> Teacher:
     )
     for step in run:
         patches = augment(
-            as_patches(images.train[step.rows]).to(device),
+            as_patches(images.train[step.rows], device),
             seeded_generator(config.seed, 1, step.number),
             rotation=config.rotation,
             grey=config.grey,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vadistill.backbones.teachers import ARCHITECTURES, ResNet, UpsampledImageNet
 from vadistill.batches import shuffled
 from vadistill.devices import autocast
-from vadistill.distill import FrozenTeacher, TargetCache
+from vadistill.distill import FrozenTeacher, Targets
 from vadistill.errors import ConfigError
 from vadistill.objects.patches import PatchStore
 from vadistill.systems.cafe.losses import (
@@ -78,7 +78,7 @@ def untrained(teacher: nn.Module, config: Config) -> PatchScorer:
 def train_student(
     scorer: PatchScorer,
     store: PatchStore,
-    targets: TargetCache,
+    targets: Targets,
     config: Config,
     device: torch.device,
     work: Path,
@@ -112,7 +112,7 @@ def is_consistent(config: Config, epoch: int) -> bool:
 def batch_losses(
     scorer: PatchScorer,
     store: PatchStore,
-    targets: TargetCache,
+    targets: Targets,
     rows: Int[np.ndarray, " n"],
     epoch: int,
     config: Config,
