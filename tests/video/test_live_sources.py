@@ -25,6 +25,7 @@ import pytest
 from test_video import encode, levels
 
 from support.file_server import FileServer
+from support.folder_server import FolderServer
 from support.mjpeg_server import BOUNDARY, MjpegServer, level, part
 from support.rtsp_proxy import FlippingProxy
 from support.rtsp_server import RtspServer, missing
@@ -430,6 +431,21 @@ def test_a_file_is_played_at_its_own_speed(tmp_path: Path) -> None:
                 assert 20 < reader.status.input_fps < 30
         assert 0.9 < time.monotonic() - began < 2
     assert np.allclose(np.subtract(walls, walls[0]), np.arange(26) / 25, atol=0.1)
+
+
+@pytest.mark.parametrize("lengths", [True, False], ids=["told length", "untold length"])
+def test_a_file_over_http_is_played_at_its_own_speed(lengths: bool, tmp_path: Path) -> None:
+    encode(tmp_path / "day.mp4", 50, container={"movflags": "faststart"})
+    with (
+        FolderServer(tmp_path, lengths=lengths) as server,
+        reading(server.address("day.mp4"), queue=4) as (reader, sessions),
+    ):
+        began = time.monotonic()
+        frames = list(next(sessions))
+        assert [frame.index for frame in frames] == list(range(50))
+        assert 1.9 < time.monotonic() - began < 4
+        assert reader.status.dropped == 0
+        assert next(sessions).info.width == frames[0].image.shape[1], "it is played again"
 
 
 def test_a_loop_starts_again_in_a_session_of_its_own(tmp_path: Path) -> None:

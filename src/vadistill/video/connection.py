@@ -54,6 +54,7 @@ class Connection:
     ) -> None:
         self.size, self.fps = (0, 0), DEFAULT_FPS
         self.resized: tuple[int, int] | None = None
+        self.is_recording = False
         self._address, self._timeout = address, timeout
         self._transport, self._ended, self._closed = transport, ended, False
         self._web = address.scheme in ("http", "https")
@@ -227,6 +228,7 @@ class Connection:
             # What tells its length has an end, and is read as the same file is.
             told = self._web and (container.size > 0 or container.duration)
             live = not told or kind is not None or container.format.name == "mpjpeg"
+            self.is_recording = not live
             decoder = self._decoder = Decoder(container, stream, live=live, heed=self._heed)
             self.size, self.fps, self._early = (stream.width, stream.height), decoder.fps, []
             pictures = iter(decoder)

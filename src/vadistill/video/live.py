@@ -52,6 +52,8 @@ class LiveSource(VideoSource):
         self._arguments = (address, timeout, transport, (self._closed, ended or self._closed))
         self._connection: Connection | None = self._connect()
         size, fps = self._connection.size, self._connection.fps
+        self.is_recording = self._connection.is_recording
+        """Whether it has an end: a file over HTTP, which comes as fast as it is taken."""
         self.info = VideoInfo(name or address.name, *size, fps, None)
 
     def __iter__(self) -> Iterator[Frame]:

@@ -37,11 +37,11 @@ class Reader:
     """Reads ``address`` in a thread of its own, in sessions: one for each connection.
 
     ``address``: a live one, or a file or frame folder, which is played at its own speed or, with
-    ``fast``, as fast as it is taken, and from its start again with ``loop``.  ``fps`` caps the
-    rate.  The ``queue`` drops its oldest frame (``fast``: it waits).  ``skip_idle`` leaves out
-    pictures in which nothing moves, all but one a second.  ``transport`` is RTSP's.  What is lost
-    or cannot be opened is tried again for ever, after ``backoff[0]`` to ``backoff[1]`` seconds.
-    Nothing is raised.
+    ``fast``, as fast as it is taken, and from its start again with ``loop``.  A file over HTTP is
+    played at its own speed, too, and again and again.  ``fps`` caps the rate.  The ``queue`` drops
+    its oldest frame (``fast``: it waits).  ``skip_idle`` leaves out pictures in which nothing
+    moves, all but one a second.  ``transport`` is RTSP's.  What is lost or cannot be opened is
+    tried again for ever, after ``backoff[0]`` to ``backoff[1]`` seconds.  Nothing is raised.
     """
 
     def __init__(
@@ -211,9 +211,10 @@ class Reader:
         still = Stillness() if self._skip_idle else None
         corrupt, size, start = self._status.corrupt, (source.info.width, source.info.height), None
         began = time.monotonic() - (source.info.frames or 0) / source.info.fps
+        paced = not isinstance(source, LiveSource) or source.is_recording
         try:
             for frame in source:
-                if not self._live:
+                if paced:
                     start = self._pace(frame.time, start)
                 if self._stop.is_set():
                     return
