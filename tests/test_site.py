@@ -19,7 +19,7 @@ from vadistill.reproduce import cafe, fast_aed
 from vadistill.serving.config import CameraSettings
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
 
 
 class Parsed(Exception):
@@ -93,13 +93,32 @@ def test_pages_show_the_files_that_tests_run(kind: str) -> None:
     assert not re.search(r"--8\s*<\s*--", page), "only the site would show it"
 
 
-def test_links_between_pages_lead_somewhere() -> None:
-    made = {"index.md", "contributing.md", "changelog.md", "commands.md", "settings.md"}
-    made |= {"events.md", "http.md"}
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)#:]+\.md)", text):
-            assert target in made or (page.parent / target).is_file(), (page.name, target)
+def anchors(page: Path) -> set[str]:
+    """What a page's headings can be linked by."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere_in_the_repository(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?:|mailto:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        # The site makes python.md's out of the code.
+        assert not anchor or file.name == "python.md" or anchor in anchors(file), target
+
+
+def test_links_on_the_site_are_to_its_pages() -> None:
+    written = {page.name: page.read_text() for page in PAGES if page.parent != ROOT}
+    made = {**pages.all_pages(), **written}
+    for name, text in made.items():
+        shown = pages.without_links_outside(pages.with_links_inside(text))
+        for target in re.findall(r"\]\(([^)#:\s]+\.md)", shown):
+            assert target in made, (name, target)
 
 
 def test_generated_pages_have_all_of_it() -> None:

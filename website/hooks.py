@@ -22,5 +22,5 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links to files that the site does not have become their names."""
-    return pages.without_links_outside(markdown)
+    """Links to files beside docs/ lead to their pages; what the site does not have is its name."""
+    return pages.without_links_outside(pages.with_links_inside(markdown))

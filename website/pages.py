@@ -23,9 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def all_pages() -> dict[str, str]:
     """Markdown by the name of its page."""
     return {
-        "index.md": home(),
-        "contributing.md": beside("CONTRIBUTING.md"),
-        "changelog.md": beside("CHANGELOG.md"),
+        **{f"{page}.md": beside(name) for name, page in BESIDE.items()},
         "commands.md": commands(),
         "settings.md": settings(),
         "events.md": events(),
@@ -33,15 +31,25 @@ def all_pages() -> dict[str, str]:
     }
 
 
+BESIDE = {"README": "index", "CONTRIBUTING": "contributing", "CHANGELOG": "changelog"}
+"""Pages of the repository's root by name, and what they are called on the site."""
+
+
 def beside(name: str) -> str:
     """A page of the repository's root, with links as they are from docs/."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return re.sub(r"\]\((?:docs/)([^)]+)\)", r"](\1)", text).replace("](CHANGELOG", "](changelog")
+    text = (ROOT / f"{name}.md").read_text(encoding="utf-8")
+    return re.sub(r"\]\((?:docs/)([^)]+)\)", r"](\1)", text)
 
 
-def home() -> str:
-    """The README, whose links to CONTRIBUTING.md stay on the site."""
-    return beside("README.md").replace("](CONTRIBUTING.md", "](contributing.md")
+def with_links_inside(markdown: str) -> str:
+    """``markdown`` with links to pages of the repository's root as the site has them.
+
+    >>> with_links_inside("[a](../README.md#install), [b](CHANGELOG.md), [c](b.md)")
+    '[a](index.md#install), [b](changelog.md), [c](b.md)'
+    """
+    for name, page in BESIDE.items():
+        markdown = re.sub(rf"\]\((\.\./)?{name}\.md", f"]({page}.md", markdown)
+    return markdown
 
 
 def without_links_outside(markdown: str) -> str:
