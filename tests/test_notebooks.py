@@ -22,6 +22,9 @@ SHOWN = {
 
 def test_every_one_is_told_of() -> None:
     assert set(NOTEBOOKS) == set(SHOWN)
+    page = (FOLDER.parent / "docs" / "start.md").read_text(encoding="utf-8")
+    assert all(f"](../notebooks/{name})" in page for name in NOTEBOOKS)
+    assert "jupyter lab notebooks/" in page
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
