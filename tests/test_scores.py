@@ -121,6 +121,12 @@ class TestTables:
             read_scores(tmp_path / "s.csv")
         assert "\n" not in str(error.value)
 
+    def test_frames_that_count_from_1_are_told(self, tmp_path: Path):
+        rows = [f"{video},{frame},0.5" for video in "ab" for frame in range(1, 6)]
+        (tmp_path / "s.csv").write_text("\n".join(["video,frame,score", *rows]))
+        with pytest.raises(DataError, match=r"lacks frame 0 of a.* 1 to 5.*count frames from 0"):
+            read_scores(tmp_path / "s.csv")
+
     def test_boxes_as_a_table(self) -> None:
         boxes = np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.float32)
         frames = [

@@ -140,7 +140,10 @@ def read_scores(path: Path) -> dict[str, Float[np.ndarray, " n"]]:
     for video, scores in found.items():
         if max(scores) >= len(scores):
             missing = next(frame for frame in range(len(scores)) if frame not in scores)
-            raise _wrong(f"{path} lacks frame {missing} of {video}, which has {len(scores)} others")
+            what = f"{path} lacks frame {missing} of {video}, which has {len(scores)} others"
+            if min(scores) == 1 and max(scores) == len(scores):
+                raise _wrong(f"{what}, 1 to {len(scores)}", fix="count frames from 0: less 1 each")
+            raise _wrong(what)
     return {v: np.array([s[f] for f in range(len(s))], np.float64) for v, s in found.items()}
 
 
@@ -176,11 +179,13 @@ def _of_parquet(path: Path) -> Rows:
         yield f"{path} row {row}", video, int(frame), float(score)
 
 
-def _wrong(got: str) -> DataError:
+def _wrong(
+    got: str, fix: str = "write it with 'vadistill score', or score the video again"
+) -> DataError:
     return DataError(
         got,
         expected="columns video, frame, score, and one finite score for every frame from 0",
-        fix="write it with 'vadistill score', or score the video again",
+        fix=fix,
     )
 
 

@@ -214,8 +214,16 @@ class TestVerb:
         assert main(["compare", *paths]) == 0
         shown = capsys.readouterr().out
         assert "own/micro/raw" in shown and "own/rbdc/raw" in shown and "+" in shown
+        said = " ".join(shown.split())
+        assert "above 0 where the run has more: higher is better" in said and "eer" not in said
+        assert "micro: micro AUC; rbdc" in said and "raw: scores as they are" in said
+        assert main(["compare", *paths, "--protocol", "micro/gaussian3", "eer/gaussian3"]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "higher is better, of eer alone lower" in said
+        assert "gaussian3: smoothed by a Gaussian of 3 frames" in said
         assert main(["compare", *paths, "--protocol", "micro/raw", "--videos"]) == 0
-        assert "good: abnormal" in " ".join(capsys.readouterr().out.split())
+        said = " ".join(capsys.readouterr().out.split())
+        assert "good: abnormal" in said and "by micro/raw alone (the first micro AUC)" in said
         assert main(["compare", *paths, "--protocol", "micro/raw", "--json"]) == 0
         assert '"against": "bad"' in capsys.readouterr().out
 

@@ -53,16 +53,18 @@ def run(argv: list[str]) -> None:
         loaded = unique_names([load_run(path) for path in runs], runs)
         found = compare(loaded, protocol, bootstrap=bootstrap, seed=seed)
         shares: list[VideoShare] = []
+        by = ""
         if videos:
             figures = next(iter(found.evaluations.values())).figures
             micro = (f.protocol for f in figures if f.protocol.startswith("micro/"))
-            shares = video_shares(loaded, next(micro, figures[0].protocol))
+            by = next(micro, figures[0].protocol)
+            shares = video_shares(loaded, by)
         if json:
             by_video = {"videos": [asdict(share) for share in shares]} if videos else {}
             print(json_format.dumps({**found.to_json(), **by_video}, indent=2))
         else:
             show(found)
-            show_videos(shares)
+            show_videos(shares, by)
 
     parse(compare, argv, prog="vadistill compare", examples=EXAMPLES)
 
@@ -70,6 +72,7 @@ def run(argv: list[str]) -> None:
 def show(found: Comparison) -> None:
     """Figures by protocol and run, each with its difference from the first run."""
     from vadistill.evaluation.measuring import interval, percent
+    from vadistill.evaluation.protocol import Protocol, smoothed
 
     out = console()
     names = list(found.evaluations)
@@ -86,16 +89,23 @@ def show(found: Comparison) -> None:
             shown.add_row(label, plain(name), percent(own.value), interval(own), *words)
             label = ""
     out.print(shown)
+    protocols = [Protocol.parse(figure.protocol) for figure in first.figures]
+    lower = any(protocol.metric == "eer" for protocol in protocols)
+    better = "higher is better" + ", of eer alone lower" * lower
+    words = {protocol.measure: protocol.title for protocol in protocols}
+    words |= {p.smoothing.name: smoothed(p.smoothing) for p in protocols}
     notes = [
-        f"differences are from {names[0]}; their intervals pair {first.resamples} bootstrap "
-        "resamples of the videos; 'higher in' is the share of resamples with the higher figure"
+        f"differences are from {names[0]}, above 0 where the run has more: {better}",
+        f"their intervals pair {first.resamples} bootstrap resamples of the videos; 'higher in' is "
+        "the share of resamples with the higher figure",
+        "; ".join(f"{name}: {said}" for name, said in words.items()),
     ]
     notes += dict.fromkeys(note for e in found.evaluations.values() for note in e.notes)
     for note in notes:
         out.print(f"[dim]{plain(note)}[/]")
 
 
-def show_videos(shares: list[VideoShare]) -> None:
+def show_videos(shares: list[VideoShare], by: str) -> None:
     """Of each video what the runs have; where a run falls most behind the first comes first."""
     from vadistill.evaluation.measuring import percent
 
@@ -117,6 +127,6 @@ def show_videos(shares: list[VideoShare]) -> None:
     out = console()
     out.print(shown)
     out.print(
-        "[dim]% of pairs with any video's normal frames (abnormal) or abnormal frames (normal) "
-        "that are the right way round[/]"
+        f"[dim]by {plain(by)} alone (the first micro AUC): % of pairs with any video's normal "
+        "frames (abnormal) or abnormal frames (normal) that are the right way round[/]"
     )

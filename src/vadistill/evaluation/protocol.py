@@ -36,6 +36,20 @@ TITLES: dict[Measure, str] = {
 }
 
 
+def smoothed(smoothing: Smoothing) -> str:
+    """What a smoothing's name stands for.
+
+    >>> smoothed(Smoothing("gaussian", 3))
+    'smoothed by a Gaussian of 3 frames around each'
+    """
+    return {
+        "none": "scores as they are",
+        "average": f"their mean over {smoothing.width:g} frames around each",
+        "gaussian": f"smoothed by a Gaussian of {smoothing.width:g} frames around each",
+        "causal": f"their mean over each one's last {smoothing.width:g} frames",
+    }[smoothing.kind]
+
+
 @dataclass(frozen=True)
 class Protocol:
     """What is measured on which form of the scores, such as ``micro/average10``.

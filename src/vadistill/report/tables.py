@@ -168,8 +168,9 @@ def difference_table(differences: Sequence[Difference]) -> ReportTable:
         "Differences",
         ["protocol", "run", "against", "difference", "95 % interval", "higher in"],
         rows,
-        "In points of per cent. Intervals pair the same bootstrap resamples of the videos; 'higher "
-        "in' is the share of resamples in which the run has the higher figure.",
+        "In points of per cent; above 0 is better, but for eer (equal error rate), of which lower "
+        "is. Intervals pair the same bootstrap resamples of the videos; 'higher in' is the share "
+        "of resamples in which the run has the higher figure.",
     )
 
 
