@@ -33,7 +33,10 @@ Departures from the paper and readings of what it and the summary leave open:
 - Irregular clips draw from eight stored offsets a side (tasks.REACHED): all twelve that gaps from
   1 to 4 can reach would take half as much disk again.  The regular clip is never drawn.
 - Noise and a change of brightness lie over every frame of every clip, in training and in scoring
-  (tasks.Veils): the codec's own noise grows with the distance of frames, and solved task 2 alone.
+  (tasks.Veils): the codec's own noise grows with the distance of frames.
+- Both classes of tasks 1 and 2 go through their head in one batch, and batch norm's statistics in
+  the shared network are those of 7 frames (training.task_losses): in a batch each, batch norm alone
+  told regular clips from irregular ones, and one clip when scoring from neither.
 - A clip's end frames repeat for the 3x3x3 kernels (model.Convolution), so that one frame alone does
   not look different from a still clip to batch norm.
 - Frames' features are averaged; layers of the heads, two convolutions a stage for ``deep``, epochs,

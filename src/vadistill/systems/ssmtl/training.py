@@ -22,7 +22,13 @@ from vadistill.systems.ssmtl.losses import (
     middle_loss,
     total_loss,
 )
-from vadistill.systems.ssmtl.model import ARCHITECTURES, SIDE, MultiTaskNetwork, to_unit
+from vadistill.systems.ssmtl.model import (
+    ARCHITECTURES,
+    SIDE,
+    MultiTaskNetwork,
+    VectorHead,
+    to_unit,
+)
 from vadistill.systems.ssmtl.recipes import Config
 from vadistill.systems.ssmtl.tasks import REGULAR, Clips, Veils, compose
 from vadistill.training import SCHEDULES, Run, Step
@@ -104,22 +110,30 @@ def task_losses(
     ``imitated`` are the image network's outputs for the middle frames, as it gives them.  ``veils``
     draws what lies over so many clips of so many frames and this side; what the network is to
     predict has none.
+
+    Batch norm must not tell the classes apart: both go through their head in one batch.  Nor must
+    what it knows when scoring be of other clips: its statistics in the shared network are those of
+    the first task's clips, as 6 frames and a single one have others.
     """
+    training = network.shared.training
 
     def features(*parts: np.ndarray) -> tuple[Tensor, ...]:
         joined = torch.from_numpy(np.concatenate(parts)).to(device)
         shared = network(joined, veils and veils(*joined.shape[:3]))
+        network.shared.eval()  # the first clips alone give batch norm its statistics
         return shared.chunk(len(parts))
+
+    def judged(head: VectorHead, zeros: Tensor, ones: Tensor) -> tuple[Tensor, ...]:
+        return head(torch.cat([zeros, ones])).chunk(2)
 
     losses: dict[str, Tensor] = {}
     if "arrow" in weights or "irregularity" in weights:
         forward, backward, irregular = features(clips.forward, clips.backward, clips.irregular)
         if "arrow" in weights:
-            losses["arrow"] = arrow_loss(network.arrow(forward), network.arrow(backward))
+            losses["arrow"] = arrow_loss(*judged(network.arrow, forward, backward))
         if "irregularity" in weights:
-            losses["irregularity"] = irregularity_loss(
-                network.irregularity(forward), network.irregularity(irregular)
-            )
+            logits = judged(network.irregularity, forward, irregular)
+            losses["irregularity"] = irregularity_loss(*logits)
     if "middle" in weights:
         (around,) = features(clips.around)
         middle = to_unit(torch.from_numpy(clips.middle).to(device))[:, :, 0]
@@ -130,4 +144,5 @@ def task_losses(
         losses["distillation"] = distillation_loss(
             network.distillation(alone), network.standardised(imitated)
         )
+    network.shared.train(training)
     return {"total": total_loss(losses, weights)} | losses
