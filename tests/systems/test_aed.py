@@ -299,7 +299,14 @@ class TestMaps:
 
 # -- training ------------------------------------------------------------------------------------
 
-TINY = Config(batch=4, epochs=2, adversarial_after=1, classifier_epochs=2, precision="fp32")
+TINY = Config(
+    batch=4,
+    epochs=2,
+    adversarial_after=1,
+    adversarial_motion=0.1,
+    classifier_epochs=2,
+    precision="fp32",
+)
 """Ten steps of each phase over the 20 events of ``store``."""
 
 
@@ -403,7 +410,8 @@ def test_every_loss_is_logged_by_name(
 
 
 def test_the_reversed_gradient_grows_and_rests_where_nothing_is_left() -> None:
-    config = dataclasses.replace(TINY, epochs=10, adversarial_after=2, adversarial=0.5)
+    both = {"adversarial": 0.5, "adversarial_motion": 0.5}
+    config = dataclasses.replace(TINY, epochs=10, adversarial_after=2, **both)
 
     def at(number: int, **unexplained: float) -> dict[str, float]:
         step = Step(np.arange(4), number, number // 5, 10, number % 5, 5)
@@ -412,6 +420,10 @@ def test_the_reversed_gradient_grows_and_rests_where_nothing_is_left() -> None:
     # two epochs of five steps alone, then up over 40 % of the fifty
     assert [at(n)["next"] for n in (0, 10, 20, 30, 49)] == [0, 0, 0.25, 0.5, 0.5]
     assert at(40, next=1.02, previous=0.98) == {"appearance": 0.5, "previous": 0.5, "next": 0.0}
+
+    config = dataclasses.replace(Config(), epochs=10)
+    both_ways_alike = {"previous": 0.0, "next": 0.0}
+    assert at(49) == {"appearance": 0.1} | both_ways_alike, "by default"
 
     pseudo = {view: torch.full((2, 1, 2, 2), 0.5) for view in VIEWS}
     terms = {f"adversarial_{view}": torch.tensor(0.125) for view in VIEWS}
@@ -425,10 +437,11 @@ def test_a_model_of_neighbouring_frames_is_read_as_it_was(normal: Dataset, tmp_p
     config = dataclasses.replace(
         SMALL, reach=1, gap=3, figures=0, epochs=1, classifier_epochs=1, adversarial_after=0
     )
+    config = dataclasses.replace(config, adversarial_motion=config.adversarial)
     detector = Aed(config, device="cpu").fit(normal, out=tmp_path / "m.vad")
     file = tmp_path / "m.vad" / "config.json"
     facts = json.loads(file.read_text())
-    for name in ("reach", "figures"):
+    for name in ("reach", "figures", "adversarial_motion"):
         del facts["config"][name]
     file.write_text(json.dumps(facts))
     loaded = Aed.load(tmp_path / "m.vad", device="cpu")

@@ -13,7 +13,7 @@ Then a classifier a view tells normal from pseudo-abnormal objects by latent and
     x, x-hat             model.Networks' views, AutoEncoder's second output
     z                    AutoEncoder's first output, 16x8x8
     D_adv                training.untrained's second value; not kept after training
-    reversed gradient    model.reversed_gradient, Config.adversarial
+    reversed gradient    model.reversed_gradient, Config.adversarial, .adversarial_motion
     pseudo-abnormal      pseudo.PseudoAppearance; motion.PseudoMotion: flow over Config.gaps frames
     p(abnormal)          losses.abnormality, mean of the three classifiers
     anomaly map          objects.maps.paint
@@ -34,8 +34,9 @@ Departures from the paper and readings of what it and the summary leave open:
 - Pseudo-abnormal appearance is made on the fly (textures, pasted and scrambled objects, pictures of
   solids: figures.py); published picture sets join by ``pictures``.
 - The reversed gradient grows over 40 % of the training, and rests in a view whose adversarial
-  decoder answers no better than with nothing: set in at once, it took one direction of motion and
-  left the other.
+  decoder answers no better than with nothing.  Encoders of motion have none by default
+  (``adversarial_motion``): it took one direction and left the other, and where it won, classifiers
+  told normal objects worse.
 - Strength of the reversed gradient, epochs, learning rate and its cosine, and the classifiers'
   layers are ours.
 - The mean probability is scaled by training statistics (object_centric.scaled_score), which keeps

@@ -33,8 +33,10 @@ class Config(PaintingConfig):
     figures: int = 1024
     """Procedural pictures of other things, which join those; 0 for none."""
     adversarial: float = 0.1
-    """Strength of the reversed gradient with which encoders ascend the adversarial loss; it grows
-    to this over 40 % of the training."""
+    """Strength of the reversed gradient with which the encoder of appearance ascends the
+    adversarial loss; it grows to this over 40 % of the training."""
+    adversarial_motion: float = 0.0
+    """The same of both encoders of motion: with it, they lose what tells normal motion."""
     adversarial_after: int = 2
     """Epochs in which adversarial decoders learn alone before that gradient acts."""
     epochs: int = 8
@@ -53,6 +55,7 @@ class Config(PaintingConfig):
         self.at_least(1, "reach")
         self.at_least(self.reach + 1, "gap")  # at reach, motion is normal
         self.at_least(0, "figures", "adversarial", "adversarial_after", "learning_rate")
+        self.at_least(0, "adversarial_motion")
         self.at_least(1, "epochs", "classifier_epochs")
         if not self.flow_span > 0:
             raise ConfigError(
@@ -67,7 +70,8 @@ class Config(PaintingConfig):
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> Config:
         """Also those of earlier versions, whose flow was to neighbouring frames."""
-        return super().from_saved({"reach": 1, "figures": 0, **saved})
+        earlier = {"reach": 1, "figures": 0, "adversarial_motion": saved.get("adversarial", 0.1)}
+        return super().from_saved({**earlier, **saved})
 
 
 def default() -> Config:

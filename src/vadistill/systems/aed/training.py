@@ -103,8 +103,10 @@ def strengths(
     """
     begun = step.number - config.adversarial_after * step.count
     grown = min(max(begun / (RAMP * step.epochs * step.count), 0.0), 1.0)
-    full = config.adversarial * grown
-    return {view: full if unexplained.get(view, 0.0) < 1 else 0.0 for view in VIEWS}
+    full = dict.fromkeys(VIEWS, config.adversarial) | dict.fromkeys(
+        MOTION, config.adversarial_motion
+    )
+    return {v: grown * full[v] if unexplained.get(v, 0.0) < 1 else 0.0 for v in VIEWS}
 
 
 def watched(unexplained: Mapping[str, float], losses: Losses, pseudo: Views) -> dict[str, float]:
