@@ -65,10 +65,13 @@ def autoencoders(batch: int | None) -> Step:
         return {v: x.contiguous(memory_format=torch.channels_last) for v, x in views.items()}
 
     normal, pseudo = objects(), objects()
+    strength = dict.fromkeys(VIEWS, config.adversarial)
 
     def step() -> None:
         with autocast(CPU, config.precision):
-            losses = aed_training.autoencoder_losses(networks, adversaries, normal, pseudo, 0.1)
+            losses = aed_training.autoencoder_losses(
+                networks, adversaries, normal, pseudo, strength
+            )
         optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
         optimizer.step()
