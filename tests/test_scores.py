@@ -38,6 +38,15 @@ class TestSmoothing:
         smoothed = Smoothing.parse("causal4").apply(impulse)
         assert np.flatnonzero(smoothed).tolist() == [5, 6, 7, 8]
 
+    def test_zero_padded_falls_at_the_ends_alone(self) -> None:
+        smoothed = Smoothing.parse("zeropadded2").apply(np.ones(40))
+        assert smoothed[8:-8] == pytest.approx(1)
+        assert smoothed[0] == pytest.approx(smoothed[-1]) and 0.5 < smoothed[0] < 0.65
+        values = np.random.default_rng(0).random(60)
+        inner = slice(8, -8)
+        plain = Smoothing.parse("gaussian2").apply(values)
+        assert Smoothing.parse("zeropadded2").apply(values)[inner] == pytest.approx(plain[inner])
+
     def test_gaussian_keeps_constants_and_is_symmetric(self) -> None:
         smoothing = Smoothing.parse("gaussian3")
         np.testing.assert_allclose(smoothing.apply(np.full(7, 2.5)), 2.5)
@@ -47,7 +56,7 @@ class TestSmoothing:
         np.testing.assert_allclose(smoothed, smoothed[::-1])
         assert smoothed[23] / smoothed[20] == pytest.approx(np.exp(-0.5))
 
-    @pytest.mark.parametrize("name", ["raw", "average10", "gaussian2.5", "causal4"])
+    @pytest.mark.parametrize("name", ["raw", "average10", "gaussian2.5", "zeropadded21", "causal4"])
     def test_names_go_round(self, name: str) -> None:
         assert Smoothing.parse(name).name == name
 

@@ -50,6 +50,7 @@ class FrameScore:
             )
 
 
+BELLS = ("gaussian", "zeropadded")
 WIDEST = 100_000
 """Frames of the widest smoothing: an hour."""
 
@@ -58,12 +59,12 @@ WIDEST = 100_000
 class Smoothing:
     """How frame scores are smoothed over time; part of a protocol's name.
 
-    ``average``: moving average of ``width`` frames, centred, edges replicated (CAFE's; it looks
-    ``width // 2`` frames ahead).  ``gaussian``: centred Gaussian of standard deviation ``width``.
-    ``causal``: mean of the last ``width`` frames, for live use.  ``none``: raw scores.
+    ``average``: moving average of ``width`` frames, centred, edges replicated: it looks ``width //
+    2`` frames ahead.  ``gaussian``: centred Gaussian of standard deviation ``width``.
+    ``zeropadded``: the same, zeros beyond the ends.  ``causal``: mean of the last ``width`` frames.
     """
 
-    kind: Literal["none", "average", "gaussian", "causal"] = "none"
+    kind: Literal["none", "average", "gaussian", "zeropadded", "causal"] = "none"
     width: float | int = 0
 
     @property
@@ -76,18 +77,18 @@ class Smoothing:
         """The inverse of ``name``; raises ConfigError."""
         if name in ("raw", "none"):
             return cls()
-        for kind in ("average", "gaussian", "causal"):
+        for kind in ("average", "gaussian", "zeropadded", "causal"):
             number = name.removeprefix(kind)
             if number != name:
                 try:
                     width = float(number)
                 except ValueError:
                     break
-                if 0 < width <= WIDEST and (kind == "gaussian" or width == int(width)):
+                if 0 < width <= WIDEST and (kind in BELLS or width == int(width)):
                     return cls(kind, width)
         raise ConfigError(
             f"smoothing '{name}'",
-            expected="raw, averageN, gaussianS or causalN, such as average10",
+            expected="raw, averageN, gaussianS, zeropaddedS or causalN, such as average10",
             fix="correct the name",
         )
 
@@ -96,7 +97,7 @@ class Smoothing:
         values = np.asarray(values, np.float64)
         if self.kind == "none" or len(values) == 0:
             return values
-        if self.kind == "gaussian":
+        if self.kind in BELLS:
             radius = int(np.ceil(4 * self.width))
             offsets = np.arange(-radius, radius + 1)
             kernel = np.exp(-0.5 * (offsets / self.width) ** 2)
@@ -106,7 +107,8 @@ class Smoothing:
             kernel = np.ones(width)
             after = 0 if self.kind == "causal" else width // 2
             before = width - 1 - after
-        padded = np.pad(values, (before, after), mode="edge")
+        edge = "constant" if self.kind == "zeropadded" else "edge"
+        padded = np.pad(values, (before, after), edge)
         return np.convolve(padded, kernel[::-1] / kernel.sum(), mode="valid")
 
 

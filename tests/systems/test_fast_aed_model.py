@@ -390,6 +390,17 @@ class TestSettings:
         deepest = TINY[name].channels[-1]
         assert decoder.layers[0].in_channels == deepest
 
+    def test_reference_standardises_channels_at_every_position(self) -> None:
+        norms = {name: ARCHITECTURES[name].norm for name in ("reference", "paper")}
+        assert norms == {"reference": "layer", "paper": "batch"}
+        torch.manual_seed(0)
+        block = CvTBlock(8, 2, 4, shared_kv=True, dense="pointwise", norm="layer")
+        seen = block.norm1(3 + 5 * torch.randn(2, 8, 3, 4))
+        torch.testing.assert_close(seen.mean(1), torch.zeros(2, 3, 4), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            seen.var(1, unbiased=False), torch.ones(2, 3, 4), atol=1e-3, rtol=0
+        )
+
     def test_linear_layers_are_pointwise_convolutions(self) -> None:
         torch.manual_seed(0)
         pointwise = CvTBlock(8, 2, 4, shared_kv=False, dense="pointwise").eval()

@@ -136,10 +136,13 @@ class Protocol:
     def caveats(self) -> list[str]:
         """What a reader must know to compare the figure with another."""
         kind, width = self.smoothing.kind, self.smoothing.width
-        ahead = {"average": width // 2, "gaussian": math.ceil(4 * width)}.get(kind, 0)
+        bell = math.ceil(4 * width)
+        ahead = {"average": width // 2, "gaussian": bell, "zeropadded": bell}.get(kind, 0)
         found = []
         if ahead:
             found.append(f"{self.smoothing.name} is centred: it looks {ahead:g} frames ahead")
+        if kind == "zeropadded":
+            found.append("scores fall towards zero at a video's ends, whatever happens there")
         if self.minmax:
             found.append("minmax stretches each video's scores afterwards: it cannot run live")
         return found

@@ -120,5 +120,9 @@ def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
     smoothing = next(iter(bases.values())).smoothing
     published = published_rows("fast_aed", name, smoothing)
     rows = localised_rows("fast_aed", tables, options, published, teachers)
-    protocols = options.protocols or usual_protocols(splits, smoothing, "macro-pad")
+    protocols = options.protocols or (
+        *usual_protocols(splits, smoothing, "macro-pad"),
+        "micro/zeropadded21",
+        "macro-pad/zeropadded21",
+    )
     return run_rows(rows, splits, protocols, options, command)

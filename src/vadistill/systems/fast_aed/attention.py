@@ -139,16 +139,39 @@ class FeedForward(nn.Module):
         return self.narrow(F.gelu(self.widen(tokens))).permute(0, 3, 1, 2)
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm over the channels at every position, as in CvT and the public configuration."""
+
+    def forward(self, input: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+Norm = Literal["batch", "layer"]
+
+NORMS: dict[Norm, type[nn.BatchNorm2d] | type[ChannelNorm]] = {
+    "batch": nn.BatchNorm2d,
+    "layer": ChannelNorm,
+}
+"""What a transformer block's parts see their map through: the paper's, or CvT's."""
+
+
 class CvTBlock(nn.Module):
-    """Attention and feed-forward, each after a batch norm and inside a skip connection."""
+    """Attention and feed-forward, each after a norm and inside a skip connection."""
 
     def __init__(
-        self, channels: int, heads: int, width: int, *, shared_kv: bool, dense: Dense
+        self,
+        channels: int,
+        heads: int,
+        width: int,
+        *,
+        shared_kv: bool,
+        dense: Dense,
+        norm: Norm = "batch",
     ) -> None:
         super().__init__()
-        self.norm1 = nn.BatchNorm2d(channels)
+        self.norm1 = NORMS[norm](channels)
         self.attention = ConvAttention(channels, heads, width, shared_kv=shared_kv)
-        self.norm2 = nn.BatchNorm2d(channels)
+        self.norm2 = NORMS[norm](channels)
         self.feed_forward = FeedForward(channels, dense)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -169,12 +192,13 @@ class CvTEncoder(nn.Sequential):
         *,
         shared_kv: bool,
         dense: Dense,
+        norm: Norm,
     ) -> None:
         channels = stages[-1].channels
         super().__init__(
             DownsamplingBlock(inputs, stages),
             *(
-                CvTBlock(channels, heads, width, shared_kv=shared_kv, dense=dense)
+                CvTBlock(channels, heads, width, shared_kv=shared_kv, dense=dense, norm=norm)
                 for _ in range(blocks)
             ),
         )

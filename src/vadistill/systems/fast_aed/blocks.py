@@ -257,11 +257,11 @@ class Head(nn.Module):
 
 
 class LinearHead(nn.Module):
-    """The public configuration's 1x1 head: max-pool to 2x2, a linear layer, sigmoid: in (0, 1)."""
+    """The public configuration's 1x1 head: ReLU, max-pool to 2x2, linear, sigmoid: (0, 1)."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
         self.linear = nn.Linear(4 * inputs, 1)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 1"]:
-        return F.sigmoid(self.linear(max_pool_to(x, (2, 2)).flatten(1)))[:, None]
+        return F.sigmoid(self.linear(max_pool_to(F.relu(x), (2, 2)).flatten(1)))[:, None]

@@ -7,12 +7,12 @@ A student takes windows of frames t-3, t, t+3, RGB, in this order, and gives one
 resolution.  The frames meet in the first convolution, whose weights differ by a frame's place, so
 the windows that contain a frame share no arithmetic: only its decoding and resizing.
 
-Counts at 9x640x360.  ``reference`` has 4,997,747 parameters and 7.05 G multiply-accumulates; the
-published configuration is reported at 4,997,846: its auto-encoder has a 1x1 convolution 32 -> 3
+Counts at 9x640x360.  ``reference``, the public configuration, has 4,997,747 parameters and 7.05 G
+multiply-accumulates; it is reported at 4,997,846: its auto-encoder has a 1x1 convolution 32 -> 3
 more.  Paper and specification fix the large terms; these details are what comes closest:
 
 - convolutions before a batch norm and the pointwise convolutions of Q, K and V have no bias; all
-  others have one; batch norms have scale and shift, two a block; no positional term, no final norm;
+  others have one; norms have scale and shift, two a block; no positional term, no final norm;
 - K and V share one depthwise convolution (with one each, as the paper has it, 14,080 more);
 - two convolutional heads (a third is 148,097 more, and 0.14 G), and for 1x1 a linear layer on the
   feature map max-pooled *to* 2x2 (max-pooled *by* 2x2 it would be 55,296 more).
@@ -33,12 +33,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from vadistill.errors import ConfigError
-from vadistill.systems.fast_aed.attention import (
-    CvTEncoder,
-    Dense,
-    Stage,
-    stage_sizes,
-)
+from vadistill.systems.fast_aed.attention import CvTEncoder, Dense, Norm, Stage, stage_sizes
 from vadistill.systems.fast_aed.blocks import (
     ByteConvolution,
     Decoder,
@@ -71,6 +66,7 @@ class Architecture:
     ``blocks``, ``heads``, ``head_width``: m, s and d (Table 2; s and d are CvT's).
     ``shared_kv``: K and V share their depthwise convolution.
     ``dense``: pointwise convolutions, or fully connected layers (Table 8).
+    ``norm``: of a block's parts: batch norm as in the text, or layer norm over the channels.
     ``frames``: input frames, 1, 3 or 5 (Table 4).
     ``resolutions``: sides of square maps, or (height, width), or ``FULL`` (Table 3).
     ``frame_head``: what makes the 1x1 map: the paper's convolutions, or the linear layer.
@@ -88,6 +84,7 @@ class Architecture:
     head_width: int = 64
     shared_kv: bool = False
     dense: Dense = "pointwise"
+    norm: Norm = "batch"
     frames: int = 3
     resolutions: tuple[int | tuple[int, int], ...] = (1, 4, 16)
     frame_head: Literal["convolution", "linear"] = "convolution"
@@ -144,7 +141,7 @@ class Architecture:
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "reference": Architecture(shared_kv=True, frame_head="linear"),  # the public configuration
+    "reference": Architecture(shared_kv=True, norm="layer", frame_head="linear"),  # public
     "paper": Architecture(first_stride=2),  # the text: stride 2 in every layer
     "lite": Architecture(  # ours: under 0.5 GMAC a frame at 640x360
         "lite", channels=(32, 64, 128), first_stride=4, blocks=3, head_channels=32
@@ -175,6 +172,7 @@ class Student(nn.Module):
                 a.head_width,
                 shared_kv=a.shared_kv,
                 dense=a.dense,
+                norm=a.norm,
             )
         feature = stage_sizes(a.stages, size)[-1]
         if min(feature) < 2:

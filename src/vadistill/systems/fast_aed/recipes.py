@@ -69,6 +69,8 @@ class Config(TrainedConfig):
     """Evenly spaced training frames that the student learns from; None takes all."""
     autoencoder_epochs: int = 2
     """Epochs of the auto-encoder phase (Eq. 2); 0 leaves it out (Table 5)."""
+    autoencoder_rate: float | None = None
+    """Its learning rate, constant; None: that of distillation."""
     epochs: int = 40
     """Epochs of distillation (Eq. 7)."""
     crops: bool = True
@@ -194,7 +196,8 @@ def _paper(resolutions: tuple[int, ...], recipe: str, quick: bool) -> Config:
         architecture="reference",
         resolutions=resolutions,
         frames=None,
-        autoencoder_epochs=10,
+        autoencoder_epochs=35,
+        autoencoder_rate=1e-3,
         epochs=35,
         batch=64,
         learning_rate=LEARNING_RATE,
@@ -213,6 +216,7 @@ def _paper(resolutions: tuple[int, ...], recipe: str, quick: bool) -> Config:
         teachers=(f"aed:{recipe}-quick", f"ssmtl:{recipe}-quick"),
         frames=640,
         autoencoder_epochs=2,
+        autoencoder_rate=None,
         epochs=10,
         batch=16,
         learning_rate=5e-4,

@@ -46,7 +46,7 @@ def train_autoencoder(
         "auto-encoder",
         work,
         trained,
-        adam(trained, config.learning_rate, config),
+        adam(trained, config.autoencoder_rate or config.learning_rate, config),
         epochs=config.autoencoder_epochs,
         order=shuffled(count, config.batch, seed=config.seed),
     )
