@@ -30,6 +30,8 @@ ROOMS: tuple[tuple[str, ...], ...] = (
         "vadistill.serving.faults",
         "vadistill.serving.log_limit",
         "vadistill.serving.networks",
+        "vadistill.serving.schedule",
+        "vadistill.serving.validating",
     ),
     ("vadistill",),
     ("vadistill.reproduce",),

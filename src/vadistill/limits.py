@@ -20,6 +20,9 @@ LEAST_KEPT = 0.001
 LONGEST_CLIP = 120.0
 """Seconds of an event that its clip shows at most, and of what went before."""
 
+CORNERS, POLYGONS = 64, 32
+"""Of a mask or zone, and masks or zones of a camera, at most."""
+
 LEAST_FREE = 100_000_000
 """Bytes that the disk of events must have free; with less it is told as failing."""
 

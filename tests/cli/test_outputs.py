@@ -116,18 +116,18 @@ def test_no_output_is_an_input_or_another_output(
 
 INPUTS: dict[str, set[str]] = {
     "data check": {"path"},
-    "score": {"model", "videos", "clip"},
-    "selftest": {"model", "data"},
+    "score": {"model", "videos", "clip", "mask"},
+    "selftest": {"model", "data", "mask"},
     "evaluate": {"models", "data", "tracks", "clip"},
     "compare": {"runs"},
     "bench": {"models", "video"},
     "export": {"model", "data"},
     "extract": {"data"},
-    "fit motion": {"data"},
-    "fit auto": {"data"},
+    "fit motion": {"data", "mask"},
+    "fit auto": {"data", "mask"},
     "pretrain": {"data"},
     "reproduce": {"data"},
-    "watch": {"model", "settings"},
+    "watch": {"model", "settings", "mask"},
     "serve": {"settings", "model", "footage"},
 }
 """Paths that a verb reads; the settings of serve are what the console writes, too."""

@@ -28,6 +28,15 @@ interface CameraStatus {
   reconnects: number;
   latency_ms: { median: number; p95: number } | null;
 }
+interface Zone {
+  name: string;
+  corners: [number, number][];
+}
+// A mask, whose name is null, or a zone.
+interface Shape {
+  name: string | null;
+  corners: [number, number][];
+}
 interface Camera {
   name: string;
   source: string;
@@ -40,6 +49,11 @@ interface Camera {
   seconds_to_close: number;
   pre_roll: number;
   record_hours: number;
+  masks: [number, number][][];
+  zones: Zone[];
+  only_zones: boolean;
+  least_size: number;
+  event_hours: string[];
   unlike: string | null;
   score: number | null;
   has_map: boolean;
@@ -70,6 +84,9 @@ interface CameraEvent {
   verdict: "real" | "false" | null;
   interrupted: boolean;
   cause: string | null;
+  box: [number, number, number, number] | null;
+  zone: string | null;
+  reason: string | null;
   thumbnail: boolean;
   clip: boolean;
 }

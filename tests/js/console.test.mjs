@@ -9,6 +9,8 @@ const { bounds, fits, tickStep } = await import(`${STATIC}/event_filters.js`);
 const { caution, levelWords } = await import(`${STATIC}/camera_settings.js`);
 const { axisStep, Series } = await import(`${STATIC}/series.js`);
 const { on, query, whenConnected } = await import(`${STATIC}/server.js`);
+const { placeOf } = await import(`${STATIC}/polygons.js`);
+const { problemOf } = await import(`${STATIC}/areas.js`);
 const words = await import(`${STATIC}/words.js`);
 
 const points = (series) => Array.from(series.times.subarray(0, series.length));
@@ -122,4 +124,20 @@ test("listeners end with their page", () => {
   assert.throws(() => on("weather", () => {}, page.signal), TypeError);
   whenConnected(() => {}, page.signal);
   page.abort();
+});
+
+test("a new corner goes to the end of a growing shape, else into the nearest side", () => {
+  const square = [[0, 0], [1, 0], [1, 1], [0, 1]];
+  assert.equal(placeOf(square, [0.5, 0.1], true), 4);
+  assert.deepEqual([[0.5, 0.1], [0.9, 0.5], [0.5, 0.9], [0.1, 0.5]].map(
+    (point) => placeOf(square, point, false)), [1, 2, 3, 4]);
+  assert.equal(placeOf([[0, 0], [1, 1]], [0, 0.1], false), 2);
+});
+
+test("shapes are told why they cannot be saved", () => {
+  const corners = [[0, 0], [1, 0], [1, 1]];
+  assert.equal(problemOf([{ name: null, corners }, { name: "a", corners }]), "");
+  assert.match(problemOf([{ name: null, corners: corners.slice(1) }]), /three corners/);
+  assert.match(problemOf([{ name: "A b", corners }]), /Small letters/);
+  assert.match(problemOf([{ name: "a", corners }, { name: "a", corners }]), /same name/);
 });

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from support import scenes
+from support.serving_scene import camera
 from vadistill.datasets import Video
 from vadistill.serving.config import ModelSettings
 from vadistill.serving.live.batching import ROWS, Batching, Loaded
@@ -121,11 +122,11 @@ def test_a_camera_unlike_the_models_footage_is_told_of_once(
     try:
         like = VideoInfo("x", scenes.WIDTH, scenes.HEIGHT, 20.0, None)
         for info, fps in ((like, None), (like, 25.0), (replace(like, fps=60.0), 20.0)):
-            loaded.for_camera("door", info, fps)
+            loaded.for_camera(camera("x", "door", fps=fps), info)
         assert not caplog.records and loaded.unlike == {"door": ""}
         for fps in (6.0, 6.1):
-            loaded.for_camera("gate", like, fps)
-        loaded.for_camera("yard", replace(like, width=640), None)
+            loaded.for_camera(camera("x", "gate", fps=fps), like)
+        loaded.for_camera(camera("x", "yard"), replace(like, width=640))
     finally:
         loaded.batching.close()
     first, second = (record.getMessage() for record in caplog.records)

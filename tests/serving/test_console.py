@@ -31,7 +31,16 @@ from vadistill.video import open_video
 FRAMES, RUSH = 80, range(20, 45)
 LOST = "rtsp://guard:hunter2@127.0.0.1:9/stream"
 PASSWORD = "an open sesame"
-ROUTES = ("#/", "#/cameras/door", "#/add", "#/events", "#/upload", "#/models", "#/status")
+ROUTES = (
+    "#/",
+    "#/cameras/door",
+    "#/cameras/door/areas",
+    "#/add",
+    "#/events",
+    "#/upload",
+    "#/models",
+    "#/status",
+)
 EVENT = "document.querySelector('li.event:not(.open)')"
 READY = "document.querySelector('#main h1') && !document.querySelector('.problem')"
 
@@ -229,14 +238,90 @@ class TestCameras:
         show(browser, site, "#/cameras/away")
         told = browser.run("import('/static/camera_settings.js').then((module) => module.DEFAULTS)")
         usual = vars(CameraSettings("x", Address("y"), "z"))
-        assert told == {name: usual[name] for name in told} and len(told) > 6
+        as_json = {name: list(v) if isinstance(v, tuple) else v for name, v in usual.items()}
+        assert told == {name: as_json[name] for name in told} and len(told) > 6
         assert {"name", "source", "model", *told} == {"name", *EDITABLE}
         write(browser, "Frames in a row that open an event", "4")
         write(browser, "Seconds below the level that close it", "1.5")
         write(browser, "Seconds of picture before an event in its clip", "7")
+        write(browser, "Hours in which events may open", "mon-fri 18:00-06:00; sun 00:00-24:00")
         press(browser, "Save changes")
         kept = {"frames_to_open": 4, "seconds_to_close": 1.5, "pre_roll": 7.0}
+        kept |= {"event_hours": ("mon-fri 18:00-06:00", "sun 00:00-24:00")}
         until(lambda: kept.items() <= (site.hub.camera("away") or {}).items())
+
+
+class TestAreas:
+    """Masks and zones drawn on the picture; each camera is left without any."""
+
+    @pytest.fixture(autouse=True)
+    def none_left(self, site: Site) -> Iterator[None]:
+        yield
+        site.hub.change_camera("door", masks=(), zones=(), only_zones=False)
+
+    def at(self, browser: Browser, x: float, y: float) -> tuple[float, float]:
+        browser.until("document.querySelector('.draw img')?.naturalWidth > 0")
+        browser.run("document.querySelector('.draw').scrollIntoView({block: 'center'})")
+        box = browser.settled(
+            "(({x, y, width, height}) => [x, y, width, height])"
+            "(document.querySelector('.draw').getBoundingClientRect())"
+        )
+        return box[0] + x * box[2], box[1] + y * box[3]
+
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_a_mask_is_drawn_moved_undone_and_saved(self, browser: Browser, site: Site, width: int):
+        show(browser, site, "#/cameras/door/areas", width)
+        press(browser, "New mask")
+        for x, y in ((0.1, 0.1), (0.5, 0.1), (0.5, 0.6), (0.3, 0.9)):
+            browser.click(*self.at(browser, x, y))
+        browser.until("document.querySelectorAll('.handle').length === 4")
+        press(browser, "Undo")
+        browser.until("document.querySelectorAll('.handle').length === 3")
+        browser.click(*self.at(browser, 0.1, 0.1))  # the first corner again
+        browser.until("document.querySelector('.areas polygon.mask.chosen')")
+        # A corner goes into the nearest side once the shape is whole.
+        browser.click(*self.at(browser, 0.3, 0.1))
+        browser.until("document.querySelectorAll('.handle').length === 4")
+        press(browser, "Save")
+        until(lambda: site.hub.settings.cameras[0].masks)
+        (mask,) = site.hub.settings.cameras[0].masks
+        wanted = [(0.1, 0.1), (0.3, 0.1), (0.5, 0.1), (0.5, 0.6)]
+        assert all(
+            abs(a - b) < 0.02
+            for m, w in zip(mask, wanted, strict=True)
+            for a, b in zip(m, w, strict=True)
+        )
+        assert "masks = [[[0." in (site.folder / "vadistill.toml").read_text()
+        show(browser, site, "#/cameras/door", width)
+        browser.until("document.querySelector('.picture .areas polygon.mask')")
+
+    def test_a_zone_is_drawn_with_keys_alone_and_named(self, browser: Browser, site: Site):
+        show(browser, site, "#/cameras/door/areas")
+        press(browser, "New zone")
+        for _ in range(3):
+            press(browser, "Add a corner")
+        for key in ("ArrowRight", "ArrowDown", "ArrowDown"):
+            browser.key(key)
+        press(browser, "Done")
+        browser.run(
+            """(() => { const name = document.querySelector('.shapes input'); name.value = 'Drive';
+            name.dispatchEvent(new Event('change')); })()"""
+        )
+        press(browser, "Save")
+        browser.until("document.querySelector('.problem')?.textContent.includes('Small letters')")
+        browser.run(
+            """(() => { const name = document.querySelector('.shapes input'); name.value = 'drive';
+            name.dispatchEvent(new Event('change'));
+            document.querySelector('.card input[type=checkbox]').click(); })()"""
+        )
+        press(browser, "Save")
+        until(lambda: site.hub.settings.cameras[0].zones)
+        assert site.hub.settings.cameras[0].only_zones
+        (zone,) = site.hub.settings.cameras[0].zones
+        assert zone.name == "drive" and len(zone.corners) == 3
+        browser.run("document.querySelector('.shapes .danger').click()")
+        press(browser, "Save")
+        until(lambda: not site.hub.settings.cameras[0].zones)
 
 
 class TestEvents:

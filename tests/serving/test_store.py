@@ -89,6 +89,9 @@ def test_an_event_from_its_opening_to_a_verdict(store: Store) -> None:
         "verdict": "false",
         "interrupted": False,
         "cause": None,
+        "box": None,
+        "zone": None,
+        "reason": None,
         "clip": True,
         "thumbnail": True,
     }

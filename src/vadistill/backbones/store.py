@@ -31,7 +31,7 @@ MANIFEST = "manifest.json"
 
 
 def content_key(video: Video) -> str:
-    """A hash of a video's content, whatever its name and folder.
+    """A hash of a video's content, and of what of it is hidden, whatever its name and folder.
 
     Files up to 64 MiB and pixels are hashed whole.  Of a larger file its size and 16 blocks of
     1 MiB count, evenly spaced from its first byte to its last; of a frame folder all names and
@@ -39,6 +39,11 @@ def content_key(video: Video) -> str:
     re-encoded or cut one is another; bytes changed in place between the blocks go unnoticed.
     Raises DataError for a source that is neither, such as a stream.
     """
+    key = _content_key(video)
+    return content_hash(key, f"hidden {video.hidden}") if video.hidden else key
+
+
+def _content_key(video: Video) -> str:
     source = video.source
     path = source if isinstance(source, Path) else getattr(source, "path", None)
     if isinstance(source, np.ndarray):

@@ -14,7 +14,7 @@ import tyro
 
 from vadistill.addresses import redacted_words
 from vadistill.cli.outputs import check_outputs
-from vadistill.cli.terminal import Device, console, parse, plain, tell_ended
+from vadistill.cli.terminal import Device, Mask, console, parse, plain, tell_ended
 from vadistill.config import describe_recipe
 from vadistill.errors import ConfigError, DataError
 from vadistill.progress import clock
@@ -154,6 +154,7 @@ def arguments_class(system: type[Detector], default: Any) -> type:
                 ],
                 False,
             ),
+            ("mask", Mask, None),
             *([_SELFTEST] if system.supervision == "one-class" else []),
             ("config", Annotated[type(default), flat], default),
         ],
@@ -184,17 +185,18 @@ def fit(system: type[Detector], arguments: Any, *, command: str) -> None:
     from vadistill.evaluation.runs import portable_command
     from vadistill.evaluation.selftest import read_self_test
     from vadistill.loss_log import tensorboard
+    from vadistill.video import read_masks
 
     folder = arguments.out or Path(f"{system.name}.vad")
     board = arguments.tensorboard
     check_outputs(
-        [arguments.data, *arguments.config.models],
+        [arguments.data, *arguments.config.models, *filter(None, [arguments.mask])],
         folders=[("--out", folder), *([] if board is None else [("--tensorboard", board)])],
     )
     splits = open_dataset(arguments.data)
-    train, held, untested = splits.train, None, False
+    train, held, untested = splits.train.hiding(read_masks(arguments.mask)), None, False
     if wants_self_test(arguments, splits):
-        train, held = hold_out(splits.train)
+        train, held = hold_out(train)
         untested = not len(held)
     detector = system(arguments.config, device=arguments.device)
     ended = not arguments.overwrite and detector.check_replaced(folder, train)

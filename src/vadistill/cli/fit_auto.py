@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 
 from vadistill.addresses import redacted_words
 from vadistill.cli.outputs import check_outputs
-from vadistill.cli.terminal import Device, console, parse, plain, table, tell_ended
+from vadistill.cli.terminal import Device, Mask, console, parse, plain, table, tell_ended
 from vadistill.errors import ConfigError
 from vadistill.progress import clock
 
@@ -29,6 +29,7 @@ def run(argv: list[str]) -> None:
         *,
         out: Annotated[Path, arg(metavar="MODEL")] = Path("auto.vad"),
         minutes: float | None = None,
+        mask: Mask = None,
         localiser: str = Config.localiser,
         plants: int = 8,
         device: Device = "auto",
@@ -53,11 +54,12 @@ def run(argv: list[str]) -> None:
         from vadistill.evaluation.auto import fit_auto
         from vadistill.evaluation.choice import HEADER
         from vadistill.evaluation.runs import portable_command
+        from vadistill.video import read_masks
 
         for option, value in (("--plants", plants), ("--minutes", minutes)):
             if value is not None and value <= 0:
                 raise ConfigError(f"{option} {value}", expected="above 0", fix="correct it")
-        check_outputs([data], folders=[("--out", out)])
+        check_outputs([data, *filter(None, [mask])], folders=[("--out", out)])
         splits, print_to, started = open_dataset(data), console(), time.monotonic()
         print_to.print(
             f"[bold]auto[/] has {len(splits.train)} videos of "
@@ -65,7 +67,7 @@ def run(argv: list[str]) -> None:
         )
         command = shlex.join(["vadistill", "fit", "auto", *redacted_words(argv)])
         choice = fit_auto(
-            splits.train,
+            splits.train.hiding(read_masks(mask)),
             out=out,
             minutes=minutes,
             localiser=localiser,

@@ -14,7 +14,7 @@ from vadistill.addresses import redacted_words
 from vadistill.cli import complain, refuse_addresses, warn
 from vadistill.cli.outputs import check_ending, check_outputs
 from vadistill.cli.prompting import ask, named
-from vadistill.cli.terminal import Device, console, link, parse, plain, table
+from vadistill.cli.terminal import Device, Mask, console, link, parse, plain, table
 from vadistill.errors import ConfigError, VadistillError, VideoError, WeightsError
 from vadistill.files import paths_in
 from vadistill.progress import clock
@@ -47,6 +47,7 @@ def run(argv: list[str]) -> int:
         video: Annotated[Path | None, arg(metavar="FILE.mp4")] = None,
         smoothing: Annotated[str | None, arg(metavar="NAME")] = None,
         false_alarms_per_day: float = 1.0,
+        mask: Mask = None,
         prompts: Annotated[str | None, arg(metavar="WORDS")] = None,
         clip: Annotated[Path | None, arg(metavar="PATH")] = None,
         device: Device = "auto",
@@ -80,7 +81,7 @@ def run(argv: list[str]) -> int:
         folder: Path | None = model
         if prompts is not None and not (model / "config.json").is_file():
             folder, videos = None, (model, *videos)
-        sources, films = check(folder, videos, out, report, video, smoothing, clip)
+        sources, films = check(folder, videos, out, report, video, smoothing, clip, mask)
         asked = ask(prompts, clip, device)
         loaded = Prompted(asked) if asked and folder is None else load(model, device=device)
         form = Smoothing.parse(smoothing or smoothing_of(loaded))
@@ -126,14 +127,16 @@ def check(
     video: Path | None,
     smoothing: str | None,
     clip: Path | None = None,
+    mask: Path | None = None,
 ) -> tuple[list[Video], dict[str, Path]]:
     """Find what is wrong with the request before hours are spent on it.
 
     Returns the videos, and where those that are annotated are written, by name.
     """
     from vadistill.datasets import split_of
+    from vadistill.video import read_masks
 
-    refuse_addresses("score", filter(None, (model, out, report, video, clip)))
+    refuse_addresses("score", filter(None, (model, out, report, video, clip, mask)))
     if not videos:
         raise ConfigError("no video", expected="one or more videos", fix="name them after MODEL")
     videos = tuple(dict.fromkeys(videos))
@@ -154,14 +157,14 @@ def check(
         )
     if smoothing is not None:
         Smoothing.parse(smoothing)
-    found = list(split_of(videos, "test"))
+    found = list(split_of(videos, "test").hiding(read_masks(mask)))
     films: dict[str, Path] = {}
     if video is not None and len(found) == 1:
         films = {found[0].name: video}
     elif video is not None:
         films = paths_in(video, [each.name for each in found], ".mp4")
         files += [("--video", path) for path in films.values()]
-    check_outputs([*filter(None, (model, clip)), *videos], files=files)
+    check_outputs([*filter(None, (model, clip, mask)), *videos], files=files)
     return found, films
 
 
@@ -176,7 +179,7 @@ def openable(
     found = []
     for video in videos:
         try:
-            warning = unlike(model.footage, video.open().info)
+            warning = unlike(model.footage, video.open().info, hidden=video.hidden)
         except VideoError as error:
             failures.append(of_video(video, error))
             continue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from vadistill.cli.terminal import Device, console, parse, plain, table
+from vadistill.cli.terminal import Device, Mask, console, parse, plain, table
 from vadistill.errors import ConfigError, DataError
 from vadistill.report import SELF_TEST_PAGE
 
@@ -30,6 +30,7 @@ def run(argv: list[str]) -> None:
         plants: int = 8,
         false_alarms_per_day: float = 1.0,
         seed: int = 0,
+        mask: Mask = None,
         device: Device = "auto",
     ) -> None:
         """Plant anomalies into normal footage and say, by kind, what a model finds of them.
@@ -51,11 +52,12 @@ def run(argv: list[str]) -> None:
         from vadistill.datasets.footage import footage_hash
         from vadistill.datasets.holdout import hold_out
         from vadistill.systems import load
+        from vadistill.video import read_masks
 
         if plants < 1:
             raise ConfigError(f"--plants {plants}", expected="1 or more", fix="correct it")
         detector = load(model, device=device)
-        train = open_dataset(data).train
+        train = open_dataset(data).train.hiding(read_masks(mask))
         kept, held = hold_out(train)
         learned = (detector.footage or {}).get("hash")
         saw_all = footage_hash(train) == learned

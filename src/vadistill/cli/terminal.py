@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 from rich.console import Console
@@ -23,6 +23,16 @@ from vadistill.errors import printable
 from vadistill.progress import show_progress
 
 Device = Literal["auto", "cpu", "cuda"]
+
+Mask = Annotated[
+    Path | None,
+    tyro.conf.arg(
+        metavar="FILE.json",
+        help="Parts of the picture that are neither learned from nor scored: "
+        "[[[x, y], ...], ...], corners of polygons in [0, 1].",
+    ),
+]
+"""An option of verbs that look at pictures of one camera."""
 
 Result = TypeVar("Result")
 

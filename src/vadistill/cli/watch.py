@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from vadistill.cli import refuse_addresses
 from vadistill.cli.outputs import check_outputs
-from vadistill.cli.terminal import Device, parse
+from vadistill.cli.terminal import Device, Mask, parse
 from vadistill.errors import ConfigError
 
 EXAMPLES = """
@@ -34,6 +34,7 @@ def run(argv: list[str]) -> int:
         on: Annotated[float | None, arg(metavar="SCORE")] = None,
         fast: bool = False,
         skip_idle: bool = False,
+        mask: Mask = None,
         webhook: Annotated[str | None, arg(metavar="URL")] = None,
         secret: str = "",
         mqtt: Annotated[str | None, arg(metavar="URL")] = None,
@@ -68,12 +69,13 @@ def run(argv: list[str]) -> int:
             watch_until_end,
             with_stdout,
         )
+        from vadistill.video import read_masks
 
-        refuse_addresses("watch", filter(None, (model, settings, folder)))
+        refuse_addresses("watch", filter(None, (model, settings, folder, mask)))
         if settings is not None:
             alone = (not sources, not webhook, not secret, not mqtt, not fast, not skip_idle)
             alone += (rtsp_transport == "tcp",)
-            none = (model, folder, fps, on)
+            none = (model, folder, fps, on, mask)
             if not all(alone) or any(v is not None for v in none) or false_alarms_per_day != 1:
                 raise ConfigError(
                     "other options beside --settings",
@@ -85,7 +87,7 @@ def run(argv: list[str]) -> int:
         else:
             folder = folder or Path("vadistill-data")
             inputs = [Path(source) for source in sources if os.path.exists(source)]
-            inputs += [] if model is None else [model]
+            inputs += filter(None, [model, mask])
             check_outputs(inputs, folders=[("--folder", folder)])
             found = settings_for(
                 sources,
@@ -98,6 +100,7 @@ def run(argv: list[str]) -> int:
                     "on": on,
                     "fast": fast,
                     "skip_idle": skip_idle,
+                    "masks": read_masks(mask),
                 },
                 webhook=(webhook, secret),
                 mqtt=mqtt,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from vadistill.errors import printable
-from vadistill.video import Stretch, VideoSource, open_video
+from vadistill.datasets.snippets import FeatureSource
+from vadistill.errors import DataError, printable
+from vadistill.video import Polygon, Stretch, VideoSource, covered, open_video
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,8 @@ class Video:
     """Kinds of anomaly in it, where the data set names them: for AUC by class."""
     stretch: tuple[int, int] | None = None
     """First frame and end (exclusive) of the part of the source that counts; None: all of it."""
+    hidden: tuple[Polygon, ...] = ()
+    """Parts of the picture that are grey in every frame: neither learned from nor scored."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", printable(self.name))
@@ -52,9 +55,10 @@ class Video:
     def open(self) -> VideoSource:
         """A fresh stream of the video's frames; raises VideoError.  Its info carries ``name``."""
         if isinstance(self.source, VideoSource):
-            return self.source
+            return covered(self.source, self.hidden)
         whole = open_video(self.source, name=self.name, fps=self.fps)
-        return whole if self.stretch is None else Stretch(whole, *self.stretch)
+        part = whole if self.stretch is None else Stretch(whole, *self.stretch)
+        return covered(part, self.hidden)
 
     def mask_disagreements(self) -> list[int]:
         """Frames that are labelled normal but have abnormal mask pixels, or the other way round.
@@ -96,6 +100,17 @@ class Dataset:
             if video.name == printable(name):
                 return video
         raise KeyError(name)
+
+    def hiding(self, polygons: Sequence[Polygon]) -> Dataset:
+        """The same videos with parts of their pictures hidden; raises DataError for features."""
+        if polygons and any(isinstance(video.source, FeatureSource) for video in self):
+            raise DataError(
+                f"a mask for {self.name}, of which only features are there",
+                expected="videos, whose pictures it can hide parts of",
+                fix="leave the mask out",
+            )
+        videos = (replace(video, hidden=tuple(polygons)) for video in self)
+        return replace(self, videos=tuple(videos))
 
     def lacking_labels(self) -> str | None:
         """Why weak supervision cannot learn from these videos, or None where it can."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from vadistill.datasets.snippets import FeatureSource
 from vadistill.datasets.sources import pictures
 from vadistill.errors import WeightsError
 from vadistill.files import content_hash
-from vadistill.video import VideoInfo
+from vadistill.video import Polygon, VideoInfo
+from vadistill.video.polygons import flaw, tidy
 
 SAMPLE = 2**16
 """Bytes at either end of a file that its hash is made of, beside its size."""
@@ -28,8 +29,9 @@ def footage_of(videos: Iterable[Video]) -> dict[str, Any]:
     """What a model keeps of the videos that it learns from, as plain JSON; raises VideoError.
 
     ``sizes`` [w, h] and ``rates`` in frames/s (of pictures, so none of features), number of
-    ``videos``, ``frames`` and ``seconds`` in all, ``dates`` of the oldest and the newest file, and
-    a ``hash`` that changes with the videos' content, order or labels, not with their names.
+    ``videos``, ``frames`` and ``seconds`` in all, ``dates`` of the oldest and the newest file, the
+    parts of their pictures that are ``hidden``, if any, and a ``hash`` that changes with the
+    videos' content, order, labels or hidden parts, not with their names.
     """
     found = list(videos)
     infos = [video.open().info for video in found]
@@ -43,6 +45,7 @@ def footage_of(videos: Iterable[Video]) -> dict[str, Any]:
         "seconds": round(sum((info.frames or 0) / info.fps for info in infos), 1),
         "dates": [day.isoformat() for day in (days[0], days[-1])] if days else [],
         "hash": footage_hash(found),
+        **({"hidden": found[0].hidden} if found and found[0].hidden else {}),
     }
 
 
@@ -52,6 +55,7 @@ def footage_hash(videos: Iterable[Video]) -> str:
     for video in videos:
         parts += [f"label {video.video_label}", *_content(video)]
         parts += [] if video.stretch is None else [f"frames {video.stretch}"]
+        parts += [f"hidden {video.hidden}"] if video.hidden else []
     return content_hash(*parts)
 
 
@@ -86,13 +90,38 @@ def _times(video: Video) -> list[float]:
     return [path.stat().st_mtime for path in (pictures(source) if source.is_dir() else [source])]
 
 
-def unlike(footage: Mapping[str, Any] | None, info: VideoInfo, fps: float | None = None) -> str:
-    """A line on a video of another size or rate than a model's footage; empty where it is alike.
+def unlike(
+    footage: Mapping[str, Any] | None,
+    info: VideoInfo,
+    fps: float | None = None,
+    hidden: Sequence[Polygon] = (),
+) -> str:
+    """A line on a video of another size, rate or mask than a model's footage; '' if it is alike.
 
-    ``fps`` is the rate at which it is scored, where that is not its own.  Raises WeightsError for
-    a model whose footage cannot be read.
+    ``fps`` is the rate at which it is scored, where that is not its own, ``hidden`` what is masked
+    of it.  Raises WeightsError for a model whose footage cannot be read.
     """
-    sizes, rates = sizes_and_rates(footage or {})
+    lines = (_other_form(footage or {}, info, fps), _other_mask(footage or {}, info, hidden))
+    return "; ".join(filter(None, lines))
+
+
+def _other_mask(footage: Mapping[str, Any], info: VideoInfo, hidden: Sequence[Polygon]) -> str:
+    known = footage.get("hidden", ())
+    if not isinstance(known, Sequence) or any(map(flaw, known)):
+        raise WeightsError(
+            f"a model whose footage hides {known!r:.60}",
+            expected="polygons [[x, y], ...]",
+            fix="fit it again",
+        )
+    if not footage or sorted(map(tidy, known)) == sorted(map(tidy, hidden)):
+        return ""
+    mine, its = ("a mask" if each else "no mask" for each in (hidden, known))
+    its = "another one" if mine == its else its
+    return f"{info.name} has {mine}, the model's footage {its}: fit one with the same mask"
+
+
+def _other_form(footage: Mapping[str, Any], info: VideoInfo, fps: float | None) -> str:
+    sizes, rates = sizes_and_rates(footage)
     if not sizes or not info.width:
         return ""
     rate = min(info.fps, fps or info.fps)

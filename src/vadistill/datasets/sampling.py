@@ -142,6 +142,7 @@ _PIXELS: WeakKeyDictionary[Video, str] = WeakKeyDictionary()
 def identity(clip: Video) -> str:
     """What tells one clip's content from another's without decoding it."""
     part = "" if clip.stretch is None else f" frames {clip.stretch}"
+    part += f" hidden {clip.hidden}" if clip.hidden else ""
     return _identity(clip) + part
 
 

@@ -5,23 +5,24 @@ Each entry is described once, here: the settings file, the API's bodies and its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, StrictBool, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ConfigDict, Field, StrictBool
 
 from vadistill.addresses import Address, Secret
 from vadistill.errors import ConfigError, one_of
+from vadistill.limits import POLYGONS
 from vadistill.serving.entries import (
     Alarms,
+    Corners,
     Count,
+    EventHours,
     Finite,
     Hours,
     Keeping,
+    Masks,
     Name,
     NotNegative,
     Port,
@@ -29,12 +30,14 @@ from vadistill.serving.entries import (
     Proxy,
     Rate,
     SecretText,
+    Share,
     SinkKind,
     Source,
     Text,
     Transport,
     Url,
 )
+from vadistill.serving.validating import entry
 
 NOWHERE, NOTHING = Address(), Secret()
 KNOWN = ConfigDict(extra="forbid")
@@ -87,6 +90,16 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
+class Zone:
+    """A part of a camera's picture that has a name."""
+
+    name: Name
+    corners: Corners
+
+    __pydantic_config__ = KNOWN
+
+
+@dataclass(frozen=True)
 class CameraSettings:
     """A stream that is watched."""
 
@@ -119,6 +132,17 @@ class CameraSettings:
     """Seconds of picture before an event that its clip begins with."""
     record_hours: Hours = 0.0
     """Hours of footage that are kept to fit models from; 0: none."""
+    masks: Masks = ()
+    """Polygons of the picture that are neither scored nor learned from."""
+    zones: Annotated[tuple[Zone, ...], Field(max_length=POLYGONS)] = ()
+    """Named polygons; an event tells in which one the foot of its object is."""
+    only_zones: StrictBool = False
+    """Whether only objects whose foot is in a zone count."""
+    least_size: Share = 0.0
+    """Smaller objects do not count: the longer side of a box, as a share of the picture's
+    height."""
+    event_hours: tuple[EventHours, ...] = ()
+    """When events may open, such as "mon-fri 18:00-06:00"; empty: always."""
 
     __pydantic_config__ = KNOWN
 
@@ -190,63 +214,8 @@ LISTS = {
 }
 """[[model]], [[camera]], [[sink]] and [[footage]] blocks of the file."""
 
-SCHEMES = {"webhook": ("http://", "https://"), "mqtt": ("mqtt://", "mqtts://")}
-
 T = TypeVar("T")
-WORDS = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "tuple_type": "a list of texts",
-    "greater_than": "a number above {gt:g}",
-    "greater_than_equal": "{ge:g} or more",
-    "less_than_equal": "at most {le:g}",
-    "finite_number": "a number",
-    "literal_error": "{expected}",
-    "string_too_short": "{min_length} characters or more",
-    "string_too_long": "{max_length} characters at most",
-    "text": "text without control characters",
-    "string_pattern_mismatch": "up to 40 of a-z, 0-9 and '-', a letter or digit first",
-}
-"""What was expected where pydantic found an error of this type, in TOML's terms."""
-
-SECRET = ("password", "token", "secret", "url", "source")
-"""Entries whose values are in no error."""
-
-
-@cache
-def _adapter(kind: type) -> Any:
-    return TypeAdapter(kind)
-
-
-def entry(kind: type[T], given: Any, where: str) -> T:
-    """One dataclass of this module from plain values; raises ConfigError naming ``where``."""
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"{where} is {given!r}", expected="a table", fix="correct it")
-    try:
-        return _adapter(kind).validate_python(dict(given))
-    except ValidationError as error:
-        raise _in_a_line(error.errors()[0], kind, where) from None  # it repeats all values
-
-
-def _in_a_line(error: ErrorDetails, kind: type, where: str) -> ConfigError:
-    """What pydantic found wrong with an entry of a block."""
-    name, what = str(error["loc"][0]), error["type"]
-    if what in ("missing", "unexpected_keyword_argument"):
-        got = f"{where} " + (f"lacks '{name}'" if what == "missing" else f"has '{name}'")
-        known = ", ".join(f.name for f in fields(kind))  # pyright: ignore[reportArgumentType]
-        return ConfigError(got, expected=f"the entries {known}", fix="correct it")
-    value = error["input"]
-    shown = type(value).__name__ if name in SECRET else repr(value)
-    in_a_list = len(error["loc"]) > 1 and what == "string_type"
-    expected = WORDS.get("tuple_type" if in_a_list else what, error["msg"])
-    expected = expected.format(**error.get("ctx", {}))
-    if what.endswith("_type") or what == "sink_kind":
-        return ConfigError(f"{name} of {where} is {shown}", expected=expected, fix="correct it")
-    if what == "string_pattern_mismatch":
-        return ConfigError(f"{where}: {name} {shown}", expected=expected, fix="rename it")
-    return ConfigError(f"{where}: {name} = {shown}", expected=expected, fix="correct it")
+SCHEMES = {"webhook": ("http://", "https://"), "mqtt": ("mqtt://", "mqtts://")}
 
 
 def check(settings: Settings) -> None:
@@ -271,6 +240,13 @@ def check(settings: Settings) -> None:
                 f"camera '{camera.name}' names model '{camera.model}'",
                 expected=f"one of {', '.join(models) or '(none yet)'}",
                 fix="correct it, or add a [[model]]",
+            )
+        zones = [zone.name for zone in camera.zones]
+        if len(set(zones)) < len(zones):
+            raise ConfigError(
+                f"camera '{camera.name}' has two zones of one name",
+                expected="a name of its own",
+                fix="rename one",
             )
         if camera.on is not None and camera.off is not None and camera.off > camera.on:
             raise ConfigError(

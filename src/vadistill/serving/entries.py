@@ -6,12 +6,21 @@ import re
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetPydanticSchema
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetPydanticSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from vadistill.addresses import Address, Secret
-from vadistill.limits import FEWEST_ALARMS, LEAST_FPS, LEAST_KEPT, LONGEST_CLIP, MOST_FPS
+from vadistill.limits import (
+    FEWEST_ALARMS,
+    LEAST_FPS,
+    LEAST_KEPT,
+    LONGEST_CLIP,
+    MOST_FPS,
+    POLYGONS,
+)
 from vadistill.serving.networks import proxy_network
+from vadistill.serving.schedule import hours
+from vadistill.video.polygons import Polygon, flaw, tidy
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """What cameras, models, sinks and footage folders may be called; also their id in addresses."""
@@ -83,6 +92,32 @@ PreRoll = Annotated[float, Field(ge=0, le=LONGEST_CLIP, allow_inf_nan=False, str
 Port = Annotated[int, Field(ge=0, le=65535, strict=True)]
 Count = Annotated[int, Field(gt=0, strict=True)]
 """Numbers are strict: true and "1" are none."""
+
+
+def _polygon(corners: Any) -> Polygon:
+    if expected := flaw(corners):
+        raise PydanticCustomError("shape", "{what}", {"what": expected})
+    return tidy(corners)
+
+
+def _event_hours(text: str) -> str:
+    try:
+        hours(text)
+    except ValueError:
+        raise PydanticCustomError(
+            "hours", "such as 'mon-fri 18:00-06:00' or 'sat,sun 00:00-24:00'"
+        ) from None
+    return text
+
+
+Corners = Annotated[
+    Polygon,
+    BeforeValidator(_polygon),
+    Field(examples=[[[0.1, 0.0], [0.4, 0.0], [0.4, 0.3]]]),
+]
+Masks = Annotated[tuple[Corners, ...], Field(max_length=POLYGONS)]
+EventHours = Annotated[str, AfterValidator(_event_hours)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 
 SinkKind = Annotated[str, AfterValidator(_sink_kind)]
 Proxy = Annotated[str, AfterValidator(_proxy)]

@@ -170,7 +170,9 @@ class Hub(Cameras):
         ModelSettings(name, "")
         videos = footage.videos_for(self.settings, self.store, self.recordings, source)
         out = self.folder / "models" / f"{name}.vad"
-        return self.jobs.fit(name=name, system=system, videos=videos, out=out)
+        cameras = [c for c in self.settings.cameras if c.name == source.get("camera")]
+        masks = cameras[0].masks if cameras else ()
+        return self.jobs.fit(name=name, system=system, videos=videos, out=out, masks=masks)
 
     def score_upload(self, path: Path, title: str, model: str) -> Job:
         """Score an uploaded video in the background; raises ConfigError for an unknown model."""
@@ -283,7 +285,7 @@ class Hub(Cameras):
             self._beat = time.monotonic()
             with self._faults.of("pages"):
                 for camera in self.running():
-                    points = camera.take_points()
+                    points = camera.curve.take_points()
                     if points:
                         self.announcer("scores", {"camera": camera.name, "points": points})
                 if len(self.announcer) and time.monotonic() - told >= 1:

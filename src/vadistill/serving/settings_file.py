@@ -12,14 +12,15 @@ import shlex
 import threading
 import tomllib
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vadistill.addresses import Secret
 from vadistill.errors import ConfigError, lacking
 from vadistill.files import replacing
-from vadistill.serving.config import LISTS, TABLES, ServerSettings, Settings, entry
+from vadistill.serving.config import LISTS, TABLES, ServerSettings, Settings
+from vadistill.serving.validating import entry
 
 SECRETS = re.compile(
     r"^\s*(password|token|secret)\s*=\s*[\"']+[^\"'\s]|^[^#]*://[^\"'\s]*@", re.MULTILINE
@@ -181,12 +182,20 @@ def write_settings(settings: Settings, path: Path, tables: Iterable[str] = TABLE
         temporary.write_text(tomlkit.dumps(document))
 
 
+def _plain(value: Any) -> Any:
+    """An entry as TOML has it."""
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value.reveal() if isinstance(value, Secret) else value
+
+
 def _update(block: Any, item: Any) -> None:
     """Put the entries of a dataclass into a table; what is right there already stays as it is."""
     for f in fields(item):
         value = getattr(item, f.name)
-        plain = list(value) if isinstance(value, tuple) else value
-        plain = value.reveal() if isinstance(value, Secret) else plain
+        plain = _plain(value)
         if plain is None:
             block.pop(f.name, None)
         elif f.name in block:

@@ -30,6 +30,7 @@ from vadistill.video.pictures import (
     natural_key,
     read_picture,
 )
+from vadistill.video.polygons import Covered, Polygon, covered, inside, painted, read_masks
 from vadistill.video.writer import VideoWriter
 
 __all__ = [
@@ -37,19 +38,25 @@ __all__ = [
     "PICTURES",
     "Address",
     "ArraySource",
+    "Covered",
     "FileSource",
     "FolderSource",
     "Frame",
     "LiveSource",
+    "Polygon",
     "Stretch",
     "VideoInfo",
     "VideoSource",
     "VideoWriter",
     "count_frames",
+    "covered",
     "decode_picture",
+    "inside",
     "is_live",
     "natural_key",
     "open_video",
+    "painted",
+    "read_masks",
     "read_picture",
     "redacted",
 ]
@@ -95,6 +102,8 @@ def count_frames(source: VideoSource) -> int:
     is decoded.  Damaged pictures count too, where they are noticed.  Raises VideoError, also for a
     file that is cut short.
     """
+    if isinstance(source, Covered):
+        return count_frames(source.source)
     if isinstance(source, FileSource):
         return source.count()
     return len(source) if isinstance(source, FolderSource | ArraySource) else sum(1 for _ in source)

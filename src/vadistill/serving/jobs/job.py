@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from vadistill.errors import DataError, StorageError, VadistillError
+from vadistill.errors import StorageError, VadistillError
 from vadistill.files import write_json
 from vadistill.progress import VARIABLE
 
@@ -34,9 +34,9 @@ FORMAT = 1
 SCORES, PICTURE, RESULT = "scores.jsonl", "latest.jpg", "result.json"
 """What ``score_upload`` writes into a job's folder."""
 
-UPLOAD, FOOTAGE, MODEL, FACTS = "upload", "footage", "model", "job.json"
-"""What else lies there: the video that is scored; a fit's videos and its model until it is whole;
-the job itself."""
+UPLOAD, FOOTAGE, MASK, MODEL, FACTS = "upload", "footage", "mask.json", "model", "job.json"
+"""What else lies there: the video that is scored; a fit's videos and mask, and its model until it
+is whole; the job itself."""
 
 PAGE, MOST = 1000, 20_000
 """Lines of a score file between two places in it that are remembered, and most lines at a time."""
@@ -135,35 +135,6 @@ def read_jobs(folder: Path) -> list[tuple[Job, int | None]]:
             log.warning("deleting what is left of job %s (%s)", each.name, error)
             shutil.rmtree(each, ignore_errors=True)
     return sorted(found, key=lambda item: item[0].created)
-
-
-def data_set(folder: Path, videos: Sequence[Path]) -> Path:
-    """A data set of ``videos`` at ``folder``, unless they are one folder, which may be one itself.
-
-    Files are linked hard where that is possible: a recording may grow too old during a fit.
-    Raises DataError where there is none.
-    """
-    missing = [path for path in videos if not path.exists()]
-    if missing or not videos:
-        raise DataError(
-            f"no video called {missing[0]}" if missing else "no video to fit a model to",
-            expected="one or more video files or folders",
-            fix="choose other footage, or record more",
-        )
-    videos = [path.resolve() for path in videos]
-    if len(videos) == 1 and videos[0].is_dir():
-        return videos[0]
-    train = folder / "train"
-    train.mkdir(parents=True)
-    for number, video in enumerate(videos):
-        link = train / f"{number:05}_{video.name}"
-        try:
-            if video.is_dir():
-                raise OSError(errno.EISDIR, "only files have hard links")
-            link.hardlink_to(video)
-        except OSError:
-            link.symlink_to(video)
-    return folder
 
 
 def publish(made: Path, out: Path) -> None:

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vadistill.errors import ConfigError, one_of
+from vadistill.serving.jobs.fit_footage import Masks, fit_task
 from vadistill.serving.jobs.job import (
-    FOOTAGE,
     MODEL,
     PICTURE,
     RESULT,
@@ -32,7 +32,6 @@ from vadistill.serving.jobs.job import (
     ScoreFile,
     State,
     Task,
-    data_set,
     kill_left,
     new_folder,
     publish,
@@ -78,22 +77,21 @@ class Jobs:
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()
 
-    def fit(self, *, name: str, system: str, videos: Sequence[Path], out: Path) -> Job:
+    def fit(
+        self, *, name: str, system: str, videos: Sequence[Path], out: Path, masks: Masks = ()
+    ) -> Job:
         """Queue the fit of a new model to ``videos``, files or folders, which goes to ``out``.
 
-        One folder alone may be any data set.  Video files stay readable for the job even if they
-        are deleted meanwhile.  Raises ConfigError for an unknown system or when ``out`` is taken,
-        DataError for missing videos.
+        What ``masks`` cover is not learned from.  One folder alone may be any data set.  Video
+        files stay readable for the job even if they are deleted meanwhile.  Raises ConfigError for
+        an unknown system or when ``out`` is taken, DataError for missing videos.
         """
         one_of("system", system, DETECTORS)
         out = Path(out).absolute()
         job = self._new("fit", name)
         with new_folder(self.folder / job.id) as folder:
-            data = data_set(folder / FOOTAGE, videos)
-            command = ["vadistill", "fit", system, str(data), "--out", str(folder / MODEL)]
-            shown = {f"{folder}/": "", str(data): data.name}
-            result = {"model": name, "system": system}
-            self._queue(job, Task(command, shown, out, result))
+            task = fit_task(folder, name=name, system=system, videos=videos, out=out, masks=masks)
+            self._queue(job, task)
         return replace(job)
 
     def score(self, *, video: Path, title: str, model: Path) -> Job:

@@ -24,7 +24,7 @@ from vadistill.report import SELF_TEST_PAGE
 
 if TYPE_CHECKING:
     from vadistill.detector import Detector
-    from vadistill.serving.config import ModelSettings, Settings
+    from vadistill.serving.config import CameraSettings, ModelSettings, Settings
     from vadistill.video import VideoInfo
 
 log = logging.getLogger("vadistill.serving")
@@ -184,12 +184,18 @@ class Loaded:
         self.unlike: dict[str, str] = {}
         """By camera, how its pictures differ from the model's footage; '' where they do not."""
 
-    def for_camera(self, name: str, info: VideoInfo, fps: float | None) -> Detector:
-        """The detector for a camera that is scored at most ``fps`` times a second.
+    def for_camera(self, camera: CameraSettings, info: VideoInfo) -> Detector:
+        """The detector for a camera of this size and rate.
 
-        Logs a line, once, where the camera's size or rate is unlike the model's footage.
+        Logs a line, once, where they are unlike the model's footage, and where the model does not
+        tell places that the camera asks for.
         """
-        line = unlike(self.detector.footage, replace(info, name=f"camera {name}"), fps)
+        name = camera.name
+        shown = replace(info, name=f"camera {name}")
+        line = unlike(self.detector.footage, shown, camera.fps, camera.masks)
+        if (camera.only_zones or camera.least_size) and not self.detector.tells_where:
+            asked = f"camera {name} has zones or a least size, its model does not tell where"
+            line = "; ".join(filter(None, [line, f"{asked}: everything counts"]))
         self.unlike[name] = line
         key = name, info.width, info.height
         if line and key not in self._warned:

@@ -23,24 +23,22 @@ from vadistill.errors import ConfigError, VadistillError, VideoError, in_a_line
 from vadistill.scores import Calibration, FrameScore
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.live.batching import Loaded
+from vadistill.serving.live.curve import Curve
 from vadistill.serving.live.events import EventKeeper, colours
 from vadistill.serving.live.levels import Change, Level, Tracker
+from vadistill.serving.live.places import Counting
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.live.screen import Screen
 from vadistill.serving.live.times import Pace, WallTimes
+from vadistill.serving.schedule import within
 from vadistill.serving.storage.clips import ClipWriter, Shot
+from vadistill.video import covered
 
 if TYPE_CHECKING:
     from vadistill.serving.storage.recorder import Recorder
     from vadistill.serving.storage.store import Store
 
 log = logging.getLogger("vadistill.serving")
-
-CHUNK_SECONDS = 20.0
-"""Scores are written to the store in pieces of this length."""
-
-HELD_SCORES = 100_000
-"""Scores that wait for a full disk at most; further ones are left out."""
 
 RETRY = 30.0
 """Seconds after which a camera whose detector failed is tried again."""
@@ -82,12 +80,12 @@ class Camera:
         self._ring: deque[Shot] = deque()
         """Pictures of the last seconds, with which an event's clip begins."""
         self.events = EventKeeper(settings.name, store=store, clips=clips, publish=publish)
-        self._new: deque[tuple[float, float]] = deque()
-        self._writing, self._written = threading.Lock(), time.monotonic()
-        self._points: deque[tuple[float, float]] = deque(maxlen=1000)
+        self.curve = Curve(settings.name, store, self.events.keep)
         self._pace = Pace()
         self._times = WallTimes(settings.name)
         self.screen = Screen(lambda: self.scale, self.ended)
+        quiet = model.detector.require_fitted().quantiles[0] if isinstance(model, Loaded) else 0.0
+        self._counting = Counting(settings, float(quiet))
         self._failure = model if isinstance(model, str) else ""
         if self._failure:
             self.ended.set()
@@ -160,8 +158,8 @@ class Camera:
                 session.forget(frame.index + 1)
                 self.screen.show(frame.image, None)
             return
-        detector = self.model.for_camera(self.name, session.info, self.settings.fps)
-        for score in detector.stream(session):
+        detector = self.model.for_camera(self.settings, session.info)
+        for score in detector.stream(covered(session, self.settings.masks)):
             arrival = session.arrival(score.index)
             session.forget(score.index + 1)
             if arrival is None:
@@ -178,17 +176,16 @@ class Camera:
         now = time.monotonic()
         self._pace.note(now, None if self.settings.fast else now - moment)
         wall = self._times.of(moment, steady=self._tracker.busy)
-        point = (wall, float(score.score))
-        if len(self._new) < HELD_SCORES:
-            self._new.append(point)
-        self._points.append(point)
+        score, place = self._counting(score, image.shape[1], image.shape[0])
+        self.curve.add(wall, float(score.score))
         self.screen.show(image, score)
-        shot = Shot(moment, to_jpeg(image), replace(score, map=None))
+        shot = Shot(moment, to_jpeg(image), replace(score, map=None), place)
         self._ring.append(shot)
         while self._ring[0].moment < moment - self.settings.pre_roll:
             self._ring.popleft()
-        self._track(self._tracker.push(wall, score.score), shot)
-        if time.monotonic() - self._written >= CHUNK_SECONDS:
+        may_open = within(self.settings.event_hours, wall)
+        self._track(self._tracker.push(wall, score.score, may_open=may_open), shot)
+        if self.curve.due:
             self.write_scores()
 
     def _lost(self, cause: str) -> None:
@@ -207,22 +204,12 @@ class Camera:
     @property
     def settled(self) -> bool:
         """Whether it has stopped and all of it is kept."""
-        return not (self._thread.is_alive() or self._new) and self.events.settled
+        return not self._thread.is_alive() and self.curve.settled and self.events.settled
 
     def write_scores(self) -> None:
         """Put the curve so far into the store; what a full disk refuses is kept for later."""
-        with self._writing:  # the console asks for the curve, too
-            self.events.close_refused()
-            self._written = time.monotonic()
-            points = np.array([self._new[i] for i in range(len(self._new))], np.float64)
-            if not len(points):
-                return
-            times, scores = points.T
-            if self.events.keep(
-                lambda: self._store.add_scores(self.name, times.copy(), scores.astype(np.float32))
-            ):
-                for _ in points:
-                    self._new.popleft()
+        self.events.close_refused()
+        self.curve.write()
 
     # -- what the console sees -----------------------------------------------------------------
 
@@ -267,13 +254,6 @@ class Camera:
         """Open and close events at another level from the next frame on."""
         self.level = self._tracker.level = level
 
-    def take_points(self) -> list[tuple[float, float]]:
-        """Times and scores since the last call."""
-        points = []
-        while self._points:
-            points.append(self._points.popleft())
-        return points
-
     def as_json(self) -> dict[str, Any]:
         """As the API describes a camera."""
         settings, status = self.settings, self.reader.status
@@ -282,6 +262,7 @@ class Camera:
         return {
             **vars(settings),
             "source": str(settings.source),
+            "zones": [vars(zone) for zone in settings.zones],
             "unlike": self.model.unlike.get(self.name) or None if scored else None,
             "status": {
                 **asdict(status),

@@ -18,7 +18,7 @@ from vadistill.serving.config import CameraSettings, Settings, changed
 from vadistill.serving.live.batching import Loaded, Models
 from vadistill.serving.live.camera import Camera
 from vadistill.serving.live.events import Announcer
-from vadistill.serving.live.learned import begin_anew, learned_level, starting_level
+from vadistill.serving.live.learned import begin_anew, counted, learned_level, starting_level
 from vadistill.serving.live.levels import Level
 from vadistill.serving.live.reader import Reader
 from vadistill.serving.live.session import try_source
@@ -109,7 +109,7 @@ class Cameras:
                 self._models.get(settings, new.model)
             self._keep(settings)
             self._retire(old)
-            if (new.model, new.source) != (old.settings.model, old.settings.source):
+            if counted(new) != counted(old.settings):
                 self._begin_anew.add(name)
                 self.settle()
             elif new.false_alarms_per_day != old.settings.false_alarms_per_day:
@@ -178,6 +178,7 @@ class Cameras:
             fast=camera.fast,
             loop=camera.loop,
             recorder=recorder,
+            masks=camera.masks,
         )
         made = Camera(
             camera,
@@ -218,10 +219,10 @@ class Cameras:
         """Size, rate and a picture of an address; raises VideoError."""
         return try_source(Address(address), transport)
 
-    def picture(self, name: str, *, map: bool = False) -> bytes | None:
-        """The last scored picture of a camera with its boxes, as a JPEG."""
+    def picture(self, name: str, *, map: bool = False, boxes: bool = True) -> bytes | None:
+        """The last scored picture of a camera as a JPEG, with its boxes."""
         found = self._camera(name)
-        return None if found is None else found.screen.picture(map=map)
+        return None if found is None else found.screen.picture(map=map, boxes=boxes)
 
     def pictures(self, name: str, map: bool = False) -> Iterator[bytes]:
         """New pictures of a camera as they are scored, until it ends."""

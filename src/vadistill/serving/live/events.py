@@ -22,6 +22,7 @@ from vadistill.errors import StorageError
 from vadistill.scores import Calibration
 from vadistill.serving.live.levels import Change, Level, Stretch
 from vadistill.serving.storage.clips import ClipWriter, Shot
+from vadistill.serving.storage.records import Place
 
 if TYPE_CHECKING:
     from vadistill.serving.storage.store import Store
@@ -60,6 +61,8 @@ class EventKeeper:
         """Of the open event, once it is in the store."""
         self._store, self._clips, self._publish = store, clips, publish
         self._best: Shot | None = None
+        self._place: Place | None = None
+        """Of the open event's peak, where that is new."""
         self._unclosed: deque[Callable[[], None]] = deque()
         self._ending = 0
         """Ends and clips of events that have ended, as far as they are not kept yet."""
@@ -83,6 +86,8 @@ class EventKeeper:
         which it opened, ``cause`` why it ended, if it was not for calm.
         """
         event = change.event
+        if shot is not None and change.kind in ("opened", "higher"):
+            self._place = shot.place
         if change.kind == "closed":
             self._close(event, scale, level, cause)
             return
@@ -108,9 +113,8 @@ class EventKeeper:
         scale: Scale,
         level: float,
     ) -> None:
-        opened = self._store.open_event(
-            self.camera, event.start, peak=event.peak, level=level, frames=event.frames
-        )
+        facts = {"peak": event.peak, "level": level, "frames": event.frames, "place": self._place}
+        opened = self._store.open_event(self.camera, event.start, **facts)
         self.id = opened.id
         self._clips.open(opened.id, before, scale)
         self._best = shot
@@ -125,6 +129,7 @@ class EventKeeper:
             peak=event.peak,
             frames=event.frames,
             thumbnail=self._thumbnail(self.id, scale),
+            place=self._place,
         )
         so_far = self._store.event(self.id)
         if so_far is not None:
@@ -148,14 +153,13 @@ class EventKeeper:
     def _close(self, event: Stretch, scale: Scale, level: float, cause: str | None) -> None:
         if self.id is not None:
             self.keep(lambda: self._update(event, scale))
-        number, self.id = self.id, None
+        number, self.id, place, self._place = self.id, None, self._place, None
 
         def finish() -> None:
             known = number
             if known is None:  # the disk was full from its first frame to its last
-                known = self._store.open_event(
-                    self.camera, event.start, peak=event.peak, level=level, frames=event.frames
-                ).id
+                facts = {"peak": event.peak, "level": level, "frames": event.frames}
+                known = self._store.open_event(self.camera, event.start, **facts, place=place).id
             closed = self._store.close_event(
                 known, end=event.last, peak=event.peak, frames=event.frames, cause=cause
             )

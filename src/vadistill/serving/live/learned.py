@@ -9,6 +9,7 @@ import logging
 import time
 
 from vadistill.addresses import hashed
+from vadistill.files import content_hash
 from vadistill.scores import Calibration
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.live.levels import Level, camera_level, training_level, without
@@ -78,12 +79,21 @@ def _since(camera: str) -> str:
     return f"since:{camera}"
 
 
+def counted(camera: CameraSettings) -> tuple[object, ...]:
+    """What scores and the level learned from them belong to."""
+    zones = camera.zones if camera.only_zones else ()
+    return camera.model, camera.source, camera.masks, zones, camera.least_size
+
+
 def _of(camera: CameraSettings) -> list[str]:
-    """What a level belongs to."""
-    return [camera.model, camera.source.identity]
+    """The same in a few words; the third is left out where all of the picture counts."""
+    _, _, *rules = counted(camera)
+    found = [content_hash(f"{rules}")] if any(rules) else []
+    return [camera.model, camera.source.identity, *found]
 
 
 def _belongs(of: list[str], camera: CameraSettings) -> bool:
     """Whether a level of these is the camera's; once the address itself was kept."""
-    model, view = of
-    return model == camera.model and camera.source.identity in (view, hashed(view))
+    model, view, *rules = of
+    same = model == camera.model and rules == _of(camera)[2:]
+    return same and camera.source.identity in (view, hashed(view))

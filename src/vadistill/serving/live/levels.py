@@ -231,10 +231,10 @@ class Tracker:
         """Whether an event is open, or the last frame may be the first of one."""
         return self.event is not None or self._run is not None
 
-    def push(self, time: float, score: float) -> Change | None:
-        """The next frame's score, ``time`` in seconds."""
+    def push(self, time: float, score: float, *, may_open: bool = True) -> Change | None:
+        """The next frame's score, ``time`` in seconds; an event opens only where it may."""
         if self.event is None:
-            return self._rise(time, score)
+            return self._rise(time, score if may_open else -math.inf)
         event = self.event
         if score >= self.level.off:
             higher = score > event.peak

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from vadistill.addresses import Address, without_addresses
 from vadistill.errors import VideoError
 from vadistill.serving.live.session import Arrival, RateCap, Session, Stillness
 from vadistill.serving.live.status import ReaderStatus, State
-from vadistill.video import LiveSource, VideoSource, open_video
+from vadistill.video import LiveSource, Polygon, VideoSource, open_video
 
 if TYPE_CHECKING:
     from vadistill.serving.storage.recorder import Recorder
@@ -40,8 +40,9 @@ class Reader:
     ``fast``, as fast as it is taken, and from its start again with ``loop``.  A file over HTTP is
     played at its own speed, too, and again and again.  ``fps`` caps the rate.  The ``queue`` drops
     its oldest frame (``fast``: it waits).  ``skip_idle`` leaves out pictures in which nothing
-    moves, all but one a second.  ``transport`` is RTSP's.  What is lost or cannot be opened is
-    tried again for ever, after ``backoff[0]`` to ``backoff[1]`` seconds.  Nothing is raised.
+    moves outside of ``masks``, all but one a second.  ``transport`` is RTSP's.  What is lost or
+    cannot be opened is tried again for ever, after ``backoff[0]`` to ``backoff[1]`` seconds.
+    Nothing is raised.
     """
 
     def __init__(
@@ -58,13 +59,14 @@ class Reader:
         timeout: float = 10.0,
         backoff: tuple[float, float] = (1.0, 30.0),
         recorder: Recorder | None = None,
+        masks: Sequence[Polygon] = (),
     ) -> None:
         self.address, self.name = Address(address), name
         self._live = self.address.is_live
         self._fps, self._queue, self._skip_idle = fps, queue, skip_idle
         self._fast, self._loop = fast and not self._live, loop and not self._live
         self._transport, self._timeout = transport, timeout
-        self._backoff, self._recorder = backoff, recorder
+        self._backoff, self._recorder, self._masks = backoff, recorder, masks
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -208,7 +210,7 @@ class Reader:
         return session
 
     def _read(self, source: VideoSource, session: Session) -> None:
-        still = Stillness() if self._skip_idle else None
+        still = Stillness(self._masks) if self._skip_idle else None
         corrupt, size, start = self._status.corrupt, (source.info.width, source.info.height), None
         began = time.monotonic() - (source.info.frames or 0) / source.info.fps
         paced = not isinstance(source, LiveSource) or source.is_recording

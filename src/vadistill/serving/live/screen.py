@@ -56,10 +56,12 @@ class Screen:
         with self._seen:
             self._seen.notify_all()
 
-    def picture(self, *, map: bool = False) -> bytes | None:
-        """The picture with its boxes, and its map where there is one, as a JPEG."""
+    def picture(self, *, map: bool = False, boxes: bool = True) -> bytes | None:
+        """The picture as a JPEG, with its boxes, and its map where there is one."""
         view = self._view
-        return None if view is None else self._drawn(view, map)
+        if view is None:
+            return None
+        return self._drawn(view if boxes else replace(view, score=None), map)
 
     def pictures(self, *, map: bool = False) -> Iterator[bytes]:
         """New pictures as they are scored, until the end; empty ones while none comes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,15 @@ from vadistill.addresses import Address
 from vadistill.drawing import from_jpeg, to_jpeg
 from vadistill.errors import VideoError
 from vadistill.limits import KEPT_BYTES, WAITING, WAITING_BYTES
-from vadistill.video import Frame, LiveSource, VideoInfo, VideoSource, open_video
+from vadistill.video import (
+    Frame,
+    LiveSource,
+    Polygon,
+    VideoInfo,
+    VideoSource,
+    open_video,
+    painted,
+)
 
 OLDEST = 1.5
 """Seconds that a frame waits at most.  Streams begin with a burst of what came while they were
@@ -178,7 +186,7 @@ class RateCap:
 
 
 class Stillness:
-    """Whether nothing moved since the last frame that was kept."""
+    """Whether nothing moved outside of ``masks`` since the last frame that was kept."""
 
     SIZE = (64, 36)
     MEAN, MOST = 1.0, 12.0
@@ -186,7 +194,8 @@ class Stillness:
     SECONDS = 1.0
     """A frame is kept at least this often."""
 
-    def __init__(self) -> None:
+    def __init__(self, masks: Sequence[Polygon] = ()) -> None:
+        self._masks = masks
         self._last: np.ndarray | None = None
         self._time = 0.0
 
@@ -195,6 +204,7 @@ class Stillness:
         import cv2
 
         small = cv2.resize(image, self.SIZE, interpolation=cv2.INTER_AREA)
+        small = painted(small, self._masks)
         grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.int16)
         if self._last is not None and seconds - self._time < self.SECONDS - 0.001:
             change = np.abs(grey - self._last)

@@ -1,5 +1,6 @@
 // @ts-check
 // The frame of the console: pages by the address's hash, session, theme, connection, new events.
+import { page as areas } from "./areas.js";
 import { page as camera } from "./camera.js";
 import { addPage as add } from "./camera_settings.js";
 import { recolour } from "./curve.js";
@@ -21,6 +22,7 @@ const NAME = "([a-z0-9][a-z0-9-]{0,39})";
 const PAGES = [
   [/^\/$/, wall],
   [new RegExp(`^/cameras/${NAME}$`), camera],
+  [new RegExp(`^/cameras/${NAME}/areas$`), areas],
   [/^\/add$/, add],
   [/^\/events$/, events],
   [/^\/upload$/, upload],

@@ -8,6 +8,7 @@ import {
 } from "./elements.js";
 import { eventFigure, openPlayer } from "./event.js";
 import { stream } from "./pictures.js";
+import { overlay } from "./polygons.js";
 import { get, latest, on, remove, soundModels, whenConnected } from "./server.js";
 import { mapButton, mapWanted, muter, NO_MODEL, stateBadge, trouble, warning } from "./wall.js";
 import { count, fixed, moment, percent, score } from "./words.js";
@@ -82,7 +83,9 @@ export const page = {
     const badge = stateBadge();
     const image = el("img", { alt: `live picture of ${name}` });
     const over = el("p.over");
-    const screen = el("div.picture.large", image, over);
+    let areas = overlay(camera);
+    let drawn = "";
+    const screen = el("div.picture.large", image, areas, over);
     const again = stream(
       image,
       () => `/api/cameras/${name}/live.mjpeg?map=${mapWanted.get(name) ? 1 : 0}`,
@@ -124,6 +127,13 @@ export const page = {
       unlike.show(now);
       setText(over, trouble(now.status));
       setHidden(over, !away);
+      const shapes = JSON.stringify([now.masks, now.zones]);
+      if (shapes !== drawn) {
+        drawn = shapes;
+        const made = overlay(now);
+        areas.replaceWith(made);
+        areas = made;
+      }
       setClass(screen, "away", away);
       setClass(screen, "open", now.event !== null);
       if (now.status.width) screen.style.aspectRatio = `${now.status.width} / ${now.status.height}`;
@@ -155,7 +165,8 @@ export const page = {
     }, { class: "danger" });
     const learn = button("calibrate", () => calibrate(camera, signal));
     const mute = muter(() => camera, signal);
-    const tools = el("div.row", map, learn, mute.node);
+    const draw = el("a.button", { href: `#/cameras/${name}/areas` }, "masks and zones");
+    const tools = el("div.row", map, learn, mute.node, draw);
     const unmodelled = el("div.warning", { role: "note" }, el("p",
       "Nothing is scored yet. When some normal hours are recorded, ",
       el("a", { href: "#/models" }, "fit a model"), " from them, and choose it in the settings below."));

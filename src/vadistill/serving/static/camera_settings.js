@@ -88,7 +88,8 @@ export const calibrate = (camera, signal, done = () => {}) => {
 // What a camera has where nothing is said.
 export const DEFAULTS = {
   rtsp_transport: "tcp", fps: null, skip_idle: false, false_alarms_per_day: 1, frames_to_open: 3,
-  seconds_to_close: 2, pre_roll: 5, record_hours: 0,
+  seconds_to_close: 2, pre_roll: 5, record_hours: 0, masks: [], zones: [], only_zones: false,
+  least_size: 0, event_hours: [],
 };
 // Hours that a camera keeps which has no model yet: what one is fitted from.
 const RECORDED = 12;
@@ -140,6 +141,10 @@ export const cameraForm = (camera, models, signal, saved) => {
   const close = number(now.seconds_to_close, { min: 0, required: true });
   const before = number(now.pre_roll, { min: 0, max: 120, required: true });
   const record = number(now.record_hours, { min: 0, required: true });
+  const least = number(now.least_size, { min: 0, max: 1, required: true });
+  const hours = literal({
+    value: now.event_hours.join("; "), maxlength: 500, placeholder: "mon-fri 18:00-06:00; sat,sun 00:00-24:00",
+  });
   model.onchange = () => {
     if (!model.value && Number(record.value) === 0) record.value = String(RECORDED);
   };
@@ -149,14 +154,15 @@ export const cameraForm = (camera, models, signal, saved) => {
       fps: fps.value === "" ? null : Number(fps.value), skip_idle: idle.checked,
       false_alarms_per_day: Number(perDay.value), frames_to_open: Number(open.value),
       seconds_to_close: Number(close.value), pre_roll: Number(before.value),
-      record_hours: Number(record.value),
+      record_hours: Number(record.value), least_size: Number(least.value),
+      event_hours: hours.value.split(";").map((span) => span.trim()).filter(Boolean),
     };
     const address = source.value.trim();
     if (address) Object.assign(values, { source: address });
     if (camera) {
       // A changed camera starts anew: what stays is not sent.
       for (const [entry, value] of Object.entries(values))
-        if (camera[entry] === value) delete values[entry];
+        if (JSON.stringify(camera[entry]) === JSON.stringify(value)) delete values[entry];
       if (!Object.keys(values).length) {
         place.replaceChildren(el("p.soft", { role: "status" }, "Nothing has changed."));
         return;
@@ -185,6 +191,10 @@ export const cameraForm = (camera, models, signal, saved) => {
       field("Frames in a row that open an event", open, usually("frames_to_open")),
       field("Seconds below the level that close it", close, usually("seconds_to_close")),
       field("Seconds of picture before an event in its clip", before, usually("pre_roll")),
+      field("Least size of an object", least,
+        usually("least_size", "The longer side of its box, as a share of the picture's height.")),
+      field("Hours in which events may open", hours,
+        "Of the server's clock, ';' between several. Empty, the default: always."),
       field("Hours of footage to keep for fitting models", record,
         usually("record_hours", "0: none is kept."))),
   ], send);

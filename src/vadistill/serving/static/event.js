@@ -21,6 +21,7 @@ const length = (event) => (event.state === "open" ? "going on" : span(event.dura
 
 /** @param {CameraEvent} event */
 const figures = (event) =>
+  [event.zone && `in ${event.zone}`, event.reason].filter(Boolean).map((w) => `${w} · `).join("") +
   `peak ${score(event.peak)}, level ${score(event.level)}` +
   (event.interrupted ? " · cut short by a restart" : event.cause ? ` · ended: ${event.cause}` : "");
 

@@ -24,6 +24,7 @@ from vadistill.errors import WeightsError
 from vadistill.files import DISK_ERRORS, replacing
 from vadistill.limits import LONGEST_CLIP
 from vadistill.scores import FrameScore
+from vadistill.serving.storage.records import Place
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -50,6 +51,8 @@ class Shot:
     jpeg: bytes
     score: FrameScore
     """Without its map."""
+    place: Place | None = None
+    """Where it is highest."""
 
     def image(self) -> UInt8[np.ndarray, "h w 3"]:
         """RGB."""

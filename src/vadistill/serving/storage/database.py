@@ -63,6 +63,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "INSERT INTO state VALUES ('store.instance', json_quote(lower(hex(randomblob(8)))))",
     ),
     ("ALTER TABLE events ADD COLUMN cause TEXT",),
+    tuple(f"ALTER TABLE events ADD COLUMN {name} TEXT" for name in ("box", "zone", "reason")),
 )
 """What each version adds to the one before; a released step is never changed."""
 

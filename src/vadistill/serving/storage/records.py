@@ -15,6 +15,17 @@ another part of the server; a test of a sink."""
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where in the picture an event is highest, and why, as far as a detector tells."""
+
+    box: tuple[float, float, float, float] | None = None
+    """x1, y1, x2, y2 as shares of the picture's width and height."""
+    zone: str | None = None
+    """The camera's first zone that the foot of the box lies in."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Event:
     """An anomaly at a camera; times are Unix seconds, files are names inside ``Store.media``."""
 
@@ -37,6 +48,10 @@ class Event:
     thumbnail: str | None
     cause: str | None = None
     """Why it ended otherwise than by calm: how the stream was lost, say."""
+    box: tuple[float, float, float, float] | None = None
+    zone: str | None = None
+    reason: str | None = None
+    """As for ``Place``."""
 
     def as_json(self) -> dict[str, Any]:
         """The event as the console, the API and sinks see it."""
@@ -53,6 +68,9 @@ class Event:
             "verdict": self.verdict,
             "interrupted": self.interrupted,
             "cause": self.cause,
+            "box": None if self.box is None else [round(x, 4) for x in self.box],
+            "zone": self.zone,
+            "reason": self.reason,
             "clip": self.clip is not None,
             "thumbnail": self.thumbnail is not None,
         }
@@ -89,13 +107,20 @@ class Pruned:
 
 def event(row: sqlite3.Row) -> Event:
     """The event that a row of the table ``events`` holds."""
-    return Event(**{**dict(row), "interrupted": bool(row["interrupted"])})
+    box = None if row["box"] is None else tuple(json.loads(row["box"]))
+    return Event(**{**dict(row), "interrupted": bool(row["interrupted"]), "box": box})
 
 
 def message(row: sqlite3.Row) -> Message:
     """The message that a row of the table ``messages`` holds."""
     names = ("id", "sink", "key", "kind", "attempts", "created", "event")
     return Message(**{name: row[name] for name in names}, body=json.loads(row["body"]))
+
+
+def places(place: Place | None) -> tuple[str | None, str | None, str | None]:
+    """What the columns ``box``, ``zone`` and ``reason`` of a place hold."""
+    place = place or Place()
+    return place.box and json.dumps(place.box), place.zone, place.reason
 
 
 def plain(name: str | None) -> str | None:

@@ -9,21 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float32, Float64
-
 from vadistill.errors import StorageError
 from vadistill.serving.storage import records, retention
+from vadistill.serving.storage.curves import Curves
 from vadistill.serving.storage.database import Database, unusable
 from vadistill.serving.storage.outbox import Outbox
-from vadistill.serving.storage.records import Event, Message, Pruned, Verdict
+from vadistill.serving.storage.records import Event, Message, Place, Pruned, Verdict
 
-__all__ = ["Event", "Message", "Pruned", "Store", "Verdict"]
+__all__ = ["Event", "Message", "Place", "Pruned", "Store", "Verdict"]
 
 log = logging.getLogger("vadistill.serving")
 
 
-class Store(Outbox):
+class Store(Outbox, Curves):
     """``FOLDER/events.db`` and ``FOLDER/media``; one process at a time, any number of threads.
 
     What a method has written survives ``kill -9`` once it returns; openings and closings of
@@ -43,14 +41,23 @@ class Store(Outbox):
         self.muted = {camera: (a, b) for camera, (a, b) in self.value(MUTED, {}).items()}
 
     def open_event(
-        self, camera: str, start: float, *, peak: float, level: float, frames: int = 1
+        self,
+        camera: str,
+        start: float,
+        *,
+        peak: float,
+        level: float,
+        frames: int = 1,
+        place: Place | None = None,
     ) -> Event:
         """Begin an event, and queue an "opened" message for every sink with it."""
+        times = (float(start), float(start))
         with self._database.writing(durable=True) as connection:
             id = connection.execute(
-                "INSERT INTO events (camera, start, last, peak, level, frames) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (camera, float(start), float(start), float(peak), float(level), frames),
+                "INSERT INTO events "
+                "(camera, start, last, peak, level, frames, box, zone, reason) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (camera, *times, float(peak), float(level), frames, *records.places(place)),
             ).lastrowid
             event = _event(connection, id)
             self._queue(connection, "opened", event)
@@ -58,14 +65,24 @@ class Store(Outbox):
         return event
 
     def update_event(
-        self, id: int, *, last: float, peak: float, frames: int, thumbnail: str | None = None
+        self,
+        id: int,
+        *,
+        last: float,
+        peak: float,
+        frames: int,
+        thumbnail: str | None = None,
+        place: Place | None = None,
     ) -> None:
-        """Note how far an open event has come; without ``thumbnail`` the one it has stays."""
+        """Note how far an open event has come; without ``thumbnail`` or ``place`` those it has
+        stay."""
+        where = "box = ?, zone = ?, reason = ?, " if place else ""
+        values = (float(last), float(peak), frames, *(records.places(place) if place else ()))
         with self._database.writing() as connection:
             connection.execute(
-                "UPDATE events SET last = ?, peak = ?, frames = ?, "
+                f"UPDATE events SET last = ?, peak = ?, frames = ?, {where}"
                 'thumbnail = coalesce(?, thumbnail) WHERE id = ? AND "end" IS NULL',
-                (float(last), float(peak), frames, records.plain(thumbnail), id),
+                (*values, records.plain(thumbnail), id),
             )
 
     def close_event(
@@ -187,43 +204,6 @@ class Store(Outbox):
         with self._database.writing(durable=True) as connection:
             connection.execute("UPDATE events SET verdict = ? WHERE id = ?", (verdict, id))
         return self.event(id)
-
-    def add_scores(
-        self,
-        camera: str,
-        times: Float64[np.ndarray, "n"],
-        scores: Float32[np.ndarray, "n"],
-    ) -> None:
-        """Keep a camera's scores at rising Unix times; a chunk a minute is a good size."""
-        if not len(times):
-            return
-        with self._database.writing() as connection:
-            connection.execute(
-                "INSERT INTO scores (camera, first, last, times, scores) VALUES (?, ?, ?, ?, ?)",
-                (
-                    camera,
-                    float(times.min()),
-                    float(times.max()),
-                    times.astype("<f8").tobytes(),
-                    scores.astype("<f4").tobytes(),
-                ),
-            )
-
-    def scores(
-        self, camera: str, since: float, until: float
-    ) -> tuple[Float64[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
-        """Times and scores of a camera from ``since`` to ``until`` (both included), in order."""
-        chunks = self._database.rows(
-            "SELECT times, scores FROM scores WHERE camera = ? AND last >= ? AND first <= ? "
-            "ORDER BY first",
-            (camera, float(since), float(until)),
-        )
-        times = np.frombuffer(b"".join(chunk["times"] for chunk in chunks), "<f8")
-        scores = np.frombuffer(b"".join(chunk["scores"] for chunk in chunks), "<f4")
-        # A clock that was set back makes chunks overlap.
-        order = np.argsort(times, kind="stable")
-        order = order[(times[order] >= since) & (times[order] <= until)]
-        return times[order].astype(np.float64), scores[order].astype(np.float32)
 
     def save_value(self, key: str, value: Any) -> None:
         """Keep a small JSON value, such as a camera's threshold."""

@@ -134,10 +134,10 @@ def camera_routes(hub: Hub) -> APIRouter:
         return reply(hub.recent_scores(name, seconds))
 
     @router.get("/{name}/picture.jpg", responses=JPEG, response_class=Response)
-    def picture(name: CameraName, map: bool = False) -> Response:
-        """The latest scored picture, boxes drawn; with ``map`` its anomaly map, too."""
+    def picture(name: CameraName, map: bool = False, boxes: bool = True) -> Response:
+        """The latest scored picture, with its boxes, and its anomaly map with ``map``."""
         known(name)
-        found = hub.picture(name, map=map)
+        found = hub.picture(name, map=map, boxes=boxes)
         if found is None:
             raise missing("picture")
         return Response(found, media_type="image/jpeg")

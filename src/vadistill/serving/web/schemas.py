@@ -51,6 +51,7 @@ NOT_EDITABLE = ("name", "loop", "fast", "on", "off")
 EDITABLE = tuple(f.name for f in fields(CameraSettings) if f.name not in NOT_EDITABLE)
 """A camera's settings that the console changes; it shows all."""
 EVENT = ("id", "camera", "start", "end", "frames", "verdict", "interrupted", "cause")
+EVENT += ("box", "zone", "reason")
 
 
 class SignIn(Body):

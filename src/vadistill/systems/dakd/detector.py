@@ -97,6 +97,7 @@ class Dakd(Detector):
     name = "dakd"
     GRAPH: ClassVar = GRAPH
     supervision = "weak"
+    tells_where = False
     RECIPES: ClassVar = RECIPES
 
     network: Network | Baseline

@@ -1,0 +1,81 @@
+"""Where in the picture objects are, and which of them count for a camera."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from vadistill.scores import FrameScore
+from vadistill.serving.config import CameraSettings
+from vadistill.serving.storage.records import Place
+from vadistill.video import inside
+
+
+class Counting:
+    """What of a frame's score counts where ``camera`` has masks, zones or a least size.
+
+    A frame's score is that of its highest object; where only others count, it is lower by as much
+    as the highest of those is, and at least ``quiet``.  Of a map without boxes its highest place
+    stands for an object.  What has no place at all counts, what
+    has its middle under a mask never does: a model that does not know the mask finds it foreign.
+    """
+
+    def __init__(self, camera: CameraSettings, quiet: float) -> None:
+        self._camera, self._quiet = camera, quiet
+
+    def __call__(
+        self, score: FrameScore, width: int, height: int
+    ) -> tuple[FrameScore, Place | None]:
+        """The score of a frame of so many pixels as it counts, and where it is highest."""
+        boxes, values, sized = score.boxes, score.box_scores, True
+        if not len(boxes):
+            boxes, values, sized = *_highest(score.map), False
+        if not len(boxes):
+            return score, Place(reason=score.reason or None) if score.reason else None
+        if sized:
+            boxes = boxes / np.array([width, height, width, height], np.float32)
+        counts = self._counts(boxes, width / height, sized)
+        if not counts.any():
+            return replace(score, score=min(score.score, self._quiet), reason=""), None
+        best = int(np.where(counts, values, -np.inf).argmax())
+        below = float(values.max() - values[best])
+        reason = score.reason if below == 0 else ""
+        made = max(score.score - below, min(score.score, self._quiet))
+        x1, y1, x2, y2 = (float(np.clip(x, 0, 1)) for x in boxes[best])
+        place = Place((x1, y1, x2, y2) if sized else None, self._zone(boxes[best]), reason or None)
+        return replace(score, score=made, reason=reason), place
+
+    def _counts(
+        self, boxes: Float32[np.ndarray, "n 4"], aspect: float, sized: bool
+    ) -> Bool[np.ndarray, " n"]:
+        counts = np.array([not self._masked(box) for box in boxes])
+        if self._camera.only_zones:
+            counts &= [self._zone(box) is not None for box in boxes]
+        if self._camera.least_size and sized:
+            sides = np.maximum((boxes[:, 2] - boxes[:, 0]) * aspect, boxes[:, 3] - boxes[:, 1])
+            counts &= sides >= self._camera.least_size
+        return counts
+
+    def _masked(self, box: Float32[np.ndarray, "4"]) -> bool:
+        x, y = float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2
+        return any(inside(x, y, mask) for mask in self._camera.masks)
+
+    def _zone(self, box: Float32[np.ndarray, "4"]) -> str | None:
+        """The first zone that the middle of a box's lower edge lies in."""
+        x, y = float(box[0] + box[2]) / 2, min(float(box[3]), 1 - 1e-6)
+        found = (zone.name for zone in self._camera.zones if inside(x, y, zone.corners))
+        return next(found, None)
+
+
+def _highest(
+    shown: Float32[np.ndarray, "h w"] | None,
+) -> tuple[Float32[np.ndarray, "n 4"], Float32[np.ndarray, " n"]]:
+    """The cell of a map's highest value as a box in [0, 1], and that value; none without a map."""
+    if shown is None or not shown.size:
+        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    y, x = np.unravel_index(int(shown.argmax()), shown.shape)
+    rows, columns = shown.shape
+    cell = [x / columns, y / rows, (x + 1) / columns, (y + 1) / rows]
+    return np.array([cell], np.float32), np.array([shown[y, x]], np.float32)
