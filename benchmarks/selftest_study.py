@@ -7,8 +7,9 @@
 Fits some sixty models (``motion``, ``cafe`` and blends of both, with settings of all kinds, three
 seeds, a training of one epoch) on what ``hold_out`` leaves of each data set's normal footage.
 All of them score the self-test's footage and the labelled test videos in one pass.  Records both
-AUCs of each model, and Spearman's correlation of the two within each data set: of the mean over
-all kinds of plants, and of each kind alone.  What is finished in ``--work`` is kept.
+AUCs of each model, what each part of ``cafe`` brings to both, and Spearman's correlation of the two
+within each data set: of the mean over all kinds of plants, and of each kind alone.  What is
+finished in ``--work`` is kept.
 """
 
 from __future__ import annotations
@@ -82,6 +83,19 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "cafe, seed 1": {"seed": 1},
     "cafe, seed 2": {"seed": 2},
 }
+
+SEEDED = ("cafe", "cafe, seed 1", "cafe, seed 2")
+"""The same with another seed, in this order."""
+
+PARTS = {
+    "without course": "course",
+    "without speed and course": "speed and course",
+    "without shape": "shape",
+    "plain errors": "logarithms of errors",
+    "learned terms alone": "all attributes",
+    "attributes alone": "learned terms",
+}
+"""What ``cafe`` has that some of ``TERMS`` leave out."""
 
 CAFE: dict[str, dict[str, Any]] = {
     **TRAININGS,
@@ -288,6 +302,33 @@ def records_of(place: Place, found: Mapping[str, Mapping[str, Any]]) -> list[Rec
     return [*records, lost]
 
 
+def brought(records: Sequence[Record]) -> list[Record]:
+    """What ``cafe`` has more than the same without a part of it, of both AUCs, for each seed."""
+    made = []
+    for record in records:
+        training, _, terms = record.variant.rpartition(", ")
+        if record.metric != "auc" or training not in SEEDED or terms not in PARTS:
+            continue
+        (whole,) = (
+            each.value
+            for each in records
+            if (each.variant, each.metric, each.protocol) == (training, "auc", record.protocol)
+        )
+        made.append(
+            replace(
+                record,
+                variant=PARTS[terms],
+                metric="brought",
+                value=whole - record.value,
+                low=None,
+                high=None,
+                seeds=(SEEDED.index(training),),
+                note=f"{training}, less the same {terms}",
+            )
+        )
+    return made
+
+
 def places(arguments: argparse.Namespace) -> Iterator[Place]:
     """The data sets, and the walkways, which are rendered."""
     script = "python benchmarks/selftest_study.py"
@@ -325,6 +366,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     records: list[Record] = []
     for place in places(arguments):
         own = records_of(place, study(place, spec, arguments.plants, only))
+        own += brought(own)
         records += own
         print(markdown_table([r for r in own if r.system == PLANTED], "wide"), flush=True)
         if arguments.out:

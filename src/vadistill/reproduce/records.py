@@ -31,7 +31,7 @@ SHARES = frozenset(
 )
 """Metrics in [0, 1], which tables show in per cent."""
 
-DIFFERENCES = frozenset({"above_motion"})
+DIFFERENCES = frozenset({"above_motion", "brought"})
 """Of two such metrics, in [-1, 1], which tables show in points of per cent, with a sign."""
 
 

@@ -38,6 +38,7 @@ UNITS = {
     "fit_minutes": "minutes of fit",
     "event_recall": "event recall",
     "above_motion": "points above motion",
+    "brought": "points brought",
     "largest_weight": "largest weight, x 1/n",
     "logit_deviation": "deviation of logits",
     "equal_weights": "weights equal to 1/n",
