@@ -34,8 +34,7 @@ class Config(PaintingConfig):
     lambda_distillation: float = 0.5
     noise: float = 5.0
     """Grey levels of the noise over every frame of every clip, and of its change of brightness
-    (standard deviations): without it, how far frames are apart is told by the codec's noise alone.
-    """
+    (standard deviations), against the codec's own noise, which tells how far frames are apart."""
     epochs: int = 3
     batch: int = 32
     """Objects a step; each gives a clip to every task."""

@@ -91,8 +91,8 @@ TAPE = 1 << 20
 class Veils:
     """What lies over every frame of every clip: noise, and a change of its brightness.
 
-    The codec's own noise differs more the further frames are apart, which alone would tell regular
-    clips from irregular ones.  Under much stronger noise that is the same in all clips, they differ
+    The codec's own noise differs more the further frames are apart, which could tell regular clips
+    from irregular ones.  Under much stronger noise that is the same in all clips, they differ
     by how things move.
     """
 
