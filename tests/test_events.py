@@ -14,7 +14,7 @@ from vadistill.flow import build_flow
 from vadistill.objects.base import Boxes, Localiser
 from vadistill.objects.learning import learn_patches
 from vadistill.objects.patches import MOVES, Cut, frame_patches
-from vadistill.objects.speeds import moments, speeds_of
+from vadistill.objects.speeds import Steps, speeds_of
 from vadistill.video import Frame, open_video
 from vadistill.windows import Triplet, triplets, windows
 
@@ -129,10 +129,11 @@ class TestEvents:
     def test_speeds_are_followed_as_far_as_the_rate_and_the_reach_let_them(self, tmp_path: Path):
         train, cut = Dataset("own", "train", (clip("a", 12),)), Cut(8, reach=30)
         direct = list(frame_patches(train.videos[0].open(), Everywhere(), cut))
-        frames = train.videos[0].open()
-        followed = moments(frames, build_flow("dis-fine"), fps=10, reach=3)
-        for event, moment in zip(direct, followed, strict=True):
-            expected = speeds_of(event.boxes, moment, MOVES, 95.0, 3).astype(np.float32)
+        followed = windows(train.videos[0].open(), before=3, after=3)
+        steps = Steps(build_flow("dis-fine"), 10, 3, None)
+        for event, window in zip(direct, followed, strict=True):
+            moves = speeds_of(event.boxes, steps.moment(window), MOVES, 95.0, 3)
+            expected = moves.astype(np.float32)
             np.testing.assert_array_equal(event.moves, expected)
         assert np.median(direct[6].moves) == pytest.approx(20, rel=0.1)  # 2 pixels, 10 frames/s
         store = learn_patches(train, tmp_path, localiser=Everywhere(), cut=cut, frames=4)

@@ -15,8 +15,16 @@ import vadistill
 from vadistill import Dataset, Video
 from vadistill.errors import ConfigError
 from vadistill.flow import build_flow
-from vadistill.objects.speeds import STATISTICS, Scale, frames_of_travel, moments, speeds_of
+from vadistill.objects.speeds import (
+    STATISTICS,
+    Moment,
+    Scale,
+    Steps,
+    frames_of_travel,
+    speeds_of,
+)
 from vadistill.systems.motion import Config, Motion
+from vadistill.windows import windows
 
 HEIGHT, WIDTH, SIDE = 96, 160, 24
 
@@ -42,10 +50,15 @@ def walk(steps: list[float], *, seed: int = 0) -> np.ndarray:
     return np.stack(frames)
 
 
+def moments(video: Video, steps: Steps) -> list[Moment]:
+    around = steps.reach
+    return [steps.moment(w) for w in windows(video.open(), before=around, after=around)]
+
+
 def speeds_at(pixels: np.ndarray, frame: int, left: float, fps: float = 10.0) -> dict[str, float]:
     reach = frames_of_travel(fps)
     video, flow = Video("v", pixels, fps=fps), build_flow("dis-fine")
-    found = list(moments(video.open(), flow, fps=fps, reach=reach))
+    found = moments(video, Steps(flow, fps, reach, None))
     assert [m.window.current.index for m in found] == list(range(len(pixels)))
     boxes = np.array([[left, 36, left + SIDE, 36 + SIDE]], np.float32)
     values = speeds_of(boxes, found[frame], STATISTICS, 95.0, reach)[0]
@@ -69,7 +82,7 @@ def test_speeds_are_of_the_video_s_pixels_whatever_the_flow_is_computed_on() -> 
     values = []
     for side in (None, 320):
         flow = build_flow("dis-fine")
-        found = list(moments(Video("v", pixels, fps=10).open(), flow, fps=10, reach=3, side=side))
+        found = moments(Video("v", pixels, fps=10), Steps(flow, 10, 3, side))
         assert found[8].step is not None
         assert found[8].step.field.shape == ((384, 640, 2) if side is None else (192, 320, 2))
         values.append(speeds_of(boxes, found[10], STATISTICS, 95.0, 3)[0])

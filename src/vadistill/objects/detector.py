@@ -189,6 +189,10 @@ class ObjectDetector(Localiser):
         if "network" in arrays:
             self._use(arrays["network"].tobytes(), f"the saved {self.settings.model}")
 
+    def clone(self) -> ObjectDetector:
+        self._opened()  # once for all clones
+        return super().clone()
+
     def boxes(self, window: Triplet) -> Boxes:
         """Boxes of the current frame by ascending area."""
         import cv2

@@ -17,6 +17,7 @@ from jaxtyping import Float16, Float32, Int, UInt8
 
 from vadistill.datasets.sampling import ClipArrays, Sample
 from vadistill.flow import build_flow
+from vadistill.objects.ahead import located
 from vadistill.objects.base import Localiser
 from vadistill.objects.speeds import (
     PERCENTILE,
@@ -25,13 +26,14 @@ from vadistill.objects.speeds import (
     STATISTICS,
     TRAVEL,
     VELOCITY,
+    Moment,
     Speeds,
     Steps,
     frames_of_travel,
     speeds_of,
 )
 from vadistill.video import Frame, VideoSource
-from vadistill.windows import Triplet, Window, windows
+from vadistill.windows import Window
 
 MOVES = (*STATISTICS, *VELOCITY)
 """What is taken of an object's motion."""
@@ -119,9 +121,10 @@ def frame_patches(source: VideoSource, localiser: Localiser, cut: Cut) -> Iterat
 
     Beyond a video's ends its last frame there repeats, and a flow is that of the nearest pair.
     """
-    localiser.start(source.info)
+    own = localiser.clone()  # which it is alone with, while it finds objects ahead
+    own.start(source.info)
     wanted = [(cut, lambda index: True)]
-    for patches, *_ in cut_frames(source, localiser, wanted, fps=source.info.fps):
+    for patches, *_ in cut_frames(source, own, wanted, fps=source.info.fps):
         assert patches is not None
         yield patches
 
@@ -147,30 +150,29 @@ def cut_frames(
     pairs = sum(len(cut.flows) for cut in cuts)
     compute = {cut.flow: build_flow(cut.flow) for cut in cuts if cut.flows}
     known: dict[tuple[str, int, int], np.ndarray] = {}
+
+    def field(flow: str, a: Frame, b: Frame) -> np.ndarray:
+        key = (flow, a.index, b.index)
+        if key not in known:
+            known[key] = compute[flow](a.image, b.image)
+            if len(known) > 2 * pairs:  # neighbours may share a pair at an end
+                known.pop(next(iter(known)))
+        return known[key]
+
     before, after = max(cut.before for cut in cuts), max(cut.after for cut in cuts)
-    for window in windows(frames, before=before, after=after):
-        boxes = localiser.boxes(Triplet.of(window))
-        made: list[FramePatches | None] = []
-        for cut, wants in wanted:
-            if not wants(window.current.index):
-                made.append(None)
-                continue
-            fields = []
-            for pair in cut.flows:
-                a, b = window.pair(*pair)
-                key = (cut.flow, a.index, b.index)
-                if key not in known:
-                    known[key] = compute[cut.flow](a.image, b.image)
-                    if len(known) > 2 * pairs:  # neighbours may share a pair at an end
-                        known.pop(next(iter(known)))
-                fields.append(known[key])
-            moves = np.zeros((len(boxes), 0), np.float32)
-            if cut.reach:
-                moment = steps.moment(window)
-                moves = speeds_of(boxes, moment, MOVES, PERCENTILE, cut.reach)
-                moves = moves.astype(np.float32)
-            made.append(_cut_out(window, boxes, cut, fields, moves))
-        yield made
+    for window, found in located(frames, localiser, before=before, after=after):
+        chosen = [cut if wants(window.current.index) else None for cut, wants in wanted]
+        # Flow is computed while boxes are looked for.
+        fields = [
+            [field(cut.flow, *window.pair(*pair)) for pair in cut.flows] if cut else []
+            for cut in chosen
+        ]
+        moment = steps.moment(window) if any(cut and cut.reach for cut in chosen) else None
+        boxes = found()
+        yield [
+            _cut_out(window, boxes, cut, own, moment) if cut else None
+            for cut, own in zip(chosen, fields, strict=True)
+        ]
 
 
 def _cut_out(
@@ -178,8 +180,12 @@ def _cut_out(
     boxes: Float32[np.ndarray, "n 4"],
     cut: Cut,
     fields: Sequence[np.ndarray],
-    moves: Speeds,
+    moment: Moment | None,
 ) -> FramePatches:
+    moves = np.zeros((len(boxes), 0), np.float32)
+    if cut.reach:
+        assert moment is not None
+        moves = speeds_of(boxes, moment, MOVES, PERCENTILE, cut.reach).astype(np.float32)
     side, count = cut.size, len(boxes)
     patches = np.zeros((count, len(cut.offsets), side, side, 3), np.uint8)
     for position, offset in enumerate(cut.offsets):

@@ -7,7 +7,7 @@ box get in a third of a second says whether it really goes anywhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -18,7 +18,7 @@ from vadistill.flow import Flow
 from vadistill.objects.base import Boxes
 from vadistill.soundness import require_array
 from vadistill.video import Frame
-from vadistill.windows import Triplet, Window, windows
+from vadistill.windows import Triplet, Window
 
 STATISTICS = ("percentile", "mean", "travel")
 """Of an object's speed: a high percentile and the mean of its pixels' speed over one frame, and the
@@ -132,21 +132,12 @@ def frames_of_travel(fps: float | int) -> int:
     return max(1, round(fps * TRAVEL))
 
 
-def moments(
-    frames: Iterable[Frame], flow: Flow, *, fps: float, reach: int, side: int | None = None
-) -> Iterator[Moment]:
-    """One Moment a frame, in order, ``max(reach, 1)`` frames late, in constant memory.
+class Steps:
+    """The flow from frame to frame of one video: each is computed once, when it is first needed.
 
     ``reach``: frames of ``travel`` to each side.  ``side``: the flow is computed on pictures whose
     longer side is at most so many pixels.
     """
-    steps = Steps(flow, fps, reach, side)
-    for window in windows(frames, before=max(reach, 1), after=max(reach, 1)):
-        yield steps.moment(window)
-
-
-class Steps:
-    """The flow from frame to frame of one video: each is computed once, when it is first needed."""
 
     def __init__(self, flow: Flow, fps: float, reach: int, side: int | None) -> None:
         self._flow, self._fps, self._side = flow, fps, side

@@ -21,6 +21,7 @@ from vadistill.config import Recipe, SystemConfig
 from vadistill.detector import Detector, Merge
 from vadistill.errors import ConfigError, one_of
 from vadistill.flow import FLOWS, build_flow
+from vadistill.objects.ahead import located
 from vadistill.objects.learning import fit_localiser
 from vadistill.objects.speeds import (
     PERCENTILE,
@@ -29,8 +30,8 @@ from vadistill.objects.speeds import (
     STATISTICS,
     TRAVEL,
     Scale,
+    Steps,
     frames_of_travel,
-    moments,
     pixel_speeds,
     saved_scales,
     scaled,
@@ -168,10 +169,13 @@ class Motion(Detector):
         config, fps = self.config, source.info.fps
         fps = fps if fps > 0 else max(self.reach, 1) / TRAVEL
         reach = min(frames_of_travel(fps), self.reach)
-        self.localiser.start(source.info)
-        found = moments(source, self.flow, fps=fps, reach=reach, side=config.flow_side)
-        for moment in found:
-            boxes = self.localiser.boxes(moment.window)
+        around = max(reach, 1)
+        steps = Steps(self.flow, fps, reach, config.flow_side)
+        localiser = self.localiser.clone()  # which it is alone with, while it finds objects ahead
+        localiser.start(source.info)
+        for window, found in located(source, localiser, before=around, after=around):
+            moment = steps.moment(window)  # while boxes are looked for
+            boxes = found()
             if config.unit == "normal":
                 speeds = speeds_of(boxes, moment, config.statistics, config.percentile, reach)
             else:
