@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from vadistill import objects
-from vadistill.backbones.detection import decode_fastestdet, decode_yolox
+from vadistill.backbones.detection import YOLOX, decode_fastestdet, decode_yolox
 from vadistill.datasets import Dataset, Video
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.objects.background import Background
@@ -482,6 +482,35 @@ def test_yolox_by_hand() -> None:
     pixels = np.zeros((1, 7), np.float32)
     pixels[0] = [40, 20, 32, 16, 0.5, 0.2, 0.8]
     assert decode_yolox(pixels, (64, 32), in_pixels=True)[0][0] == pytest.approx([24, 12, 56, 28])
+
+
+def test_low_scores_are_left_out_and_the_others_are_as_they_were() -> None:
+    rng = np.random.default_rng(0)
+    output = rng.random((8 * 4 + 4 * 2 + 2, 9)).astype(np.float32)
+    for in_pixels in (False, True):
+        boxes, scores = decode_yolox(output, (64, 32), in_pixels=in_pixels)
+        high, kept = decode_yolox(output, (64, 32), in_pixels=in_pixels, least=0.5)
+        assert 0 < len(kept) < len(scores) == len(output)
+        np.testing.assert_array_equal(high, boxes[scores >= 0.5])
+        np.testing.assert_array_equal(kept, scores[scores >= 0.5])
+    assert decode_yolox(output, (64, 32), in_pixels=False, least=1.0)[0].shape == (0, 4)
+
+
+@pytest.mark.parametrize("size", [(240, 360), (90, 41), (448, 640)])
+def test_a_yolox_is_given_the_letterbox_of_its_authors(size: tuple[int, int]) -> None:
+    given: list[np.ndarray] = []
+
+    def run(picture: np.ndarray) -> np.ndarray:
+        given.append(picture)
+        return np.zeros((1, 52 * 80 + 26 * 40 + 13 * 20, 6), np.float32)
+
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    YOLOX(run, (640, 416), in_pixels=True)(image)
+    ratio = min(640 / size[1], 416 / size[0])
+    wide, tall = int(size[1] * ratio), int(size[0] * ratio)
+    canvas = np.full((416, 640, 3), 114, np.uint8)
+    canvas[:tall, :wide] = cv2.resize(image, (wide, tall), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(given[0], cv2.dnn.blobFromImage(canvas, swapRB=True))
 
 
 @pytest.mark.parametrize("in_pixels", [False, True])

@@ -20,7 +20,9 @@ from vadistill.objects.speeds import (
     Moment,
     Scale,
     Steps,
+    at,
     frames_of_travel,
+    grid_points,
     speeds_of,
 )
 from vadistill.systems.motion import Config, Motion
@@ -88,6 +90,25 @@ def test_speeds_are_of_the_video_s_pixels_whatever_the_flow_is_computed_on() -> 
         values.append(speeds_of(boxes, found[10], STATISTICS, 95.0, 3)[0])
     assert values[0] == pytest.approx(values[1], rel=0.25)
     assert values[1] == pytest.approx([80, 80, 80], rel=0.4)
+
+
+def test_points_lie_evenly_in_their_box_row_by_row() -> None:
+    boxes = np.array([[3, 2, 5, 3.5], [0, 0, 40, 30], [7.5, 1, 8, 9]], np.float32)
+    points, owners = grid_points(boxes)
+    assert np.bincount(owners).tolist() == [2, 144, 8] and (np.diff(owners) >= 0).all()
+    np.testing.assert_allclose(points[:2], [[3, 2.25], [4, 2.25]])
+    spread = (np.arange(12) + 0.5) / 12
+    np.testing.assert_allclose(points[2:14, 0], 40 * spread - 0.5, rtol=1e-6)
+    np.testing.assert_allclose(points[2:146:12, 1], 30 * spread - 0.5, rtol=1e-6)
+    np.testing.assert_allclose(points[146:], [[7.25, y] for y in range(1, 9)])
+
+
+def test_points_beyond_what_one_call_takes_are_as_others() -> None:
+    field = np.random.default_rng(0).normal(size=(60, 80, 2)).astype(np.float32)
+    points = np.random.default_rng(1).uniform(-3, 83, (70_000, 2)).astype(np.float32)
+    found = at(field, points)
+    np.testing.assert_array_equal(found[::7], at(field, points[::7]))
+    assert found.shape == (70_000, 2)
 
 
 def test_what_goes_to_and_fro_does_not_travel() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -29,8 +30,8 @@ class Network(ABC):
     """Width and height that the network sees."""
 
     @abstractmethod
-    def __call__(self, picture: Picture) -> Detections:
-        """Every box the network has, those of low scores too."""
+    def __call__(self, picture: Picture, least: float = 0.0) -> Detections:
+        """Every box that the network has of a score of ``least`` or more."""
 
 
 def load_onnx(graph: bytes, name: str, *, device: str = "cpu", longest: int = 0) -> Network:
@@ -89,7 +90,7 @@ class FastestDet(Network):
     def __init__(self, run: Run, side: tuple[int, int]) -> None:
         self.run, self.side = run, side
 
-    def __call__(self, picture: Picture) -> Detections:
+    def __call__(self, picture: Picture, least: float = 0.0) -> Detections:
         import cv2
 
         small = cv2.resize(picture, self.side, interpolation=cv2.INTER_LINEAR)
@@ -97,7 +98,8 @@ class FastestDet(Network):
         blob = cv2.dnn.blobFromImage(small, 1 / 255, swapRB=True)
         shares, scores = decode_fastestdet(self.run(blob)[0])
         height, width = picture.shape[:2]
-        return shares * np.array([width, height, width, height], np.float32), scores
+        boxes = shares * np.array([width, height, width, height], np.float32)
+        return boxes[scores >= least], scores[scores >= least]
 
 
 def decode_fastestdet(output: Float32[np.ndarray, "c h w"]) -> Detections:
@@ -196,7 +198,7 @@ class YOLOX(Network):
         self.run, self.side, self.in_pixels = run, side, in_pixels
         self.sizes, self.longest = sizes, longest
 
-    def __call__(self, picture: Picture) -> Detections:
+    def __call__(self, picture: Picture, least: float = 0.0) -> Detections:
         import cv2
 
         height, width = picture.shape[:2]
@@ -206,31 +208,45 @@ class YOLOX(Network):
             run = self.sizes.run(side)
         ratio = min(side[0] / width, side[1] / height)
         size = (max(1, int(width * ratio)), max(1, int(height * ratio)))
-        canvas = np.full((side[1], side[0], 3), 114, np.uint8)
-        canvas[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
-        # Trained on BGR in [0, 255].
-        output = run(cv2.dnn.blobFromImage(canvas, swapRB=True))[0]
-        boxes, scores = decode_yolox(output, side, in_pixels=self.in_pixels)
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+        letterbox = np.full((1, 3, side[1], side[0]), 114, np.float32)
+        for channel, plane in enumerate(cv2.split(small)):  # trained on BGR in [0, 255]
+            letterbox[0, 2 - channel, : size[1], : size[0]] = plane
+        boxes, scores = decode_yolox(run(letterbox)[0], side, in_pixels=self.in_pixels, least=least)
         return boxes / np.float32(ratio), scores
 
 
 def decode_yolox(
-    output: Float32[np.ndarray, "n c"], side: tuple[int, int], *, in_pixels: bool
+    output: Float32[np.ndarray, "rows c"],
+    side: tuple[int, int],
+    *,
+    in_pixels: bool,
+    least: float = 0.0,
 ) -> Detections:
-    """Boxes in pixels of the network's input, one for each row of the output.
+    """Boxes of scores of ``least`` or more, in pixels of the network's input.
 
-    Columns are x, y, w, h, objectness, then class probabilities.  Unless ``in_pixels``, the centre
-    is (x, y) strides from its cell's corner and the size exp(w, h) strides.  The score is
-    objectness * probability.
+    One row of the output is a box: x, y, w, h, objectness, then class probabilities.  Unless
+    ``in_pixels``, the centre is (x, y) strides from its cell's corner and the size exp(w, h)
+    strides.  The score is objectness * probability.
     """
-    centre, size = output[:, :2], output[:, 2:4]
+    rows = np.flatnonzero(output[:, 4] >= least)  # no probability raises the others' scores
+    scores = output[rows, 4] * output[rows, 5:].max(1)
+    rows, scores = rows[scores >= least], scores[scores >= least]
+    centre, size = output[rows, :2], output[rows, 2:4]
     if not in_pixels:
-        cells, strides = [], []
-        for stride in YOLOX_STRIDES:
-            y, x = np.mgrid[: side[1] // stride, : side[0] // stride].astype(np.float32)
-            cells.append(np.stack([x, y], -1).reshape(-1, 2))
-            strides.append(np.full((x.size, 1), stride, np.float32))
-        stride = np.concatenate(strides)
-        centre, size = (centre + np.concatenate(cells)) * stride, np.exp(size) * stride
-    boxes = np.concatenate([centre - size / 2, centre + size / 2], 1)
-    return boxes, output[:, 4] * output[:, 5:].max(1)
+        corners, strides = yolox_cells(side)
+        centre, size = (centre + corners[rows]) * strides[rows], np.exp(size) * strides[rows]
+    return np.concatenate([centre - size / 2, centre + size / 2], 1), scores
+
+
+@lru_cache
+def yolox_cells(
+    side: tuple[int, int],
+) -> tuple[Float32[np.ndarray, "n 2"], Float32[np.ndarray, "n 1"]]:
+    """Of an output's rows the cells' corners, in strides, and the strides, in pixels."""
+    cells, strides = [], []
+    for stride in YOLOX_STRIDES:
+        y, x = np.mgrid[: side[1] // stride, : side[0] // stride].astype(np.float32)
+        cells.append(np.stack([x, y], -1).reshape(-1, 2))
+        strides.append(np.full((x.size, 1), stride, np.float32))
+    return np.concatenate(cells), np.concatenate(strides)

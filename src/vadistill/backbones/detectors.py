@@ -78,10 +78,11 @@ class TorchvisionNetwork(Network):
         width, height = transform.fixed_size or (least, least)
         self.side = (int(width), int(height))
 
-    def __call__(self, picture: Picture) -> Detections:
+    def __call__(self, picture: Picture, least: float = 0.0) -> Detections:
         import torch
 
         with torch.inference_mode():
             tensor = torch.from_numpy(picture).to(self._device).permute(2, 0, 1).float() / 255
             found = self._model([tensor])[0]
-        return found["boxes"].float().cpu().numpy(), found["scores"].float().cpu().numpy()
+        boxes, scores = (found[key].float().cpu().numpy() for key in ("boxes", "scores"))
+        return boxes[scores >= least], scores[scores >= least]

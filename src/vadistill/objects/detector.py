@@ -201,10 +201,10 @@ class ObjectDetector(Localiser):
         height, width = picture.shape[:2]
         boxes, scores = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)]
         for x1, y1, x2, y2 in self._tiles(width, height):
-            found, score = self._opened()(np.ascontiguousarray(picture[y1:y2, x1:x2]))
-            good = score >= self.settings.score
-            boxes.append(found[good] + np.array([x1, y1, x1, y1], np.float32))
-            scores.append(score[good])
+            part = np.ascontiguousarray(picture[y1:y2, x1:x2])
+            found, score = self._opened()(part, self.settings.score)
+            boxes.append(found + np.array([x1, y1, x1, y1], np.float32))
+            scores.append(score)
         every, values = np.concatenate(boxes), np.concatenate(scores)
         sides = np.concatenate([every[:, :2], every[:, 2:] - every[:, :2]], axis=1)
         kept = cv2.dnn.NMSBoxes(sides.tolist(), values.tolist(), 0.0, self.settings.iou)

@@ -246,7 +246,8 @@ def _valley(profile: np.ndarray, margin: int) -> tuple[int, float]:
     """Where a profile is lowest against the peaks on both sides, and that ratio (inf: nowhere)."""
     if len(profile) < 2 * margin + 1:
         return 0, float("inf")
-    counts: Float[np.ndarray, " n"] = np.pad(profile.astype(np.float64), 2, mode="edge")
+    ends = profile[[0, 0]], profile[[-1, -1]]
+    counts: Float[np.ndarray, " n"] = np.concatenate([ends[0], profile, ends[1]]).astype(np.float64)
     smooth = np.convolve(counts, np.full(5, 0.2), "valid")
     left = np.maximum.accumulate(smooth)
     right = np.maximum.accumulate(smooth[::-1])[::-1]

@@ -203,12 +203,12 @@ def speeds_of(
 
 def pixel_speeds(boxes: Boxes, step: Step, percentile: float | None) -> Float[np.ndarray, " n"]:
     """Percentile (None: mean) of the length of the flow in each box, in the field's pixels."""
-    length = np.hypot(step.field[..., 0], step.field[..., 1])
     found = np.zeros(len(boxes))
     for row, (x1, y1, x2, y2) in enumerate((boxes / step.scale).round().astype(int)):
-        part = length[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
-        if not part.size:
+        field = step.field[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+        if not field.size:
             continue
+        part = np.hypot(field[..., 0], field[..., 1])
         if percentile is None:
             found[row] = part.mean()
         else:
@@ -244,26 +244,23 @@ def travel(boxes: Boxes, moment: Moment, reach: int) -> Float[np.ndarray, "n 3"]
 
 def grid_points(boxes: Boxes) -> tuple[Float32[np.ndarray, "m 2"], np.ndarray]:
     """Up to ``GRID`` x ``GRID`` points spread evenly over each box, and the box of each."""
-    points, owners = [], []
-    for index, (x1, y1, x2, y2) in enumerate(boxes):
-        across, down = (min(GRID, max(1, int(high - low))) for low, high in ((x1, x2), (y1, y2)))
-        xs = x1 + (np.arange(across) + 0.5) * (x2 - x1) / across - 0.5
-        ys = y1 + (np.arange(down) + 0.5) * (y2 - y1) / down - 0.5
-        points.append(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2))
-        owners.append(np.full(across * down, index))
-    return np.concatenate(points).astype(np.float32), np.concatenate(owners)
+    first, sides = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
+    counts = sides.astype(int).clip(1, GRID)[:, None]  # across and down
+    numbers = np.arange(GRID)[:, None]
+    at_number = first[:, None] + (numbers + 0.5) * sides[:, None] / counts - 0.5
+    inside = numbers < counts
+    owners, down, across = np.nonzero(inside[:, :, None, 1] & inside[:, None, :, 0])
+    points = np.column_stack([at_number[owners, across, 0], at_number[owners, down, 1]])
+    return points.astype(np.float32), owners
 
 
 def at(field: Float32[np.ndarray, "h w 2"], points: np.ndarray) -> np.ndarray:
     """The flow at points between pixels; beyond the picture that of its edge."""
-    # remap takes at most 32,767 rows.
-    parts = np.array_split(points.astype(np.float32), len(points) // 32000 + 1)
-    edge = cv2.BORDER_REPLICATE
-    rows = [
-        cv2.remap(field, part[:, None, 0], part[:, None, 1], cv2.INTER_LINEAR, borderMode=edge)
-        for part in parts
-    ]
-    return np.concatenate(rows)[:, 0]
+    if len(points) > 32000:  # remap takes at most 32,767 rows
+        parts = np.array_split(points, len(points) // 32000 + 1)
+        return np.concatenate([at(field, part) for part in parts])
+    x, y = points.astype(np.float32)[:, None].transpose(2, 0, 1)
+    return cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
 
 
 def origins(field: Float32[np.ndarray, "h w 2"], points: np.ndarray) -> np.ndarray:
