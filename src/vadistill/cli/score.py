@@ -63,7 +63,9 @@ def run(argv: list[str]) -> int:
             out: Table with one row a frame: .csv, .parquet or .json.
             report: Write a self-contained page with timelines and pictures.
             video: Write the video with scored boxes and its score curve; a folder for several.
-            smoothing: raw, averageN, gaussianS or causalN; default as the model's settings say.
+            smoothing: Of what the report, the table's column 'smoothed' and the annotated video
+                show: raw, averageN, gaussianS or causalN; default as the model's settings say.
+                Events go by raw scores.
             false_alarms_per_day: Level of events: how many frames of normal footage may pass it.
             prompts: Name each event by CLIP: words such as "a fight, fire=smoke", or the list
                 ucf_crime or xd_violence; without MODEL, score by them alone, as a baseline.
@@ -218,7 +220,7 @@ def show(scores: Scores, false_alarms_per_day: float) -> None:
     plural = "" if len(events) == 1 else "s"
     out.print(
         f"[bold]{plain(scores.video)}[/]: {len(scores):,} frames, {clock(scores.end)}, "
-        f"{len(events)} event{plural} ({scores.smoothing.name}){many}"
+        f"{len(events)} event{plural}{many}"
     )
     if len(scores):
         level, most = scores.alarm_level(false_alarms_per_day), float(scores.raw.max())
