@@ -426,7 +426,11 @@ def test_score_writes_what_is_asked_for(
     scores = read_scores(table)["a0"]
     assert len(scores) == 30
     assert 10 <= scores.argmax() <= 20
-    assert "<html" in page.read_text()[:500].lower()
+    text = page.read_text()
+    assert "<html" in text[:500].lower() and ">Events</h2>" in text
+    facts = json.loads((model / "config.json").read_text())
+    told = f"2 videos, 0:06.0, 128x96 at 10 frames/s; weights: {facts['weights']}"
+    assert told in text and "<summary>settings</summary>" in text
     assert sum(1 for _ in vadistill.open_video(video)) == 30
     out = capsys.readouterr().out
     assert page.as_uri() in out
@@ -473,7 +477,12 @@ def test_evaluate_prints_figures_and_json(
 ) -> None:
     page = tmp_path / "e.html"
     capsys.readouterr()
-    assert main(["evaluate", str(model), "--data", str(data), "--report", str(page)]) == 0
+    argv = ["evaluate", str(model), "--data", str(data), "--report", str(page)]
+    assert main([*argv, "--out", str(tmp_path / "runs")]) == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    kept = json.loads((run / "run.json").read_text())["facts"]["models"]["motion"]
+    facts = json.loads((model / "config.json").read_text())
+    assert kept["weights"] == facts["weights"] and kept["settings"] == facts["config"]
     out = capsys.readouterr().out
     assert "/micro/gaussian3" in out
     assert "/macro-skip/raw" in out

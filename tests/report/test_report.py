@@ -225,7 +225,7 @@ class TestReport:
         page = Page(path.read_text(encoding="utf-8"))
         assert beside.name == "today.report.json"
         assert "without labels" in page.text and "Figures" not in page.text
-        assert "top moments" in page.text and "abnormal" not in page.text
+        assert "Events, at their highest frames" in page.text and "abnormal" not in page.text
         found = json.loads(beside.read_text())["systems"]["cafe"]
         assert found["evaluation"] is None and found["moments"][0]["frame"] == 45
         assert found["moments"][0]["calibrated"] == 1
@@ -478,6 +478,9 @@ class TestInBrowser:
         middle_of(browser, 0, 0.5)
         lines = "Array.from(document.querySelectorAll('#clip0 .js-line'), e => e.style.stroke)"
         assert browser.run(lines) == ["rgb(22, 104, 199)", "rgb(194, 87, 26)"]
+        shapes = "document.querySelector('#clip0 .js-plotly-plot').layout.shapes"
+        assert browser.run(f"{shapes}.filter(s => s.name === 'level').length") == 2
+        assert browser.run("theme.textContent + theme.title") == "◐light or dark"
         browser.run("theme.click()")
         browser.until(f"{lines}[0] === 'rgb(108, 178, 255)'")
         assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(21, 23, 26)"
@@ -667,5 +670,5 @@ def test_real_ped2(shared_data: Path, tmp_path: Path, labelled: bool):
     path = tmp_path / "report.html"
     write_report(Results(dataset, given, figures={"cafe": result} if result else {}), path)
     page = Page(path.read_text(encoding="utf-8"))
-    assert sum(tag == "img" for tag, _ in page.tags) >= 3
+    assert sum(tag == "img" for tag, _ in page.tags) >= (3 if labelled else 1)
     assert ("Figures" in page.text) == labelled

@@ -6,7 +6,7 @@ import functools
 import json
 import time
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vadistill.datasets import Dataset, Video
     from vadistill.detector import Detector
     from vadistill.evaluation.selftest import SelfTest
+    from vadistill.scores import Scores
 
 HELD = 3
 """Normal videos that are rendered for the self-test, and not learned from."""
@@ -97,7 +98,7 @@ def demo(
     )
     results = replace(results, facts={**results.facts, "vadistill": __version__, "seed": seed})
     report, video = out / "report.html", out / "annotated.mp4"
-    shown = most_abnormal(splits.test)
+    shown = clearest(splits.test, results.scores["cafe"])
     scores = results.scores["cafe"][shown.name]
     step("report", lambda: write_report(results, report))
     step("video", lambda: annotate(shown, scores, video))
@@ -188,6 +189,16 @@ def self_tested(model: Detector, folder: Path, held: Dataset, train: Dataset) ->
     return found
 
 
-def most_abnormal(test: Dataset) -> Video:
-    """The test video with the most abnormal frames."""
-    return max(test, key=lambda v: 0 if v.frame_labels is None else int(v.frame_labels.sum()))
+def clearest(test: Dataset, scores: Mapping[str, Scores]) -> Video:
+    """The test video to show: of those with a frame that was caught, the one of the highest AUC."""
+    from vadistill.evaluation import micro_auc
+    from vadistill.report.annotate import catches
+
+    def clear(video: Video) -> tuple[bool, float]:
+        labels, own = video.frame_labels, scores[video.name]
+        if labels is None or len(set(labels.tolist())) < 2:
+            return False, 0.0
+        found = micro_auc({video.name: labels}, {video.name: own.values})
+        return len(catches(video, own)) > 0, found
+
+    return max(test, key=clear)

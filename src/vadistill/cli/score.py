@@ -73,7 +73,7 @@ def run(argv: list[str]) -> int:
                 OpenAI's ViT-B/16, downloaded.
             device: auto takes the GPU where there is one.
         """
-        from vadistill.evaluation.evaluate import localiser_facts
+        from vadistill.evaluation.evaluate import fit_facts, localiser_facts
         from vadistill.evaluation.runs import run_facts
         from vadistill.evaluation.scoring import score_videos, smoothing_of
         from vadistill.evaluation.selftest import read_self_test
@@ -110,10 +110,12 @@ def run(argv: list[str]) -> int:
             facts = {
                 **run_facts(device=device, command=command),
                 **localiser_facts({loaded.name: loaded}),
+                **(fit_facts({loaded.name: loaded}, {loaded.name: folder}) if folder else {}),
             }
             if folder is not None and (tested := read_self_test(folder)) is not None:
                 facts["self-test"] = tested.words
-            write([v for v in sound if v.name in scores], scores, report, films, facts, failures)
+            shown = [video for video in sound if video.name in scores]
+            write(shown, scores, report, films, facts, failures, false_alarms_per_day)
         for error in failures:
             complain(str(error))
         return 2 if failures else 0
@@ -248,6 +250,7 @@ def write(
     films: dict[str, Path],
     facts: dict[str, Any],
     failures: list[VadistillError],
+    false_alarms_per_day: float = 1.0,
 ) -> None:
     """Write the report and the annotated videos, and say where they are.
 
@@ -263,7 +266,8 @@ def write(
         system = next(iter(scores.values())).system
         dataset = Dataset(title, "test", tuple(videos))
         try:
-            write_report(Results(dataset, {system: scores}, facts=facts), report)
+            results = Results(dataset, {system: scores}, facts=facts)
+            write_report(results, report, false_alarms_per_day=false_alarms_per_day)
             print_to.print(f"report  {link(report)}", soft_wrap=True)
         except VadistillError as error:
             failures.append(error)

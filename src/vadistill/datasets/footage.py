@@ -15,6 +15,7 @@ from vadistill.datasets.snippets import FeatureSource
 from vadistill.datasets.sources import pictures
 from vadistill.errors import WeightsError
 from vadistill.files import content_hash
+from vadistill.progress import clock
 from vadistill.video import Polygon, VideoInfo
 from vadistill.video.polygons import flaw, tidy
 
@@ -47,6 +48,16 @@ def footage_of(videos: Iterable[Video]) -> dict[str, Any]:
         "hash": footage_hash(found),
         **({"hidden": found[0].hidden} if found and found[0].hidden else {}),
     }
+
+
+def footage_words(footage: Mapping[str, Any]) -> str:
+    """Such as ``2 videos, 1:02.0, 360x240 at 15 frames/s``; raises WeightsError."""
+    sizes, rates = sizes_and_rates(footage)
+    videos = footage.get("videos", 0)
+    parts = [f"{videos} video{'s' * (videos != 1)}", clock(footage.get("seconds", 0.0))]
+    pictures = " or ".join(f"{width}x{height}" for width, height in sizes[:3])
+    rate = " or ".join(f"{each:.3g}" for each in rates[:3])
+    return ", ".join([*parts, *([f"{pictures} at {rate} frames/s"] if sizes else [])])
 
 
 def footage_hash(videos: Iterable[Video]) -> str:

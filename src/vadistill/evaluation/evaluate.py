@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vadistill.config import SystemConfig
 from vadistill.datasets import Dataset, Videos, split_of
-from vadistill.datasets.footage import unlike
+from vadistill.datasets.footage import footage_words, unlike
 from vadistill.datasets.tracks import Tracks
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError
@@ -26,6 +27,7 @@ from vadistill.evaluation.scoring import Model, named_models, score_videos, smoo
 from vadistill.files import paths_in
 from vadistill.objects.auto import in_words
 from vadistill.progress import clock
+from vadistill.saved import read_config
 from vadistill.scores import Scores
 from vadistill.systems import load
 
@@ -226,6 +228,7 @@ def evaluate(
             **({"frames per second": dict(speeds)} if speeds else {}),
             **{f"scores of {name}": str(each) for name, each in others.items()},
             **localiser_facts(loaded),
+            **fit_facts(loaded, named),
             **_self_tests(named),
         }
         if folders:  # what comes after may fail
@@ -239,6 +242,22 @@ def localiser_facts(models: Mapping[str, Detector]) -> dict[str, dict[str, str]]
     looking = {name: model for name, model in models.items() if hasattr(model, "localiser")}
     told = {name: in_words(model.localiser.describe()) for name, model in looking.items()}
     return {"localiser": told} if told else {}
+
+
+def fit_facts(
+    models: Mapping[str, Detector], folders: Mapping[str, Model]
+) -> dict[str, dict[str, Any]]:
+    """How each model came to be and its settings; of those in folders the weights' hash."""
+    told = {}
+    for name, model in models.items():
+        here = folders.get(name)
+        saved = {} if here is None or isinstance(here, Detector) else read_config(Path(here))
+        footage = {"footage": footage_words(model.footage)} if model.footage else {}
+        weights = {"weights": saved["weights"]} if "weights" in saved else {}
+        config = model.config
+        settings = {"settings": asdict(config)} if isinstance(config, SystemConfig) else {}
+        told[name] = {**(model.made or {}), **footage, **weights, **settings}
+    return {"models": told} if told else {}
 
 
 def _self_tests(models: Mapping[str, Model]) -> dict[str, str]:

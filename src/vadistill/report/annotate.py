@@ -104,11 +104,8 @@ def annotate(
 
 
 def write_still(path: Path, annotated: Path, video: Video, scores: Scores) -> None:
-    """Write a frame of the annotated video as PNG: the highest whose highest box is a true one.
-
-    The highest of all where no box's middle lies on an anomaly.
-    """
-    hits = [frame.index for frame in scores if _on_target(video, frame)]
+    """Write a frame of the annotated video as PNG: the highest of ``catches``, or of all."""
+    hits = catches(video, scores)
     wanted = max(hits or range(len(scores)), key=lambda index: scores.values[index])
     for frame in open_video(annotated):
         if frame.index == wanted:
@@ -118,12 +115,20 @@ def write_still(path: Path, annotated: Path, video: Video, scores: Scores) -> No
             break
 
 
+def catches(video: Video, scores: Scores) -> list[int]:
+    """The frames whose highest box is an anomaly's: it covers it, and hardly anything else."""
+    return [frame.index for frame in scores if _on_target(video, frame)]
+
+
 def _on_target(video: Video, frame: FrameScore) -> bool:
-    """Whether the middle of the frame's highest box is a pixel of an anomaly."""
-    if video.mask is None or len(frame.boxes) == 0:
+    """Whether most of a true outline lies in the frame's highest box, and fills much of it."""
+    mask = mask_at(video.mask, frame.index)
+    if mask is None or len(frame.boxes) == 0:
         return False
-    x1, y1, x2, y2 = frame.boxes[frame.box_scores.argmax()]
-    return bool(video.mask(frame.index)[int(y1 + y2) // 2, int(x1 + x2) // 2])
+    x1, y1, x2, y2 = frame.boxes[frame.box_scores.argmax()].round().astype(int)
+    inside = np.count_nonzero(mask[max(0, y1) : y2, max(0, x1) : x2])
+    least = max(0.7 * np.count_nonzero(mask), 0.3 * (x2 - x1) * (y2 - y1))
+    return bool(inside > least)
 
 
 def columns_of(frames: int, width: int) -> Int[np.ndarray, " n"]:

@@ -12,18 +12,20 @@ import numpy as np
 
 from vadistill.datasets.base import Dataset, Video
 from vadistill.drawing import Scale, draw_frame, mask_at, share_of_normal
+from vadistill.report.events import Stretch, stretches
 from vadistill.report.page import small
 from vadistill.report.timelines import BySystem, clock
 from vadistill.scores import Scores
 from vadistill.video import Frame
 
-Kind = Literal["catch", "false alarm", "miss", "top"]
+Kind = Literal["catch", "miss", "false alarm", "event", "top"]
 
 KINDS: dict[Kind, str] = {
-    "false alarm": "Worst false alarms: normal frames with the highest scores",
-    "miss": "Worst misses: abnormal frames with the lowest scores",
     "catch": "Best catches: abnormal frames with the highest scores",
-    "top": "Top moments: the highest scores",
+    "miss": "Worst misses: abnormal frames with the lowest scores",
+    "false alarm": "Worst false alarms: normal frames with the highest scores",
+    "event": "Events, at their highest frames",
+    "top": "Top moments: the highest scores, none of them an event",
 }
 
 COUNT = 10
@@ -31,6 +33,9 @@ COUNT = 10
 
 CATCHES = 4
 """Pictures of frames that were caught: fewer, since there is less to learn from them."""
+
+TOP = 4
+"""Pictures of unlabelled video in which there is no event."""
 
 APART = 2.0
 """Seconds that two moments of one video are apart at least."""
@@ -50,25 +55,38 @@ class Moment:
     time: float
     """Seconds."""
     score: float
-    """The value as given, after its smoothing."""
+    """The value as given, after its smoothing; an event's is raw."""
     calibrated: float | None
-    """Share of normal training frames that score lower than ``score``."""
+    """Share of normal training frames that score lower than its raw score."""
     reason: str = ""
     """What the detector says is unusual, or ''."""
     name: str = ""
     """The kind of event, or ''."""
+    event: Stretch | None = None
+    """That it is the highest frame of."""
     picture: str = ""
     """data: URL of a JPEG, empty when the frame could not be decoded."""
 
 
 def pick(
-    system: str, dataset: Dataset, scores: Mapping[str, Scores], count: int = COUNT
+    system: str,
+    dataset: Dataset,
+    scores: Mapping[str, Scores],
+    count: int = COUNT,
+    rate: float = 1.0,
 ) -> list[Moment]:
-    """Up to ``count`` false alarms and misses, and CATCHES catches; top moments without labels."""
+    """Up to ``count`` false alarms and misses, and CATCHES catches.
+
+    Without labels the highest events at ``rate`` false alarms a day, else TOP moments.
+    """
     scored = [video for video in dataset if video.name in scores]
     labelled = [video for video in scored if video.frame_labels is not None]
     if not labelled:
-        return _pick(system, "top", scored, scores, None, count)
+        found = [each for video in scored for each in stretches(scores[video.name], rate)]
+        if found:
+            highest = sorted(found, key=lambda each: each.level - each.peak)[:count]
+            return [_of_event(system, e, scores[e.video]) for e in found if e in highest]
+        return _pick(system, "top", scored, scores, None, min(count, TOP))
     found = []
     kinds: tuple[tuple[Kind, int, int], ...] = (
         ("false alarm", 0, count),
@@ -78,6 +96,13 @@ def pick(
     for kind, label, most in kinds:
         found += _pick(system, kind, labelled, scores, label, most)
     return found
+
+
+def _of_event(system: str, event: Stretch, scores: Scores) -> Moment:
+    share = None if scores.calibration is None else float(scores.calibrated[event.frame])
+    time, words = float(scores.times[event.frame]), (event.reason, event.name)
+    place = (event.video, event.frame, time)
+    return Moment(system, "event", *place, event.peak, share, *words, event)
 
 
 def _pick(
@@ -153,18 +178,22 @@ def gallery(
     if not moments:
         return []
     numbers = {video.name: number for number, video in enumerate(videos)}
-    parts = [
-        small(
-            "Boxes, of systems that have them, run from blue (calm) over yellow to red; the "
-            "highest carries its score. Ground truth, where it has pixels, is outlined in pink. "
-            f"Moments are {APART:g} s apart at least."
-        )
-    ]
+    words = (
+        "Boxes, of systems that have them, run from blue (calm) over yellow to red; the highest "
+        "carries its score."
+    )
+    if any(video.mask is not None for video in videos):
+        words += " What is truly abnormal is outlined in pink."
+    if any(m.event is None for m in moments):
+        words += f" Moments are {APART:g} s apart at least."
+    parts = [small(words)]
     for system in systems:
         for kind, title in KINDS.items():
             shown = [m for m in moments if (m.system, m.kind) == (system, kind)]
             if shown:
-                heading = f"{system}: {title[0].lower()}{title[1:]}"
+                heading = title
+                if len(systems) > 1:
+                    heading = f"{system}: {title[0].lower()}{title[1:]}"
                 place = systems.index(system)
                 drawn = "\n".join(_figure(m, numbers[m.video], place) for m in shown)
                 parts.append(f'<h3>{escape(heading)}</h3><div class="moments">{drawn}</div>')
@@ -173,6 +202,9 @@ def gallery(
 
 def _figure(moment: Moment, video: int, system: int) -> str:
     words = f"{moment.video}, {clock(moment.time)} (frame {moment.frame}), score {moment.score:.3g}"
+    if (event := moment.event) is not None:
+        span = f"{clock(event.start)} – {clock(event.end)}"
+        words = f"{moment.video}, {span}, highest score {moment.score:.3g}, {event.above}"
     if moment.calibrated is not None:
         words += f", above {share_of_normal(moment.calibrated)} training frames"
     if told := ", ".join(filter(None, (moment.name, moment.reason))):

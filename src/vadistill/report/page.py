@@ -68,6 +68,11 @@ def section(title: str, *content: str) -> str:
     return f"<section><h2>{escape(title)}</h2>\n{inside}\n</section>" if inside else ""
 
 
+def folded(summary: str, content: str) -> str:
+    """What is there when its summary is clicked."""
+    return f"<details><summary>{escape(summary)}</summary>\n{content}</details>"
+
+
 def small(words: str) -> str:
     """A line of small text."""
     return f"<p><small>{escape(words)}</small></p>" if words else ""

@@ -100,7 +100,15 @@
         visible: !hidden.has(s.system),
       };
     });
-    const [low, high] = several ? [0, 1] : data.spans[0];
+    const levels = clip.series
+      .filter((s) => s.level !== null && !hidden.has(s.system))
+      .map((s) => {
+        const [least, most] = data.spans[s.system];
+        const y = several ? (s.level - least) / (most - least || 1) : s.level;
+        return { y, system: s.system };
+      });
+    const [low, most] = several ? [0, 1] : data.spans[0];
+    const high = several ? most : Math.max(most, ...levels.map((each) => each.y));
     const edge = 0.04 * (high - low || 1);
     const length = Math.max(0.001, clip.length);
     const labels = length >= 3600 ? "%H:%M:%S" : "%M:%S";
@@ -124,6 +132,10 @@
         ...clip.bands.map(([x0, x1]) => ({
           type: "rect", xref: "x", yref: "paper", x0: date(x0), x1: date(x1), y0: 0, y1: 1,
           layer: "below", fillcolor: colour("band"), line: { width: 0 }, name: "band",
+        })),
+        ...levels.map(({ y, system }) => ({
+          type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: y, y1: y,
+          layer: "below", line: { color: lineColour(system), dash: "dash", width: 1 }, name: "level",
         })),
         ...clip.marks.map((x) => ({
           type: "line", xref: "x", yref: "paper", x0: date(x), x1: date(x), y0: 0, y1: 1,

@@ -18,9 +18,10 @@ from vadistill.evaluation.evaluate import Results
 from vadistill.evaluation.measuring import Evaluation
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.files import replacing
+from vadistill.report.events import found_and_missed, listed, shut
 from vadistill.report.films import STEPS, plan, record
 from vadistill.report.moments import Moment, Pictures, frames_of, gallery, pick
-from vadistill.report.page import ReportTable, page, section, small, table
+from vadistill.report.page import ReportTable, folded, page, section, small, table
 from vadistill.report.tables import figures, tables_of
 from vadistill.report.timelines import (
     BySystem,
@@ -40,10 +41,15 @@ __all__ = ["ReportTable", "write_report"]
 
 
 def write_report(
-    results: Results, path: str | Path, *, tables: Sequence[ReportTable] | None = None
+    results: Results,
+    path: str | Path,
+    *,
+    tables: Sequence[ReportTable] | None = None,
+    false_alarms_per_day: float = 1.0,
 ) -> Path:
     """Write a self-contained HTML report, and its numbers as JSON; returns the JSON's path.
 
+    It opens with the events, or with which of the labelled ones were found, and their pictures.
     The page holds small films of its videos: a click on a timeline shows that frame with boxes,
     map and true outline.  Its size hardly grows with the videos: long ones keep every k-th frame.
 
@@ -53,6 +59,7 @@ def write_report(
         path: of the page; ``report.html`` has ``report.json`` beside it, another ``NAME.html`` has
             ``NAME.report.json``.
         tables: further ones, each in a section of its own; the default is ``tables_of(results)``.
+        false_alarms_per_day: that the level of events is for.
 
     Raises DataError when a scored video is not in the data set or has another number of labels,
     ConfigError for a table whose rows do not fit its header, WeightsError when a file cannot be
@@ -67,7 +74,8 @@ def write_report(
     _check_tables(tables)
     systems = list(scores_by_system)
     scales = [scale_of(list(scores.values())) for scores in scores_by_system.values()]
-    moments = [m for s, v in scores_by_system.items() for m in pick(s, dataset, v)]
+    rate = false_alarms_per_day
+    moments = [m for s, v in scores_by_system.items() for m in pick(s, dataset, v, rate=rate)]
     marks = frames_of(moments)
     videos = drawn_videos(dataset, scores_by_system, set(marks))
     pictures = Pictures(moments, scores_by_system, dict(zip(systems, scales, strict=True)))
@@ -89,24 +97,28 @@ def write_report(
         "colours": {"levels": [LOW, MIDDLE, HIGH], "truth": TRUTH, "map": MAP_WEIGHT},
         "curves": roc_and_pr(measured),
         "curve_systems": [systems.index(name) for name in measured],
-        "clips": lines(videos, scores_by_system, marks),
+        "clips": lines(videos, scores_by_system, marks, rate),
         "films": films,
         "steps": STEPS,
         "stride": stride,
     }
     title = f"{', '.join(scores_by_system)} on {dataset.name}"
     total = len(scored(dataset, scores_by_system))
+    labelled = any(video.frame_labels is not None for video in dataset)
     body = "\n".join(
         [
             f"<header><p class=soft>vadistill report</p><h1>{escape(title)}</h1>",
             f"<p>{escape(_summary(dataset, scores_by_system))}</p>",
-            '<button id="theme">light or dark</button></header>',
+            '<button id="theme" title="light or dark" aria-label="light or dark">◐</button>'
+            "</header>",
             "<noscript><p>The charts and films of this page need JavaScript.</p></noscript>",
-            section("Figures", *figures(evaluations)),
-            *(section(t.title, table(t.header, t.rows), small(t.note)) for t in tables),
-            section("Curves", *_curves(systems, forms)),
+            section("Found and missed", *found_and_missed(dataset, scores_by_system, rate)),
+            section("Events", *([] if labelled else listed(scores_by_system, rate))),
+            section("Pictures", *gallery(moments, systems, videos)),
             section("Scores over time", *timelines(videos, scores_by_system, total)),
-            section("Moments", *gallery(moments, systems, videos)),
+            section("Figures", *figures(evaluations)),
+            *(section(t.title, _table(t), small(t.note)) for t in tables),
+            section("Curves", *_curves(systems, forms)),
             section("Run", _facts(facts)),
         ]
     )
@@ -117,6 +129,10 @@ def write_report(
     with replacing(beside) as temporary:
         temporary.write_text(json.dumps(machine, indent=1, default=str) + "\n", encoding="utf-8")
     return beside
+
+
+def _table(given: ReportTable) -> str:
+    return shut(table(given.header, given.rows), len(given.rows), "rows")
 
 
 def _smoothing(scores: Mapping[str, Scores]) -> str:
@@ -199,11 +215,24 @@ def _curves(systems: Sequence[str], forms: Mapping[str, str]) -> list[str]:
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    items = []
+    items, models = [], facts.get("models", {})
     for name, value in facts.items():
-        words = value if isinstance(value, str) else json.dumps(value, default=str)
-        items.append(f"<dt>{escape(str(name))}</dt><dd>{escape(words)}</dd>")
-    return f"<dl>{''.join(items)}</dl>" if items else ""
+        if name != "models":
+            items.append((str(name), escape(_words(value))))
+    for name, fact in models.items():
+        settings = fact.get("settings")
+        known = {key: value for key, value in fact.items() if key != "settings"}
+        more = folded("settings", f"<p>{escape(_words(settings))}</p>") if settings else ""
+        items.append((f"model {name}", escape(_words(known)) + more))
+    parts = (f"<dt>{escape(name)}</dt><dd>{content}</dd>" for name, content in items)
+    return f"<dl>{''.join(parts)}</dl>" if items else ""
+
+
+def _words(value: Any) -> str:
+    """A fact for people: of a dict each entry, of others but text their JSON."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {_words(inner)}" for key, inner in value.items())
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _machine_readable(
@@ -219,6 +248,7 @@ def _machine_readable(
             "calibrated": m.calibrated,
             **({"reason": m.reason} if m.reason else {}),
             **({"name": m.name} if m.name else {}),
+            **({"start": m.event.start, "end": m.event.end} if m.event else {}),
         }
 
     systems = {

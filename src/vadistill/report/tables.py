@@ -13,18 +13,25 @@ from vadistill.evaluation.measuring import Evaluation, Figure, percent, publishe
 from vadistill.evaluation.operating import OperatingPoint, OperatingPoints, operating_points
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.evaluation.runs import Run
-from vadistill.report.page import ReportTable, small, table
+from vadistill.progress import clock
+from vadistill.report.page import ReportTable, folded, small, table
 from vadistill.scores import Scores
 
 RATES = (1, 10, 60)
 """False alarms per hour of normal footage that operators are shown, as far as a set can tell."""
+
+TELLS = 1.0
+"""Hours of normal footage from which on false alarms an hour are told."""
 
 CALIBRATED = "calibrated, 1 normal frame a day"
 """Name of the operating point that a fitted detector uses live, chosen without labels."""
 
 
 def figures(evaluations: Mapping[str, Evaluation]) -> list[str]:
-    """One row a protocol; several systems stand side by side."""
+    """One row a protocol; several systems stand side by side.
+
+    Those of the first one's smoothing and of regions stand open, each other smoothing's are folded.
+    """
     if not evaluations:
         return []
     found = {s: {f.protocol: f for f in e.figures} for s, e in evaluations.items()}
@@ -40,14 +47,18 @@ def figures(evaluations: Mapping[str, Evaluation]) -> list[str]:
             columns.append([percent(f.paper if f else None) for f in shown])
     first = next(iter(evaluations.values()))
     protocols = [Protocol.parse(name).on(first.dataset) for name in names]
-    rows = [
-        [str(protocol), *(column[i] for column in columns), protocol.title]
-        for i, protocol in enumerate(protocols)
-    ]
+    groups: dict[str, list[list[str]]] = {protocols[0].smoothing.name: []} if protocols else {}
+    for i, protocol in enumerate(protocols):
+        form = next(iter(groups)) if protocol.measure in REGION else protocol.smoothing.name
+        row = [str(protocol), *(column[i] for column in columns), protocol.title]
+        groups.setdefault(form, []).append(row)
+    shown = [table([*header, "measure"], rows) for rows in groups.values()]
+    others = zip(groups, shown, strict=True)
     notes = list(dict.fromkeys(note for e in evaluations.values() for note in e.notes))
     interval = f" (95 % interval: {first.resamples} bootstrap resamples of the videos)"
     notes.insert(0, "in per cent" + interval * bool(first.resamples))
-    return [table([*header, "measure"], rows), *map(small, notes)]
+    more = [folded(f"the same, {form}", rows) for form, rows in others][1:]
+    return [*shown[:1], *more, *map(small, notes)]
 
 
 def _words(figure: Figure | None) -> str:
@@ -127,7 +138,7 @@ def operating_table(found: Mapping[str, OperatingPoints]) -> ReportTable:
             point.name,
             point.threshold,
             f"{point.found} of {point.events}",
-            point.false_alarms_per_hour,
+            _false_alarms(point, points),
             _per_cent(point.precision),
             _seconds(point),
         ]
@@ -135,13 +146,22 @@ def operating_table(found: Mapping[str, OperatingPoints]) -> ReportTable:
         for point in points.points
     ]
     notes = dict.fromkeys(note for points in found.values() for note in points.notes)
+    if any(points.normal_hours < TELLS for points in found.values()):
+        notes["of less than an hour of normal footage false alarms are counted, not rated"] = None
     return ReportTable(
         "For operators",
-        ["system", "threshold", "score", "events found", "false alarms/h", "precision", "delay"],
+        ["system", "threshold", "score", "events found", "false alarms", "precision", "delay"],
         rows,
         "Raw scores. Delay: median from an event's start to the first alarm in it, found events "
         f"only. {' '.join(f'{note[0].upper()}{note[1:]}.' for note in notes)}",
     )
+
+
+def _false_alarms(point: OperatingPoint, points: OperatingPoints) -> str:
+    """Such as ``2.1/h``, or of little footage ``3 in 4:05.0``."""
+    if points.normal_hours < TELLS:
+        return f"{point.false_alarms} in {clock(3600 * points.normal_hours)}"
+    return f"{point.false_alarms_per_hour:.3g}/h"
 
 
 def class_table(found: Mapping[str, OperatingPoints]) -> ReportTable | None:

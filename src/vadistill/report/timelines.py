@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, UInt8
 
 from vadistill import progress
 from vadistill.datasets.base import Dataset, Video
+from vadistill.errors import DataError
 from vadistill.evaluation.alignment import Aligned
 from vadistill.report.page import small
 from vadistill.scores import Scores
@@ -36,6 +37,14 @@ TIMELINES = 120
 
 BySystem = Mapping[str, Mapping[str, Scores]]
 """Scores by video name, by system."""
+
+
+def level_of(scores: Scores, rate: float) -> float | None:
+    """The raw score that events are above at ``rate`` false alarms a day; None: not known."""
+    try:
+        return scores.alarm_level(rate)
+    except DataError:
+        return None
 
 
 def count(number: int, thing: str) -> str:
@@ -79,7 +88,7 @@ def spans(scores_by_system: BySystem) -> list[tuple[float, float]]:
     return [(a, b) if a <= b else (0.0, 1.0) for a, b in found]
 
 
-def key(systems: Sequence[str], *, band: bool = False) -> str:
+def key(systems: Sequence[str], *, band: bool = False, level: bool = False) -> str:
     """Colours of the systems; each is a button that hides its lines, where there are several."""
     parts = []
     for number, name in enumerate(systems):
@@ -90,6 +99,8 @@ def key(systems: Sequence[str], *, band: bool = False) -> str:
             parts.append(f"<span>{colour}</span>")
     if band:
         parts.append('<span><i class="band"></i>abnormal frames</span>')
+    if level:
+        parts.append('<span><i class="level"></i>level of events</span>')
     return f'<p class="key">{"".join(parts)}</p>'
 
 
@@ -99,11 +110,14 @@ def timelines(videos: Sequence[Video], scores_by_system: BySystem, total: int) -
     note = f"Scores: {', '.join(sorted(smoothings))}. "
     if len(scores_by_system) > 1:
         note += "Each system on one scale over all videos, from its lowest score to its highest. "
-    note += "Click or tap a timeline to see that frame; dotted lines are moments pictured below."
+    note += "Click or tap a timeline to see that frame; dotted lines are pictured above."
     if total > len(videos):
         note += f" Of {total} videos the {len(videos)} with the highest scores are drawn."
     band = any(video.frame_labels is not None for video in videos)
-    parts = [key(list(scores_by_system), band=band), small(note)]
+    level = any(level_of(s, 1.0) is not None for v in scores_by_system.values() for s in v.values())
+    if level and smoothings != {"raw"}:
+        note += " Raw scores pass the level; the curves are smoothed, and may stay below."
+    parts = [key(list(scores_by_system), band=band, level=level), small(note)]
     for number, video in enumerate(videos):
         first = next(scores_of(video, scores_by_system))[1]
         parts.append(
@@ -114,9 +128,15 @@ def timelines(videos: Sequence[Video], scores_by_system: BySystem, total: int) -
 
 
 def lines(
-    videos: Sequence[Video], scores_by_system: BySystem, marks: Mapping[str, set[int]]
+    videos: Sequence[Video],
+    scores_by_system: BySystem,
+    marks: Mapping[str, set[int]],
+    rate: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Numbers of the videos' charts, in order: times in seconds, frames, and values a system."""
+    """Numbers of the videos' charts, in order: times in seconds, frames, and values a system.
+
+    A system's ``level`` is that of its events at ``rate`` false alarms a day, None if not known.
+    """
     drawn = sum(len(list(scores_of(video, scores_by_system))) for video in videos)
     columns = columns_for(drawn)
     found = []
@@ -128,6 +148,7 @@ def lines(
             series.append(
                 {
                     "system": number,
+                    "level": level_of(given, rate),
                     "frame": packed(kept, "i4"),
                     "time": packed(times[kept], "f4"),
                     "value": packed(values[kept], "f4"),
