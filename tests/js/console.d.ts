@@ -90,6 +90,12 @@ interface CameraEvent {
   thumbnail: boolean;
   clip: boolean;
 }
+interface FalseAlarm {
+  event: number;
+  start: number;
+  held: number;
+  last: number | null;
+}
 type Verdict = CameraEvent["verdict"];
 interface PlantedKind {
   kind: string;

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from vadistill.serving.web import schemas
+from vadistill.serving.web import schemas, schemas_server
 
 HERE = Path(__file__).parent
 
@@ -23,6 +23,7 @@ SHAPES: dict[str, type[BaseModel]] = {
     "CameraEvent": schemas.Event,
     "Model": schemas.Model,
     "ServerJob": schemas.Job,
+    "FalseAlarm": schemas_server.FalseAlarm,
 }
 """What the console's types describe."""
 

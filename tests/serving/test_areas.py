@@ -36,6 +36,7 @@ from vadistill.video import open_video
 
 BAND = ((0.0, 0.3), (1.0, 0.3), (1.0, 0.7), (0.0, 0.7))
 """Where the square of ``rush.mp4`` crosses."""
+LEVEL = Level(2.0, 1.0, "fixed")
 BELOW = ((0.0, 0.72), (1.0, 0.72), (1.0, 1.0), (0.0, 1.0))
 
 
@@ -99,7 +100,7 @@ class TestCounting:
     left, right = (10, 10, 20, 30, 9.0), (70, 10, 80, 30, 4.0)
 
     def counted(self, score: FrameScore, **rules: Any) -> tuple[FrameScore, object]:
-        return Counting(camera("x", **rules), quiet=0.5)(score, 100, 50)
+        return Counting(camera("x", **rules), quiet=0.5)(score, (100, 50), LEVEL, 0.0)
 
     def test_without_rules_all_stays_and_the_place_is_told(self):
         score = seen(self.left, self.right)

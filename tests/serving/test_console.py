@@ -324,6 +324,24 @@ class TestAreas:
         until(lambda: not site.hub.settings.cameras[0].zones)
 
 
+class TestMemory:
+    def test_a_false_alarm_is_listed_and_forgotten(self, browser: Browser, site: Site):
+        number = first_event(site)
+        site.hub.set_verdict(number, "false")
+        try:
+            show(browser, site, "#/cameras/door")
+            figure = f"document.querySelector('figure:has(a[href=\"#/events?event={number}\"])')"
+            browser.until(f"{figure}?.querySelector('img').naturalWidth > 0")
+            assert "held back" in browser.run(f"{figure}.textContent")
+            browser.run(f"{figure}.querySelector('button').click()")
+            browser.until(f"!{figure}")
+            assert site.hub.remembered("door") == []
+            event = site.hub.store.event(number)
+            assert event and event.verdict == "false"
+        finally:
+            site.hub.set_verdict(number, None)
+
+
 class TestEvents:
     def test_new_ones_come_by_themselves(self, browser: Browser, site: Site):
         show(browser, site, "#/events")

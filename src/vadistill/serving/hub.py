@@ -146,6 +146,7 @@ class Hub(Cameras):
         """What a person says of an event; None: no such event."""
         event = self.store.set_verdict(id, verdict)
         if event is not None:
+            self.remember(event)
             self.announcer("event", event.as_json())
         return event
 

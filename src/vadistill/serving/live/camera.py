@@ -25,7 +25,9 @@ from vadistill.serving.config import CameraSettings
 from vadistill.serving.live.batching import Loaded
 from vadistill.serving.live.curve import Curve
 from vadistill.serving.live.events import EventKeeper, colours
+from vadistill.serving.live.learned import view
 from vadistill.serving.live.levels import Change, Level, Tracker
+from vadistill.serving.live.memory import Memory
 from vadistill.serving.live.places import Counting
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.live.screen import Screen
@@ -79,13 +81,16 @@ class Camera:
         )
         self._ring: deque[Shot] = deque()
         """Pictures of the last seconds, with which an event's clip begins."""
-        self.events = EventKeeper(settings.name, store=store, clips=clips, publish=publish)
+        self.events = EventKeeper(
+            settings.name, store=store, clips=clips, publish=publish, of=view(settings)
+        )
         self.curve = Curve(settings.name, store, self.events.keep)
         self._pace = Pace()
         self._times = WallTimes(settings.name)
         self.screen = Screen(lambda: self.scale, self.ended)
         quiet = model.detector.require_fitted().quantiles[0] if isinstance(model, Loaded) else 0.0
-        self._counting = Counting(settings, float(quiet))
+        self.memory = Memory(lambda *held: self.events.keep(lambda: store.note_held(*held)))
+        self._counting = Counting(settings, float(quiet), self.memory)
         self._failure = model if isinstance(model, str) else ""
         if self._failure:
             self.ended.set()
@@ -176,7 +181,8 @@ class Camera:
         now = time.monotonic()
         self._pace.note(now, None if self.settings.fast else now - moment)
         wall = self._times.of(moment, steady=self._tracker.busy)
-        score, place = self._counting(score, image.shape[1], image.shape[0])
+        size = image.shape[1], image.shape[0]
+        score, place = self._counting(score, size, self.level, wall)
         self.curve.add(wall, float(score.score))
         self.screen.show(image, score)
         shot = Shot(moment, to_jpeg(image), replace(score, map=None), place)

@@ -21,6 +21,7 @@ from vadistill.drawing import Scale, draw_frame, to_jpeg
 from vadistill.errors import StorageError
 from vadistill.scores import Calibration
 from vadistill.serving.live.levels import Change, Level, Stretch
+from vadistill.serving.live.memory import Way
 from vadistill.serving.storage.clips import ClipWriter, Shot
 from vadistill.serving.storage.records import Place
 
@@ -45,7 +46,8 @@ def colours(level: Level, calibration: Calibration) -> Scale:
 class EventKeeper:
     """Keeps one camera's events; what a full disk refuses is kept once it has room.
 
-    ``publish`` is told of each event as it opens, goes on and closes.
+    ``publish`` is told of each event as it opens, goes on and closes; ``of`` stands for the model
+    and the view that they are seen by.
     """
 
     def __init__(
@@ -55,14 +57,17 @@ class EventKeeper:
         store: Store,
         clips: ClipWriter,
         publish: Callable[[str, dict[str, Any]], None],
+        of: str = "",
     ) -> None:
-        self.camera = camera
+        self.camera, self._of = camera, of
         self.id: int | None = None
         """Of the open event, once it is in the store."""
         self._store, self._clips, self._publish = store, clips, publish
         self._best: Shot | None = None
         self._place: Place | None = None
         """Of the open event's peak, where that is new."""
+        self._way, self._frames = Way(self._of), 0
+        """Where the open event was, and how many frames it had at the last look."""
         self._unclosed: deque[Callable[[], None]] = deque()
         self._ending = 0
         """Ends and clips of events that have ended, as far as they are not kept yet."""
@@ -86,8 +91,13 @@ class EventKeeper:
         which it opened, ``cause`` why it ended, if it was not for calm.
         """
         event = change.event
+        if change.kind == "opened":
+            self._way, self._frames = Way(self._of), 0
         if shot is not None and change.kind in ("opened", "higher"):
             self._place = shot.place
+        if shot is not None and event.frames > self._frames:
+            self._way.add(shot.place)
+        self._frames = event.frames
         if change.kind == "closed":
             self._close(event, scale, level, cause)
             return
@@ -130,6 +140,7 @@ class EventKeeper:
             frames=event.frames,
             thumbnail=self._thumbnail(self.id, scale),
             place=self._place,
+            trail=self._way.trail,
         )
         so_far = self._store.event(self.id)
         if so_far is not None:

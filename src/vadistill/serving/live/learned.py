@@ -79,6 +79,11 @@ def _since(camera: str) -> str:
     return f"since:{camera}"
 
 
+def view(camera: CameraSettings) -> str:
+    """What false alarms belong to: a model and a source."""
+    return content_hash(camera.model, camera.source.identity)
+
+
 def counted(camera: CameraSettings) -> tuple[object, ...]:
     """What scores and the level learned from them belong to."""
     zones = camera.zones if camera.only_zones else ()

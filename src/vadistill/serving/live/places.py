@@ -9,12 +9,14 @@ from jaxtyping import Bool, Float32
 
 from vadistill.scores import FrameScore
 from vadistill.serving.config import CameraSettings
+from vadistill.serving.live.levels import Level
+from vadistill.serving.live.memory import Memory
 from vadistill.serving.storage.records import Place
 from vadistill.video import inside
 
 
 class Counting:
-    """What of a frame's score counts where ``camera`` has masks, zones or a least size.
+    """What of a frame's score counts where ``camera`` has masks, zones, a least size or a memory.
 
     A frame's score is that of its highest object; where only others count, it is lower by as much
     as the highest of those is, and at least ``quiet``.  Of a map without boxes its highest place
@@ -22,13 +24,17 @@ class Counting:
     has its middle under a mask never does: a model that does not know the mask finds it foreign.
     """
 
-    def __init__(self, camera: CameraSettings, quiet: float) -> None:
-        self._camera, self._quiet = camera, quiet
+    def __init__(self, camera: CameraSettings, quiet: float, memory: Memory | None = None) -> None:
+        self._camera, self._quiet, self._memory = camera, quiet, memory
 
     def __call__(
-        self, score: FrameScore, width: int, height: int
+        self, score: FrameScore, size: tuple[int, int], level: Level, wall: float
     ) -> tuple[FrameScore, Place | None]:
-        """The score of a frame of so many pixels as it counts, and where it is highest."""
+        """The score of a frame of that width and height as it counts, and where it is highest.
+
+        Events open at ``level``; ``wall`` is the frame's time in Unix seconds.
+        """
+        width, height = size
         boxes, values, sized = score.boxes, score.box_scores, True
         if not len(boxes):
             boxes, values, sized = *_highest(score.map), False
@@ -36,7 +42,25 @@ class Counting:
             return score, Place(reason=score.reason or None) if score.reason else None
         if sized:
             boxes = boxes / np.array([width, height, width, height], np.float32)
-        counts = self._counts(boxes, width / height, sized)
+        counts, alike = self._counts(boxes, width / height, sized), []
+        if self._memory and sized and score.score >= level.off:
+            scores = score.score - (values.max() - values)
+            known, alike = self._memory.like(boxes, scores, score.reason)
+            counts &= ~known
+        made, place = self._highest_of(counts, boxes, score, values, sized)
+        if alike and self._memory and made.score < level.on <= score.score:
+            self._memory.held(alike, wall)
+        return made, place
+
+    def _highest_of(
+        self,
+        counts: Bool[np.ndarray, " n"],
+        boxes: Float32[np.ndarray, "n 4"],
+        score: FrameScore,
+        values: Float32[np.ndarray, " n"],
+        sized: bool,
+    ) -> tuple[FrameScore, Place | None]:
+        """A frame's score by the objects that count, and the place of the highest of them."""
         if not counts.any():
             return replace(score, score=min(score.score, self._quiet), reason=""), None
         best = int(np.where(counts, values, -np.inf).argmax())

@@ -71,6 +71,40 @@ const recent = (name, signal) => {
   return { node: el("div", none, place), load, all: () => events };
 };
 
+// False alarms that hold back what is like them; each can be forgotten.
+const memory = (name, signal) => {
+  const list = el("div.moments");
+  const place = el("div");
+  const none = el("p.soft",
+    "None. An event that you mark as a false alarm holds back later ones at its place, of its size " +
+    "and kind, that are not higher.");
+  const path = `/api/cameras/${name}/remembered`;
+  /** @param {FalseAlarm} alarm */
+  const figure = (alarm) => {
+    const image = el("img", {
+      src: `/api/events/${alarm.event}/thumbnail.jpg`, loading: "lazy",
+      alt: `false alarm of ${moment(alarm.start)}`,
+    });
+    image.onerror = () => image.replaceWith(el("span.lost", "no picture any more"));
+    const held = alarm.held
+      ? `held back ${count(alarm.held, "time")}, last ${moment(alarm.last)}`
+      : "nothing was held back yet";
+    const drop = button("forget", async () => {
+      const now = await attempt(drop, place, () => remove(`${path}/${alarm.event}`, signal));
+      if (now) draw(now.remembered);
+    }, { "aria-label": `forget the false alarm of ${moment(alarm.start)}` });
+    return el("figure", el("a.still", { href: `#/events?event=${alarm.event}` }, image),
+      el("figcaption", `${moment(alarm.start)} · ${held}`), el("div.row", drop));
+  };
+  const draw = (alarms) => {
+    list.replaceChildren(...alarms.map(figure));
+    setHidden(none, alarms.length > 0);
+  };
+  const load = async () => draw((await get(path, signal)).remembered);
+  on("event", (event) => event.camera === name && load().catch(() => {}), signal);
+  return { node: el("div", none, list, place), load };
+};
+
 /** @type {Page} */
 export const page = {
   title: "Camera",
@@ -97,6 +131,7 @@ export const page = {
     const level = el("p");
     const note = el("p.soft");
     const events = recent(name, signal);
+    const alarms = memory(name, signal);
     const curves = el("div");
     const choice = select(SPANS, "600", { "aria-label": "span of the curve" });
     /** @type {Curve} */
@@ -179,6 +214,7 @@ export const page = {
       el("div.head.section", el("h2", "Recent events"),
         el("a.button", { href: `#/events?camera=${name}` }, "All events")),
       events.node,
+      el("h2", "Remembered false alarms"), alarms.node,
       el("h2", "Settings"), settings, place, el("p", drop),
     );
     fresh();
@@ -193,8 +229,9 @@ export const page = {
       again();
       past().catch(() => {});
       events.load().catch(() => {});
+      alarms.load().catch(() => {});
     }, signal);
-    await events.load();
+    await Promise.all([events.load(), alarms.load()]);
     if (latest.cameras) show(latest.cameras.find((c) => c.name === name) ?? camera);
   },
 };

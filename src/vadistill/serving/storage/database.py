@@ -64,6 +64,19 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     ("ALTER TABLE events ADD COLUMN cause TEXT",),
     tuple(f"ALTER TABLE events ADD COLUMN {name} TEXT" for name in ("box", "zone", "reason")),
+    (
+        "ALTER TABLE events ADD COLUMN trail TEXT",
+        """CREATE TABLE false_alarms (
+            event INTEGER PRIMARY KEY,
+            camera TEXT NOT NULL,
+            of TEXT NOT NULL,
+            trail TEXT NOT NULL,
+            highest REAL NOT NULL,
+            start REAL NOT NULL,
+            held INTEGER NOT NULL DEFAULT 0,
+            last REAL
+        )""",
+    ),
 )
 """What each version adds to the one before; a released step is never changed."""
 

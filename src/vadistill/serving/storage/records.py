@@ -26,6 +26,48 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Trail:
+    """What an event looked like from its first frame to its last."""
+
+    boxes: tuple[tuple[float, ...], ...]
+    """x1, y1, x2, y2 of the highest object as shares of the picture, where it was elsewhere."""
+    reasons: tuple[str, ...]
+    """Kinds of reasons of its frames."""
+    of: str = ""
+    """Stands for the model and the view that it was seen by."""
+
+    def as_text(self) -> str:
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Trail:
+        """The inverse of ``as_text``."""
+        found = json.loads(text)
+        return cls(tuple(map(tuple, found["boxes"])), tuple(found["reasons"]), found["of"])
+
+
+@dataclass(frozen=True)
+class FalseAlarm:
+    """An event that a person called a false alarm, which holds back those that are like it."""
+
+    event: int
+    camera: str
+    trail: Trail
+    highest: float
+    """Scores above it are not like it."""
+    start: float
+    held: int
+    """How often it has held something back."""
+    last: float | None
+    """When it did last."""
+
+    def as_json(self) -> dict[str, Any]:
+        boxes = [[round(x, 4) for x in box] for box in self.trail.boxes]
+        facts = {name: value for name, value in vars(self).items() if name != "trail"}
+        return {**facts, "boxes": boxes, "reasons": list(self.trail.reasons)}
+
+
+@dataclass(frozen=True)
 class Event:
     """An anomaly at a camera; times are Unix seconds, files are names inside ``Store.media``."""
 
@@ -52,6 +94,7 @@ class Event:
     zone: str | None = None
     reason: str | None = None
     """As for ``Place``."""
+    trail: Trail | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The event as the console, the API and sinks see it."""
@@ -108,7 +151,9 @@ class Pruned:
 def event(row: sqlite3.Row) -> Event:
     """The event that a row of the table ``events`` holds."""
     box = None if row["box"] is None else tuple(json.loads(row["box"]))
-    return Event(**{**dict(row), "interrupted": bool(row["interrupted"]), "box": box})
+    trail = None if row["trail"] is None else Trail.from_text(row["trail"])
+    facts = {"interrupted": bool(row["interrupted"]), "box": box, "trail": trail}
+    return Event(**{**dict(row), **facts})
 
 
 def message(row: sqlite3.Row) -> Message:

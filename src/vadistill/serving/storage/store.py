@@ -13,15 +13,16 @@ from vadistill.errors import StorageError
 from vadistill.serving.storage import records, retention
 from vadistill.serving.storage.curves import Curves
 from vadistill.serving.storage.database import Database, unusable
+from vadistill.serving.storage.false_alarms import FalseAlarms
 from vadistill.serving.storage.outbox import Outbox
-from vadistill.serving.storage.records import Event, Message, Place, Pruned, Verdict
+from vadistill.serving.storage.records import Event, Message, Place, Pruned, Trail, Verdict
 
 __all__ = ["Event", "Message", "Place", "Pruned", "Store", "Verdict"]
 
 log = logging.getLogger("vadistill.serving")
 
 
-class Store(Outbox, Curves):
+class Store(Outbox, Curves, FalseAlarms):
     """``FOLDER/events.db`` and ``FOLDER/media``; one process at a time, any number of threads.
 
     What a method has written survives ``kill -9`` once it returns; openings and closings of
@@ -73,16 +74,18 @@ class Store(Outbox, Curves):
         frames: int,
         thumbnail: str | None = None,
         place: Place | None = None,
+        trail: Trail | None = None,
     ) -> None:
-        """Note how far an open event has come; without ``thumbnail`` or ``place`` those it has
-        stay."""
+        """Note how far an open event has come; without ``thumbnail``, ``place`` or ``trail`` those
+        it has stay."""
         where = "box = ?, zone = ?, reason = ?, " if place else ""
         values = (float(last), float(peak), frames, *(records.places(place) if place else ()))
         with self._database.writing() as connection:
             connection.execute(
                 f"UPDATE events SET last = ?, peak = ?, frames = ?, {where}"
-                'thumbnail = coalesce(?, thumbnail) WHERE id = ? AND "end" IS NULL',
-                (*values, records.plain(thumbnail), id),
+                "thumbnail = coalesce(?, thumbnail), trail = coalesce(?, trail) "
+                'WHERE id = ? AND "end" IS NULL',
+                (*values, records.plain(thumbnail), trail and trail.as_text(), id),
             )
 
     def close_event(

@@ -31,6 +31,7 @@ from vadistill.serving.web.schemas import (
     SourceTest,
     SourceTested,
 )
+from vadistill.serving.web.schemas_server import Remembered
 
 if TYPE_CHECKING:
     from vadistill.serving.hub import Hub
@@ -123,6 +124,21 @@ def camera_routes(hub: Hub) -> APIRouter:
         known(name)
         hub.mute(name, body.minutes)
         return reply(known(name))
+
+    @router.get("/{name}/remembered", response_model=Remembered)
+    def remembered(name: CameraName) -> Response:
+        """False alarms by which events that are like them are held back, newest first."""
+        known(name)
+        return reply({"remembered": [alarm.as_json() for alarm in hub.remembered(name)]})
+
+    @router.delete("/{name}/remembered/{event}", response_model=Remembered)
+    def forget(name: CameraName, event: EventId) -> Response:
+        """Hold nothing back for a false alarm any more; its mark stays."""
+        known(name)
+        if event not in [alarm.event for alarm in hub.remembered(name)]:
+            raise missing("remembered false alarm")
+        hub.forget(event)
+        return remembered(name)
 
     @router.get("/{name}/scores", response_model=CameraScores)
     def scores(

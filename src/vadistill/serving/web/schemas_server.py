@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from vadistill.serving.config import ServerSettings, StorageSettings
+from vadistill.serving.storage import records
 from vadistill.serving.web.schemas import described
 
 
@@ -67,3 +68,22 @@ class ServerState(BaseModel):
     token: bool
     settings: Entries
     defaults: Entries
+
+
+class FalseAlarm(described(records.FalseAlarm, "event", "camera", "start", "held", "last")):
+    """A false alarm that is remembered: what overlaps one of its boxes by half, for a reason of
+    its kinds, and scores ``highest`` or less, does not count.
+
+    ``boxes`` are shares of the picture; ``held`` says how often it held something back, ``last``
+    when it did last.
+    """
+
+    highest: float | None
+    boxes: list[list[float]]
+    reasons: list[str]
+
+
+class Remembered(BaseModel):
+    """A camera's false alarms that hold back what is like them, newest first."""
+
+    remembered: list[FalseAlarm]

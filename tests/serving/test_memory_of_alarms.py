@@ -1,0 +1,240 @@
+"""False alarms that are remembered hold back what is like them, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from support import scenes
+from support.serving_scene import camera, scene_settings, served
+from support.waiting import until
+from vadistill.addresses import Address
+from vadistill.scores import FrameScore
+from vadistill.serving.hub import Hub
+from vadistill.serving.live.levels import Level
+from vadistill.serving.live.memory import LONGEST, Memory, Way, kind
+from vadistill.serving.live.places import Counting
+from vadistill.serving.storage.records import Event, FalseAlarm, Place, Trail
+from vadistill.serving.storage.store import Store
+from vadistill.video import VideoWriter
+
+LEVEL = Level(2.0, 1.0, "fixed")
+BOX = (0.2, 0.2, 0.4, 0.6)
+ALARM = FalseAlarm(7, "door", Trail((BOX,), ("moves # times as fast",)), 5.0, 0.0, 0, None)
+REASON = "moves 2.5 times as fast"
+
+
+def frame(*found: tuple[tuple[float, ...], float], reason: str = REASON) -> FrameScore:
+    """A frame of 100x100 with these boxes, in shares of it, and their scores."""
+    boxes = 100 * np.array([box for box, _ in found], np.float32).reshape(-1, 4)
+    values = np.array([value for _, value in found], np.float32)
+    return FrameScore(0, 0.0, float(values.max()), boxes, values, reason=reason)
+
+
+def moved(by: float) -> tuple[float, ...]:
+    return (BOX[0] + by, BOX[1], BOX[2] + by, BOX[3])
+
+
+class TestLikeness:
+    def counted(self, score: FrameScore, *alarms: FalseAlarm) -> tuple[float, list[int]]:
+        held: list[int] = []
+        memory = Memory(lambda event, _: held.append(event))
+        memory.learn(list(alarms or (ALARM,)))
+        counting = Counting(camera("x"), 0.25, memory)
+        return counting(score, (100, 100), LEVEL, 10.0)[0].score, held
+
+    def test_the_same_again_is_held_back(self):
+        assert self.counted(frame((BOX, 4.5))) == (0.25, [7])
+        assert self.counted(frame((moved(0.05), 4.5))) == (0.25, [7])
+
+    @pytest.mark.parametrize(
+        "score",
+        [
+            frame((moved(0.12), 4.5)),  # elsewhere
+            frame(((0.2, 0.2, 0.28, 0.36), 4.5)),  # smaller
+            frame(((0.1, 0.1, 0.6, 0.9), 4.5)),  # larger
+            frame((BOX, 5.5)),  # higher
+            frame((BOX, 4.5), reason="comes from where nothing comes from"),
+            frame((BOX, 4.5), reason=""),
+        ],
+    )
+    def test_what_is_unlike_is_told(self, score: FrameScore):
+        assert self.counted(score) == (score.score, [])
+
+    def test_something_else_beside_it_is_told(self):
+        for other in (4.9, 3.0):
+            score, held = self.counted(
+                frame((BOX, 4.5 if other < 4 else 4.95), (moved(0.5), other))
+            )
+            assert score == pytest.approx(other) and held == []
+
+    def test_of_several_the_highest_alone_has_a_reason(self):
+        assert self.counted(frame((moved(0.5), 4.8), (BOX, 4.5)))[0] == pytest.approx(4.8)
+        # The other one is at the alarm's place, but nobody knows why it is high.
+        far = replace(ALARM, event=8, trail=Trail((moved(0.5),), ALARM.trail.reasons))
+        score, held = self.counted(frame((moved(0.5), 4.8), (BOX, 4.5)), ALARM, far)
+        assert score == pytest.approx(4.5) and held == []
+        silent = replace(ALARM, trail=Trail((BOX,), ("",)))
+        assert self.counted(frame((moved(0.5), 4.8), (BOX, 4.5)), silent, far) == (0.25, [8, 7])
+
+    def test_below_the_level_nothing_changes(self):
+        assert self.counted(frame((BOX, 0.9))) == (pytest.approx(0.9), [])
+        assert self.counted(frame((BOX, 1.5))) == (0.25, [])
+
+    def test_one_stretch_counts_once(self):
+        held: list[tuple[int, float]] = []
+        memory = Memory(lambda event, when: held.append((event, when)))
+        for when in (0.0, 1.0, 9.0, 18.0, 40.0):
+            memory.held([7], when)
+        assert held == [(7, 0.0), (7, 40.0)]
+
+
+class TestWay:
+    def test_it_keeps_where_the_event_was_and_why(self):
+        way = Way()
+        assert way.trail is None
+        way.add(None)
+        way.add(Place(None, None, "x"))
+        assert way.trail is None
+        for step in range(4):
+            way.add(
+                Place((0.01 * step, 0.1, 0.2 + 0.01 * step, 0.5), None, f"moves {step}.5 times")
+            )
+        way.add(Place((0.7, 0.1, 0.9, 0.5), None, None))
+        found = way.trail
+        assert found and found.reasons == ("", "moves # times")
+        assert [box[0] for box in found.boxes] == [0.0, 0.03, 0.7]
+        assert Trail.from_text(found.as_text()) == found
+
+    def test_it_does_not_grow(self):
+        way = Way()
+        for step in range(1000):
+            way.add(Place((0.0009 * step, 0.0, 0.0009 * step + 0.003, 1.0), None, None))
+        assert way.trail and 16 <= len(way.trail.boxes) <= LONGEST
+
+    def test_kinds_have_no_numbers(self):
+        assert kind("gets ahead 1.6 times as fast") == kind("gets ahead 12 times as fast")
+        assert kind(None) == kind("") == ""
+
+
+def rushes(path: Path, *rows: int) -> Path:
+    """Twelve seconds in which the square crosses at each height, one after the other."""
+    video = scenes.pixels(20, 240, None)
+    y, x = np.mgrid[: scenes.HEIGHT, : scenes.WIDTH]
+    for number, row in enumerate(rows):
+        for t in range(20):
+            square = (abs(x - (120 - 6 * t)) < 11) & (abs(y - row) < 11)
+            frame = video[40 + 90 * number + t]
+            frame[square] = (250, 30, 30)
+            frame[square & ((x + y) // 3 % 2 == 1)] = 10
+    with VideoWriter(path, scenes.WIDTH, scenes.HEIGHT, scenes.FPS) as writer:
+        for picture in video:
+            writer.write(picture)
+    return path
+
+
+def play(home: Path, source: str) -> Store:
+    """Watch a file to its end, with what is remembered so far."""
+    watched = replace(camera("both.mp4", fast=True), source=Address(source))
+    hub = Hub(scene_settings(home, watched))
+    hub.start()
+    until(lambda: all(c.ended.is_set() for c in hub.running()), 60)
+    hub.stop()
+    return Store(home / "data")
+
+
+def ended(home: Path) -> list[Event]:
+    store = Store(home / "data")
+    try:
+        return store.events()
+    finally:
+        store.close()
+
+
+def test_of_two_crossings_the_one_that_was_no_alarm_is_held_back(home: Path):
+    rushes(home / "both.mp4", 48, 20)
+    hub = Hub(scene_settings(home, camera("both.mp4", loop=True, seconds_to_close=1.0)))
+    ask = {"X-Requested-With": "vadistill"}
+    hub.start()
+    try:
+        with served(hub) as server, httpx.Client(base_url=server.url, headers=ask) as client:
+
+            def remembered() -> list[dict]:
+                return client.get("/api/cameras/door/remembered").json()["remembered"]
+
+            until(lambda: sum(e.end is not None for e in hub.store.events()) >= 2, 60)
+            first = {
+                "middle" if 0.4 < (event.box[1] + event.box[3]) / 2 < 0.6 else "above": event
+                for event in hub.store.events()
+                if event.box is not None and event.end is not None
+            }
+            assert set(first) == {"middle", "above"} and remembered() == []
+            alarm = first["middle"]
+            client.patch(f"/api/events/{alarm.id}", json={"verdict": "false"})
+            (found,) = remembered()
+            assert found["event"] == alarm.id and found["held"] == 0 and found["boxes"]
+            newest = max(event.id for event in hub.store.events())
+            until(lambda: remembered()[0]["held"] >= 2, 60)
+            later = [event for event in hub.store.events() if event.id > newest + 1]
+            until(lambda: [e for e in hub.store.events() if e.id > newest + 1], 60)
+            later = [event for event in hub.store.events() if event.id > newest + 1]
+            assert later and all(e.box and (e.box[1] + e.box[3]) / 2 < 0.4 for e in later)
+            # Taken back, it rings again; and so it does for who takes the mark back.
+            answer = client.delete(f"/api/cameras/door/remembered/{alarm.id}")
+            assert answer.json() == {"remembered": []}
+            assert client.delete(f"/api/cameras/door/remembered/{alarm.id}").status_code == 404
+            event = hub.store.event(alarm.id)
+            assert event and event.verdict == "false"
+            newest = max(event.id for event in hub.store.events())
+
+            def again() -> bool:
+                return any(
+                    e.id > newest and e.box and (e.box[1] + e.box[3]) / 2 > 0.4
+                    for e in hub.store.events()
+                )
+
+            until(again, 60)
+            for verdict, count in (("false", 1), (None, 0), ("false", 1), ("real", 0)):
+                client.patch(f"/api/events/{alarm.id}", json={"verdict": verdict})
+                assert len(remembered()) == count
+    finally:
+        hub.stop()
+
+
+def test_it_is_kept_for_the_next_start_of_the_same_view_alone(home: Path):
+    rushes(home / "both.mp4", 48)
+    store = play(home, "both.mp4")
+    (event,) = store.events()
+    store.close()
+    hub = Hub(scene_settings(home, camera("both.mp4", fast=True)))
+    hub.start()
+    until(lambda: hub.running())
+    hub.set_verdict(event.id, "false")
+    hub.stop()
+    before = len(ended(home))
+    play(home, "both.mp4").close()
+    assert len(ended(home)) == before
+    # Another source is another view, where the same place is another one.
+    (home / "other.mp4").symlink_to(home / "both.mp4")
+    play(home, "other.mp4").close()
+    assert len(ended(home)) == before + 1
+
+
+def test_what_tells_no_place_is_not_remembered(tmp_path: Path):
+    store = Store(tmp_path)
+    event = store.open_event("door", 1.0, peak=3.0, level=2.0)
+    assert not store.remember(event) and store.remembered("door", "x") == []
+    store.update_event(event.id, last=2.0, peak=3.0, frames=4, trail=Trail((BOX,), ("",), "x"))
+    found = store.event(event.id)
+    assert found and store.remember(found)
+    (alarm,) = store.remembered("door", "x")
+    assert alarm.highest == pytest.approx(3.1) and store.remembered("door", "y") == []
+    store.note_held(event.id, 9.0)
+    (alarm,) = store.remembered("door", "x")
+    assert (alarm.held, alarm.last) == (1, 9.0)
+    assert store.forget(event.id) and not store.forget(event.id)
+    store.close()
