@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import time
 
 import pytest
+from rich.console import Console
 
-from vadistill.progress import TimeIsUp, clock, progress, time_limit
+from vadistill import progress as module
+from vadistill.progress import TimeIsUp, clock, progress, show_progress, time_limit
 from vadistill.report.timelines import clock as in_report
 
 
@@ -40,3 +43,24 @@ def test_what_takes_too_long_ends_at_a_step_of_progress() -> None:
         step()
     with time_limit(60), progress("work", 1) as step:
         step()
+
+
+def test_a_log_has_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, log = [100.0], io.StringIO()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    show_progress(Console(file=log, width=30))
+    try:
+        with progress("student", 1_000_000) as step:
+            for epoch in range(4):
+                now[0] += 25
+                step(250_000, note=f"epoch {epoch} of\n[bold]all")
+        with progress("looking", None) as step:
+            now[0] += 3
+            step()
+    finally:
+        show_progress(None)
+    assert log.getvalue().splitlines() == [
+        "student 750,000/1,000,000, epoch 2 of\\n[bold]all, 1:15.0",
+        "student 1,000,000/1,000,000, epoch 3 of\\n[bold]all, 1:40.0",
+        "looking 1, 0:03.0",
+    ]

@@ -31,6 +31,9 @@ VARIABLE = "VADISTILL_PROGRESS"
 LINE_EVERY = 0.2
 """Seconds between two such lines of a bar."""
 
+LOGGED_EVERY = 60.0
+"""Seconds between two lines of a bar where there is no terminal."""
+
 _shown: Console | None = None
 
 _until: ContextVar[float] = ContextVar("_until", default=math.inf)
@@ -78,6 +81,11 @@ def _bar(label: str, total: float | int | None) -> Iterator[Callable[..., None]]
     if _shown is None:
         yield lambda advance=1, note=None: None
         return
+    if not _shown.is_terminal:
+        lines = _LogLines(label, total, _shown)
+        yield lines.step
+        lines.write()
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -87,7 +95,7 @@ def _bar(label: str, total: float | int | None) -> Iterator[Callable[..., None]]
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[note]}"),
     )
-    with Progress(*columns, console=_shown, transient=_shown.is_terminal) as bar:
+    with Progress(*columns, console=_shown, transient=True) as bar:
         task = bar.add_task(escape(printable(label)), total=total, note="")
 
         def step(advance: float | int = 1, note: str | None = None) -> None:
@@ -95,6 +103,32 @@ def _bar(label: str, total: float | int | None) -> Iterator[Callable[..., None]]
             bar.update(task, advance=advance, **fields)
 
         yield step
+
+
+class _LogLines:
+    """A bar in a log: a line a minute, such as ``student 2/12, epoch 3, 1:00.0``, and a last."""
+
+    def __init__(self, label: str, total: float | int | None, console: Console) -> None:
+        self.label, self.total, self.done, self.note = label, total, 0.0, ""
+        self.console = console
+        self.began = self.written = time.monotonic()
+
+    def step(self, advance: float | int = 1, note: str | None = None) -> None:
+        self.done += advance
+        self.note = self.note if note is None else note
+        if time.monotonic() - self.written >= LOGGED_EVERY:
+            self.write()
+
+    def write(self) -> None:
+        self.written = time.monotonic()
+        whole = "" if self.total is None else f"/{self.total:,.0f}"
+        parts = [
+            f"{self.label} {self.done:,.0f}{whole}",
+            self.note,
+            clock(self.written - self.began),
+        ]
+        words = printable(", ".join(filter(None, parts)))
+        self.console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 class _JsonLines:

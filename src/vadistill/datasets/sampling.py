@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -85,6 +85,13 @@ def length(clip: Video) -> int:
     """Frames of a clip, counted where its container does not tell; raises VideoError."""
     source = clip.open()
     return source.info.frames or count_frames(source)
+
+
+def frames_of(sources: Iterable[VideoSource], most: int) -> int | None:
+    """Frames in all, at most ``most`` of each; None where a container does not tell."""
+    lengths = [source.info.frames for source in sources]
+    known = [min(most, length) for length in lengths if length is not None]
+    return sum(known) if len(known) == len(lengths) else None
 
 
 def known_lengths(train: Dataset, work: Path | None) -> list[int]:

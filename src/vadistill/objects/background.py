@@ -8,13 +8,14 @@ how large one object is at each height of the picture is learned from training v
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from vadistill.datasets.sampling import frames_of
 from vadistill.errors import ConfigError
 from vadistill.limits import KERNEL
 from vadistill.objects.base import Boxes, Localiser, clip_boxes, covered
@@ -31,6 +32,7 @@ from vadistill.objects.scene import (
     shrunk,
     split,
 )
+from vadistill.progress import progress
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset, Video
@@ -227,25 +229,20 @@ class Background(Localiser):
 
     def fit(self, train: Dataset) -> None:
         """Learn the empty scenes and the sizes of objects from at most ``train_frames`` frames."""
-        from vadistill.progress import progress
-
-        step = -(-len(train.videos) // 40) or 1
-        videos = train.videos[::step]
+        videos = train.videos[:: -(-len(train.videos) // 40) or 1]
         groups: list[list[LearnedScene]] = []
         objects: list[Float32[np.ndarray, "n 3"]] = []
-        with progress("empty scene", len(videos)) as advance:
+        most = self.settings.train_frames // max(1, len(videos))
+        with progress("empty scene", frames_of((v.open() for v in videos), most)) as advance:
             for video in videos:
-                sampled = self._sample(video, self.settings.train_frames // len(videos))
-                if sampled is not None:
+                if (sampled := self._sample(video, most, advance)) is not None:
                     size, frames = sampled
                     scene = median(frames)
                     objects += self._measure(frames, scene)
-                    near = (g for g in groups if choose(g[:1], size, scene))
-                    group = next(near, None)
+                    group = next((g for g in groups if choose(g[:1], size, scene)), None)
                     if group is None:
                         groups.append(group := [])
                     group.append(LearnedScene(size, scene))
-                advance()
         groups.sort(key=len, reverse=True)
         self.scenes = [
             LearnedScene(group[0].size, median([s.picture for s in group]))
@@ -253,7 +250,9 @@ class Background(Localiser):
         ]
         self.sizes = ObjectSizes.learn(np.concatenate([np.zeros((0, 3), np.float32), *objects]))
 
-    def _sample(self, video: Video, most: int) -> tuple[tuple[int, int], list[Picture]] | None:
+    def _sample(
+        self, video: Video, most: int, advance: Callable[[], None]
+    ) -> tuple[tuple[int, int], list[Picture]] | None:
         """Evenly spaced frames at analysis size, at most 2 x SAMPLES, in constant memory."""
         frames: list[Picture] = []
         stride, size = 1, (0, 0)
@@ -265,6 +264,7 @@ class Background(Localiser):
                 frames.append(self._shrink(frame.image))
             if len(frames) == 2 * SAMPLES:
                 frames, stride = frames[::2], stride * 2
+            advance()
         return (size, frames) if frames else None
 
     def _measure(

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vadistill.datasets.sampling import frames_of
 from vadistill.errors import ConfigError
 from vadistill.objects.base import NO_BOXES, Boxes, Localiser, merge
+from vadistill.progress import progress
 from vadistill.soundness import require_array
 from vadistill.windows import Triplet, windows
 
@@ -136,15 +138,16 @@ class Whole(Localiser):
     def fit(self, train: Dataset) -> None:
         self.inner.fit(train)
         seen = [np.zeros((0, 3))]
-        for video in train:
-            source = video.open()
-            self.inner.start(source.info)
-            per_video = -(-FRAMES // len(train))
-            for window in islice(windows(source, before=1, after=1), per_video):
-                triplet = Triplet.of(window)
-                boxes = self.inner.boxes(triplet)
-                sides, ends = touching(boxes, *triplet.current.image.shape[:2])
-                seen.append(shapes(boxes[~(sides | ends)]))
+        sources, per_video = [video.open() for video in train], -(-FRAMES // max(1, len(train)))
+        with progress("sizes of objects", frames_of(sources, per_video)) as advance:
+            for source in sources:
+                self.inner.start(source.info)
+                for window in islice(windows(source, before=1, after=1), per_video):
+                    triplet = Triplet.of(window)
+                    boxes = self.inner.boxes(triplet)
+                    sides, ends = touching(boxes, *triplet.current.image.shape[:2])
+                    seen.append(shapes(boxes[~(sides | ends)]))
+                    advance()
         known = np.concatenate(seen)
         self._typical = np.median(known, axis=0) if len(known) else np.full(3, np.nan)
 

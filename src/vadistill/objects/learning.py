@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from vadistill.datasets.sampling import Sample, clip_names, data_key
+from vadistill.datasets.sampling import Sample, clip_names, data_key, known_lengths
 from vadistill.errors import DataError
 from vadistill.files import content_hash, replacing
 from vadistill.objects.base import Localiser
@@ -34,8 +34,7 @@ def fit_localiser(localiser: Localiser, train: Dataset, work: Path) -> str:
         with np.load(path) as learned:
             localiser.restore(dict(learned))
         return key
-    with progress("empty scene", None):
-        localiser.fit(train)
+    localiser.fit(train)
     arrays: dict[str, Any] = localiser.arrays()
     with replacing(path) as temporary:
         np.savez(temporary, **arrays)
@@ -129,7 +128,8 @@ def learn_in_one_pass(
     folders = [want.folder(work, located) for want in wanted]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-    with progress("patches" if wanted else "frames", len(names)) as advance:
+    lengths = known_lengths(train, work)
+    with progress("patches" if wanted else "frames", sum(lengths)) as advance:
         for number, (video, name) in enumerate(zip(train, names, strict=True)):
             files = [
                 PatchFiles(folder / name, want.cut, partial(sample.keeps, number))
@@ -138,8 +138,9 @@ def learn_in_one_pass(
             files = [file for file in files if not file.is_complete]
             others = [other for other in beside if not other.is_complete(number)]
             if files or others:
-                _write(video, number, localiser, files, others)
-            advance(note=video.name)
+                _write(video, number, localiser, files, others, partial(advance, note=video.name))
+            else:
+                advance(lengths[number])
     return [
         PatchStore(folder, names, content_hash(located, str(want.frames)), want.cut, sample)
         for folder, want, sample in zip(folders, wanted, samples, strict=True)
@@ -191,8 +192,9 @@ def _write(
     localiser: Localiser | None,
     files: Sequence[PatchFiles],
     beside: Sequence[Beside],
+    advance: Callable[[], None],
 ) -> None:
-    """One pass over a video."""
+    """One pass over a video; ``advance`` is called for each of its frames."""
     source = video.open()
     with ExitStack() as stack:
         takers = [stack.enter_context(other.recording(number)) for other in beside]
@@ -202,6 +204,7 @@ def _write(
                 for take in takers:
                     take(frame)
                 yield frame
+                advance()
 
         if not files or localiser is None:
             for _ in watched():

@@ -18,6 +18,7 @@ import numpy as np
 
 from vadistill import objects
 from vadistill.config import Recipe, SystemConfig
+from vadistill.datasets.sampling import frames_of
 from vadistill.detector import Detector, Merge
 from vadistill.errors import ConfigError, one_of
 from vadistill.flow import FLOWS, build_flow
@@ -136,11 +137,11 @@ class Motion(Detector):
             self.reach = frames_of_travel(fastest) or 1
         per_video = max(1, -(-self.config.frames // len(train)))
         highest: list[np.ndarray] = []
-        with progress("calibration", len(videos)) as advance:
+        with progress("calibration", frames_of(videos, per_video)) as advance:
             for source in videos:
-                found = islice(self._speeds(source), per_video)
-                highest += [speeds.max(axis=0, initial=0.0) for _, _, speeds in found]
-                advance()
+                for _, _, speeds in islice(self._speeds(source), per_video):
+                    highest.append(speeds.max(axis=0, initial=0.0))
+                    advance()
         if self.config.unit == "normal":
             self.scales = [Scale.of(column) for column in np.transpose(highest)]
         self.calibration = Calibration.fit(self._scaled(np.array(highest)).max(axis=1).tolist())

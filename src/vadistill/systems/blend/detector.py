@@ -101,13 +101,13 @@ class Blend(Detector):
         lengths = [length(video) for video in train]
         share = self.config.frames / max(1, sum(lengths))
         rows: list[list[float]] = []
-        with progress("scales of members", len(train)) as advance:
-            for video, frames in zip(train, lengths, strict=True):
-                wanted = max(1, round(share * frames))
+        shares = [max(1, round(share * frames)) for frames in lengths]
+        with progress("scales of members", sum(shares)) as advance:
+            for video, frames, wanted in zip(train, lengths, shares, strict=True):
                 for piece in pieces(video.open(), frames, wanted):
                     for scores in lock_step(list(members.values()), piece):
                         rows.append([score.score for score in scores])
-                advance(note=video.name)
+                        advance(note=video.name)
         return np.array(rows, np.float64).reshape(-1, len(members))
 
     def _take(self, members: dict[str, Detector], normal: Float[np.ndarray, "n m"]) -> None:
