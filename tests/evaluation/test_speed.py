@@ -13,7 +13,10 @@ from vadistill.cli import main
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation import speed
 from vadistill.evaluation.speed import measure_speed, taken
+from vadistill.objects.background import Background
+from vadistill.objects.base import Boxes
 from vadistill.systems import cafe, motion
+from vadistill.windows import Triplet
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,20 @@ def test_runtimes_stand_side_by_side(home: Path) -> None:
     ]
     with pytest.raises(ConfigError, match="runtime"):
         list(measure_speed(home / "motion.vad", home / "today.mp4", runtimes=("onnx",), cores=1))
+
+
+def test_the_rest_knows_the_boxes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    boxes = Background.boxes
+
+    def slow(self: Background, window: Triplet) -> Boxes:
+        time.sleep(0.2)
+        return boxes(self, window)
+
+    monkeypatch.setattr(Background, "boxes", slow)
+    (row,) = measure_speed(home / "motion.vad", home / "today.mp4", frames=12, cores=1)
+    assert row.localise and row.localise < 5 < row.rest and row.whole < 5.5
 
 
 def test_work_that_takes_longer_is_slower(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
