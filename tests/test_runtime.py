@@ -120,6 +120,20 @@ class TestRuntimes:
         assert isinstance(opened, runtime.OnnxRuntime)
         assert opened.session.get_session_options().intra_op_num_threads == threads
 
+    @pytest.mark.parametrize("name", ["onnx", "onnx-int8"])
+    def test_onnx_leaves_cores_to_others_between_calls_where_it_is_to(self, name: str) -> None:
+        made = {}
+        for waits in (False, True):
+            opened = open_runtime(small(waits=waits, int8=[pictures(5)]), name, CPU)
+            assert isinstance(opened, runtime.OnnxRuntime)
+            options = opened.session.get_session_options()
+            if waits:
+                found = options.get_session_config_entry("session.intra_op.allow_spinning")
+                assert found == "0"
+            made[waits] = opened(*pictures(5))
+        for one, other in zip(made[False], made[True], strict=True):
+            np.testing.assert_array_equal(one, other)
+
     def test_names(self) -> None:
         assert set(RUNTIMES) == {*get_args(runtime.RuntimeName)} - {"auto"}
         assert runtime.pick_runtime("auto", CPU) == "onnx"

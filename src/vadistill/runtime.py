@@ -225,6 +225,8 @@ class Program:
     batch: int = 256
     int8: bytes | Iterable[Arrays] = ()
     """The 8-bit graph of a saved model, or inputs on which its ranges are measured."""
+    waits: bool = False
+    """Whether other work goes on between and beside calls: see ``OnnxRuntime``."""
 
     def to_onnx(self) -> bytes:
         """The module in eval mode as an ONNX graph."""
@@ -262,17 +264,18 @@ class Program:
         return with_int8(self.to_onnx(), feeds)
 
 
+def _onnx(program: Program, graph: bytes, precision: str) -> Runtime:
+    names, batch, waits = tuple(program.inputs), program.batch, program.waits
+    return OnnxRuntime(graph, names, precision=precision, batch=batch, waits=waits)
+
+
 RUNTIMES: dict[str, Callable[[Program, torch.device], Runtime]] = {
     "torch": lambda program, device: TorchRuntime(program.module, device, batch=program.batch),
     "torch-bf16": lambda program, device: TorchRuntime(
         program.module, device, precision="bf16", batch=program.batch
     ),
-    "onnx": lambda program, _: OnnxRuntime(
-        program.to_onnx(), tuple(program.inputs), batch=program.batch
-    ),
-    "onnx-int8": lambda program, _: OnnxRuntime(
-        program.to_int8(), tuple(program.inputs), precision="int8", batch=program.batch
-    ),
+    "onnx": lambda program, _: _onnx(program, program.to_onnx(), "fp32"),
+    "onnx-int8": lambda program, _: _onnx(program, program.to_int8(), "int8"),
     "openvino": lambda program, _: OpenVino(
         program.to_onnx(), tuple(program.inputs), batch=program.batch
     ),

@@ -152,7 +152,8 @@ class ObjectCentric(Detector):
 
     def open_runtime(self, int8: bytes | Iterable[Arrays] = ()) -> None:
         """Open the networks in the config's runtime; ``int8`` is a ``Program``'s."""
-        self.runtime = open_runtime(self.program(int8), self.config.runtime, self.device)
+        program = replace(self.program(int8), waits=True)  # objects are found meanwhile
+        self.runtime = open_runtime(program, self.config.runtime, self.device)
 
     def _training_inputs(self, store: PatchStore, rows: np.ndarray) -> Arrays:
         """Inputs for objects of the store, which has those of ``training_cut``."""
@@ -168,8 +169,7 @@ class ObjectCentric(Detector):
 
     def score_frames(self, source: VideoSource) -> Iterator[FrameScore]:
         """What ``stream`` gives, before there is a calibration, too."""
-        found = frame_patches(source, self.localiser, self.cut)
-        yield from self.score_patches(source.info, found)
+        yield from self.score_patches(source.info, frame_patches(source, self.localiser, self.cut))
 
     def score_patches(
         self, info: VideoInfo, frames: Iterable[FramePatches]
