@@ -817,9 +817,22 @@ def test_check_says_when_footage_is_short(tmp_path: Path) -> None:
     assert notes(60 * 61, fps=1) == ""
 
 
+def test_check_tells_what_it_assumes(tmp_path: Path) -> None:
+    mp4(tmp_path / "set" / "a.mp4", 4)
+    assert all("assumed" not in note for note in check(tmp_path / "set").notes)
+    frames(tmp_path / "set" / "b", 4)
+    (tmp_path / "set" / "self").symlink_to(tmp_path / "set")
+    first, second, third, _ = check(tmp_path / "set").notes
+    assert (first, second) == (
+        "self_a is a once more, by a link",
+        "self_b is b once more, by a link",
+    )
+    assert third.startswith("2 folders of pictures, which tell no rate: 25 frames/s assumed")
+
+
 def test_labelled_sets_are_not_told_to_be_short(own: Path) -> None:
     text(own / "labels.csv", "file,start,end", "tuesday,1,3")
-    assert check(own).notes == ()
+    assert not any("short" in note for note in check(own).notes)
 
 
 def test_report_reads_well(own: Path) -> None:
@@ -828,6 +841,7 @@ def test_report_reads_well(own: Path) -> None:
     assert report.lines()[1:] == [
         "train: 1 video, 4 frames, 0:00.2, 48x32, 25 fps",
         "test: 2 videos, 16 frames, 0:00.6, 48x32, 25 fps, 2 abnormal frames in 2 labelled videos",
+        "1 folder of pictures, which tell no rate: 25 frames/s assumed (in a video file it stands)",
         "not looked at: other frames than the first (--full does)",
         "nothing wrong (the first frame of each video decoded)",
     ]

@@ -580,6 +580,8 @@ class TestSources:
             assert {video.video_label for video in part} == {0, 1}
         names = [video.name for video in open_dataset(tmp_path).test]
         assert names == [video.name for video in splits.test]
+        (drawn,) = splits.notes
+        assert "were drawn for testing" in drawn and drawn in check(tmp_path).lines()
 
     def test_a_test_folder_comes_first(self, tmp_path: Path) -> None:
         for name in ("train/a", "train/b", "test/c"):
@@ -587,7 +589,7 @@ class TestSources:
         text(tmp_path / "labels.csv", "file,label,source", "a,0,x", "b,1,y", "c,1,z")
         splits = open_dataset(tmp_path)
         assert [video.name for video in splits.train] == ["a", "b"]
-        assert [video.video_label for video in splits.test] == [1]
+        assert [video.video_label for video in splits.test] == [1] and not splits.notes
 
     def test_check_tells_what_weak_systems_would_refuse(self, tmp_path: Path) -> None:
         for name, frames in (("train/a", 15), ("train/b", 16), ("test/c", 16)):

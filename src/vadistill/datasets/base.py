@@ -135,3 +135,5 @@ class Splits:
     problems: tuple[str, ...] = field(default_factory=tuple)
     unused: tuple[str, ...] = ()
     """What lies in the data set's folder and is not read, by its path from there."""
+    notes: tuple[str, ...] = ()
+    """What is worth knowing and not wrong, one line each."""

@@ -15,6 +15,7 @@ from vadistill.datasets.sources import dim, misnumbered, missing_numbers, pictur
 from vadistill.errors import VadistillError
 from vadistill.progress import clock, progress
 from vadistill.video import FileSource, VideoSource
+from vadistill.video.base import DEFAULT_FPS
 from vadistill.video.pictures import ORIENTATION
 
 
@@ -51,7 +52,7 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
             f"{size} ({count(number, 'video')})" for size, number in sizes.most_common(4)
         )
         problems.append(f"videos of {len(sizes)} frame sizes: {each}")
-    notes = [note] if (note := _note_of_length(splits)) else []
+    notes = [*splits.notes, *_notes_of_sources(splits), _note_of_length(splits)]
     return CheckReport(
         Path(path),
         splits.kind,
@@ -61,8 +62,27 @@ def check(path: str | Path, kind: str = "auto", *, full: bool = False) -> CheckR
         tuple(dict.fromkeys(problems)),
         full,
         splits.unused,
-        tuple(notes),
+        tuple(filter(None, notes)),
     )
+
+
+def _notes_of_sources(splits: Splits) -> list[str]:
+    """Lines on what lies there twice, and on rates that nothing tells."""
+    notes, known = [], {}
+    assumed = 0
+    for video in (*splits.train, *splits.test):
+        if not isinstance(video.source, Path):
+            continue
+        assumed += video.fps is None and video.source.is_dir()
+        first = known.setdefault(video.source.resolve(), video.name)
+        if first != video.name:
+            notes.append(f"{video.name} is {first} once more, by a link")
+    if assumed:
+        notes.append(
+            f"{count(assumed, 'folder')} of pictures, which tell no rate: {DEFAULT_FPS:g} frames/s"
+            " assumed (in a video file it stands)"
+        )
+    return notes
 
 
 def _note_of_length(splits: Splits) -> str:

@@ -78,7 +78,9 @@ def open_folder(path: Path) -> Splits:
     else:
         test_videos = labels.plain(test)
     weak = any(source in labels.video for source in train.values())
+    notes = []
     if weak and not test_folder and not test_videos:
+        notes = ["no test/: about three sources in ten were drawn for testing, always the same"]
         held_out = labels.held_out(train)
         test_videos = labels.plain({n: s for n, s in train.items() if n in held_out})
         train = {name: source for name, source in train.items() if name not in held_out}
@@ -115,6 +117,7 @@ def open_folder(path: Path) -> Splits:
         "folder",
         tuple(problems),
         listed(path, left),
+        tuple(notes),
     )
 
 

@@ -35,8 +35,8 @@ from vadistill.objects.scene import (
 from vadistill.progress import progress
 
 if TYPE_CHECKING:
-    from vadistill.datasets import Dataset, Video
-    from vadistill.video import VideoInfo
+    from vadistill.datasets import Dataset
+    from vadistill.video import VideoInfo, VideoSource
     from vadistill.windows import Triplet
 
 REFERENCE_PIXELS = 360 * 240
@@ -229,13 +229,13 @@ class Background(Localiser):
 
     def fit(self, train: Dataset) -> None:
         """Learn the empty scenes and the sizes of objects from at most ``train_frames`` frames."""
-        videos = train.videos[:: -(-len(train.videos) // 40) or 1]
+        sources = [v.open() for v in train.videos[:: -(-len(train.videos) // 40) or 1]]
         groups: list[list[LearnedScene]] = []
         objects: list[Float32[np.ndarray, "n 3"]] = []
-        most = self.settings.train_frames // max(1, len(videos))
-        with progress("empty scene", frames_of((v.open() for v in videos), most)) as advance:
-            for video in videos:
-                if (sampled := self._sample(video, most, advance)) is not None:
+        most = self.settings.train_frames // max(1, len(sources))
+        with progress("empty scene", frames_of(sources, most)) as advance:
+            for source in sources:
+                if (sampled := self._sample(source, most, advance)) is not None:
                     size, frames = sampled
                     scene = median(frames)
                     objects += self._measure(frames, scene)
@@ -251,12 +251,12 @@ class Background(Localiser):
         self.sizes = ObjectSizes.learn(np.concatenate([np.zeros((0, 3), np.float32), *objects]))
 
     def _sample(
-        self, video: Video, most: int, advance: Callable[[], None]
+        self, source: VideoSource, most: int, advance: Callable[[], None]
     ) -> tuple[tuple[int, int], list[Picture]] | None:
         """Evenly spaced frames at analysis size, at most 2 x SAMPLES, in constant memory."""
         frames: list[Picture] = []
         stride, size = 1, (0, 0)
-        for frame in video.open():
+        for frame in source:
             if frame.index >= most and frames:
                 break
             if frame.index % stride == 0:
