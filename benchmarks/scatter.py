@@ -10,6 +10,9 @@ from vadistill.reproduce.records import Record
 SIDE, LEFT, TOP, BOTTOM, GAP = 260, 52, 34, 46, 30
 """Pixels: a panel, what is left of it, above and below it, and between panels."""
 
+COLUMNS = 3
+"""Panels in a row."""
+
 COLOURS = {"motion": "#8a6d00", "cafe": "#0b6fb8", "blend": "#b0245f"}
 
 Point = tuple[str, str, float, float]
@@ -27,10 +30,12 @@ def scatter(records: Sequence[Record], across: str, up: str) -> str:
     for (dataset, system, variant), both in by_model.items():
         if len(both) == 2:
             panels.setdefault(dataset, []).append((system, variant, both[across], both[up]))
-    width = len(panels) * (LEFT + SIDE + GAP)
-    height = TOP + SIDE + BOTTOM
+    across_by, down_by = LEFT + SIDE + GAP, TOP + SIDE + BOTTOM
+    width = min(len(panels), COLUMNS) * across_by
+    height = -(-len(panels) // COLUMNS) * down_by
     body = [
-        _panel(number * (LEFT + SIDE + GAP) + LEFT, dataset, points, across, up)
+        f'<g transform="translate({number % COLUMNS * across_by} {number // COLUMNS * down_by})">\n'
+        f"{_panel(dataset, points, across, up)}</g>\n"
         for number, (dataset, points) in enumerate(panels.items())
     ]
     return (
@@ -40,7 +45,8 @@ def scatter(records: Sequence[Record], across: str, up: str) -> str:
     )
 
 
-def _panel(left: int, dataset: str, points: Sequence[Point], across: str, up: str) -> str:
+def _panel(dataset: str, points: Sequence[Point], across: str, up: str) -> str:
+    left = LEFT
     x_low, x_high = _ends(x for _, _, x, _ in points)
     y_low, y_high = _ends(y for *_, y in points)
     parts = [
