@@ -72,8 +72,9 @@ def _panel(dataset: str, points: Sequence[Point], across: str, up: str) -> str:
             f'fill-opacity="0.75"><title>{escape(variant)}: {100 * x:.1f}, {100 * y:.1f}</title>'
             "</circle>"
         )
-    for number, system in enumerate(dict.fromkeys(point[0] for point in points)):
-        x, y = left + SIDE - 62, TOP + SIDE - 44 + 16 * number
+    systems = list(dict.fromkeys(point[0] for point in points))
+    for number, system in enumerate(systems):
+        x, y = left + SIDE - 58 * (len(systems) - number) + 8, TOP - 12
         colour = COLOURS.get(system, "#444")
         parts.append(f'<circle cx="{x}" cy="{y - 4}" r="4" fill="{colour}"/>')
         parts.append(f'<text x="{x + 9}" y="{y}">{escape(system)}</text>')
