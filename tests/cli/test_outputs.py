@@ -345,7 +345,7 @@ def test_what_fails_with_one_video_is_told_at_the_end_and_costs_no_other(
             raise VideoError("a frame", expected="another", fix="mend it")
         annotate(video, scores, path)
 
-    def report(*_: object) -> None:
+    def report(*_: object, **__: object) -> None:
         raise WeightsError("cannot write r.html", expected="room", fix="free some")
 
     monkeypatch.setattr("vadistill.report.annotate.annotate", annotated)
