@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
 from vadistill.errors import ConfigError, DataError
+from vadistill.evaluation.protocol import smoothed
 from vadistill.score_tables import read_scores, write_scores
 from vadistill.scores import Calibration, FrameScore, Scores, Smoothing
 
@@ -37,6 +39,10 @@ class TestSmoothing:
         impulse[5] = 4
         smoothed = Smoothing.parse("causal4").apply(impulse)
         assert np.flatnonzero(smoothed).tolist() == [5, 6, 7, 8]
+
+    def test_every_kind_has_words_for_comparisons(self) -> None:
+        kinds = get_args(get_type_hints(Smoothing)["kind"])
+        assert len({smoothed(Smoothing(kind, 3)) for kind in kinds}) == len(kinds) == 5
 
     def test_zero_padded_falls_at_the_ends_alone(self) -> None:
         smoothed = Smoothing.parse("zeropadded2").apply(np.ones(40))

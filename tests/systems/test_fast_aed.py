@@ -741,6 +741,9 @@ class TestDetector:
             vadistill.load(tmp_path / "m.vad", device="cpu").score(clip.open()).raw,
             detector.score(clip.open()).raw,
         )
+        for rate in (-1.0, float("nan")):
+            with pytest.raises(ConfigError, match="expected 0 or more; correct --autoencoder-rate"):
+                dataclasses.replace(SMALL, autoencoder_rate=rate)
         with pytest.raises(ConfigError, match="no teachers and no auto-encoder phase"):
             FastAed(dataclasses.replace(config, autoencoder_epochs=0), device="cpu")
 

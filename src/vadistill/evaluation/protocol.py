@@ -46,6 +46,7 @@ def smoothed(smoothing: Smoothing) -> str:
         "none": "scores as they are",
         "average": f"their mean over {smoothing.width:g} frames around each",
         "gaussian": f"smoothed by a Gaussian of {smoothing.width:g} frames around each",
+        "zeropadded": f"smoothed by a Gaussian of {smoothing.width:g} frames, zeros beyond the ends",
         "causal": f"their mean over each one's last {smoothing.width:g} frames",
     }[smoothing.kind]
 

@@ -122,7 +122,7 @@ class Config(TrainedConfig):
         super().__post_init__()
         self.at_least(1, "frames", "width", "batch_frames")
         self.at_least(0, "autoencoder_epochs", "epochs", "decay_every", "learning_rate")
-        self.at_least(0, "object_height")
+        self.at_least(0, "object_height", "autoencoder_rate")
         self.at_least(0, "discriminator_rate", "weight_decay", "lambda_kd", "alpha")
         for name in ("hurried", "pasted", "copied", "mirrored", "average", "box_level"):
             if not 0 <= getattr(self, name) <= 1:

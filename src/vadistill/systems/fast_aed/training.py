@@ -42,11 +42,12 @@ def train_autoencoder(
     torch.manual_seed(config.seed)
     decoder = student.decoder().to(device)
     trained = channels_last(nn.ModuleDict({"student": student, "decoder": decoder}))
+    rate = config.learning_rate if config.autoencoder_rate is None else config.autoencoder_rate
     run = Run(
         "auto-encoder",
         work,
         trained,
-        adam(trained, config.autoencoder_rate or config.learning_rate, config),
+        adam(trained, rate, config),
         epochs=config.autoencoder_epochs,
         order=shuffled(count, config.batch, seed=config.seed),
     )
