@@ -46,7 +46,7 @@ def smoothed(smoothing: Smoothing) -> str:
         "none": "scores as they are",
         "average": f"their mean over {smoothing.width:g} frames around each",
         "gaussian": f"smoothed by a Gaussian of {smoothing.width:g} frames around each",
-        "zeropadded": f"smoothed by a Gaussian of {smoothing.width:g} frames, zeros beyond the ends",
+        "zeropadded": f"smoothed by a Gaussian of {smoothing.width:g} frames with zeros beyond",
         "causal": f"their mean over each one's last {smoothing.width:g} frames",
     }[smoothing.kind]
 
