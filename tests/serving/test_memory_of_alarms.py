@@ -81,6 +81,17 @@ class TestLikeness:
         silent = replace(ALARM, trail=Trail((BOX,), ("",)))
         assert self.counted(frame((moved(0.5), 4.8), (BOX, 4.5)), silent, far) == (0.25, [8, 7])
 
+    def test_an_event_that_had_a_reason_is_unlike_what_has_none(self):
+        """Frames without one are in nearly each event's way."""
+        mixed = replace(ALARM, trail=Trail((BOX,), ("", *ALARM.trail.reasons)))
+        score, held = self.counted(frame((moved(0.5), 4.8), (BOX, 4.5)), mixed)
+        assert score == pytest.approx(4.8) and held == []
+        far = replace(ALARM, event=8, trail=Trail((moved(0.5),), ALARM.trail.reasons))
+        score, held = self.counted(frame((moved(0.5), 4.8), (BOX, 4.5)), mixed, far)
+        assert score == pytest.approx(4.5) and held == []
+        assert self.counted(frame((BOX, 4.5), reason=""), mixed) == (4.5, [])
+        assert self.counted(frame((BOX, 4.5)), mixed) == (0.25, [7])
+
     def test_below_the_level_nothing_changes(self):
         assert self.counted(frame((BOX, 0.9))) == (pytest.approx(0.9), [])
         assert self.counted(frame((BOX, 1.5))) == (0.25, [])

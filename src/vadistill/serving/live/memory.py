@@ -104,7 +104,7 @@ class Memory:
         for row in np.flatnonzero(near.any(1)):
             for i in np.unique(of[near[row]]):
                 alarm = alarms[int(i)]
-                if scores[row] <= alarm.highest and reasons[row] in alarm.trail.reasons:
+                if scores[row] <= alarm.highest and alarm.trail.has(reasons[row]):
                     found[row] = True
                     events.append(alarm.event)
                     break

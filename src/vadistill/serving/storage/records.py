@@ -36,6 +36,10 @@ class Trail:
     of: str = ""
     """Stands for the model and the view that it was seen by."""
 
+    def has(self, kind: str) -> bool:
+        """Whether a kind of reason is one of its own; none is ('') where no frame had any."""
+        return kind in self.reasons if kind else not any(self.reasons)
+
     def as_text(self) -> str:
         return json.dumps(vars(self))
 
