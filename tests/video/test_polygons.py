@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vadistill.errors import ConfigError
@@ -24,6 +24,7 @@ def test_a_point_is_inside_or_not() -> None:
     assert not inside(1.2, 0.5, LEFT)
 
 
+@settings(deadline=None)  # a busy machine is no flaw
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=8))
 def test_what_is_painted_is_what_is_inside(corners: list[tuple[float, float]]) -> None:
     if flaw(corners):
@@ -69,6 +70,8 @@ def test_covered_video_keeps_index_time_and_the_rest() -> None:
         ('[[[0, 0], [1, 1], ["0", 1]]]', "in \\[0, 1\\]"),
         ("[[[0, 0], [1, true], [0, 1]]]", "in \\[0, 1\\]"),
         ("[[[0, 0], [0.5, 0.5], [1, 1]]]", "not on one line"),
+        ("[[[0.1, 0.1], [0.1, 0.1], [0.7, 0.3]]]", "not on one line"),
+        ("[[[0.1, 0.1], [0.1, 0.1], [0.1, 0.1]]]", "not on one line"),
         ("[" * 100_000, "a JSON file"),
     ],
 )
@@ -87,6 +90,12 @@ def test_a_mask_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "mask.json").write_text(json.dumps([LEFT, NOTCHED]))
     assert read_masks(tmp_path / "mask.json") == (LEFT, NOTCHED)
     assert read_masks(None) == ()
+
+
+def test_a_corner_that_is_there_twice_is_no_flaw() -> None:
+    a, b, c = [0.1, 0.1], [0.4, 0.1], [0.4, 0.4]
+    for corners in ([a, a, b, c], [a, b, b, c], [a, b, c, c], [a, b, c, a]):
+        assert flaw(corners) == ""
 
 
 def test_a_mask_of_a_file_is_seen_by_whoever_opens_it(tmp_path: Path) -> None:

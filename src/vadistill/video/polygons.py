@@ -30,8 +30,8 @@ def flaw(polygon: Any) -> str:
         numbers = isinstance(corner, Sequence) and len(corner) == 2
         if not (numbers and all(type(x) in (int, float) and 0 <= x <= 1 for x in corner)):
             return "corners [x, y] in [0, 1], shares of the picture's width and height"
-    (x, y), *others = np.diff(np.array(polygon, np.float64), axis=0)
-    flat = all(abs(x * other_y - y * other_x) < 1e-9 for other_x, other_y in others)
+    corners = np.array(polygon, np.float64)
+    flat = np.linalg.matrix_rank(corners - corners.mean(0), tol=1e-9) < 2
     return "corners that are not on one line" if flat else ""
 
 
