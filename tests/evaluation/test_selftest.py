@@ -22,6 +22,7 @@ from vadistill.evaluation.selftest.figures import wilson
 from vadistill.evaluation.selftest.kinds import CONTROL, KINDS, Plant, plants_of
 from vadistill.evaluation.selftest.planting import Planted, painted, plan
 from vadistill.evaluation.selftest.results import FILE
+from vadistill.evaluation.selftest.run import Trial
 from vadistill.objects.background import Background
 from vadistill.simulated.walkway.sprites import FOREIGN, sprite
 from vadistill.systems.motion import Config, Motion
@@ -173,6 +174,17 @@ class TestKinds:
         for plant in plants_of(lower, "unusual place", 3, np.random.default_rng(0)):
             assert lower.share_of_usual(np.array([c.foot for c in plant.cutouts])) <= 0.1
 
+    def test_nothing_is_planted_under_the_mask(self, footage: Dataset, cast: Cast):
+        left = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
+        lower = Cast(tuple(w for w in cast.walks if w.feet[:, 1].mean() > 50))
+        for hidden in ((), (left,)):
+            shown = replace(lower, hidden=hidden)
+            (plant, *_) = plants_of(shown, "unusual place", 1, np.random.default_rng(0))
+            assert (leftmost(plant) < 80) == (not hidden)
+        trial = Trial.of(footage.hiding((left,)), footage, plants=2)
+        assert len(trial.placed) >= 4
+        assert all(leftmost(planting.plant) >= 80 for planting in trial.placed)
+
     @pytest.mark.parametrize("kind", FOREIGN)
     def test_foreign_figures_stand_on_their_foot(self, kind):
         metres = np.linspace(0, 2, 3, dtype=np.float32)
@@ -193,6 +205,11 @@ class TestKinds:
             assert a.kind == b.kind
             assert all(np.array_equal(x.image, y.image)
                        for x, y in zip(a.cutouts, b.cutouts, strict=True))  # fmt: skip
+
+
+def leftmost(plant: Plant) -> float:
+    """Of its feet, in pixels."""
+    return min(cutout.foot[0] for cutout in plant.cutouts)
 
 
 def speed_of(plant: Plant) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from vadistill.evaluation.selftest.cutting import Walk
+from vadistill.evaluation.selftest.cutting import Cutout, Walk
+from vadistill.video import Polygon, inside
 
 STANDING = 0.12
 """Own heights a second below which an object stands."""
@@ -23,6 +25,8 @@ class Cast:
     """What normal footage has to offer: objects, and what is usual of them."""
 
     walks: tuple[Walk, ...]
+    hidden: tuple[Polygon, ...] = ()
+    """What is masked where objects are planted."""
 
     @cached_property
     def moving(self) -> tuple[Walk, ...]:
@@ -68,6 +72,17 @@ class Cast:
         rows = rows.clip(0, self.places.shape[0] - 1)
         columns = columns.clip(0, self.places.shape[1] - 1)
         return float(self.places[rows, columns].mean())
+
+    def hides(self, cutouts: Iterable[Cutout]) -> bool:
+        """Whether the mask is where an object's middle or foot ever is: a camera shows no such."""
+        width, height = self.walks[0].size
+        return any(
+            # The foot without the seam below it: one may walk along a mask's edge.
+            inside(cutout.foot[0] / width, (cutout.top + share * len(cutout.alpha)) / height, each)
+            for each in self.hidden
+            for cutout in cutouts
+            for share in (0.5, 0.9)
+        )
 
 
 def _longest_stand(walk: Walk) -> float:

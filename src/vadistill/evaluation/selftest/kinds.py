@@ -143,8 +143,9 @@ def _elsewhere(cast: Cast, walk: Walk, rng: np.random.Generator) -> Plant | None
         inside &= low[1] + dy > tall * 1.05 and high[1] + dy < height - 2
         if inside and cast.share_of_usual(feet + np.array([dx, dy])) <= 0.02:
             tight = map(_tight, walk.cutouts)
-            moved = [c.moved(c.foot[0] + dx, c.foot[1] + dy) for c in tight]
-            return _all_of("unusual place", tuple(moved))
+            moved = tuple(c.moved(c.foot[0] + dx, c.foot[1] + dy) for c in tight)
+            if not cast.hides(moved):
+                return _all_of("unusual place", moved)
     return None
 
 
@@ -163,14 +164,14 @@ KINDS: dict[str, Kind] = {
 
 
 def plants_of(cast: Cast, kind: str, count: int, rng: np.random.Generator) -> list[Plant]:
-    """At most ``count`` plants of a kind, of different walks while there are enough."""
+    """At most ``count`` plants of a kind, of different walks, none under the mask."""
     made: list[Plant] = []
     order: Sequence[int] = rng.permutation(len(cast.walks)).tolist()
     for index in order:
         if len(made) == count:
             break
         plant = KINDS[kind](cast, cast.walks[index], rng)
-        if plant is not None and plant.abnormal.any():
+        if plant is not None and plant.abnormal.any() and not cast.hides(plant.cutouts):
             made.append(plant)
     return made
 

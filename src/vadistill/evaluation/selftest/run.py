@@ -92,7 +92,8 @@ class Trial:
     ) -> Trial:
         """Cut objects out, make abnormal ones of them, and place these, as ``self_test`` does."""
         rng = np.random.default_rng(seed)
-        cast = _cast(source or held)
+        hidden = dict.fromkeys(polygon for video in held for polygon in video.hidden)
+        cast = replace(_cast(source or held), hidden=tuple(hidden))
         made: list[Plant] = []
         left_out: dict[str, str] = {}
         for kind in KINDS:
