@@ -148,7 +148,8 @@ class Detector(Saved, ABC):
             elif not same:
                 there = f"a finished {self.name} model of other footage"
             else:
-                return is_ended(Path(out), facts, self._read_beside())
+                read = (facts.get("made") or {}).get("read", [])
+                return is_ended(Path(out), facts) and read == self._read_beside()
         except VadistillError as error:
             there = f"what cannot be read ({error.got})"
         raise in_the_way(out, there)
@@ -271,16 +272,15 @@ class Detector(Saved, ABC):
                 )
 
 
-def is_ended(out: Path, facts: Mapping[str, Any], read: Sequence[str] = ()) -> bool:
+def is_ended(out: Path, facts: Mapping[str, Any]) -> bool:
     """Whether a fit by this version has ended in ``out``, and its model is whole.
 
-    ``facts``: its config.json; ``read``: hashes of what the fit has read beside the videos.
+    ``facts``: its config.json.
     """
     made, weights = facts.get("made") or {}, out / "weights.safetensors"
     return (
         not (out / WORK).exists()
         and made.get("vadistill") == __version__
-        and made.get("read", []) == list(read)
         and weights.is_file()
         and facts.get("weights") == content_hash(weights)
     )

@@ -14,6 +14,8 @@ import pytest
 
 import vadistill
 from evaluation.test_selftest import crossing
+from objects.test_detectors import footage as squares
+from support.tiny_yolox import tiny_yolox
 from vadistill.cli import main
 from vadistill.datasets import open_dataset
 from vadistill.datasets.holdout import hold_out
@@ -183,6 +185,23 @@ class TestFitAuto:
         assert fit_auto(tmp_path / "two", out=out).before
         assert not fit_auto(tmp_path / "two", out=out, plants=3).before
         assert not fit_auto(tmp_path / "two", out=out, plants=3, overwrite=True).before
+
+
+def test_what_has_ended_with_a_detector_of_a_file_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = cafe.Config(epochs=1, consistency_after=1, frames=20, batch=8)
+    monkeypatch.setitem(cafe.RECIPES, "default", lambda: small)  # pyright: ignore[reportArgumentType]
+    data, out, detector = squares(tmp_path), tmp_path / "a.vad", tmp_path / "mine.onnx"
+    detector.write_bytes(tiny_yolox())
+    localiser = f"detector:{detector}?score=0.15&side=640"
+
+    def before() -> bool:
+        return fit_auto(data, out=out, localiser=localiser, device="cpu").before
+
+    assert not before() and before()
+    detector.write_bytes(tiny_yolox((96, 96)))
+    assert not before(), "the file is another"
 
 
 def test_boxes_of_a_file_cannot_be_tried(tmp_path: Path) -> None:
