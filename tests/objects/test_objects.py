@@ -18,8 +18,10 @@ from vadistill import objects
 from vadistill.backbones.detection import YOLOX, decode_fastestdet, decode_yolox
 from vadistill.datasets import Dataset, Video
 from vadistill.errors import ConfigError, DataError, WeightsError
+from vadistill.objects import boxes_file
 from vadistill.objects.background import Background
 from vadistill.objects.base import Localiser, clip_boxes, covered, merge
+from vadistill.objects.boxes_file import read_boxes
 from vadistill.objects.detector import spans
 from vadistill.objects.motion_gradients import MotionGradients, MotionSettings
 from vadistill.objects.scene import ObjectSizes, split
@@ -364,6 +366,24 @@ def test_boxes_come_from_all_files_and_fit_the_picture(tmp_path: Path) -> None:
     assert boxes_of(localiser, frames, "w")[0].tolist() == [[1, 2, 3, 4]]
     with pytest.raises(DataError, match=r"no boxes for video 'x' .*one of its videos: v, w"):
         boxes_of(localiser, frames, "x")
+
+
+def test_boxes_are_read_once_for_all_videos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_boxes(tmp_path / "a.csv", ["v,0,1,2,3,4", "w,0,1,2,3,4"])
+    read: list[Path] = []
+
+    def counted(path: Path) -> dict[str, dict[int, objects.Boxes]]:
+        read.append(path)
+        return read_boxes(path)
+
+    monkeypatch.setattr(boxes_file, "read_boxes", counted)
+    localiser = objects.build_for_patches(f"boxes:{tmp_path}/a.csv")
+    for name in ("v", "w"):  # as streams do
+        found = boxes_of(localiser.clone(), np.zeros((1, 30, 40, 3), np.uint8), name)
+        assert found[0].tolist() == [[1, 2, 3, 4]]
+    assert read == [tmp_path / "a.csv"]
 
 
 @pytest.mark.parametrize(

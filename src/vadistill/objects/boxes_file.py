@@ -57,18 +57,27 @@ class BoxesFile(Localiser):
 
     def start(self, info: VideoInfo) -> None:
         """Look up ``info.name``; raises DataError for unreadable files or a missing video."""
-        if self._videos is None:
-            self._videos = _read_all(self.settings.paths)
-        if info.name not in self._videos:
-            names = sorted(self._videos)
+        videos = self._read()
+        if info.name not in videos:
+            names = sorted(videos)
             shown = ", ".join(names[:6]) + (f", … ({len(names)})" if len(names) > 6 else "")
             raise DataError(
                 f"no boxes for video '{info.name}' in {', '.join(self.settings.paths)}",
                 expected=f"one of its videos: {shown or 'it has none'}",
                 fix="rename the video or write its boxes into the file",
             )
-        self._frames = self._videos[info.name]
+        self._frames = videos[info.name]
         self._require_fit(info)
+
+    def clone(self) -> BoxesFile:
+        self._read()  # once for all clones
+        return super().clone()
+
+    def _read(self) -> dict[str, dict[int, Boxes]]:
+        """The boxes by video and frame, from the files unless they are read already."""
+        if self._videos is None:
+            self._videos = _read_all(self.settings.paths)
+        return self._videos
 
     def _require_fit(self, info: VideoInfo) -> None:
         """Raises DataError for boxes of frames that the video lacks, or far beyond its picture."""
