@@ -824,10 +824,18 @@ def test_check_tells_what_it_assumes(tmp_path: Path) -> None:
     (tmp_path / "set" / "self").symlink_to(tmp_path / "set")
     first, second, third, _ = check(tmp_path / "set").notes
     assert (first, second) == (
-        "self_a is a once more, by a link",
-        "self_b is b once more, by a link",
+        "train video self_a is train video a once more, by a link",
+        "train video self_b is train video b once more, by a link",
     )
     assert third.startswith("2 folders of pictures, which tell no rate: 25 frames/s assumed")
+
+
+def test_check_tells_of_training_footage_in_the_test_split(tmp_path: Path) -> None:
+    frames(tmp_path / "set" / "train" / "01", 4)
+    (tmp_path / "set" / "test").mkdir()
+    (tmp_path / "set" / "test" / "01").symlink_to(tmp_path / "set" / "train" / "01")
+    told = "test video 01 is train video 01 once more, by a link"
+    assert told in check(tmp_path / "set").notes
 
 
 def test_labelled_sets_are_not_told_to_be_short(own: Path) -> None:

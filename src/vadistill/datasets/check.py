@@ -70,13 +70,15 @@ def _notes_of_sources(splits: Splits) -> list[str]:
     """Lines on what lies there twice, and on rates that nothing tells."""
     notes, known = [], {}
     assumed = 0
-    for video in (*splits.train, *splits.test):
-        if not isinstance(video.source, Path):
-            continue
-        assumed += video.fps is None and video.source.is_dir()
-        first = known.setdefault(video.source.resolve(), video.name)
-        if first != video.name:
-            notes.append(f"{video.name} is {first} once more, by a link")
+    for split in (splits.train, splits.test):
+        for video in split:
+            if not isinstance(video.source, Path):
+                continue
+            assumed += video.fps is None and video.source.is_dir()
+            own = f"{split.split} video {video.name}"
+            first = known.setdefault(video.source.resolve(), own)
+            if first != own:
+                notes.append(f"{own} is {first} once more, by a link")
     if assumed:
         notes.append(
             f"{count(assumed, 'folder')} of pictures, which tell no rate: {DEFAULT_FPS:g} frames/s"
