@@ -9,7 +9,9 @@ interface Level {
   false_alarms_per_day?: number;
   extrapolated?: boolean;
 }
-type CameraState = "connecting" | "running" | "retrying" | "ended" | "stopped" | "failed";
+type CameraState =
+  | "connecting" | "running" | "retrying" | "ended" | "stopped" | "failed"
+  | "dark" | "covered" | "frozen" | "moved";
 interface CameraStatus {
   state: CameraState;
   detail: string;
@@ -54,6 +56,7 @@ interface Camera {
   only_zones: boolean;
   least_size: number;
   event_hours: string[];
+  check_view: boolean;
   unlike: string | null;
   score: number | null;
   has_map: boolean;

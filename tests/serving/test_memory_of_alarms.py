@@ -106,11 +106,11 @@ class TestLikeness:
 
 class TestWay:
     def test_it_keeps_where_the_event_was_and_why(self):
+        nowhere = Way()
+        nowhere.add(None)
+        nowhere.add(Place(None, None, "x"))
+        assert nowhere.trail is None
         way = Way()
-        assert way.trail is None
-        way.add(None)
-        way.add(Place(None, None, "x"))
-        assert way.trail is None
         for step in range(4):
             way.add(
                 Place((0.01 * step, 0.1, 0.2 + 0.01 * step, 0.5), None, f"moves {step}.5 times")

@@ -30,6 +30,7 @@ from vadistill.serving.live.levels import Change, Level, Tracker
 from vadistill.serving.live.memory import Memory
 from vadistill.serving.live.places import Counting
 from vadistill.serving.live.reader import Reader, Session
+from vadistill.serving.live.scene import Scene
 from vadistill.serving.live.screen import Screen
 from vadistill.serving.live.times import Pace, WallTimes
 from vadistill.serving.schedule import within
@@ -88,6 +89,7 @@ class Camera:
         self._pace = Pace()
         self._times = WallTimes(settings.name)
         self.screen = Screen(lambda: self.scale, self.ended)
+        self.scene = Scene(settings.name)
         quiet = model.detector.require_fitted().quantiles[0] if isinstance(model, Loaded) else 0.0
         self.memory = Memory(lambda *held: self.events.keep(lambda: store.note_held(*held)))
         self._counting = Counting(settings, float(quiet), self.memory)
@@ -158,13 +160,15 @@ class Camera:
         return True
 
     def _watch(self, session: Session) -> None:
+        checked = self.settings.check_view and not self.settings.fast
+        source = self.scene.watching(session) if checked else session
         if self._model is None:
-            for frame in session:
+            for frame in source:
                 session.forget(frame.index + 1)
                 self.screen.show(frame.image, None)
             return
         detector = self.model.for_camera(self.settings, session.info)
-        for score in detector.stream(covered(session, self.settings.masks)):
+        for score in detector.stream(covered(source, self.settings.masks)):
             arrival = session.arrival(score.index)
             session.forget(score.index + 1)
             if arrival is None:
@@ -183,13 +187,16 @@ class Camera:
         wall = self._times.of(moment, steady=self._tracker.busy)
         size = image.shape[1], image.shape[0]
         score, place = self._counting(score, size, self.level, wall)
-        self.curve.add(wall, float(score.score))
+        if not self.scene.sight:  # such scores are neither normal nor an anomaly
+            self.curve.add(wall, float(score.score))
+        elif self._tracker.event is not None:
+            self._track(self._tracker.close(), None, self.scene.detail)
         self.screen.show(image, score)
         shot = Shot(moment, to_jpeg(image), replace(score, map=None), place)
         self._ring.append(shot)
         while self._ring[0].moment < moment - self.settings.pre_roll:
             self._ring.popleft()
-        may_open = within(self.settings.event_hours, wall)
+        may_open = within(self.settings.event_hours, wall) and not self.scene.holds(moment)
         self._track(self._tracker.push(wall, score.score, may_open=may_open), shot)
         if self.curve.due:
             self.write_scores()
@@ -227,7 +234,8 @@ class Camera:
         if self.ended.is_set():
             return None
         reason = self.reader.trouble
-        return self._stuck() if reason == "" and self._model is not None else reason
+        stuck = self._stuck() if reason == "" and self._model is not None else reason
+        return self.scene.detail if stuck == "" else stuck
 
     def _stuck(self) -> str:
         """Why frames that come are not scored; '' if they are."""
@@ -265,6 +273,7 @@ class Camera:
         settings, status = self.settings, self.reader.status
         taken = status.frames - status.capped - status.idle
         scored = isinstance(self._model, Loaded)
+        sight = self.scene.sight if status.state == "running" else ""
         return {
             **vars(settings),
             "source": str(settings.source),
@@ -272,8 +281,8 @@ class Camera:
             "unlike": self.model.unlike.get(self.name) or None if scored else None,
             "status": {
                 **asdict(status),
-                "state": "failed" if self._failure else status.state,
-                "detail": self._failure or status.detail,
+                "state": "failed" if self._failure else sight or status.state,
+                "detail": self._failure or status.detail or (self.scene.detail if sight else ""),
                 "drop_share": status.dropped / taken if taken > 0 else 0.0,
                 "scored": self.scored,
                 **self._pace.as_json(),

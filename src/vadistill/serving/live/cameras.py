@@ -18,13 +18,7 @@ from vadistill.serving.config import CameraSettings, Settings, changed
 from vadistill.serving.live.batching import Loaded, Models
 from vadistill.serving.live.camera import Camera
 from vadistill.serving.live.events import Announcer
-from vadistill.serving.live.learned import (
-    begin_anew,
-    counted,
-    learned_level,
-    starting_level,
-    view,
-)
+from vadistill.serving.live.learned import begin_anew, counted, learned_level, starting_level, view
 from vadistill.serving.live.levels import Level
 from vadistill.serving.live.reader import Reader
 from vadistill.serving.live.session import try_source
@@ -267,6 +261,11 @@ class Cameras:
         level = starting_level(self.store, camera.settings, calibration)
         camera.set_level(level)
         return level.as_json()
+
+    def accept_view(self, name: str) -> None:
+        """Take what a camera sees from now on for its scene."""
+        if camera := self._camera(name):
+            camera.scene.accept()
 
     def mute(self, name: str, minutes: float) -> bool:
         """Tell nobody of a camera's events that begin within so many minutes from now; 0: tell

@@ -9,8 +9,10 @@ import {
 import { eventFigure, openPlayer } from "./event.js";
 import { stream } from "./pictures.js";
 import { overlay } from "./polygons.js";
-import { get, latest, on, remove, soundModels, whenConnected } from "./server.js";
-import { mapButton, mapWanted, muter, NO_MODEL, stateBadge, trouble, warning } from "./wall.js";
+import { get, latest, on, post, remove, soundModels, whenConnected } from "./server.js";
+import {
+  mapButton, mapWanted, muter, NO_MODEL, shows, stateBadge, trouble, warning,
+} from "./wall.js";
 import { count, fixed, moment, percent, score } from "./words.js";
 
 const RECENT = 6;
@@ -155,13 +157,14 @@ export const page = {
     const show = (now) => {
       setHidden(map, !now.has_map);
       camera = now;
-      const away = now.status.state !== "running";
+      const away = !shows(now.status);
+      setHidden(right, now.status.state !== "moved");
       badge.show(now);
       mute.show(now);
       table.show(now);
       unlike.show(now);
       setText(over, trouble(now.status));
-      setHidden(over, !away);
+      setHidden(over, now.status.state === "running");
       const shapes = JSON.stringify([now.masks, now.zones]);
       if (shapes !== drawn) {
         drawn = shapes;
@@ -200,8 +203,12 @@ export const page = {
     }, { class: "danger" });
     const learn = button("calibrate", () => calibrate(camera, signal));
     const mute = muter(() => camera, signal);
+    const right = button("this view is right", async () => {
+      const now = await attempt(right, place, () => post(`/api/cameras/${name}/view`, {}, signal));
+      if (now) show(now);
+    });
     const draw = el("a.button", { href: `#/cameras/${name}/areas` }, "masks and zones");
-    const tools = el("div.row", map, learn, mute.node, draw);
+    const tools = el("div.row", map, learn, mute.node, draw, right);
     const unmodelled = el("div.warning", { role: "note" }, el("p",
       "Nothing is scored yet. When some normal hours are recorded, ",
       el("a", { href: "#/models" }, "fit a model"), " from them, and choose it in the settings below."));

@@ -89,7 +89,7 @@ export const calibrate = (camera, signal, done = () => {}) => {
 export const DEFAULTS = {
   rtsp_transport: "tcp", fps: null, skip_idle: false, false_alarms_per_day: 1, frames_to_open: 3,
   seconds_to_close: 2, pre_roll: 5, record_hours: 0, masks: [], zones: [], only_zones: false,
-  least_size: 0, event_hours: [],
+  least_size: 0, event_hours: [], check_view: true,
 };
 // Hours that a camera keeps which has no model yet: what one is fitted from.
 const RECORDED = 12;
@@ -141,6 +141,7 @@ export const cameraForm = (camera, models, signal, saved) => {
   const close = number(now.seconds_to_close, { min: 0, required: true });
   const before = number(now.pre_roll, { min: 0, max: 120, required: true });
   const record = number(now.record_hours, { min: 0, required: true });
+  const check = el("input", { type: "checkbox", checked: now.check_view });
   const least = number(now.least_size, { min: 0, max: 1, required: true });
   const hours = literal({
     value: now.event_hours.join("; "), maxlength: 500, placeholder: "mon-fri 18:00-06:00; sat,sun 00:00-24:00",
@@ -154,7 +155,7 @@ export const cameraForm = (camera, models, signal, saved) => {
       fps: fps.value === "" ? null : Number(fps.value), skip_idle: idle.checked,
       false_alarms_per_day: Number(perDay.value), frames_to_open: Number(open.value),
       seconds_to_close: Number(close.value), pre_roll: Number(before.value),
-      record_hours: Number(record.value), least_size: Number(least.value),
+      record_hours: Number(record.value), check_view: check.checked, least_size: Number(least.value),
       event_hours: hours.value.split(";").map((span) => span.trim()).filter(Boolean),
     };
     const address = source.value.trim();
@@ -191,6 +192,7 @@ export const cameraForm = (camera, models, signal, saved) => {
       field("Frames in a row that open an event", open, usually("frames_to_open")),
       field("Seconds below the level that close it", close, usually("seconds_to_close")),
       field("Seconds of picture before an event in its clip", before, usually("pre_roll")),
+      field("Tell a dark, covered, frozen or moved camera, and open no events then", check),
       field("Least size of an object", least,
         usually("least_size", "The longer side of its box, as a share of the picture's height.")),
       field("Hours in which events may open", hours,

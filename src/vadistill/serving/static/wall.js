@@ -12,7 +12,11 @@ import { count, fixed, percent, score, timeOfDay } from "./words.js";
 export const STATES = {
   connecting: "connecting", running: "running", retrying: "lost, trying again",
   ended: "ended", stopped: "stopped", failed: "cannot be scored",
+  dark: "dark", covered: "covered", frozen: "frozen", moved: "moved",
 };
+// Whether pictures come, whatever they show.
+/** @param {CameraStatus} s */
+export const shows = (s) => ["running", "dark", "covered", "frozen", "moved"].includes(s.state);
 
 export const NO_MODEL = "no model yet: its pictures are shown and recorded";
 
@@ -139,7 +143,7 @@ class Tile {
     const { name, model, status, score } = this.camera;
     // There is no picture before the first frame or, with a model, the first score; and that of a camera that does not run stays.
     if (model ? score === null : !status.frames) return null;
-    if (status.state !== "running" && this.picture.classList.contains("has")) return null;
+    if (!shows(status) && this.picture.classList.contains("has")) return null;
     return `/api/cameras/${name}/picture.jpg${mapWanted.get(name) ? "?map=1" : ""}`;
   }
 
@@ -149,7 +153,7 @@ class Tile {
     const { status } = camera;
     const open = camera.event !== null;
     setClass(this.node, "open", open);
-    setClass(this.node, "away", status.state !== "running");
+    setClass(this.node, "away", !shows(status));
     this.badge.show(camera);
     setText(this.score, score(camera.score));
     setText(this.flow, flow(status));

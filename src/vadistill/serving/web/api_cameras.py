@@ -125,6 +125,13 @@ def camera_routes(hub: Hub) -> APIRouter:
         hub.mute(name, body.minutes)
         return reply(known(name))
 
+    @router.post("/{name}/view", response_model=Camera)
+    def view(name: CameraName) -> Response:
+        """Say that what a camera sees now is its scene: it was moved on purpose."""
+        known(name)
+        hub.accept_view(name)
+        return reply(known(name))
+
     @router.get("/{name}/remembered", response_model=Remembered)
     def remembered(name: CameraName) -> Response:
         """False alarms by which events that are like them are held back, newest first."""

@@ -16,7 +16,7 @@ from vadistill.serving.config import CameraSettings
 from vadistill.serving.entries import Alarms, Name, Source
 from vadistill.serving.jobs.job import Job as JobFacts
 from vadistill.serving.live import levels
-from vadistill.serving.live.status import ReaderStatus
+from vadistill.serving.live.status import ReaderStatus, State
 from vadistill.serving.storage import records
 from vadistill.serving.storage.records import Verdict
 
@@ -149,7 +149,7 @@ class Latency(BaseModel):
 class CameraStatus(described(ReaderStatus)):
     """How a camera fares; counts are since the server started, times in unix seconds."""
 
-    state: Literal["connecting", "running", "retrying", "ended", "stopped", "failed"]
+    state: State | Literal["failed", "dark", "covered", "frozen", "moved"]
     drop_share: float
     scored: int
     scored_fps: float
