@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +20,12 @@ from support.waiting import until
 from vadistill.cli import main
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.footage import unlike
-from vadistill.errors import ConfigError
-from vadistill.scores import FrameScore
+from vadistill.errors import ConfigError, DataError
+from vadistill.scores import Calibration, FrameScore
 from vadistill.serving.config import Zone, changed
 from vadistill.serving.hub import Hub
 from vadistill.serving.jobs.queue import Jobs
-from vadistill.serving.live.learned import starting_level
+from vadistill.serving.live.learned import learned_level, starting_level
 from vadistill.serving.live.levels import Level
 from vadistill.serving.live.places import Counting
 from vadistill.serving.live.session import Stillness
@@ -212,6 +213,21 @@ class TestEvents:
         finally:
             hub.stop()
         assert read_settings(home / "v.toml").cameras[0].masks == (BELOW,)
+
+    def test_a_level_belongs_to_a_model_as_it_is_fitted(self, tmp_path: Path):
+        store, door = Store(tmp_path), camera("calm.mp4")
+        normal = Calibration(np.linspace(0, 1, 1001))
+        try:
+            assert starting_level(store, door, normal, "first").source == "training"
+            times = time.time() - 120 + np.arange(1000) / 10
+            store.add_scores("door", times, np.sin(np.arange(1000)).astype(np.float32))
+            level = learned_level(store, door, 1.0, mark="first")
+            assert starting_level(store, door, normal, "first") == level
+            assert starting_level(store, door, normal, "second").source == "training"
+            with pytest.raises(DataError):  # the scores until now were the first one's
+                learned_level(store, door, 1.0, mark="second")
+        finally:
+            store.close()
 
     def test_stillness_does_not_look_under_a_mask(self):
         still = Stillness((BELOW,))

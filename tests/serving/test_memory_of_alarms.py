@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from support import scenes
-from support.serving_scene import camera, scene_settings, served
+from support.serving_scene import camera, fitted, scene_settings, served
 from support.waiting import until
 from vadistill.addresses import Address
 from vadistill.scores import FrameScore
@@ -233,6 +233,12 @@ def test_it_is_kept_for_the_next_start_of_the_same_view_alone(home: Path):
     (home / "other.mp4").symlink_to(home / "both.mp4")
     play(home, "other.mp4").close()
     assert len(ended(home)) == before + 1
+    # So is what another model makes of it, which scores on a scale of its own.
+    (home / "again").mkdir()
+    (home / "scene.vad").unlink()
+    (home / "scene.vad").symlink_to(fitted(home / "again", videos=1))
+    play(home, "both.mp4").close()
+    assert len(ended(home)) == before + 2
 
 
 def test_what_tells_no_place_is_not_remembered(tmp_path: Path):

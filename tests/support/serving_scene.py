@@ -29,9 +29,9 @@ def camera(source: str, name: str = "door", **options: object) -> CameraSettings
     return CameraSettings(name, Address(source), "scene", **options)  # pyright: ignore[reportArgumentType]
 
 
-def fitted(folder: Path) -> Path:
+def fitted(folder: Path, videos: int = 2) -> Path:
     """A ``motion`` model of the scene."""
-    clips = tuple(Video(f"normal{i}", film(folder / f"normal{i}.mp4", i)) for i in range(2))
+    clips = tuple(Video(f"normal{i}", film(folder / f"normal{i}.mp4", i)) for i in range(videos))
     Motion().fit(Dataset("scene", "train", clips), out=folder / "scene.vad")
     return folder / "scene.vad"
 

@@ -21,6 +21,7 @@ import numpy as np
 from vadistill.datasets.footage import unlike
 from vadistill.errors import ConfigError, VadistillError
 from vadistill.report import SELF_TEST_PAGE
+from vadistill.saved import read_config
 
 if TYPE_CHECKING:
     from vadistill.detector import Detector
@@ -174,6 +175,7 @@ class Loaded:
 
         self.settings = settings
         self.detector: Detector = load(path, device=settings.device)
+        self.mark: str = read_config(path).get("weights", "")  # of a model fitted anew another one
         self.batching = Batching(settings.name)
         try:
             self.detector.for_camera(self.batching.merge)  # not every one can be live
@@ -233,7 +235,6 @@ class Models:
 
 def described(settings: Settings) -> list[dict[str, Any]]:
     """Each model of the settings as the API shows it."""
-    from vadistill.saved import read_config
     from vadistill.systems import detector_class
 
     shown = []

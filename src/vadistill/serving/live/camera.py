@@ -82,8 +82,12 @@ class Camera:
         )
         self._ring: deque[Shot] = deque()
         """Pictures of the last seconds, with which an event's clip begins."""
+        self.mark = model.mark if isinstance(model, Loaded) else ""
+        """Of its model, as ``Loaded`` has it."""
+        self.of = view(settings, self.mark)
+        """What its false alarms belong to."""
         self.events = EventKeeper(
-            settings.name, store=store, clips=clips, publish=publish, of=view(settings)
+            settings.name, store=store, clips=clips, publish=publish, of=self.of
         )
         self.curve = Curve(settings.name, store, self.events.keep)
         self._pace = Pace()

@@ -18,7 +18,7 @@ from vadistill.serving.config import CameraSettings, Settings, changed
 from vadistill.serving.live.batching import Loaded, Models
 from vadistill.serving.live.camera import Camera
 from vadistill.serving.live.events import Announcer
-from vadistill.serving.live.learned import begin_anew, counted, learned_level, starting_level, view
+from vadistill.serving.live.learned import begin_anew, counted, learned_level, starting_level
 from vadistill.serving.live.levels import Level
 from vadistill.serving.live.reader import Reader
 from vadistill.serving.live.session import try_source
@@ -115,7 +115,7 @@ class Cameras:
                 self.settle()
             elif new.false_alarms_per_day != old.settings.false_alarms_per_day:
                 with suppress(DataError, StorageError):
-                    learned_level(self.store, new, 24.0)
+                    learned_level(self.store, new, 24.0, mark=old.mark)
             self._open(new)
             return True
 
@@ -166,7 +166,8 @@ class Cameras:
             log.warning("camera %s fails: %s", camera.name, model)
             model = self._shown(model)
         elif model is not None:
-            level = starting_level(self.store, camera, model.detector.require_fitted())
+            calibration = model.detector.require_fitted()
+            level = starting_level(self.store, camera, calibration, model.mark)
         recorder = None
         if camera.record_hours > 0:
             recorder = Recorder(self.recordings, camera=camera.name)
@@ -191,7 +192,7 @@ class Cameras:
             level=level,
             publish=self.announcer,
         )
-        made.memory.learn(self.store.remembered(camera.name, view(camera)))
+        made.memory.learn(self.store.remembered(camera.name, made.of))
         with self._lock:
             self._cameras[camera.name] = made
         if made.usable:
@@ -257,8 +258,9 @@ class Cameras:
             return None
         calibration = camera.calibration  # without a model there is nothing to learn for
         camera.write_scores()
-        learned_level(self.store, camera.settings, hours, false_alarms_per_day)
-        level = starting_level(self.store, camera.settings, calibration)
+        settings, mark = camera.settings, camera.mark
+        learned_level(self.store, settings, hours, false_alarms_per_day, mark=mark)
+        level = starting_level(self.store, settings, calibration, mark)
         camera.set_level(level)
         return level.as_json()
 
@@ -288,7 +290,7 @@ class Cameras:
     def remembered(self, name: str) -> list[FalseAlarm]:
         """False alarms by which a camera holds events back, newest first."""
         found = self._camera(name)
-        return [] if found is None else self.store.remembered(name, view(found.settings))
+        return [] if found is None else self.store.remembered(name, found.of)
 
     def forget(self, event: int) -> bool:
         """Hold nothing back for an event any more; False: that was so already."""

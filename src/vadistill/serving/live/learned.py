@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 from vadistill.addresses import hashed
+from vadistill.errors import StorageError
 from vadistill.files import content_hash
 from vadistill.scores import Calibration
 from vadistill.serving.config import CameraSettings
@@ -24,11 +26,17 @@ DEFAULT_FPS = 25.0
 """Where neither the settings nor the camera tell a rate yet."""
 
 
-def starting_level(store: Store, camera: CameraSettings, calibration: Calibration) -> Level:
-    """The settings' level, the one learned on this camera, or that of the training frames."""
+def starting_level(
+    store: Store, camera: CameraSettings, calibration: Calibration, mark: str = ""
+) -> Level:
+    """The settings' level, the one learned on this camera, or that of the training frames.
+
+    ``mark`` tells its model from one that is fitted in its place.
+    """
     rate = camera.false_alarms_per_day
+    _note_model(store, camera.name, mark)
     kept = store.value(_key(camera.name))
-    if kept is not None and _belongs(kept["of"], camera):
+    if kept is not None and _belongs(kept["of"], camera, mark):
         learned = Level.from_json(kept["level"])
     else:
         learned = training_level(
@@ -42,7 +50,12 @@ def starting_level(store: Store, camera: CameraSettings, calibration: Calibratio
 
 
 def learned_level(
-    store: Store, camera: CameraSettings, hours: float, false_alarms_per_day: float | None = None
+    store: Store,
+    camera: CameraSettings,
+    hours: float,
+    false_alarms_per_day: float | None = None,
+    *,
+    mark: str = "",
 ) -> Level:
     """The level from the camera's last ``hours``, which is kept for its next start.
 
@@ -60,7 +73,7 @@ def learned_level(
         frames=camera.frames_to_open,
         seconds=camera.seconds_to_close,
     )
-    store.save_value(_key(camera.name), {"of": _of(camera), "level": level.as_json()})
+    store.save_value(_key(camera.name), {"of": _of(camera, mark), "level": level.as_json()})
     log.info("camera %s: events open at %.4g now (%s)", camera.name, level.on, level.note)
     return level
 
@@ -71,6 +84,17 @@ def begin_anew(store: Store, camera: str) -> None:
     store.save_value(_since(camera), time.time())
 
 
+def _note_model(store: Store, camera: str, mark: str) -> None:
+    """Scores so far do not count where another model, or one fitted in its place, gave them."""
+    known = store.value(f"model:{camera}")
+    if known == mark:
+        return
+    with suppress(StorageError):  # a full disk: the next start tries again
+        if known is not None:
+            store.save_value(_since(camera), time.time())
+        store.save_value(f"model:{camera}", mark)
+
+
 def _key(camera: str) -> str:
     return f"level:{camera}"
 
@@ -79,9 +103,9 @@ def _since(camera: str) -> str:
     return f"since:{camera}"
 
 
-def view(camera: CameraSettings) -> str:
-    """What false alarms belong to: a model and a source."""
-    return content_hash(camera.model, camera.source.identity)
+def view(camera: CameraSettings, mark: str) -> str:
+    """What false alarms belong to: a model, as it is fitted, and a source."""
+    return content_hash(camera.model, mark, camera.source.identity)
 
 
 def counted(camera: CameraSettings) -> tuple[object, ...]:
@@ -90,15 +114,19 @@ def counted(camera: CameraSettings) -> tuple[object, ...]:
     return camera.model, camera.source, camera.masks, zones, camera.least_size
 
 
-def _of(camera: CameraSettings) -> list[str]:
+def _of(camera: CameraSettings, mark: str = "") -> list[str]:
     """The same in a few words; the third is left out where all of the picture counts."""
     _, _, *rules = counted(camera)
     found = [content_hash(f"{rules}")] if any(rules) else []
-    return [camera.model, camera.source.identity, *found]
+    return [" ".join(filter(None, [camera.model, mark])), camera.source.identity, *found]
 
 
-def _belongs(of: list[str], camera: CameraSettings) -> bool:
-    """Whether a level of these is the camera's; once the address itself was kept."""
+def _belongs(of: list[str], camera: CameraSettings, mark: str = "") -> bool:
+    """Whether a level of these is the camera's.
+
+    Once the address itself was kept, and the model's name alone: such levels are not lost.
+    """
     model, view, *rules = of
-    same = model == camera.model and rules == _of(camera)[2:]
+    own, _, *own_rules = _of(camera, mark)
+    same = model in (own, camera.model) and rules == own_rules
     return same and camera.source.identity in (view, hashed(view))
