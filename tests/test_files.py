@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from vadistill import files
 from vadistill.datasets import Dataset, Video
 from vadistill.errors import VadistillError, WeightsError
 from vadistill.files import (
     content_hash,
+    files_named,
     read_safetensors,
     replacing,
     write_json,
@@ -97,6 +100,44 @@ def test_full_disk_while_a_model_is_replaced_keeps_the_old_one(
     with pytest.raises(WeightsError, match="cannot write"):
         detector.save(path)
     assert {p.name: p.read_bytes() for p in path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv", "a+b/c.csv", "a,b.csv", "camera@1/a.csv", "a?b=c&d.csv", "a:b.csv"]
+)
+def test_files_are_found_in_settings_whatever_they_are_called(tmp_path: Path, name: str) -> None:
+    file, other = tmp_path / name, tmp_path / "other.pth"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("boxes")
+    other.write_text("weights")
+    first, second = content_hash(file), content_hash(other)
+    assert files_named(f"all:boxes:{file}+motion:avenue") == [first]
+    assert files_named(f"boxes:{other},{file}?x=1") == [second, first]
+    assert files_named(f"detector:resnet?weights={file}&score=0.5") == [first]
+    assert files_named({"inner": {"paths": (str(file),)}, "parts": [str(other), 3]}) == [
+        *(first, second)
+    ]
+    assert files_named("x" * 5000) == files_named("") == files_named(None) == []
+
+
+def test_folders_are_other_ones_as_their_files_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "LARGE", 8)
+    folder = tmp_path / "a+b"
+    (folder / "c").mkdir(parents=True)
+    seen = []
+    for file, held in (("1.png", "one"), ("1.png", "two"), ("c/2.png", "two"), ("3", "9 letters")):
+        (folder / file).write_text(held)
+        seen += files_named(f"clip:{folder}", folders=True)
+    os.utime(folder / "3", (0, 0))
+    seen += files_named(str(folder), folders=True)
+    (folder / "1.png").rename(folder / "c" / "1.png")
+    seen += files_named(str(folder), folders=True)
+    assert len(set(seen)) == len(seen) == 6
+    os.utime(folder / "c" / "1.png", (0, 0))
+    assert files_named(str(folder), folders=True) == seen[-1:], "what it holds is the same"
+    assert files_named(str(folder)) == []
 
 
 def test_hash_tells_parts_apart(tmp_path: Path) -> None:

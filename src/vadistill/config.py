@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origi
 
 from vadistill.devices import Precision
 from vadistill.errors import ConfigError, WeightsError, one_of
-from vadistill.files import content_hash
+from vadistill.files import files_named
 from vadistill.scores import Smoothing
 from vadistill.soundness import typed
 
@@ -30,6 +29,9 @@ class SystemConfig:
         {"smoothing", "runtime", "batch_frames", "box_level"}
     )
     """Settings that matter for scoring alone: to change them never trains again."""
+
+    FOLDERS: ClassVar[frozenset[str]] = frozenset()
+    """Settings that may name a folder that a fit reads, beside files and fitted models."""
 
     smoothing: str = "gaussian3"
     """The protocol's smoothing; applied by whoever evaluates, never by ``stream``."""
@@ -56,6 +58,17 @@ class SystemConfig:
         """Folders of fitted models that the settings name: a fit reads them."""
         return ()
 
+    def files_read(self) -> list[str]:
+        """Hashes of the files and folders that the settings name, but for fitted models.
+
+        With the settings as they were, other boxes are another fit.
+        """
+        return [
+            found
+            for name, value in vars(self).items()
+            for found in files_named(value, folders=name in self.FOLDERS)
+        ]
+
     def training_settings(self, *, without: Collection[str] = ()) -> str:
         """The settings that training depends on, as text for the names of its work folders.
 
@@ -78,17 +91,6 @@ class SystemConfig:
                 fix="install the vadistill version that wrote it, or fit it again",
             )
         return cls(**typed(cls, saved))
-
-
-def files_named(settings: Mapping[str, Any]) -> list[str]:
-    """Hashes of the files that settings name, such as a teacher's weights or boxes.
-
-    With the settings as they were, other boxes are another fit.
-    """
-    values = [v if isinstance(v, tuple) else (v,) for v in settings.values()]
-    words = [word for value in values for word in value if isinstance(word, str)]
-    paths = [Path(part) for word in words for part in re.split(r"[,+?@]|(?<=\w):", word) if part]
-    return [content_hash(path) for path in paths if path.is_file()]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from vadistill import __version__
-from vadistill.config import files_named
 from vadistill.devices import keep_freed_memory, subnormals_as_zero
 from vadistill.errors import ConfigError, DataError, VadistillError
 from vadistill.files import DISK_ERRORS, content_hash, unwritable
@@ -95,7 +94,7 @@ class Detector(Saved, ABC):
         self.check_supervision(train)
         keep_freed_memory()
         out = Path(out)
-        folder = work or out / WORK
+        folder, read = work or out / WORK, self._read_beside()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with subnormals_as_zero(), opened_logs() as logs:
@@ -107,7 +106,7 @@ class Detector(Saved, ABC):
         self.footage = footage_of(train)
         today = datetime.date.today().isoformat()
         self.made = {"command": command, "date": today, "vadistill": __version__}
-        if read := self._read_beside():
+        if read:
             self.made["read"] = read
         self.save(out)
         join_logs(logs, out)
@@ -118,7 +117,7 @@ class Detector(Saved, ABC):
     def _read_beside(self) -> list[str]:
         """Hashes of what a fit with these settings reads beside the videos."""
         heads = (folder / "config.json" for folder in self.config.models)
-        return files_named(vars(self.config)) + [content_hash(h) for h in heads if h.is_file()]
+        return self.config.files_read() + [content_hash(h) for h in heads if h.is_file()]
 
     def check_replaced(self, out: str | Path, train: Dataset) -> bool:
         """Whether ``out`` holds what this fit would end with: there is nothing to be done.

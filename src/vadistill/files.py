@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -147,6 +148,41 @@ def content_hash(*parts: bytes | str | Path) -> str:
             data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
             digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()[:16]
+
+
+def files_named(value: Any, *, folders: bool = False) -> list[str]:
+    """Hashes of the files that settings name, such as a teacher's weights or boxes.
+
+    ``value`` is such a setting, or a list or mapping of some.  In a text a name stands between any
+    of ``,+?&=@:``, which it may hold itself.  ``folders``: these are named, too.
+    """
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, list | tuple):
+        return [found for each in value for found in files_named(each, folders=folders)]
+    pieces = re.split("([,+?&=@:])", value) if isinstance(value, str) else []
+    ends = range(1, len(pieces) + 1, 2)
+    names = ["".join(pieces[start:end]) for start in range(0, len(pieces), 2) for end in ends]
+    return [
+        content_hash(Path(name)) if os.path.isfile(name) else folder_hash(Path(name))
+        for name in filter(None, names)
+        if os.path.isfile(name) or (folders and os.path.isdir(name))
+    ]
+
+
+LARGE = 2**20
+"""Bytes of a file above which its date stands for what it holds."""
+
+
+def folder_hash(folder: Path) -> str:
+    """16 digits of the names, sizes and contents of all files; of ``LARGE`` ones by their dates."""
+    parts: list[str | Path] = []
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        found = path.stat()
+        is_large = found.st_size > LARGE
+        content = f"{found.st_size} {found.st_mtime_ns}" if is_large else path
+        parts += [path.relative_to(folder).as_posix(), content]
+    return content_hash(*parts)
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

@@ -340,8 +340,9 @@ def test_fit_replaces_no_other_model_unasked(
 def test_a_fit_that_has_ended_is_not_done_again(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mine, out, boxes = tmp_path / "mine", tmp_path / "m.vad", tmp_path / "boxes.csv"
+    mine, out, boxes = tmp_path / "mine", tmp_path / "m.vad", tmp_path / "a+b@c" / "boxes.csv"
     shutil.copytree(data / "train", mine)
+    boxes.parent.mkdir()
     names = [path.stem for path in sorted(mine.iterdir())]
 
     def fits(*argv: str | Path) -> bool:

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vadistill.config import files_named
 from vadistill.datasets import split_of
 from vadistill.datasets.footage import footage_hash
 from vadistill.datasets.holdout import hold_out
@@ -25,7 +24,7 @@ from vadistill.evaluation.selftest import Trial
 from vadistill.evaluation.selftest.kinds import CONTROL
 from vadistill.evaluation.selftest.results import mark_of
 from vadistill.evaluation.selftest.run import PLANTS
-from vadistill.files import write_json
+from vadistill.files import files_named, write_json
 from vadistill.loss_log import LOG
 from vadistill.progress import TimeIsUp, time_limit
 from vadistill.saved import read_config

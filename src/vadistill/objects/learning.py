@@ -13,7 +13,7 @@ import numpy as np
 
 from vadistill.datasets.sampling import Sample, clip_names, data_key, known_lengths
 from vadistill.errors import DataError
-from vadistill.files import content_hash, replacing
+from vadistill.files import content_hash, files_named, replacing
 from vadistill.objects.base import Localiser
 from vadistill.objects.patches import MOVES, Cut, FramePatches, PatchStore, cut_frames
 from vadistill.progress import progress
@@ -44,7 +44,7 @@ def fit_localiser(localiser: Localiser, train: Dataset, work: Path) -> str:
 def localiser_key(localiser: Localiser, train: Dataset) -> str:
     """A hash of what a localiser learns from, and of how it is described."""
     described = localiser.describe()
-    return content_hash(data_key(train), repr(described), *_files_named(described))
+    return content_hash(data_key(train), repr(described), *files_named(described))
 
 
 def is_fitted_there(localiser: Localiser, train: Dataset, work: Path) -> bool:
@@ -218,13 +218,3 @@ def _write(
                     file.add(patches)
     for file in files:
         file.write()
-
-
-def _files_named(described: object) -> list[str]:
-    """Hashes of the files that a localiser's description names, such as boxes and networks."""
-    if isinstance(described, dict):
-        return [h for value in described.values() for h in _files_named(value)]
-    if isinstance(described, list | tuple):
-        return [h for value in described for h in _files_named(value)]
-    parts = described.split(",") if isinstance(described, str) else []
-    return [content_hash(Path(part)) for part in parts if part and Path(part).is_file()]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vadistill.config import files_named
 from vadistill.datasets import Splits, open_dataset
 from vadistill.datasets.holdout import hold_out
 from vadistill.detector import Detector
@@ -53,7 +52,7 @@ class Row:
             self.label,
             repr(self.config),
             str(data),
-            *files_named(vars(self.config)),
+            *self.config.files_read(),
             *teachers,
         ]
         return content_hash(*parts, *["held out"] * self.held_out)

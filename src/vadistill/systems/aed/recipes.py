@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from vadistill.config import Recipe
 from vadistill.errors import ConfigError, one_of
@@ -16,6 +16,8 @@ from vadistill.systems.object_centric import PaintingConfig
 @dataclass(frozen=True)
 class Config(PaintingConfig):
     """Settings of T1; the defaults are sized for two CPU cores."""
+
+    FOLDERS: ClassVar = frozenset({"pictures"})
 
     flow: str = "dis"
     """Optical flow of the motion views: dis, raft_small, raft_large."""

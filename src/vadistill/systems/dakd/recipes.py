@@ -34,6 +34,7 @@ class Config(TrainedConfig):
     """Settings of DAKD; the defaults need no download and are sized for two CPU cores."""
 
     SCORING: ClassVar = TrainedConfig.SCORING | {"scorer", "scoring", "store"}
+    FOLDERS: ClassVar = frozenset({"teacher", "student"})
 
     teacher: tuple[str, ...] = ("compact", "flow")
     """The teacher's backbones: names as for 'vadistill extract', or of published features."""
