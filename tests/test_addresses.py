@@ -204,7 +204,11 @@ COMMANDS = {
         ["m", "--o={}"],
         ["m.vad", "x.mp4", "--mask", "{}"],
     ],
-    "evaluate": [["{}", "--data", "x"], ["x", "--data", "{}"]],
+    "evaluate": [
+        ["{}", "--data", "x"],
+        ["x", "--data", "{}"],
+        ["x", "--data", "x", "--mask", "{}"],
+    ],
     "compare": [["{}"], ["x", "{}"]],
     "bench": [["{}", "--video", "x"], ["x", "--video", "{}"]],
     "export": [["{}", "--data", "x", "--out", "y"], ["x", "--data", "{}", "--out", "y"]],

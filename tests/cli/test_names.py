@@ -40,6 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(film, videos / "test" / f"{NAME}.mp4")
     shutil.copy(film, videos / "test" / "plain.mp4")
     (videos / "labels.csv").write_text("file,start,end\nplain.mp4,6,12\n")
+    (root / f"{NAME}.json").write_text("[[[0, 0], [0.1, 0], [0, 0.1]]]")
     rng = np.random.default_rng(0)
     for name in (NAME, "plain"):
         folder = root / "images" / name
@@ -88,7 +89,7 @@ COMMANDS = {
     "name events": ["score", "{n}.vad", "film.mp4", "--prompts", "a=b, {n}", "--clip", "clip"],
     "evaluate": [
         *("evaluate", "{n}.vad", "other.vad", "--data", "{n}", "--out", "{o}-runs"),
-        *("--report", "{o}-evaluation.html"),
+        *("--report", "{o}-evaluation.html", "--mask", "{n}.json"),
     ],
     "evaluate scores": [
         *("evaluate", "--scores", "{n}=theirs.csv", "--data", "{n}", "--out", "{o}-others"),

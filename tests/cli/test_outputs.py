@@ -118,7 +118,7 @@ INPUTS: dict[str, set[str]] = {
     "data check": {"path"},
     "score": {"model", "videos", "clip", "mask"},
     "selftest": {"model", "data", "mask"},
-    "evaluate": {"models", "data", "tracks", "clip"},
+    "evaluate": {"models", "data", "tracks", "clip", "mask"},
     "compare": {"runs"},
     "bench": {"models", "video"},
     "export": {"model", "data"},

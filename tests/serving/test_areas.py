@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -323,6 +324,10 @@ def test_a_job_learns_with_its_mask_and_so_do_the_verbs(
         job = jobs.fit(name="a", system="motion", videos=videos, out=home / "a.vad", masks=masks)
         until(lambda: (found := jobs.get(job.id)) and found.finished, 120)
         assert (found := jobs.get(job.id)) and found.state == "done", found and found.error
+        shutil.copy(home / "rush.mp4", home / "upload.mp4")
+        job = jobs.score(video=home / "upload.mp4", title="rush", model=home / "a.vad")
+        until(lambda: (found := jobs.get(job.id)) and found.finished, 120)
+        uploaded = jobs.scores(job.id)
     finally:
         jobs.close()
     footage = vadistill.load(home / "a.vad").footage
@@ -335,6 +340,7 @@ def test_a_job_learns_with_its_mask_and_so_do_the_verbs(
     mask = ["--mask", str(home / "mask.json")]
     fit = ["fit", "motion", str(home / "both"), "--out", str(home / "b.vad"), "--selftest", "no"]
     assert main([*fit, *mask]) == 0
+    assert f"VIDEO --report report.html --mask {mask[1]}\n" in capsys.readouterr().out
     assert main(fit) == 2 and "other footage" in capsys.readouterr().err
     scored = {}
     for name, more in (("masked", mask), ("plain", [])):
@@ -348,6 +354,18 @@ def test_a_job_learns_with_its_mask_and_so_do_the_verbs(
         scored[name] = np.loadtxt(out, delimiter=",", skiprows=1, usecols=3)
     rush = slice(RUSH.start, RUSH.stop)
     assert scored["masked"][rush].max() < scored["plain"][rush].max() / 2
+    assert uploaded and max(uploaded["scores"]) < scored["plain"][rush].max() / 2
+    (train.parent / "test").mkdir()
+    (train.parent / "test" / "rush.mp4").symlink_to((home / "rush.mp4").resolve())
+    (train.parent / "labels.csv").write_text("file,start,end\nrush.mp4,60,99\n")
+    figures = []
+    for more in (mask, []):
+        labelled = ["--data", str(train.parent), "--protocol", "micro/raw", "--json"]
+        assert main(["evaluate", str(home / "b.vad"), *labelled, *more]) == 0
+        said = capsys.readouterr()
+        assert ("fit one with the same mask" in said.err) == (not more)
+        figures.append(said.out)
+    assert figures[0] != figures[1]
     watch = ["watch", str(home / "b.vad"), str(home / "rush.mp4"), "--fast"]
     for more, found in ((mask, 0), ([], 1)):
         assert main([*watch, "--folder", str(home / f"d{found}"), *more]) == 0

@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 from vadistill.addresses import redacted_words
 from vadistill.cli.outputs import check_ending, check_outputs
 from vadistill.cli.prompting import ask
-from vadistill.cli.terminal import Device, console, link, parse, plain, table
+from vadistill.cli.terminal import Device, Mask, console, link, parse, plain, table
 from vadistill.files import paths_in
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def run(argv: list[str]) -> None:
         boxes: Annotated[tuple[str, ...], arg(metavar="NAME=FOLDER...")] = (),
         prompts: Annotated[str | None, arg(metavar="WORDS")] = None,
         clip: Annotated[Path | None, arg(metavar="PATH")] = None,
+        mask: Mask = None,
         json: bool = False,
         device: Device = "auto",
     ) -> None:
@@ -72,10 +73,12 @@ def run(argv: list[str]) -> None:
             json: Print the figures as JSON, not as a table.
             device: auto takes the GPU where there is one.
         """
+        from vadistill.datasets import split_of
         from vadistill.evaluation.evaluate import evaluate, named_models
         from vadistill.evaluation.given import given_scores
         from vadistill.report.report import write_report
         from vadistill.systems.prompted import Prompted
+        from vadistill.video import read_masks
 
         given = given_scores(scores, level, boxes)
         alone = prompts is not None and not models
@@ -89,7 +92,7 @@ def run(argv: list[str]) -> None:
         folders += [folder / part for folder in runs_of.values() for part in parts]
         others = [path for each in given.values() for path in each.paths]
         check_outputs(
-            [*models, data, *filter(None, (tracks, clip, *others))],
+            [*models, data, *filter(None, (tracks, clip, mask, *others))],
             files=[] if report is None else [("--report", report)],
             folders=[("--out", folder) for folder in folders],
         )
@@ -97,7 +100,7 @@ def run(argv: list[str]) -> None:
         asked = ask(prompts, clip, device)
         results = evaluate(
             {"prompts": Prompted(asked)} if alone and asked else models,
-            data,
+            data if mask is None else split_of(data, "test").hiding(read_masks(mask)),
             protocol,
             tracks=tracks,
             device=device,

@@ -14,7 +14,7 @@ import tyro
 
 from vadistill.addresses import redacted_words
 from vadistill.cli.outputs import check_outputs
-from vadistill.cli.terminal import Device, Mask, console, parse, plain, tell_ended
+from vadistill.cli.terminal import Device, Mask, console, masked, parse, plain, tell_ended
 from vadistill.config import describe_recipe
 from vadistill.errors import ConfigError, DataError
 from vadistill.progress import clock
@@ -228,10 +228,10 @@ def fit(system: type[Detector], arguments: Any, *, command: str) -> None:
     unlabelled = [video for video in splits.test if video.frame_labels is None]
     if unlabelled:
         out.print(f"{len(unlabelled)} videos without frame labels were put aside for testing")
+    then = f"score {plain(folder)} VIDEO --report report.html"
     if len(splits.test) > len(unlabelled):
-        out.print(f"next: vadistill evaluate {plain(folder)} --data {plain(arguments.data)}")
-    else:
-        out.print(f"next: vadistill score {plain(folder)} VIDEO --report report.html")
+        then = f"evaluate {plain(folder)} --data {plain(arguments.data)}"
+    out.print(f"next: vadistill {then}{masked(arguments.mask)}", soft_wrap=True)
 
 
 def wants_self_test(arguments: Any, splits: Splits) -> bool:

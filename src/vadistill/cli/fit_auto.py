@@ -11,7 +11,16 @@ from tyro.conf import Positional, arg
 
 from vadistill.addresses import redacted_words
 from vadistill.cli.outputs import check_outputs
-from vadistill.cli.terminal import Device, Mask, console, parse, plain, table, tell_ended
+from vadistill.cli.terminal import (
+    Device,
+    Mask,
+    console,
+    masked,
+    parse,
+    plain,
+    table,
+    tell_ended,
+)
 from vadistill.errors import ConfigError
 from vadistill.progress import clock
 
@@ -91,6 +100,7 @@ def run(argv: list[str]) -> None:
             tell_ended(out)
         else:
             print_to.print(f"wrote [bold]{plain(out)}[/] after {clock(time.monotonic() - started)}")
-        print_to.print(f"next: vadistill score {plain(out)} VIDEO --report report.html")
+        then = f"score {plain(out)} VIDEO --report report.html{masked(mask)}"
+        print_to.print(f"next: vadistill {then}", soft_wrap=True)
 
     parse(auto, argv, prog="vadistill fit auto", examples=EXAMPLES)

@@ -34,6 +34,12 @@ Mask = Annotated[
 ]
 """An option of verbs that look at pictures of one camera."""
 
+
+def masked(mask: Path | None) -> str:
+    """What a command needs for a model to see what it learned from."""
+    return f" --mask {plain(mask)}" if mask else ""
+
+
 Result = TypeVar("Result")
 
 CONFIG = (tyro.conf.FlagCreatePairsOff,)

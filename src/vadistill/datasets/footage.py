@@ -116,15 +116,21 @@ def unlike(
     return "; ".join(filter(None, lines))
 
 
-def _other_mask(footage: Mapping[str, Any], info: VideoInfo, hidden: Sequence[Polygon]) -> str:
-    known = footage.get("hidden", ())
+def hidden_of(footage: Mapping[str, Any] | None) -> tuple[Polygon, ...]:
+    """The mask of a model's footage; raises WeightsError for one that cannot be read."""
+    known = (footage or {}).get("hidden", ())
     if not isinstance(known, Sequence) or any(map(flaw, known)):
         raise WeightsError(
             f"a model whose footage hides {known!r:.60}",
             expected="polygons [[x, y], ...]",
             fix="fit it again",
         )
-    if not footage or sorted(map(tidy, known)) == sorted(map(tidy, hidden)):
+    return tuple(map(tidy, known))
+
+
+def _other_mask(footage: Mapping[str, Any], info: VideoInfo, hidden: Sequence[Polygon]) -> str:
+    known = hidden_of(footage)
+    if not footage or sorted(known) == sorted(map(tidy, hidden)):
         return ""
     mine, its = ("a mask" if each else "no mask" for each in (hidden, known))
     its = "another one" if mine == its else its

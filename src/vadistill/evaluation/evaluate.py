@@ -269,12 +269,13 @@ def _self_tests(models: Mapping[str, Model]) -> dict[str, str]:
 
 
 def _warn_of_others(models: Mapping[str, Detector], test: Dataset) -> None:
-    """Log a line for each model that learned from footage of other sizes or rates."""
-    infos = [video.open().info for video in test]
+    """Log a line for each model that learned from footage of other sizes, rates or masks."""
+    shown = [(video.open().info, video.hidden) for video in test]
     for name, model in models.items():
-        lines = [line for info in infos if (line := unlike(model.footage, info))]
+        found = (unlike(model.footage, info, hidden=hidden) for info, hidden in shown)
+        lines = [line for line in found if line]
         if lines:
-            many = f"{len(lines)} of {len(infos)} videos, " if len(infos) > 1 else ""
+            many = f"{len(lines)} of {len(shown)} videos, " if len(shown) > 1 else ""
             logging.getLogger(__name__).warning("%s: %s%s", name, many, lines[0])
 
 

@@ -23,7 +23,7 @@ from vadistill.progress import progress
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.jobs.job import PICTURE, RESULT, SCORES
 from vadistill.serving.live.levels import Tracker, training_level
-from vadistill.video import Frame, VideoSource, open_video
+from vadistill.video import Frame, VideoSource, covered, open_video
 
 if TYPE_CHECKING:
     from vadistill.drawing import Scale
@@ -98,16 +98,17 @@ def write_picture(
 
 
 def score(model: Path, video: Path, folder: Path) -> None:
-    """Score all of ``video``; raises VadistillError.
+    """Score all of ``video`` under the mask of the model's footage; raises VadistillError.
 
     Events open and close as a camera's do at the level of the model's training footage.
     """
+    from vadistill.datasets.footage import hidden_of
     from vadistill.drawing import scale_of
     from vadistill.scores import Scores
     from vadistill.systems import load
 
     detector = load(model)
-    source = open_video(video)
+    source = covered(open_video(video), hidden_of(detector.footage))
     calibration = detector.require_fitted()
     scale = scale_of([Scores(video.name, [], source.info.fps, calibration=calibration)])
     watched = Remembered(source, folder / PICTURE, scale, detector.latency)
