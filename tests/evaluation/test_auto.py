@@ -186,6 +186,18 @@ class TestFitAuto:
         assert not fit_auto(tmp_path / "two", out=out, plants=3).before
         assert not fit_auto(tmp_path / "two", out=out, plants=3, overwrite=True).before
 
+    def test_other_footage_put_aside_is_another_choice(self, made: SimpleNamespace, tmp_path: Path):
+        data = tmp_path / "normal"
+        shutil.copytree(made.data, data)
+
+        def before() -> bool:
+            return fit_auto(data, out=tmp_path / "a.vad", plants=1, device="cpu").before
+
+        assert not before() and before()
+        kept, held = hold_out(open_dataset(data).train)
+        shutil.copy(str(kept.videos[0].source), str(held.videos[0].source))
+        assert not before()
+
 
 def test_what_has_ended_with_a_detector_of_a_file_is_not_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

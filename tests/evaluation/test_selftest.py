@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from vadistill.cli import main, selftest
-from vadistill.datasets import Dataset, Video
+from vadistill.datasets import Dataset, Video, open_dataset
 from vadistill.datasets.holdout import LEAST, hold_out, seconds
 from vadistill.datasets.sampling import data_key
 from vadistill.evaluation.evaluate import evaluate
@@ -283,6 +284,13 @@ def test_fit_ends_with_it(
         said = capsys.readouterr().out
         assert "was fitted before" in said and ("self-test: " in said) == told
     assert json.loads((tmp_path / "m.vad" / FILE).read_text()) == kept
+    train, held = hold_out(open_dataset(tmp_path / "normal").train)
+    shutil.copy(str(train.videos[0].source), str(held.videos[0].source))
+    for told in (True, False):  # the model is as it was, what it is tested on is not
+        assert main(["fit", "motion", "normal", "--out", "m.vad"]) == 0
+        said = capsys.readouterr().out
+        assert "was fitted before" in said and ("self-test: " in said) == told
+    assert json.loads((tmp_path / "m.vad" / FILE).read_text())["footage"] != kept["footage"]
     page = (tmp_path / "m.vad" / "selftest.html").read_text()
     assert "Self-test of motion" in page and "data:image/jpeg" in page and "<script" not in page
     assert main(["info", "m.vad"]) == 0

@@ -181,6 +181,7 @@ _SELFTEST = (
 
 def fit(system: type[Detector], arguments: Any, *, command: str) -> None:
     from vadistill.datasets import open_dataset
+    from vadistill.datasets.footage import footage_hash
     from vadistill.datasets.holdout import TOO_SHORT, hold_out
     from vadistill.evaluation.runs import portable_command
     from vadistill.evaluation.selftest import read_self_test
@@ -216,7 +217,8 @@ def fit(system: type[Detector], arguments: Any, *, command: str) -> None:
         with tensorboard(board):
             detector.fit(train, out=folder, command=portable_command(command))
         out.print(f"wrote [bold]{plain(folder)}[/] after {clock(time.monotonic() - started)}")
-    if held and not (ended and read_self_test(folder)):
+    before = read_self_test(folder) if held and ended else None
+    if held and (before is None or before.footage != footage_hash(held)):
         # A model that was fitted before may have seen what is put aside now.
         tell_self_test(detector, folder, held, train, held_out=not arguments.config.models)
     if untested and not ended:

@@ -87,7 +87,7 @@ def fit_auto(
     out, whole = Path(out), split_of(train, "train")
     kept, held = hold_out(whole)
     asked = {"localiser": localiser, "minutes": minutes, "plants": plants}
-    settings = {**asked, "read": files_named(asked)}
+    settings = {**asked, "read": files_named(asked), "held_out": footage_hash(held)}
     if not overwrite and (before := kept_before(out, kept, settings)):
         model = load(out, device=device)
         return Choice(model, before["kept"], before["reason"], before=True)

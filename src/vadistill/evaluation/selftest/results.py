@@ -74,6 +74,8 @@ class SelfTest:
     """Not kept in the file."""
     draws: tuple[float, ...] = field(default=(), compare=False)
     """``auc`` for each draw of plants and normal footage; not kept in the file."""
+    footage: str = ""
+    """``footage_hash`` of the held-out footage; '' where an earlier version has not told it."""
 
     @property
     def abnormal(self) -> tuple[KindFigure, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vadistill.datasets import Dataset, Video
+from vadistill.datasets.footage import footage_hash
 from vadistill.datasets.sampling import length
 from vadistill.detector import Detector
 from vadistill.errors import DataError
@@ -148,6 +149,7 @@ class Trial:
             seed=self.seed,
             pictures=tuple(_pictures(tested, self.seen)),
             draws=tuple(np.mean(draws, axis=0).tolist()) if draws else (),
+            footage=footage_hash(self.held),
         )
 
 
