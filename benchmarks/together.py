@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,21 @@ PAIRS = 32
 
 
 class SharedBoxes(Localiser):
-    """A localiser whose boxes several models of one pass take; ``begin`` comes before each pass."""
+    """A localiser whose boxes several models of one pass take; ``begin`` comes before each pass.
+
+    Models look for objects in threads of their own: whichever is ahead finds a frame's.
+    """
 
     name = "shared"
 
     def __init__(self, inner: Localiser) -> None:
         super().__init__()
-        self.inner = inner
+        self.inner, self.lock = inner, Lock()
         self.begin()
+
+    def clone(self) -> SharedBoxes:
+        """Itself: what one model found is there for the others."""
+        return self
 
     def begin(self) -> None:
         """Forget the pass before."""
@@ -46,16 +54,18 @@ class SharedBoxes(Localiser):
         self.started = False
 
     def start(self, info: Any) -> None:
-        if not self.started:
-            self.inner.start(info)
-        self.started = True
+        with self.lock:
+            if not self.started:
+                self.inner.start(info)
+            self.started = True
 
     def boxes(self, window: Triplet) -> Boxes:
         index = window.current.index
-        if index not in self.known:
-            self.known[index] = self.inner.boxes(window)
-            self.known.pop(index - HELD, None)
-        return self.known[index]
+        with self.lock:
+            if index not in self.known:
+                self.known[index] = self.inner.boxes(window)
+                self.known.pop(index - HELD, None)
+            return self.known[index]
 
 
 class SharedFlow:
