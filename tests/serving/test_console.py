@@ -212,8 +212,8 @@ class TestCameras:
         browser.until(muted)
         assert (site.hub.camera("door") or {})["muted_until"] > time.time() + 3500
         show(browser, site, "#/")
-        tile = "document.querySelector('[data-camera=door]').textContent"
-        browser.until(f"{tile}.includes('muted until')")
+        tile = "document.querySelector('[data-camera=door]')?.textContent"
+        browser.until(f"{tile}?.includes('muted until')")
         show(browser, site, "#/cameras/door")
         browser.until(muted)
         browser.run(f"{muted}.click()")

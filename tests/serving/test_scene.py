@@ -183,7 +183,7 @@ def watched(
 
     def start(change: Change, **entries: object) -> Hub:
         source = Address(str(film(tmp_path / "film.mp4", frames, change)))
-        camera = CameraSettings("gate", source, "walkway")
+        camera = CameraSettings("gate", source, "walkway", check_view=True)
         settings = Settings(
             storage=StorageSettings(folder="data"),
             models=(ModelSettings("walkway", str(walkway / "motion.vad")),),

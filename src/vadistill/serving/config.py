@@ -132,7 +132,7 @@ class CameraSettings:
     """Seconds of picture before an event that its clip begins with."""
     record_hours: Hours = 0.0
     """Hours of footage that are kept to fit models from; 0: none."""
-    check_view: StrictBool = True
+    check_view: StrictBool = False
     """Whether a dark, covered, frozen or turned camera is told as that and opens no events."""
     masks: Masks = ()
     """Polygons of the picture that are neither scored nor learned from."""

@@ -89,7 +89,7 @@ export const calibrate = (camera, signal, done = () => {}) => {
 export const DEFAULTS = {
   rtsp_transport: "tcp", fps: null, skip_idle: false, false_alarms_per_day: 1, frames_to_open: 3,
   seconds_to_close: 2, pre_roll: 5, record_hours: 0, masks: [], zones: [], only_zones: false,
-  least_size: 0, event_hours: [], check_view: true,
+  least_size: 0, event_hours: [], check_view: false,
 };
 // Hours that a camera keeps which has no model yet: what one is fitted from.
 const RECORDED = 12;
