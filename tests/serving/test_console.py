@@ -256,6 +256,8 @@ class TestAreas:
 
     @pytest.fixture(autouse=True)
     def none_left(self, site: Site) -> Iterator[None]:
+        # What the test before took back has started the camera anew.
+        until(lambda: site.hub.picture("door", map=False, boxes=False))
         yield
         site.hub.change_camera("door", masks=(), zones=(), only_zones=False)
 
