@@ -1,15 +1,16 @@
 """Whether the self-test ranks models as labelled test videos do.
 
     python benchmarks/selftest_study.py --data UCSDped2 coffee_room [--walkways 10 11]
-        [--detector yolox_nano.onnx] [--plants 8] [--work FOLDER] [--out results.json]
-        [--plot scatter.svg]
+        [--detector yolox_nano.onnx] [--plants 8] [--trials] [--work FOLDER]
+        [--out results.json] [--plot scatter.svg]
 
 Fits some sixty models (``motion``, ``cafe`` and blends of both, with settings of all kinds, three
 seeds, a training of one epoch) on what ``hold_out`` leaves of each data set's normal footage.
 All of them score the self-test's footage and the labelled test videos in one pass.  Records both
 AUCs of each model, what each part of ``cafe`` brings to both, and Spearman's correlation of the two
 within each data set: of the mean over all kinds of plants, and of each kind alone.  What is
-finished in ``--work`` is kept.
+finished in ``--work`` is kept.  ``--trials`` tries instead what ``cafe`` does not have, beside the
+records that ``--out`` has of it, and says what that would bring.
 """
 
 from __future__ import annotations
@@ -36,7 +37,13 @@ from vadistill.evaluation.runs import run_facts
 from vadistill.evaluation.selftest import SelfTest
 from vadistill.files import content_hash, replacing
 from vadistill.progress import progress
-from vadistill.reproduce.records import Record, of_figure, of_measurement, write_records
+from vadistill.reproduce.records import (
+    Record,
+    load_records,
+    of_figure,
+    of_measurement,
+    write_records,
+)
 from vadistill.reproduce.tables import markdown_table
 from vadistill.scores import Calibration, FrameScore, Scores
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
@@ -97,6 +104,9 @@ PARTS = {
 }
 """What ``cafe`` has that some of ``TERMS`` leave out."""
 
+TRIALS: dict[str, dict[str, Any]] = {"square patches": {"square": True}}
+"""What ``cafe`` does not have, each with three seeds."""
+
 CAFE: dict[str, dict[str, Any]] = {
     **TRAININGS,
     **{
@@ -104,6 +114,12 @@ CAFE: dict[str, dict[str, Any]] = {
         for training in TRAININGS
         for terms, changes in TERMS.items()
     },
+}
+
+TRIED: dict[str, dict[str, Any]] = {
+    f"{training}, {trial}": {**TRAININGS[training], **changes}
+    for trial, changes in TRIALS.items()
+    for training in SEEDED
 }
 
 BLENDED = ("cafe", "cafe, 1 epoch", "cafe, imitation alone", "cafe, learned terms alone")
@@ -136,7 +152,7 @@ def configs(detector: str | None) -> dict[str, motion.Config | cafe.Config]:
         },
         **{
             name: replace(cafe.default(), localiser="background", **changes)
-            for name, changes in CAFE.items()
+            for name, changes in (CAFE | TRIED).items()
         },
     }
     if detector:
@@ -150,7 +166,7 @@ def fitted(
     """The models that are no blends; finished ones are loaded."""
     models: dict[str, Detector] = {}
     wanted = configs(detector)
-    wanted = {name: wanted[name] for name in only or wanted}
+    wanted = {name: wanted[name] for name in only or wanted if only or name not in TRIED}
     with progress("models", len(wanted)) as advance:
         for name, config in wanted.items():
             folder = place.folder / "models" / content_hash(repr(config))
@@ -303,12 +319,19 @@ def records_of(place: Place, found: Mapping[str, Mapping[str, Any]]) -> list[Rec
 
 
 def brought(records: Sequence[Record]) -> list[Record]:
-    """What ``cafe`` has more than the same without a part of it, of both AUCs, for each seed."""
+    """What ``cafe`` has more than the same without a part of it, of both AUCs, for each seed.
+
+    And what a trial has more than ``cafe``.
+    """
     made = []
     for record in records:
         training, _, terms = record.variant.rpartition(", ")
-        if record.metric != "auc" or training not in SEEDED or terms not in PARTS:
+        if record.metric != "auc" or training not in SEEDED or terms not in {**PARTS, **TRIALS}:
             continue
+        tried = terms in TRIALS
+        note = (
+            f"{record.variant}, less {training}" if tried else f"{training}, less the same {terms}"
+        )
         (whole,) = (
             each.value
             for each in records
@@ -317,13 +340,13 @@ def brought(records: Sequence[Record]) -> list[Record]:
         made.append(
             replace(
                 record,
-                variant=PARTS[terms],
+                variant=f"trial: {terms}" if tried else PARTS[terms],
                 metric="brought",
-                value=whole - record.value,
+                value=record.value - whole if tried else whole - record.value,
                 low=None,
                 high=None,
                 seeds=(SEEDED.index(training),),
-                note=f"{training}, less the same {terms}",
+                note=note,
             )
         )
     return made
@@ -355,10 +378,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--plants", type=int, default=8, help="of each kind, at most")
     parser.add_argument("--work", type=Path, default=Path("runs/selftest_study"))
     parser.add_argument("--smoke", action="store_true", help="two plants of a kind, motion alone")
+    parser.add_argument("--trials", action="store_true", help="what cafe does not have, alone")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plot", type=Path, help="scatter plot of --out's records (SVG)")
     arguments = parser.parse_args(argv)
-    only: tuple[str, ...] = ()
+    if arguments.trials and not arguments.out:
+        parser.error("--trials stand beside the records of --out: name them")
+    only = tuple(TRIED) if arguments.trials else ()
     if arguments.smoke:
         arguments.plants, only = 2, tuple(MOTION)[:3]
     detector = arguments.detector
@@ -366,6 +392,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     records: list[Record] = []
     for place in places(arguments):
         own = records_of(place, study(place, spec, arguments.plants, only))
+        if arguments.trials:
+            own = [record for record in own if record.metric == "auc"]
+            own += [r for r in load_records(arguments.out) if r.dataset == place.name]
         own += brought(own)
         records += own
         print(markdown_table([r for r in own if r.system == PLANTED], "wide"), flush=True)

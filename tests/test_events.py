@@ -13,7 +13,7 @@ from vadistill.errors import ConfigError, DataError
 from vadistill.flow import build_flow
 from vadistill.objects.base import Boxes, Localiser
 from vadistill.objects.learning import learn_patches
-from vadistill.objects.patches import MOVES, Cut, frame_patches
+from vadistill.objects.patches import MOVES, Cut, crop_squares, frame_patches, squares
 from vadistill.objects.speeds import Steps, speeds_of
 from vadistill.video import Frame, open_video
 from vadistill.windows import Triplet, triplets, windows
@@ -108,6 +108,19 @@ class TestEvents:
         # At the end the flow forward is that of the last pair, at the start the one back too.
         np.testing.assert_array_equal(found[5].flow[:, 0], found[4].flow[:, 0])
         np.testing.assert_array_equal(found[0].flow[:, 1], found[1].flow[:, 1])
+
+    def test_squares_keep_the_shape_and_repeat_the_picture_s_edge(self):
+        image = np.zeros((20, 30, 3), np.uint8)
+        image[4:16, 2:6] = 255  # twelve high, four wide, near the left
+        boxes = np.array([[2, 4, 6, 16], [20, 0, 30, 4]], np.float32)
+        np.testing.assert_array_equal(squares(boxes), [[-2, 4, 10, 16], [20, -3, 30, 7]])
+        tall, edge = crop_squares(image, boxes, 12)
+        white = tall[..., 0] == 255
+        assert white[:, 4:8].all() and not white[:, :4].any() and not white[:, 8:].any()
+        image[:2] = 90
+        _, edge = crop_squares(image, boxes, 10)
+        assert (edge[:5] == 90).all() and not edge[5:].any()
+        assert crop_squares(image, boxes[:0], 12) == []
 
     def test_learned_events_are_kept_and_found_again(self, tmp_path: Path):
         train = Dataset("own", "train", (clip("a"), clip("b", 4)))

@@ -50,7 +50,7 @@ class Cut:
     """What is cut out around each box of frame t."""
 
     size: int
-    """Side of a patch in pixels; boxes are stretched to squares."""
+    """Side of a patch in pixels; boxes are stretched to squares, unless they are ``square``."""
     offsets: tuple[int, ...] = (0,)
     """Frames that are cut, from t."""
     flows: tuple[tuple[int, int], ...] = ()
@@ -60,6 +60,9 @@ class Cut:
     reach: int = 0
     """Speeds are taken, too, each followed for ``TRAVEL`` seconds and so many frames at most; 0:
     they are not."""
+    square: bool = False
+    """Each box is widened to a square around its centre, with what surrounds it, so that patches
+    keep their shape; beyond the picture its edge repeats."""
 
     @property
     def before(self) -> int:
@@ -114,6 +117,27 @@ def crop(image: np.ndarray, boxes: Float32[np.ndarray, "n 4"], size: int) -> lis
             )
         )
     return patches
+
+
+def squares(boxes: Float32[np.ndarray, "n 4"]) -> Float32[np.ndarray, "n 4"]:
+    """Around each box's centre a square of its longer side; may reach beyond the picture."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) / 2
+    return np.hstack([centre - half, centre + half])
+
+
+def crop_squares(
+    image: np.ndarray, boxes: Float32[np.ndarray, "n 4"], size: int
+) -> list[np.ndarray]:
+    """``crop`` of each box's square; beyond the image its edge repeats."""
+    import cv2
+
+    height, width = image.shape[:2]
+    wide = squares(boxes)
+    out = np.concatenate([[0.0], -wide[:, :2].ravel(), wide[:, 2] - width, wide[:, 3] - height])
+    edge = math.ceil(out.max())
+    padded = cv2.copyMakeBorder(image, edge, edge, edge, edge, cv2.BORDER_REPLICATE)
+    return crop(padded, wide + edge, size)
 
 
 def frame_patches(source: VideoSource, localiser: Localiser, cut: Cut) -> Iterator[FramePatches]:
@@ -186,14 +210,14 @@ def _cut_out(
     if cut.reach:
         assert moment is not None
         moves = speeds_of(boxes, moment, MOVES, PERCENTILE, cut.reach).astype(np.float32)
-    side, count = cut.size, len(boxes)
+    side, count, cropped = cut.size, len(boxes), crop_squares if cut.square else crop
     patches = np.zeros((count, len(cut.offsets), side, side, 3), np.uint8)
     for position, offset in enumerate(cut.offsets):
-        for row, image in enumerate(crop(window.at(offset).image, boxes, side)):
+        for row, image in enumerate(cropped(window.at(offset).image, boxes, side)):
             patches[row, position] = image
     flow = np.zeros((count, len(cut.flows), 2, side, side), np.float16)
     for position, field in enumerate(fields):
-        for row, image in enumerate(crop(field, boxes, side)):
+        for row, image in enumerate(cropped(field, boxes, side)):
             flow[row, position] = image.transpose(2, 0, 1)
     return FramePatches(window.current.index, window.current.time, boxes, patches, flow, moves)
 

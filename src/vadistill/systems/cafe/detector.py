@@ -96,7 +96,7 @@ class Cafe(ObjectCentric):
     name = "cafe"
     GRAPH: ClassVar = {
         "patches": "RGB crops, 0 to 255, of one object's box at frames t - 1, t, t + 1, each "
-        "stretched to the square",
+        "stretched to the square, or where config.square is true with the square around it",
         "flow": "optical flow in pixels cut out in the same way, x then y, from t - 1 to t; zeros "
         "where config.low_level is none",
         "scores": "A_kd, A_ca, A_lo of Eq. 12",
@@ -123,7 +123,8 @@ class Cafe(ObjectCentric):
         config = config or Config()
         flows = ((0, 1),) if config.low_level in ("flow", "both") else ()
         reach = LONGEST if config.omega_speed > 0 else 0
-        super().__init__(config, Cut(PATCH, (-1, 0, 1), flows, config.flow, reach), device=device)
+        cut = Cut(PATCH, (-1, 0, 1), flows, config.flow, reach, config.square)
+        super().__init__(config, cut, device=device)
 
     def _look_ahead(self, reach: int) -> None:
         """Follow speeds over so many frames to each side when scoring, and no further."""
@@ -142,7 +143,8 @@ class Cafe(ObjectCentric):
         )
         self._look_ahead(max(self.cut.at(video.open().info.fps).reach for video in train))
         arithmetic = f"{self.device.type} {pick_precision(self.device, config.precision)}"
-        sampled = (store.key, arithmetic, self.teacher_facts["sha"])
+        shape = ["square"] * config.square
+        sampled = (store.key, arithmetic, self.teacher_facts["sha"], *shape)
         targets_key = content_hash(*sampled, str(config.layers))
 
         def outputs(rows: np.ndarray) -> list[Tensor]:

@@ -50,6 +50,9 @@ class Config(ObjectCentricConfig):
     """C: the last layer groups whose features are imitated, 1 to 6 (Fig. 5)."""
     low_level: LowLevel = "none"
     """Low-level branches: flow (LL-O), image (LL-E), both, or none (Table 1)."""
+    square: bool = False
+    """Whether patches keep their shape: squares around boxes, with what surrounds them; as
+    published, boxes are stretched to squares."""
     flow: str = "dis"
     """Optical flow for LL-O: dis, raft_small, raft_large."""
     reduction: Reduction = "mean"
