@@ -18,6 +18,7 @@ from vadistill.reproduce import cafe as reproduce_cafe
 from vadistill.reproduce import dakd as reproduce_dakd
 from vadistill.reproduce import fast_aed as reproduce_fast_aed
 from vadistill.reproduce.records import load_records
+from vadistill.reproduce.rows import localised_rows
 from vadistill.simulated.features import SimulatedConfig, simulate_features
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems import aed, cafe, dakd, fast_aed, ssmtl
@@ -133,6 +134,18 @@ class TestFastAed:
         base = reproduce_fast_aed.base_config("ucsd_ped2", "compact", quick=True, recipe="default")
         rows = reproduce_fast_aed.variants(base)
         assert rows["without-adversarial"][1] == fast_aed.default()
+
+    def test_students_of_others_have_their_rows_models(self, tmp_path: Path) -> None:
+        base = reproduce_fast_aed.base_config("ucsd_ped2", "compact", quick=True, recipe="default")
+        table = reproduce_fast_aed.taught_by_others(base)
+        assert all(config.alpha == 0 for _, config in table.values())
+        options = Options(tmp_path, out=tmp_path, only=tuple(table), seeds=(1,))
+        teachers = {"aed": aed.Config(), "ssmtl": ssmtl.Config(), "cafe": cafe.Config()}
+        rows = localised_rows("fast_aed", {"compact": table}, options, {}, teachers)
+        assert [row.system for row in rows] == ["motion", *teachers, *["fast_aed"] * len(table)]
+        for row, (_, config) in zip(rows[4:], table.values(), strict=True):
+            assert tuple(teacher.system for teacher in row.teachers) == config.teachers
+            assert all(teacher in rows for teacher in row.teachers)
 
     @pytest.mark.parametrize("networks", ["compact", "paper"])
     def test_every_row_is_a_network_that_can_be_built(self, networks: Networks) -> None:

@@ -15,11 +15,17 @@ from vadistill.evaluation.measuring import published_rows
 from vadistill.reproduce.options import Networks, Options
 from vadistill.reproduce.records import Record
 from vadistill.reproduce.rows import localised_rows, recipe_of, run_rows, usual_protocols
-from vadistill.systems import aed, fast_aed, ssmtl
+from vadistill.systems import aed, cafe, fast_aed, ssmtl
 from vadistill.systems.fast_aed.model import FULL
 from vadistill.systems.fast_aed.recipes import ALPHA
 
 T1, T2 = "aed", "ssmtl"
+OTHERS = {
+    "taught-by-motion-too": (T1, T2, "motion"),
+    "taught-by-four": (T1, T2, "cafe", "motion"),
+    "taught-by-cafe-and-motion": ("cafe", "motion"),
+}
+"""Who else may teach our default, without an adversary."""
 
 
 def base_config(
@@ -103,12 +109,19 @@ def variants(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
     return rows
 
 
+def taught_by_others(base: fast_aed.Config) -> dict[str, tuple[str, fast_aed.Config]]:
+    """Students of other teachers than the paper's by name, as ``variants``."""
+    base = replace(base, alpha=0.0)
+    return {name: ("ours", replace(base, teachers=teachers)) for name, teachers in OTHERS.items()}
+
+
 def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
     """Fit and score both teachers and every student, beside ``motion``.
 
     With ``quick``, or for the ``compact`` student, the teachers have the ``-quick`` form of the
     data set's recipe, else its full form; with ``recipe`` default, their own defaults, as those
-    that ``vadistill fit fast_aed`` fits.  See ``vadistill.reproduce.reproduce``.
+    that ``vadistill fit fast_aed`` fits, and ``cafe`` for students of others.  See
+    ``vadistill.reproduce.reproduce``.
     """
     name = splits.train.name
     quick, own = options.quick, options.recipe
@@ -116,7 +129,10 @@ def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
     tables = {n: variants(base) for n, base in bases.items()}
     quick = quick or "paper" not in options.networks
     recipe = own if own == "default" else recipe_of(name) + "-quick" * quick
-    teachers = {T1: aed.Aed.RECIPES[recipe](), T2: ssmtl.Ssmtl.RECIPES[recipe]()}
+    teachers: dict[str, Any] = {T1: aed.Aed.RECIPES[recipe](), T2: ssmtl.Ssmtl.RECIPES[recipe]()}
+    if own == "default" and "compact" in tables:
+        teachers["cafe"] = cafe.default()
+        tables["compact"] |= taught_by_others(bases["compact"])
     smoothing = next(iter(bases.values())).smoothing
     published = published_rows("fast_aed", name, smoothing)
     rows = localised_rows("fast_aed", tables, options, published, teachers)

@@ -124,8 +124,8 @@ def localised_rows(
     """``motion``, the teachers, and every variant asked for, on the boxes of each localiser.
 
     ``tables`` are variants (a source and a config) by name, by network; ``only`` names variants of
-    every network, or of one: ``paper student``.  ``teachers`` are configs by system, of which each
-    variant's ``teachers`` are some.  Raises ConfigError for an unknown variant.
+    every network, or of one: ``paper student``.  ``teachers`` are configs by system; of them and
+    ``motion`` each variant's ``teachers`` are some.  Raises ConfigError for an unknown variant.
     """
     teachers = teachers or {}
     all_names = [name for table in tables.values() for name in table]
@@ -134,8 +134,8 @@ def localised_rows(
     rows: list[Row] = []
     for localiser in options.localisers:
         boxes = files_by_name(localiser)
-        baseline = motion.Config(localiser=localiser)
-        rows.append(Row("motion", f"motion, {boxes}", "baseline", baseline))
+        baseline = Row("motion", f"motion, {boxes}", "baseline", motion.Config(localiser=localiser))
+        rows.append(baseline)
         for seed in options.seeds:
             own = {"localiser": localiser, "seed": seed}
             taught = {
@@ -150,6 +150,7 @@ def localised_rows(
                 for name, config in teachers.items()
             }
             rows += taught.values()
+            taught["motion"] = baseline
             rows += [
                 Row(
                     system,
@@ -158,7 +159,7 @@ def localised_rows(
                     replace(config, **own),
                     seed,
                     published.get(variant, {}),
-                    tuple(taught[name] for name in config.teachers) if taught else (),
+                    tuple(taught[name] for name in config.teachers) if teachers else (),
                 )
                 for network, table in tables.items()
                 for variant, (source, config) in table.items()
