@@ -28,6 +28,8 @@ SECONDS = [pytest.mark.slow, pytest.mark.timeout(600)]
 COMMANDS = {
     "cafe_speed": "--data set --model m.vad",
     "dakd_attention": "--data {data}/pets2009_i3d --recipes default --work work",
+    "dakd_dense": "--data {data}/pets2009_i3d",
+    "dakd_lengths": "--data {data}/pets2009_i3d",
     "dakd_live": "",
     "dakd_speed": "--work work",
     "extraction": "--data set",
@@ -52,6 +54,8 @@ COMMANDS = {
 RTSP = {"live_faults", "live_load", "live_ped2"}
 SLOW = {
     "dakd_attention",
+    "dakd_dense",
+    "dakd_lengths",
     "dakd_speed",
     "fast_aed_gates",
     "fights",
