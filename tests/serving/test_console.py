@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from vadistill.serving.config import (
     StorageSettings,
 )
 from vadistill.serving.hub import Hub
+from vadistill.serving.live import cameras
+from vadistill.serving.storage.recorder import Recorder
 from vadistill.serving.web.auth import hash_password
 from vadistill.serving.web.schemas import EDITABLE
 from vadistill.video import open_video
@@ -588,7 +591,10 @@ def test_empty_pages_say_what_to_do_and_a_lost_connection_is_told(
         hub.stop()
 
 
-def test_an_address_alone_is_a_way_to_events(chromium: Browser, tmp_path: Path):
+def test_an_address_alone_is_a_way_to_events(
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cameras, "Recorder", functools.partial(Recorder, segment_seconds=5.0))
     calm = [part(f.image) for f in open_video(film(tmp_path / "calm.mp4", 1, frames=FRAMES))]
     settings = replace(scene_settings(tmp_path), models=())
     hub = Hub(settings, path=tmp_path / "vadistill.toml")

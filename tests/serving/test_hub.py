@@ -96,7 +96,8 @@ class TestEvents:
         store.close()
 
     def test_an_end_is_told_while_its_clip_waits(self, home: Path):
-        hub = Hub(scene_settings(home, camera("rush.mp4", loop=True)))
+        film(home / "short.mp4", 10, frames=80, rush=range(20, 45))
+        hub = Hub(scene_settings(home, camera("short.mp4", loop=True, seconds_to_close=0.5)))
         disk, news = threading.Event(), []
         hub._clips._queue.put(lambda: news.append(disk.wait()))  # as a disk that hangs
         hub.start()

@@ -15,6 +15,7 @@ from support.waiting import until
 from vadistill.addresses import Address
 from vadistill.scores import FrameScore
 from vadistill.serving.hub import Hub
+from vadistill.serving.live import memory
 from vadistill.serving.live.levels import Level
 from vadistill.serving.live.memory import LONGEST, Memory, Way, kind
 from vadistill.serving.live.places import Counting
@@ -133,13 +134,13 @@ class TestWay:
 
 
 def rushes(path: Path, *rows: int) -> Path:
-    """Twelve seconds in which the square crosses at each height, one after the other."""
-    video = scenes.pixels(20, 240, None)
+    """Eight seconds in which the square crosses at each height, one after the other."""
+    video = scenes.pixels(20, 160, None)
     y, x = np.mgrid[: scenes.HEIGHT, : scenes.WIDTH]
     for number, row in enumerate(rows):
         for t in range(20):
             square = (abs(x - (120 - 6 * t)) < 11) & (abs(y - row) < 11)
-            frame = video[40 + 90 * number + t]
+            frame = video[20 + 45 * number + t]
             frame[square] = (250, 30, 30)
             frame[square & ((x + y) // 3 % 2 == 1)] = 10
     with VideoWriter(path, scenes.WIDTH, scenes.HEIGHT, scenes.FPS) as writer:
@@ -166,9 +167,12 @@ def ended(home: Path) -> list[Event]:
         store.close()
 
 
-def test_of_two_crossings_the_one_that_was_no_alarm_is_held_back(home: Path):
+def test_of_two_crossings_the_one_that_was_no_alarm_is_held_back(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(memory, "PAUSE", 2.0)  # shorter than what is played again and again
     rushes(home / "both.mp4", 48, 20)
-    hub = Hub(scene_settings(home, camera("both.mp4", loop=True, seconds_to_close=1.0)))
+    hub = Hub(scene_settings(home, camera("both.mp4", loop=True, seconds_to_close=0.5)))
     ask = {"X-Requested-With": "vadistill"}
     hub.start()
     try:

@@ -18,6 +18,7 @@ from support.waiting import until
 from vadistill.addresses import Address
 from vadistill.serving.config import CameraSettings, ModelSettings, Settings, StorageSettings
 from vadistill.serving.hub import Hub
+from vadistill.serving.live import scene
 from vadistill.serving.live.scene import AFTER, LASTS, LEARNED, STILL, Scene
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems.motion import Motion
@@ -165,20 +166,24 @@ class TestScene:
 
 
 def film(path: Path, frames: list[np.ndarray], change: Change) -> Path:
-    """Twelve seconds of the scene, then eight of it changed."""
+    """Six seconds of the scene, then eight of it changed."""
     height, width = frames[0].shape[:2]
     with VideoWriter(path, width, height, FPS) as writer:
-        for number in range(20 * FPS):
+        for number in range(14 * FPS):
             image = frames[number % len(frames)]
-            writer.write(change(image) if number >= 12 * FPS else image)
+            writer.write(change(image) if number >= 6 * FPS else image)
     return path
 
 
 @pytest.fixture
 def watched(
-    walkway: Path, tmp_path: Path, frames: list[np.ndarray]
+    walkway: Path,
+    tmp_path: Path,
+    frames: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Hub]]:
-    """Starts a hub on such a film."""
+    """Starts a hub on such a film, of which it learns the scene in four seconds."""
+    monkeypatch.setattr(scene, "LEARNED", 4.0)
     hubs: list[Hub] = []
 
     def start(change: Change, **entries: object) -> Hub:
@@ -214,7 +219,7 @@ def test_a_camera_that_is_hit_has_no_events_but_a_state(watched: Callable[..., H
         assert hub.store.events() == []
         assert client.post("/api/cameras/other/view", json={}).status_code == 404
         assert client.post("/api/cameras/gate/view", json={}).json()["name"] == "gate"
-        until(lambda: shown()["state"] == "running", 3)
+        until(lambda: shown()["state"] == "running")
         until(lambda: hub.running()[0].ended.is_set(), 40)
     # Scores of those seconds are not learned from.
     hub.running()[0].write_scores()
