@@ -155,7 +155,7 @@ def events(folder: Path, **rules: Any) -> tuple[list[Event], np.ndarray]:
     """Events and scores of ``rush.mp4`` by a camera with these rules."""
     hub = Hub(scene_settings(folder, camera("rush.mp4", fast=True, **rules)))
     hub.start()
-    until(lambda: all(c.ended.is_set() for c in hub.running()), 60)
+    until(lambda: all(c.ended.is_set() for c in hub.running()))
     hub.stop()
     store = Store(folder / "data")
     found = store.events()

@@ -618,7 +618,7 @@ def test_an_address_alone_is_a_way_to_events(
             picture = "document.querySelector('[data-camera=porch] canvas.has')"
             chromium.until(picture)
             assert "no model yet" in chromium.run(words)
-            until(lambda: hub.footage()["cameras"][0]["hours"] > 4 / 3600, 60)
+            until(lambda: hub.footage()["cameras"][0]["hours"] > 4 / 3600)
             show(chromium, here, "#/models")
             write(chromium, "Name of the new model", "usual")
             write(chromium, "System", "motion")
@@ -627,7 +627,7 @@ def test_an_address_alone_is_a_way_to_events(
             show(chromium, here, "#/cameras/porch")
             write(chromium, "Model", "usual")
             press(chromium, "Save changes")
-            until(lambda: hub.cameras()[0]["status"]["scored"] > 10, 60)
+            until(lambda: hub.cameras()[0]["status"]["scored"] > 10)
             chromium.until(f"!{words}.includes('no model yet')")
             assert hub.cameras()[0]["level"]["source"] == "training"
     finally:

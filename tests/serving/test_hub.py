@@ -59,7 +59,7 @@ def played(hub: Hub) -> None:
     """Run a hub whose cameras are files until they have ended and all is kept."""
     hub.start()
     try:
-        until(lambda: all(c.ended.is_set() for c in hub.running()), 60)
+        until(lambda: all(c.ended.is_set() for c in hub.running()))
     finally:
         hub.stop()
 
@@ -102,12 +102,12 @@ class TestEvents:
         hub._clips._queue.put(lambda: news.append(disk.wait()))  # as a disk that hangs
         hub.start()
         try:
-            until(lambda: any(event.end for event in hub.store.events()), 30)
-            until(lambda: len(hub.store.events()) > 1, 30)
+            until(lambda: any(event.end for event in hub.store.events()))
+            until(lambda: len(hub.store.events()) > 1)
             first = hub.store.events()[-1]
             assert first.end and first.clip is None and not news
             disk.set()
-            until(lambda: (e := hub.store.event(first.id)) and e.clip, 10)
+            until(lambda: (e := hub.store.event(first.id)) and e.clip)
         finally:
             disk.set()
             hub.stop()
@@ -129,7 +129,7 @@ class TestEvents:
             )
             hub.start()
             try:
-                until(lambda: hub.running()[0].scored > 5, 30)
+                until(lambda: hub.running()[0].scored > 5)
                 assert hub.test_source(source, "udp")["width"] == 144
                 with pytest.raises(VideoError, match="cannot open"):
                     hub.test_source(source)
@@ -153,7 +153,7 @@ class TestEvents:
         hub.start()
         until(lambda: hub.running()[0].scored > 60)
         connection.execute("PRAGMA max_page_count = 1000000")
-        until(lambda: hub.running()[0].ended.is_set(), 30)
+        until(lambda: hub.running()[0].ended.is_set())
         hub.stop()
         store = Store(home / "data")
         (event,) = store.events()
@@ -181,12 +181,12 @@ class TestEvents:
             elif what == "removed":
                 assert hub.remove_camera("door")
             else:
-                until(lambda: hub.running()[0].ended.is_set(), 30)
+                until(lambda: hub.running()[0].ended.is_set())
             time.sleep(1)
             assert (left := hub.store.event(event.id)) and left.end is None
             connection.execute("PRAGMA query_only = 0")
-            until(lambda: (e := hub.store.event(event.id)) and e.end, 10)
-            until(lambda: (e := hub.store.event(event.id)) and e.clip, 10)
+            until(lambda: (e := hub.store.event(event.id)) and e.end)
+            until(lambda: (e := hub.store.event(event.id)) and e.clip)
             closed = hub.store.event(event.id)
             assert closed and closed.cause and not closed.interrupted
             until(lambda: not hub._retired)
@@ -199,9 +199,9 @@ class TestEvents:
         hub.start()
         connection.execute("PRAGMA query_only = 1")
         try:
-            until(lambda: hub.running()[0].ended.is_set(), 40)
+            until(lambda: hub.running()[0].ended.is_set())
             connection.execute("PRAGMA query_only = 0")
-            (event,) = until(lambda: [e for e in hub.store.events() if e.end], 10)
+            (event,) = until(lambda: [e for e in hub.store.events() if e.end])
             assert event.end - event.start == pytest.approx(len(RUSH) / FPS, abs=1)
             assert event.peak > event.level and event.frames > 20
         finally:
@@ -222,7 +222,7 @@ class TestEvents:
         hub.start()
         try:
             good, failed = hub.running()
-            until(lambda: good.ended.is_set(), 30)
+            until(lambda: good.ended.is_set())
             status = failed.as_json()["status"]
             assert good.scored == 120 and failed.scored == 0
             assert status["state"] == "failed" and "no boxes for video" in status["detail"]
@@ -339,7 +339,7 @@ class TestHub:
     def test_false_alarms_move_the_level(self, hub: Hub):
         until(lambda: hub.store.events())
         (event,) = hub.store.events()[-1:]
-        until(lambda: (e := hub.store.event(event.id)) and e.end, 30)
+        until(lambda: (e := hub.store.event(event.id)) and e.end)
         now = time.time()
         # Ten minutes of calm before, as if it had run so long.
         hub.store.add_scores(
@@ -412,7 +412,7 @@ class TestBrokenModels:
                 with pytest.raises(ConfigError, match=f"camera '{name}' has no model"):
                     hub.calibrate(name)
             good = hub.running()[0]
-            until(good.ended.is_set, 30)
+            until(good.ended.is_set)
             assert good.scored == 120
             assert hub.change_camera("gone", model="scene")
             assert hub.running()[3].usable and hub.remove_camera("odd")
@@ -471,7 +471,7 @@ class TestRetention:
         try:
             until(lambda: hub.running()[0].scored > 30)
             offset[0] = 3600.0 * hours
-            until(lambda: hub.running()[0].ended.is_set(), 30)
+            until(lambda: hub.running()[0].ended.is_set())
         finally:
             hub.stop()
         store = Store(home / "data")
@@ -550,10 +550,10 @@ class TestRetention:
                         raise OSError(code, os.strerror(code))
 
                     broken.setattr(f"vadistill.serving.{step}", fail)
-                    until(lambda: not hub.health()["ok"], 5)
+                    until(lambda: not hub.health()["ok"])
                     part = hub.health()["clockwork"]
                     assert not part["ok"] and "fails: " in part["detail"]
-                until(lambda: hub.health()["ok"], 5)
+                until(lambda: hub.health()["ok"])
         finally:
             hub.stop()
 

@@ -219,17 +219,23 @@ def test_a_silent_crowd_keeps_nothing_from_its_work(
     sink = SinkSettings("hook", "webhook", url=Address(receiver.url))
     write_settings(scene_settings(tmp_path, camera, sinks=(sink,)), tmp_path / "live.toml")
     with served_process(tmp_path / "live.toml", descriptors=descriptors) as server:
+
+        def waited() -> float:
+            """Seconds until it says that it is well."""
+            began = time.monotonic()
+            health = httpx.get(f"{server.url}healthz", timeout=10)
+            assert health.status_code == 200 and health.json()["ok"]
+            return time.monotonic() - began
+
+        usual = max(waited() for _ in range(5))  # as busy as this machine is
         slowest, number = 0.0, 0
         with silent_crowd(server.url, count):
             end = time.monotonic() + seconds
             while time.monotonic() < end:
-                began = time.monotonic()
-                health = httpx.get(f"{server.url}healthz", timeout=10)
-                assert health.status_code == 200 and health.json()["ok"]
-                slowest = max(slowest, time.monotonic() - began)
+                slowest = max(slowest, waited())
                 number += 1
                 time.sleep(0.2)
-        assert slowest < 2, f"health took {slowest:.1f} s"
+        assert slowest < max(2.0, 10 * usual), f"health took {slowest:.1f} s"
         assert number > seconds / 3
         assert server.process.poll() is None
         log = server.log
@@ -296,4 +302,4 @@ class TestClientsThatTakeNothing:
                 request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
                 client.sendall(request * 200)
             until(lambda: len(console.connections) == 4)
-            until(lambda: len(console.connections) == 0, 30)
+            until(lambda: len(console.connections) == 0)

@@ -115,8 +115,8 @@ def cut_and_mended(
                 assert closing["state"] == "closed" and closing["cause"]
                 assert listener.topic("vadistill/gate/state")[-1] == "OFF"
             cable.cut.clear()
-            until(lambda: receiver.bodies()[-1]["kind"] in ("back", "opened"), 40)
-            until(lambda: "back" in [b["kind"] for b in receiver.bodies()], 20)
+            until(lambda: receiver.bodies()[-1]["kind"] in ("back", "opened"))
+            until(lambda: "back" in [b["kind"] for b in receiver.bodies()])
             until(lambda: listener.topic("vadistill/gate/availability")[-1] == "online", 3)
             assert until(lambda: hub.health()["ok"])
             assert listener.topic("vadistill/yard/availability") == ["online"]
@@ -310,9 +310,9 @@ def test_health_is_told_by_part(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
                     raise OSError(28, "No space left on device")
 
                 broken.setattr("pathlib.Path.write_bytes", fail)
-                until(lambda: not health()["disk"]["ok"], 5)
-                until(lambda: hub.store.pending()["hook"] >= 4, 5)
-            until(lambda: health()["disk"]["ok"], 5)
+                until(lambda: not health()["disk"]["ok"])
+                until(lambda: hub.store.pending()["hook"] >= 4)
+            until(lambda: health()["disk"]["ok"])
             assert "gate" not in str(health()) and str(home) not in str(health())
             text = httpx.get(f"{server.url}metrics").text
             for line in (

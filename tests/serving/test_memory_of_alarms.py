@@ -154,7 +154,7 @@ def play(home: Path, source: str) -> Store:
     watched = replace(camera("both.mp4", fast=True), source=Address(source))
     hub = Hub(scene_settings(home, watched))
     hub.start()
-    until(lambda: all(c.ended.is_set() for c in hub.running()), 60)
+    until(lambda: all(c.ended.is_set() for c in hub.running()))
     hub.stop()
     return Store(home / "data")
 
@@ -181,7 +181,7 @@ def test_of_two_crossings_the_one_that_was_no_alarm_is_held_back(
             def remembered() -> list[dict]:
                 return client.get("/api/cameras/door/remembered").json()["remembered"]
 
-            until(lambda: sum(e.end is not None for e in hub.store.events()) >= 2, 60)
+            until(lambda: sum(e.end is not None for e in hub.store.events()) >= 2)
             first = {
                 "middle" if 0.4 < (event.box[1] + event.box[3]) / 2 < 0.6 else "above": event
                 for event in hub.store.events()
@@ -193,9 +193,9 @@ def test_of_two_crossings_the_one_that_was_no_alarm_is_held_back(
             (found,) = remembered()
             assert found["event"] == alarm.id and found["held"] == 0 and found["boxes"]
             newest = max(event.id for event in hub.store.events())
-            until(lambda: remembered()[0]["held"] >= 2, 60)
+            until(lambda: remembered()[0]["held"] >= 2)
             later = [event for event in hub.store.events() if event.id > newest + 1]
-            until(lambda: [e for e in hub.store.events() if e.id > newest + 1], 60)
+            until(lambda: [e for e in hub.store.events() if e.id > newest + 1])
             later = [event for event in hub.store.events() if event.id > newest + 1]
             assert later and all(e.box and (e.box[1] + e.box[3]) / 2 < 0.4 for e in later)
             # Taken back, it rings again; and so it does for who takes the mark back.
@@ -212,7 +212,7 @@ def test_of_two_crossings_the_one_that_was_no_alarm_is_held_back(
                     for e in hub.store.events()
                 )
 
-            until(again, 60)
+            until(again)
             for verdict, count in (("false", 1), (None, 0), ("false", 1), ("real", 0)):
                 client.patch(f"/api/events/{alarm.id}", json={"verdict": verdict})
                 assert len(remembered()) == count

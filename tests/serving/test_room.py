@@ -73,7 +73,7 @@ class TestWhatNobodyWantsAnyMore:
                     hub.remove_camera("door")
                 else:
                     hub.change_camera("door", record_hours=0.0)
-                until(lambda: not place.exists(), 10)
+                until(lambda: not place.exists())
 
     def test_uploads_go_with_their_jobs(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("vadistill.serving.hub.PRUNE_EVERY", 0.2)
@@ -82,11 +82,11 @@ class TestWhatNobodyWantsAnyMore:
             job = hub.score_upload(home / "sent.mp4", "sent.mp4", "scene")
             place = hub.jobs.folder / job.id
             assert list(place.glob("upload*"))
-            until(lambda: (hub.jobs.get(job.id) or job).finished, 60)
+            until(lambda: (hub.jobs.get(job.id) or job).finished)
             assert not list(place.glob("upload*")) and (place / "scores.jsonl").exists()
             # One that could not be deleted then.
             (place / "upload.mp4").touch()
-            until(lambda: not (place / "upload.mp4").exists(), 10)
+            until(lambda: not (place / "upload.mp4").exists())
 
 
 class TestKeepGb:

@@ -212,7 +212,7 @@ def test_a_camera_that_is_hit_has_no_events_but_a_state(watched: Callable[..., H
         def shown() -> dict:
             return client.get("/api/cameras/gate").json()["status"]
 
-        until(lambda: shown()["state"] == "moved", 40)
+        until(lambda: shown()["state"] == "moved")
         assert "another view" in shown()["detail"]
         assert hub.running()[0].trouble == shown()["detail"]
         assert not hub.health()["cameras"]["ok"]
@@ -220,7 +220,7 @@ def test_a_camera_that_is_hit_has_no_events_but_a_state(watched: Callable[..., H
         assert client.post("/api/cameras/other/view", json={}).status_code == 404
         assert client.post("/api/cameras/gate/view", json={}).json()["name"] == "gate"
         until(lambda: shown()["state"] == "running")
-        until(lambda: hub.running()[0].ended.is_set(), 40)
+        until(lambda: hub.running()[0].ended.is_set())
     # Scores of those seconds are not learned from.
     hub.running()[0].write_scores()
     assert 0 < len(hub.store.scores("gate", 0, 1e12)[0]) < hub.running()[0].scored
@@ -228,5 +228,5 @@ def test_a_camera_that_is_hit_has_no_events_but_a_state(watched: Callable[..., H
 
 def test_without_the_check_the_same_raises_events(watched: Callable[..., Hub]):
     hub = watched(swinging(), check_view=False)
-    until(lambda: hub.running()[0].ended.is_set(), 60)
+    until(lambda: hub.running()[0].ended.is_set())
     assert hub.store.events() and hub.running()[0].scene.sight == ""

@@ -76,7 +76,7 @@ def test_nothing_of_a_password_leaves_the_server(
             httpx.Client(base_url=server.url, headers=ASKED, timeout=15) as client,
         ):
             states = ("retrying", "connecting")
-            until(lambda: all(c["status"]["detail"] for c in hub.cameras()), 20)
+            until(lambda: all(c["status"]["detail"] for c in hub.cameras()))
             assert all(c["status"]["state"] in states for c in hub.cameras())
             for place in ("cameras", "sinks", "models", "jobs", "footage", "events"):
                 said.append(client.get(f"/api/{place}").text)
@@ -182,7 +182,7 @@ def test_no_password_is_in_the_events_of_watch(
         hub = Hub(replace(settings, base=tmp_path), visiting=True)
         hub.start()
         try:
-            until(lambda: hub.store.count_events() > 0, 20)
+            until(lambda: hub.store.count_events() > 0)
         finally:
             hub.stop()
     said = capsys.readouterr().out

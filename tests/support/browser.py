@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-WAIT = 30.0
+WAIT = 60.0
 """Seconds until a page that does not do what it should has failed."""
 
 

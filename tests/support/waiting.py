@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def until(found: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(found: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What ``found`` gives once it is true; an error after some seconds."""
     end = time.monotonic() + seconds
     while not (value := found()):
