@@ -88,14 +88,14 @@ def test_eight_bits_take_their_ranges_from_normal_footage(
             export(model, tmp_path / "new.vad", splits, to=installed(to), int8=True)
         return
     made = export(
-        model, tmp_path / "new.vad", splits, to=installed(to), int8=True, frames=96, force=True
+        model, tmp_path / "new.vad", splits, to=installed(to), int8=True, frames=32, force=True
     )
     after = vadistill.load(tmp_path / "new.vad")
     assert after.runtime.precision == "int8" and np.isfinite(made.parity.largest)
     # Networks that hardly learned may give other scores in 8 bits; then it takes --force.
     if made.parity.share > 0.1:
         with pytest.raises(ConfigError, match="--force"):
-            export(model, tmp_path / "refused.vad", splits, to=installed(to), int8=True, frames=96)
+            export(model, tmp_path / "refused.vad", splits, to=installed(to), int8=True, frames=32)
         assert not (tmp_path / "refused.vad").exists()
     graph = made.graph if to == "onnx" else made.graph.with_suffix(".bin")
     plain = export(model, tmp_path / "plain.vad", splits, to=installed(to), frames=16)
