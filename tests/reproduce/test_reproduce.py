@@ -255,7 +255,7 @@ class TestDakd:
     ) -> None:
         marks = {"teacher": {"micro/raw": 0.9}, "mil i3d": {"micro/raw": 0.7}}
         monkeypatch.setattr(reproduce_dakd, "published_rows", lambda *_: marks)
-        small = replace(dakd.paper(), epochs=3)
+        small = replace(dakd.paper(), epochs=10)
         monkeypatch.setattr(dakd, "paper", lambda: small)
         only = ("mil i3d", "teacher", "student clip")
         options = Options(data, tmp_path, quick=True, only=only, seeds=(0,))

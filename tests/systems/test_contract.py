@@ -46,7 +46,7 @@ SMALL: dict[str, Any] = {
     ),
     "ssmtl": ssmtl.Config(epochs=3, batch=8, frames=24, batch_frames=8),
     "fast_aed": fast_aed.Config(
-        teachers=("motion",), autoencoder_epochs=1, epochs=20, batch=8, batch_frames=8
+        teachers=("motion",), autoencoder_epochs=1, epochs=8, batch=8, batch_frames=8
     ),
     "blend": blend.Config(),
     # Of three segments, the mean over five would leave nothing of when; and what is left out of six
