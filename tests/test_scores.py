@@ -142,6 +142,20 @@ class TestTables:
         with pytest.raises(DataError, match=r"lacks frame 0 of a.* 1 to 5.*count frames from 0"):
             read_scores(tmp_path / "s.csv")
 
+    def test_windows_that_count_from_their_last_frames_are_told(self, tmp_path: Path):
+        rows = [f"a,{frame},0.5" for frame in range(4, 9)]
+        (tmp_path / "s.csv").write_text("\n".join(["video,frame,score", *rows]))
+        with pytest.raises(DataError, match=r"5 others, 4 to 8.*--level windows:5"):
+            read_scores(tmp_path / "s.csv")
+        (tmp_path / "s.csv").write_text("\n".join(["video,frame,score", *rows, "a,10,0.5"]))
+        with pytest.raises(DataError, match=r"6 others: .*score every frame"):
+            read_scores(tmp_path / "s.csv")
+
+    def test_a_header_is_told_by_both_names_of_videos(self, tmp_path: Path):
+        (tmp_path / "s.csv").write_text("name,frame,score\na,0,0.5\n")
+        with pytest.raises(DataError, match=r"file,frame,score \(file may be called video\)"):
+            read_scores(tmp_path / "s.csv")
+
     def test_boxes_as_a_table(self) -> None:
         boxes = np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.float32)
         frames = [

@@ -141,9 +141,14 @@ def read_scores(path: Path) -> dict[str, Float[np.ndarray, " n"]]:
         if max(scores) >= len(scores):
             missing = next(frame for frame in range(len(scores)) if frame not in scores)
             what = f"{path} lacks frame {missing} of {video}, which has {len(scores)} others"
-            if min(scores) == 1 and max(scores) == len(scores):
-                raise _wrong(f"{what}, 1 to {len(scores)}", fix="count frames from 0: less 1 each")
-            raise _wrong(what)
+            first = min(scores)
+            if max(scores) == first + len(scores) - 1:  # none is missing between them
+                fix = "count frames from 0: less 1 each"
+                if first > 1:
+                    fix = f"score the first {first} frames, too; if a score is of a window that "
+                    fix += f"ends there, count from 0 and give --level windows:{first + 1}"
+                raise _wrong(f"{what}, {first} to {max(scores)}", fix)
+            raise _wrong(what, "score every frame")
     return {v: np.array([s[f] for f in range(len(s))], np.float64) for v, s in found.items()}
 
 
@@ -179,9 +184,7 @@ def _of_parquet(path: Path) -> Rows:
         yield f"{path} row {row}", video, int(frame), float(score)
 
 
-def _wrong(
-    got: str, fix: str = "write it with 'vadistill score', or score the video again"
-) -> DataError:
+def _wrong(got: str, fix: str = "mend it, or write the table anew") -> DataError:
     return DataError(
         got,
         expected="columns video, frame, score, and one finite score for every frame from 0",

@@ -47,7 +47,8 @@ class Table(NamedTuple):
             many = "no column" if not counts[wrong[0]] else "more than one column"
             raise DataError(
                 f"{self.path} begins with {self.first[:60]!r}, {many} {', '.join(wrong)}",
-                expected=f"a header {','.join(names)}",
+                expected=f"a header {','.join(names)}"
+                + " (file may be called video)" * (FILE_COLUMNS[0] in names),
                 fix="rename its columns",
             )
         return [self.header.index(name) for name in names]

@@ -227,6 +227,9 @@ def test_absent_and_strange_videos_and_scores_that_are_not_finite(
     np.savez(tmp_path / "s.npz", Test001=np.zeros(40), other=np.zeros(4))
     with pytest.raises(DataError, match=r"no scores of video Test002 and 1 more.*Test001, other"):
         Given(tmp_path / "s.npz").on(test_set)
+    np.savez(tmp_path / "s.npz", Test001=np.zeros(40))
+    with pytest.raises(DataError, match=r"it has Test001: score the others, too"):
+        Given(tmp_path / "s.npz").on(test_set)
     broken = {**values, "Test003": np.where(np.arange(33) == 7, np.nan, 0)}
     np.savez(tmp_path / "s.npz", **broken)  # pyright: ignore[reportArgumentType]
     with pytest.raises(DataError, match="Test003 has the score nan at frame 7"):
@@ -272,7 +275,7 @@ def test_boxes_of_a_method_have_region_figures(
     # Every box is found before the first false one.
     assert found.figures["m"]["rbdc"].value == pytest.approx(1.0)
     without = given_scores([f"m={tmp_path / 'a.npz'}"])
-    with pytest.raises(DataError, match="scores without boxes"):
+    with pytest.raises(DataError, match=r"scores without boxes.*--boxes"):
         evaluate([], test_set, ["rbdc"], given=without, tracks=tmp_path / "tracks")
 
 

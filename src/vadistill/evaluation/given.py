@@ -163,14 +163,16 @@ class Given:
         used = {v: v if v in found else stems[v] for v in lengths if v in found or v in stems}
         absent = [video for video in lengths if video not in used]
         if absent:
+            fix = "score the videos"
+            if found:
+                fix = f"it has {', '.join([*found][:3])}{', …' * (len(found) > 3)}: "
+                strange = set(found) - set(used.values())
+                fix += "name them as the test set does" if strange else "score the others, too"
             raise DataError(
                 f"{self.path} has no scores of video {absent[0]}"
                 + f" and {len(absent) - 1} more" * (len(absent) > 1),
                 expected=f"scores of all {len(lengths)} test videos, by their names",
-                fix=f"it has {', '.join([*found][:3])}{', …' * (len(found) > 3)}: name them as the"
-                " test set does"
-                if found
-                else "score the videos",
+                fix=fix,
             )
         parts = {video: found[name] for video, name in used.items()}
         return parts, sorted(set(found) - set(used.values()))

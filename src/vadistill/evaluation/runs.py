@@ -121,7 +121,7 @@ def take(
             expected="scored boxes, and tracks or pixel masks, for rbdc and tbdc",
             fix="measure the frame-level figures, such as micro/raw"
             if boxed
-            else "score with a detector that finds boxes or maps",
+            else "score with a detector that finds boxes or maps; those of --scores are --boxes",
         )
     return run
 
