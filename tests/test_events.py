@@ -13,7 +13,7 @@ from vadistill.errors import ConfigError, DataError
 from vadistill.flow import build_flow
 from vadistill.objects.base import Boxes, Localiser
 from vadistill.objects.learning import learn_patches
-from vadistill.objects.patches import MOVES, Cut, crop_squares, frame_patches, squares
+from vadistill.objects.patches import MOVES, Cut, crop, frame_patches, squares
 from vadistill.objects.speeds import Steps, speeds_of
 from vadistill.video import Frame, open_video
 from vadistill.windows import Triplet, triplets, windows
@@ -114,13 +114,13 @@ class TestEvents:
         image[4:16, 2:6] = 255  # twelve high, four wide, near the left
         boxes = np.array([[2, 4, 6, 16], [20, 0, 30, 4]], np.float32)
         np.testing.assert_array_equal(squares(boxes), [[-2, 4, 10, 16], [20, -3, 30, 7]])
-        tall, edge = crop_squares(image, boxes, 12)
+        tall, edge = crop(image, boxes, 12, square=True)
         white = tall[..., 0] == 255
         assert white[:, 4:8].all() and not white[:, :4].any() and not white[:, 8:].any()
         image[:2] = 90
-        _, edge = crop_squares(image, boxes, 10)
+        _, edge = crop(image, boxes, 10, square=True)
         assert (edge[:5] == 90).all() and not edge[5:].any()
-        assert crop_squares(image, boxes[:0], 12) == []
+        assert crop(image, boxes[:0], 12, square=True) == []
 
     def test_learned_events_are_kept_and_found_again(self, tmp_path: Path):
         train = Dataset("own", "train", (clip("a"), clip("b", 4)))

@@ -97,19 +97,24 @@ class FramePatches:
     """By ``MOVES``; no columns where the cut has none."""
 
 
-def crop(image: np.ndarray, boxes: Float32[np.ndarray, "n 4"], size: int) -> list[np.ndarray]:
-    """Each box of an image, widened to whole pixels and resized to ``size`` x ``size``.
+def crop(
+    image: np.ndarray, boxes: Float32[np.ndarray, "n 4"], size: int, *, square: bool = False
+) -> list[np.ndarray]:
+    """Each box of an image, or its square, in whole pixels and resized to ``size`` x ``size``.
 
-    Shrinking averages areas and enlarging is bilinear, so that small people do not alias.
+    Shrinking averages areas and enlarging is bilinear, so that small people do not alias.  Beyond
+    the image the edge of what a square has of it repeats.
     """
     import cv2
 
     height, width = image.shape[:2]
     patches = []
-    for x1, y1, x2, y2 in boxes:
-        left, top = max(int(x1), 0), max(int(y1), 0)
-        right, bottom = min(int(np.ceil(x2)), width), min(int(np.ceil(y2)), height)
-        part = image[top:bottom, left:right]
+    for x1, y1, x2, y2 in squares(boxes) if square else boxes:
+        left, top, right, bottom = map(int, (np.floor(x1), np.floor(y1), np.ceil(x2), np.ceil(y2)))
+        part = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+        beyond = [max(n, 0) for n in (-top, bottom - height, -left, right - width)]
+        if square and any(beyond):
+            part = cv2.copyMakeBorder(part, *beyond, cv2.BORDER_REPLICATE)
         shrinks = part.shape[0] * part.shape[1] > size * size
         patches.append(
             cv2.resize(
@@ -124,20 +129,6 @@ def squares(boxes: Float32[np.ndarray, "n 4"]) -> Float32[np.ndarray, "n 4"]:
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) / 2
     return np.hstack([centre - half, centre + half])
-
-
-def crop_squares(
-    image: np.ndarray, boxes: Float32[np.ndarray, "n 4"], size: int
-) -> list[np.ndarray]:
-    """``crop`` of each box's square; beyond the image its edge repeats."""
-    import cv2
-
-    height, width = image.shape[:2]
-    wide = squares(boxes)
-    out = np.concatenate([[0.0], -wide[:, :2].ravel(), wide[:, 2] - width, wide[:, 3] - height])
-    edge = math.ceil(out.max())
-    padded = cv2.copyMakeBorder(image, edge, edge, edge, edge, cv2.BORDER_REPLICATE)
-    return crop(padded, wide + edge, size)
 
 
 def frame_patches(source: VideoSource, localiser: Localiser, cut: Cut) -> Iterator[FramePatches]:
@@ -210,7 +201,7 @@ def _cut_out(
     if cut.reach:
         assert moment is not None
         moves = speeds_of(boxes, moment, MOVES, PERCENTILE, cut.reach).astype(np.float32)
-    side, count, cropped = cut.size, len(boxes), crop_squares if cut.square else crop
+    side, count, cropped = cut.size, len(boxes), partial(crop, square=cut.square)
     patches = np.zeros((count, len(cut.offsets), side, side, 3), np.uint8)
     for position, offset in enumerate(cut.offsets):
         for row, image in enumerate(cropped(window.at(offset).image, boxes, side)):
