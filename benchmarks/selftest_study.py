@@ -9,8 +9,8 @@ seeds, a training of one epoch) on what ``hold_out`` leaves of each data set's n
 All of them score the self-test's footage and the labelled test videos in one pass.  Records both
 AUCs of each model, what each part of ``cafe`` brings to both, and Spearman's correlation of the two
 within each data set: of the mean over all kinds of plants, and of each kind alone.  What is
-finished in ``--work`` is kept.  ``--trials`` tries instead what ``cafe`` does not have, beside the
-records that ``--out`` has of it, and says what that would bring.
+finished in ``--work`` is kept.  ``--trials`` tries instead what ``cafe`` did not have, beside the
+records that ``--out`` has of it, and says what that brings.
 """
 
 from __future__ import annotations
@@ -104,8 +104,11 @@ PARTS = {
 }
 """What ``cafe`` has that some of ``TERMS`` leave out."""
 
+STUDIED = {"square": False}
+"""Where ``cafe``'s default was another when it was studied."""
+
 TRIALS: dict[str, dict[str, Any]] = {"square patches": {"square": True}}
-"""What ``cafe`` does not have, each with three seeds."""
+"""What ``cafe`` did not have then, each with three seeds."""
 
 CAFE: dict[str, dict[str, Any]] = {
     **TRAININGS,
@@ -151,7 +154,7 @@ def configs(detector: str | None) -> dict[str, motion.Config | cafe.Config]:
             for name, changes in MOTION.items()
         },
         **{
-            name: replace(cafe.default(), localiser="background", **changes)
+            name: replace(cafe.default(), **{"localiser": "background", **STUDIED, **changes})
             for name, changes in (CAFE | TRIED).items()
         },
     }
@@ -378,7 +381,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--plants", type=int, default=8, help="of each kind, at most")
     parser.add_argument("--work", type=Path, default=Path("runs/selftest_study"))
     parser.add_argument("--smoke", action="store_true", help="two plants of a kind, motion alone")
-    parser.add_argument("--trials", action="store_true", help="what cafe does not have, alone")
+    parser.add_argument("--trials", action="store_true", help="what cafe did not have, alone")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plot", type=Path, help="scatter plot of --out's records (SVG)")
     arguments = parser.parse_args(argv)

@@ -33,6 +33,8 @@ Departures from the paper and readings of what it leaves open:
 - The default adds two attributes of an object to Eq. 12, standardised alike: how it moves (its
   speed, the highest of ``motion``'s scaled statistics, or how unlike those of training objects its
   way is, whichever is more unusual), and how wide it is for its height at its place.
+- In the default, patches are squares around boxes with what surrounds them, so that they keep their
+  shape; the paper stretches boxes to squares.
 - In the default Eq. 12 is of the errors' logarithms, which are near to normally distributed.  All
   this is off in the paper's recipes and in its tables.
 """

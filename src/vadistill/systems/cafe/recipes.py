@@ -20,8 +20,9 @@ PUBLISHED: dict[str, Any] = {
     "omega_shape": 0.0,
     "course": False,
     "errors": "plain",
+    "square": False,
 }
-"""Eq. 12 as it stands in the paper: without what we add to it."""
+"""Patches and Eq. 12 as they stand in the paper: without what we add."""
 
 LowLevel = Literal["none", "flow", "image", "both"]
 Schedule = Literal["constant", "cosine"]
@@ -50,7 +51,7 @@ class Config(ObjectCentricConfig):
     """C: the last layer groups whose features are imitated, 1 to 6 (Fig. 5)."""
     low_level: LowLevel = "none"
     """Low-level branches: flow (LL-O), image (LL-E), both, or none (Table 1)."""
-    square: bool = False
+    square: bool = True
     """Whether patches keep their shape: squares around boxes, with what surrounds them; as
     published, boxes are stretched to squares."""
     flow: str = "dis"
@@ -95,7 +96,7 @@ class Config(ObjectCentricConfig):
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> Config:
-        """Also those of earlier versions, which had no attribute terms."""
+        """Also those of earlier versions, which had no attribute terms and stretched boxes."""
         return super().from_saved({**PUBLISHED, **saved})
 
 
