@@ -44,6 +44,7 @@ COMMANDS = {
     "localisers": "--data set --detector {weights}/yolox_nano_coco.onnx",
     "motion": "--data set --work work",
     "one_pass": "--data set",
+    "parity": "--data set --work work",
     "region_speed": "",
     "selftest_study": "--data bars --work work",
     "training_memory": "",

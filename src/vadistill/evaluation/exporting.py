@@ -115,7 +115,12 @@ def export(
 
 def compared(plain: Detector, made: Detector, data: Dataset, frames: int) -> Parity:
     """Frame scores of both on the first frames of every video, ``frames`` in all."""
-    first, second = ([*_scores(model, data, frames)] for model in (plain, made))
+    first, second = ([*scores_of(model, data, frames)] for model in (plain, made))
+    return parity(data, first, second)
+
+
+def parity(data: Dataset, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Parity:
+    """How alike two models' scores are of the first frames of the first videos of ``data``."""
     a, b = np.concatenate(first), np.concatenate(second)
     ranks = rankdata(a), rankdata(b)
     rank = float(np.corrcoef(*ranks)[0, 1]) if np.ptp(a) and np.ptp(b) else float("nan")
@@ -130,8 +135,8 @@ def compared(plain: Detector, made: Detector, data: Dataset, frames: int) -> Par
     return Parity(len(a), float(np.abs(a - b).max()), float(np.ptp(a)), rank, auc)
 
 
-def _scores(model: Detector, data: Dataset, frames: int) -> Iterator[np.ndarray]:
-    """Of every video, until there are enough."""
+def scores_of(model: Detector, data: Dataset, frames: int) -> Iterator[np.ndarray]:
+    """Raw scores of every video's first frames, until there are ``frames`` in all."""
     each = -(-frames // max(len(data), 1))
     with progress(model.runtime.name, frames) as advance:
         for video in islice(data, frames):
@@ -164,7 +169,7 @@ def _normal_inputs(model: Detector, train: Dataset, frames: int) -> list[Arrays]
     normal = replace(train, videos=tuple(v for v in train if not v.video_label))
     kept = _Kept(model.runtime)
     model.runtime = kept
-    for _ in _scores(model, normal, frames):
+    for _ in scores_of(model, normal, frames):
         pass
     model.runtime = kept.inner
     if not kept.inputs:

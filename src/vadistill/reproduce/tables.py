@@ -48,6 +48,9 @@ UNITS = {
     "irregularity_speed": "correlation of P(irregular) with speed",
     "target_normal": "median target of normal objects",
     "target_contrast": "that of abnormal ones by it",
+    "largest_difference": "largest difference, of the scores' range",
+    "rank_correlation": "rank correlation",
+    "megabytes": "MB",
     "auc_lost": "AUC points lost by the targets' scale",
 }
 BLOCK = re.compile(
