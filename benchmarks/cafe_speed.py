@@ -29,8 +29,9 @@ from vadistill.datasets import open_dataset
 from vadistill.distill import FrozenTeacher
 from vadistill.evaluation.runs import run_facts
 from vadistill.objects.patches import Cut, frame_patches
+from vadistill.program import Arrays
 from vadistill.reproduce.records import of_measurement
-from vadistill.runtime import Arrays, Runtime, open_runtime
+from vadistill.runtime import Runtime, open_runtime
 from vadistill.systems import motion
 from vadistill.systems.cafe.model import PatchScorer, as_program, scorer_inputs
 

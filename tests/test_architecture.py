@@ -49,6 +49,8 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("vadistill.video", "vadistill.windows"),
     (
         "vadistill.runtime",
+        "vadistill.program",
+        "vadistill.race",
         "vadistill.devices",
         "vadistill.int8",
         "vadistill.flow",

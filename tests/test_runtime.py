@@ -15,7 +15,8 @@ from vadistill import runtime
 from vadistill.backbones.teachers import ARCHITECTURES, ResNet
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError, WeightsError
-from vadistill.runtime import RUNTIMES, Arrays, Merged, Program, open_runtime, saved_int8
+from vadistill.program import Arrays, Program
+from vadistill.runtime import RUNTIMES, Merged, open_runtime, saved_int8
 from vadistill.systems import aed, cafe, dakd, fast_aed, ssmtl
 from vadistill.systems.aed.model import Networks
 from vadistill.systems.aed.training import fast

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vadistill.datasets import Dataset, Splits, Video, Videos
-    from vadistill.runtime import Program
+    from vadistill.program import Program
     from vadistill.video import VideoSource
 
 WORK = ".fit"

@@ -1,26 +1,25 @@
 """Running a fitted network: PyTorch, ONNX Runtime and OpenVINO behind one interface, ``Runtime``.
 
-Export to ONNX and sessions are here and nowhere else; a further runtime is a class and an entry in
-``RUNTIMES``.  Libraries are imported on first use, so that help stays fast.
+Sessions are here and nowhere else; a further runtime is a class and an entry in ``RUNTIMES``.
+Libraries are imported on first use, so that help stays fast.
 """
 
 from __future__ import annotations
 
-import copy
 import io
+import os
 import threading
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from vadistill.devices import Precision, asked_threads, autocast
-from vadistill.errors import WeightsError, lacking, one_of
-from vadistill.int8 import with_int8
+from vadistill.errors import lacking, one_of
+from vadistill.program import Arrays, Program
+from vadistill.race import VARIABLE, Race, present, settled
 
 if TYPE_CHECKING:
     import torch
@@ -34,11 +33,10 @@ RuntimeName = Literal[
 ``torch``: plain PyTorch, fp32.  ``torch-bf16``: PyTorch with bf16 products, several times faster
 where the processor has them (AMX, recent GPUs).  ``onnx``: ONNX Runtime on the CPU, fp32, batch
 norm folded and operators fused.  ``openvino``: the same graph in OpenVINO on the CPU, fp32 (extra
-``export``).  ``onnx-int8``, ``openvino-int8``: with 8-bit convolutions.  ``auto``: onnx on a CPU,
-torch on a GPU.
+``export``).  ``onnx-int8``, ``openvino-int8``: with 8-bit convolutions.  ``auto``: torch on a GPU;
+on a CPU which of onnx, torch and openvino is the fastest there, of a network with an 8-bit graph
+onnx-int8 and openvino-int8 too (``vadistill.race``).
 """
-
-Arrays = tuple[np.ndarray, ...]
 
 INT8 = "int8"
 """The name of a saved model's 8-bit graph."""
@@ -55,6 +53,8 @@ class Runtime(ABC):
     """Of the arithmetic: fp32, bf16 or int8."""
     int8: bytes | None = None
     """The 8-bit graph, which saved models keep: its ranges are not in the weights."""
+    race: Race | None = None
+    """Which it won, where ``auto`` was asked for."""
 
     def __init__(self, name: str, precision: str, batch: int) -> None:
         self.name, self.precision, self.batch = name, precision, batch
@@ -211,59 +211,6 @@ class Merged(Runtime):
         return self._merged(*inputs)
 
 
-@dataclass(frozen=True)
-class Program:
-    """A module with the names of its inputs and outputs: what a runtime is opened on."""
-
-    module: nn.Module
-    """From tensors to a tensor or a tuple of them."""
-    inputs: Mapping[str, Tensor]
-    """An example of each input by name, in the module's order."""
-    outputs: Sequence[str]
-    free: Sequence[int] = (0,)
-    """Axes of inputs and outputs that vary; the sizes of others are the examples'."""
-    batch: int = 256
-    int8: bytes | Iterable[Arrays] = ()
-    """The 8-bit graph of a saved model, or inputs on which its ranges are measured."""
-    waits: bool = False
-    """Whether other work goes on between and beside calls: see ``OnnxRuntime``."""
-
-    def to_onnx(self) -> bytes:
-        """The module in eval mode as an ONNX graph."""
-        import torch
-
-        buffer = io.BytesIO()
-        axes = {axis: f"n{axis or ''}" for axis in self.free}
-        with warnings.catch_warnings():
-            # Fixed sizes are meant, and the exporter that is not deprecated does not fold batch
-            # norm.
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                copy.deepcopy(self.module).cpu().eval(),
-                tuple(self.inputs.values()),
-                buffer,  # pyright: ignore[reportArgumentType]
-                input_names=list(self.inputs),
-                output_names=list(self.outputs),
-                dynamic_axes={name: axes for name in (*self.inputs, *self.outputs)},
-                opset_version=17,
-                dynamo=False,
-            )
-        return buffer.getvalue()
-
-    def to_int8(self) -> bytes:
-        """The graph with 8-bit convolutions; raises WeightsError without ranges."""
-        if isinstance(self.int8, bytes):
-            return self.int8
-        feeds = [dict(zip(self.inputs, arrays, strict=True)) for arrays in self.int8]
-        if not feeds:
-            raise WeightsError(
-                "a model without the ranges of 8-bit convolutions",
-                expected="one that was fitted with runtime onnx-int8",
-                fix="fit it again, or choose another runtime",
-            )
-        return with_int8(self.to_onnx(), feeds)
-
-
 def _onnx(program: Program, graph: bytes, precision: str) -> Runtime:
     names, batch, waits = tuple(program.inputs), program.batch, program.waits
     return OnnxRuntime(graph, names, precision=precision, batch=batch, waits=waits)
@@ -285,15 +232,37 @@ RUNTIMES: dict[str, Callable[[Program, torch.device], Runtime]] = {
 }
 
 
+TOLERANCE = {"fp32": 1e-3, "int8": 0.1}
+"""The largest difference of scores that is let pass, as a share of their range."""
+
+
 def pick_runtime(name: str, device: torch.device) -> str:
-    """The runtime that ``auto`` stands for on a device; raises ConfigError for an unknown name."""
-    on = "torch" if device.type == "cuda" else "onnx"
-    return on if name == "auto" else one_of("runtime", name, get_args(RuntimeName))
+    """What ``auto`` stands for where there is no race; raises ConfigError for an unknown name."""
+    on = "torch" if device.type == "cuda" else os.environ.get(VARIABLE) or "onnx"
+    return one_of("runtime", on if name == "auto" else name, RUNTIMES)
 
 
 def open_runtime(program: Program, name: str, device: torch.device) -> Runtime:
-    """The program in the runtime of this name.
+    """The program in the runtime of this name; ``auto`` on a CPU is the winner of a race.
 
     Raises ConfigError for an unknown name, WeightsError for 8 bits without ranges.
     """
-    return RUNTIMES[pick_runtime(name, device)](program, device)
+    if name != "auto" or device.type == "cuda" or os.environ.get(VARIABLE):
+        return RUNTIMES[pick_runtime(name, device)](program, device)
+    opened = dict[str, Runtime]()
+
+    def opener(each: str) -> Callable[[], Runtime]:
+        return lambda: opened.setdefault(each, RUNTIMES[each](program, device))
+
+    names, precision = present(), "fp32"
+    if isinstance(program.int8, bytes):
+        names += [f"{each}-int8" for each in names if f"{each}-int8" in RUNTIMES]
+        precision = "int8"
+    found = settled(
+        program.key(), {each: opener(each) for each in names}, program.usual(), TOLERANCE[precision]
+    )
+    runtime = opener(found.winner)()
+    runtime.race = found
+    if isinstance(program.int8, bytes):
+        runtime.int8 = program.int8  # which is saved, whatever won
+    return runtime

@@ -43,8 +43,8 @@ def run(argv: list[str]) -> None:
         Args:
             models: Fitted models' folders.
             video: A file or folder of frames, as the cameras' pictures are.
-            runtimes: What runs the networks: torch, torch-bf16, onnx, openvino; default each
-                model's own.
+            runtimes: What runs the networks: torch, torch-bf16, onnx, openvino, or auto, which is
+                the fastest of those that compute in fp32; default each model's own.
             frames: Of the video, at most.
             out: Figures as JSON.
             device: auto takes the GPU where there is one.
@@ -78,6 +78,9 @@ def run(argv: list[str]) -> None:
             f"frames a second, of {rows[0].frames} frames on {plain(facts['device'])}; cameras: of "
             f"{CAMERA_FPS:g} frames/s that {cores} threads carry"
         )
+        for row in rows:
+            if row.auto:
+                console().print(f"{plain(row.model)}: auto is {row.auto}", soft_wrap=True)
         if len(rows) > 1:
             ratios = (f"{plain(_named(r))} {r.whole / rows[0].whole:.2f}" for r in rows[1:])
             console().print(f"file to scores beside {plain(_named(rows[0]))}: {', '.join(ratios)}")

@@ -22,7 +22,7 @@ def run(argv: list[str]) -> None:
         *,
         data: Annotated[Path, arg(metavar="PATH")],
         out: Annotated[Path, arg(metavar="FOLDER")],
-        to: Literal["onnx", "openvino"] = "onnx",
+        to: Literal["onnx", "openvino", "auto"] = "onnx",
         int8: bool = False,
         frames: int = 200,
         tolerance: float | None = None,
@@ -38,7 +38,8 @@ def run(argv: list[str]) -> None:
             data: A data set: frames of its test split (else training split) are scored by both;
                 with --int8, ranges are measured on its normal training footage.
             out: The new folder.
-            to: What runs the network.
+            to: What runs the network; auto: whatever is the fastest where the model is used, in
+                fp32, with --int8 in 8 bits where that is faster.
             int8: Convolutions in 8 bits.
             frames: Frames that are scored by both.
             tolerance: The largest difference of two scores, as a share of the scores' range, that

@@ -91,6 +91,11 @@ def model(path: Path) -> dict[str, Any]:
     rows: dict[str, Any] = {"model": path, "size": f"{size / 1e6:.1f} MB"}
     for name, value in flat("", facts):
         rows[name] = words(name, value)
+    if facts["config"].get("runtime") == "auto":
+        from vadistill.evaluation.speed import chosen
+        from vadistill.systems import load
+
+        rows["runtime auto here"] = chosen(load(path))
     tested = read_self_test(path)
     if tested is not None:
         rows["self-test"] = tested.words

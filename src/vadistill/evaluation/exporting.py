@@ -16,14 +16,13 @@ from vadistill.detector import Detector
 from vadistill.errors import ConfigError, DataError, one_of
 from vadistill.evaluation.frame_level import micro_auc
 from vadistill.files import replacing, write_json
+from vadistill.program import Arrays, Program
 from vadistill.progress import progress
-from vadistill.runtime import Arrays, Program, Runtime
+from vadistill.race import present
+from vadistill.runtime import TOLERANCE, Runtime
 from vadistill.systems import load
 
-To = Literal["onnx", "openvino"]
-
-TOLERANCE = {"fp32": 1e-3, "int8": 0.1}
-"""The largest difference of frame scores that is let pass, as a share of the scores' range."""
+To = Literal["onnx", "openvino", "auto"]
 
 RANGES = 256
 """Rows of normal footage on which ranges of 8 bits are measured, at most."""
@@ -84,8 +83,9 @@ def export(
 
     ``data``: a data set, of whose test split (else training split) ``frames`` frames are scored by
     both; 8-bit ranges are measured on its training split.  Nothing is written where scores differ
-    by more than ``tolerance``, a share of their range, unless forced.  Raises ConfigError for that,
-    and for a model without a network of its own or a runtime that cannot have it; DataError.
+    by more than ``tolerance``, a share of their range, unless forced.  With ``auto`` whichever
+    runtime here differs most is told.  Raises ConfigError for that, and for a model without a
+    network of its own or a runtime that cannot have it; DataError.
     """
     splits = data if isinstance(data, Splits) else open_dataset(data)
     plain, made = load(model, device="cpu"), load(model, device="cpu")
@@ -93,30 +93,36 @@ def export(
     known = made.runtime.int8 or ()
     plain.config = _with_runtime(plain, "torch")
     plain.open_runtime()
-    made.config = _with_runtime(made, f"{to}-int8" if int8 else to)
     inputs = known or (_normal_inputs(plain, splits.train, frames) if int8 else ())
-    made.open_runtime(inputs)
     shown = splits.test if len(splits.test) else splits.train
-    parity = compared(plain, made, shown, frames)
+    scores = list(scores_of(plain, shown, frames))
+    likes = list[Parity]()
+    for each in _tried(to):
+        made.config = _with_runtime(made, f"{each}-int8" if int8 else each)
+        made.open_runtime(inputs)
+        inputs = made.runtime.int8 or inputs
+        likes.append(parity(shown, scores, list(scores_of(made, shown, frames))))
+    like = max(likes, key=lambda each: each.share)
     most = TOLERANCE[made.runtime.precision] if tolerance is None else tolerance
-    if parity.share > most and not force:
+    if like.share > most and not force:
         raise ConfigError(
-            f"scores that differ from PyTorch's ({parity.words})",
+            f"scores that differ from PyTorch's ({like.words})",
             expected=f"at most {most:g} of their range",
             fix="leave out --int8, raise --tolerance, or write it with --force",
         )
+    if to == "auto":
+        made.config = _with_runtime(made, to)
+        made.open_runtime(inputs if int8 else ())
     folder = Path(out)
     made.save(folder)
     program = made.program(made.runtime.int8 or ())
     graph = _write_graph(program, folder, to, int8=int8)
-    write_json(folder / "graph.json", described(made, program, graph, parity))
-    return Exported(folder, graph, parity)
+    write_json(folder / "graph.json", described(made, program, graph, like))
+    return Exported(folder, graph, like)
 
 
-def compared(plain: Detector, made: Detector, data: Dataset, frames: int) -> Parity:
-    """Frame scores of both on the first frames of every video, ``frames`` in all."""
-    first, second = ([*scores_of(model, data, frames)] for model in (plain, made))
-    return parity(data, first, second)
+def _tried(to: To) -> list[str]:
+    return [name for name in present() if name != "torch"] if to == "auto" else [to]
 
 
 def parity(data: Dataset, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Parity:
@@ -188,7 +194,7 @@ def _write_graph(program: Program, folder: Path, to: To, *, int8: bool) -> Path:
     """The bare graph, as ONNX or as OpenVINO's IR."""
     graph = program.to_int8() if int8 else program.to_onnx()
     path = folder / "network.onnx"
-    if to == "onnx":
+    if to != "openvino":
         with replacing(path) as temporary:
             temporary.write_bytes(graph)
         return path
@@ -202,7 +208,7 @@ def _write_graph(program: Program, folder: Path, to: To, *, int8: bool) -> Path:
     return path
 
 
-def described(model: Detector, program: Program, graph: Path, parity: Parity) -> dict[str, Any]:
+def described(model: Detector, program: Program, graph: Path, like: Parity) -> dict[str, Any]:
     """The graph's signature: names, shapes, types, and what is done before and after."""
     about = model.GRAPH
     inputs = [
@@ -224,5 +230,5 @@ def described(model: Detector, program: Program, graph: Path, parity: Parity) ->
         "inputs": inputs,
         "outputs": outputs,
         "after": about["after"],
-        "parity": asdict(parity),
+        "parity": asdict(like),
     }

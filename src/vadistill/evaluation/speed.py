@@ -67,6 +67,8 @@ class Speed:
     """Of the process, at most so far."""
     joules: float | None
     """Of the processor a frame, where the machine tells it."""
+    auto: str = ""
+    """Where the runtime was ``auto``, what it is here and by what race."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -132,8 +134,9 @@ def opened(folder: str | Path, runtime: str, device: str) -> Detector:
         hints = get_type_hints(type(model.config))
         known = get_args(hints["runtime"]) if "runtime" in hints else ("",)
         one_of("runtime", runtime, known, expected=f"one that {model.name} has", fix="leave it out")
+        graph = model.runtime.int8 or ()
         model.config = replace(model.config, runtime=runtime)
-        model.open_runtime()
+        model.open_runtime(graph)
     return model
 
 
@@ -180,7 +183,15 @@ def _row(
         cores=cores,
         memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         joules=None if whole.joules is None else whole.joules / whole.frames,
+        auto=chosen(model),
     )
+
+
+def chosen(model: Detector) -> str:
+    """What ``auto`` is here of a model that has this runtime, in words; '' of others."""
+    if getattr(model.config, "runtime", "") != "auto":
+        return ""
+    return model.runtime.race.words if model.runtime.race else model.runtime.name
 
 
 class Found(Localiser):

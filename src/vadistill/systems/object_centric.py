@@ -28,8 +28,9 @@ from vadistill.objects.patches import (
     frame_patches,
 )
 from vadistill.objects.speeds import Speeds
+from vadistill.program import Arrays, Program
 from vadistill.progress import progress
-from vadistill.runtime import Arrays, Merged, Program, Runtime, RuntimeName, open_runtime
+from vadistill.runtime import Merged, Runtime, RuntimeName, open_runtime
 from vadistill.scores import Calibration, FrameScore
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ class ObjectCentricConfig(TrainedConfig):
     frames: int | None = 640
     """Evenly spaced training frames whose objects are learned from; None takes all."""
     runtime: RuntimeName = "torch"
-    """How objects are scored: torch, torch-bf16, onnx, onnx-int8; auto: onnx on CPUs, torch on
-    GPUs."""
+    """How objects are scored: see ``RuntimeName``; auto: whatever is the fastest here."""
     batch_frames: int = 16
     """Frames of a file whose objects are scored together; live video takes one at a time."""
 

@@ -61,7 +61,7 @@ from vadistill.devices import Device, pick_precision
 from vadistill.files import content_hash
 from vadistill.objects.learning import learn_patches
 from vadistill.objects.patches import Cut, FlowPatches, Patches
-from vadistill.runtime import Arrays, Program
+from vadistill.program import Arrays, Program
 from vadistill.soundness import real
 from vadistill.systems.aed.losses import abnormality
 from vadistill.systems.aed.model import SIDE, Networks, ObjectScorer

@@ -66,7 +66,7 @@ from vadistill.objects.speeds import (
     scaled,
     told,
 )
-from vadistill.runtime import Arrays, Program
+from vadistill.program import Arrays, Program
 from vadistill.scores import FrameScore
 from vadistill.soundness import real, require_array, whole
 from vadistill.systems.cafe.course import Seen, course_in_the_rest, ways

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vadistill.backbones.teachers import PATCH
 from vadistill.objects.patches import FlowPatches, Patches
-from vadistill.runtime import Arrays, Program
+from vadistill.program import Arrays, Program
 from vadistill.systems.cafe.losses import (
     Reduction,
     consistency_score,

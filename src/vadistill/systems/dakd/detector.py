@@ -74,8 +74,9 @@ from vadistill.detector import Detector, Merge
 from vadistill.devices import Device, pick_device, pick_precision
 from vadistill.errors import DataError, WeightsError
 from vadistill.files import content_hash
+from vadistill.program import Arrays, Program
 from vadistill.progress import progress
-from vadistill.runtime import Arrays, Program, Runtime, open_runtime
+from vadistill.runtime import Runtime, open_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.soundness import real, whole
 from vadistill.systems.dakd.data import Read, gather_bags

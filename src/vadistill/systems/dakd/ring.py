@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
 
-from vadistill.runtime import Program, open_runtime
+from vadistill.program import Program
+from vadistill.runtime import open_runtime
 from vadistill.systems.dakd.attention import TemporalAggregation
 from vadistill.systems.dakd.data import normalised
 from vadistill.systems.dakd.model import Baseline, Network

@@ -12,7 +12,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
 from vadistill.datasets.snippets import SEGMENTS, segment_means, segment_of_snippets
-from vadistill.runtime import Program, Runtime
+from vadistill.program import Program
+from vadistill.runtime import Runtime
 from vadistill.systems.dakd.data import normalised
 from vadistill.systems.dakd.model import Baseline, Network
 from vadistill.systems.dakd.recipes import Scoring

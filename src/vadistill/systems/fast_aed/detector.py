@@ -56,8 +56,9 @@ from vadistill.devices import Device, pick_device
 from vadistill.errors import WeightsError
 from vadistill.files import content_hash
 from vadistill.objects.maps import MapBoxes
+from vadistill.program import Arrays, Program
 from vadistill.progress import progress
-from vadistill.runtime import Arrays, Merged, Program, Runtime, open_runtime, pick_runtime
+from vadistill.runtime import Merged, Runtime, open_runtime, pick_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.soundness import real, whole
 from vadistill.systems.fast_aed.batches import Batches
@@ -216,12 +217,12 @@ class FastAed(Detector):
     # -- scoring -------------------------------------------------------------------------------
 
     def open_runtime(self, int8: bytes | Iterable[Arrays] = ()) -> None:
-        name = "torch" if self.decoder else pick_runtime(self.config.runtime, self.device)
-        program = as_program(self.student, name, self.decoder, int8, self.config.frame_map)
+        name = "torch" if self.decoder else self.config.runtime
+        program = self.program(int8, pick_runtime(name, self.device))
         self.runtime = open_runtime(program, name, self.device)
 
-    def program(self, int8: bytes | Iterable[Arrays] = ()) -> Program:
-        return as_program(self.student, "onnx", self.decoder, int8, self.config.frame_map)
+    def program(self, int8: bytes | Iterable[Arrays] = (), runtime: str = "onnx") -> Program:
+        return as_program(self.student, runtime, self.decoder, int8, self.config.frame_map)
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor, nn
 
-from vadistill.runtime import Arrays, Program
+from vadistill.program import Arrays, Program
 from vadistill.systems.fast_aed.blocks import Decoder, standardise
 from vadistill.systems.fast_aed.model import (
     Student,
@@ -70,4 +70,4 @@ def as_program(
         scorer = WindowScorer(for_bytes(student), frame_map)  # which the others fuse
     else:
         scorer = WindowScorer(student, frame_map)
-    return Program(scorer, {"windows": windows}, ("scores", "maps"), int8=int8)
+    return Program(scorer, {"windows": windows}, ("scores", "maps"), int8=int8, rows=4)

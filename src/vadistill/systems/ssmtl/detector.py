@@ -66,7 +66,7 @@ from vadistill.distill import TargetCache
 from vadistill.files import content_hash
 from vadistill.objects.learning import learn_patches
 from vadistill.objects.patches import Cut, FlowPatches, Patches, PatchStore
-from vadistill.runtime import Arrays, Program
+from vadistill.program import Arrays, Program
 from vadistill.soundness import real, require_array
 from vadistill.systems.object_centric import ObjectPainter
 from vadistill.systems.ssmtl.losses import error_unit, object_score
