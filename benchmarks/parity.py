@@ -124,7 +124,7 @@ def rows_of(
     """The records of one form."""
     facts |= {"variant": name, "dataset": splits.test.name}
     if name != "torch":
-        yield of_measurement("largest_difference", like.share, **facts)
+        yield of_measurement("largest_share", like.share, **facts)
         if math.isfinite(like.rank):
             yield of_measurement("rank_correlation", like.rank, **facts)
     if like.auc is not None:

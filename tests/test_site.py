@@ -82,7 +82,8 @@ def test_every_command_of_a_page_is_one_that_parses(
 
 @pytest.mark.parametrize("kind", ["dataset", "detector", "localiser", "sink"])
 def test_pages_show_the_files_that_tests_run(kind: str) -> None:
-    file = (ROOT / "tests" / "support" / f"own_{kind}.py").read_text(encoding="utf-8")
+    folder = "examples/detector_package" if kind == "detector" else "tests/support"
+    file = (ROOT / folder / f"own_{kind}.py").read_text(encoding="utf-8")
     page = (ROOT / "docs" / f"add_{kind}.md").read_text(encoding="utf-8")
     assert f"```python\n{file}```\n" in page
     assert not re.search(r"--8\s*<\s*--", page), "only the site would show it"

@@ -484,6 +484,25 @@ class TestTables:
         assert rows[0] == "| cafe | quick | 97.1 (95.1 – 98.3) | 98.3 | 24.3 |"
         assert rows[1] == "| motion |  | 92.2 ± 0.4 (95.1 – 98.3) | – | – |"
 
+    def test_ranked(self, tmp_path: Path):
+        others = (
+            replace(RECORD, system="second", value=0.95),
+            replace(RECORD, system="as good", value=0.95),
+            replace(RECORD, system="best", value=0.99, date="2026-11-21"),
+            replace(RECORD, system="cafe", variant="quick", value=0.5, date="2026-01-01"),
+        )
+        write_records(tmp_path / "one.json", self.RECORDS[:1])
+        write_records(tmp_path / "two.json", others)
+        mark = "<!-- results:one+two layout=ranked metric=auc -->\n<!-- /results -->"
+        head, _, *rows = tables.renew(mark, tmp_path).strip().splitlines()[2:-2]
+        assert head.startswith("|  | system | variant | ucsd_ped2 AUC micro/average10 | 95 % |")
+        places = [tuple(cell.strip() for cell in row.split("|")[1:3]) for row in rows]
+        # An older figure of the same measurement, in another file, is not a row.
+        assert places == [("1", "best"), ("2", "cafe"), ("3", "second"), ("3", "as good")]
+        for wrong in (self.RECORDS, [replace(RECORD, metric="eer")], [self.RECORDS[2]]):
+            with pytest.raises(DataError, match="a ranking of"):
+                tables.markdown_table(wrong, "ranked")
+
     def test_rich(self):
         from rich.console import Console
 

@@ -3,8 +3,9 @@
     python -m vadistill.reproduce.tables README.md docs/*.md [--check]
 
 renews every block between ``<!-- results:NAME -->`` and ``<!-- /results -->`` from
-``benchmarks/results/NAME.json``.  The opening mark takes a layout and filters behind the name, such
-as ``<!-- results:cafe layout=wide dataset=ucsd_ped2 metric=auc -->``; ``a|b`` means either.
+``benchmarks/results/NAME.json``, or of several, NAME+OTHER.  The opening mark takes a layout
+and filters behind the name, such as ``<!-- results:cafe layout=wide dataset=ucsd_ped2 metric=auc
+-->``, on one line; ``a|b`` means either.  ``layout=ranked`` is for one metric of one protocol.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from vadistill.errors import DataError, VadistillError
 from vadistill.files import replacing
@@ -24,7 +25,7 @@ from vadistill.reproduce.records import DIFFERENCES, SHARES, Record, load_record
 if TYPE_CHECKING:
     from rich.table import Table
 
-Layout = Literal["long", "wide"]
+Layout = Literal["long", "wide", "ranked"]
 
 RESULTS = Path("benchmarks/results")
 UNITS = {
@@ -48,13 +49,15 @@ UNITS = {
     "irregularity_speed": "correlation of P(irregular) with speed",
     "target_normal": "median target of normal objects",
     "target_contrast": "that of abnormal ones by it",
-    "largest_difference": "largest difference, of the scores' range",
+    "largest_share": "largest difference, of the scores' range",
     "rank_correlation": "rank correlation",
     "megabytes": "MB",
     "auc_lost": "AUC points lost by the targets' scale",
 }
+LOWER = frozenset({"eer", "false_alarms", "equal_weights"})
+"""Shares of which less is better, or neither."""
 BLOCK = re.compile(
-    r"(?P<open><!-- results:(?P<name>[\w.-]+)(?P<options>[^>]*?) -->\n)(?P<body>.*?)"
+    r"(?P<open><!-- results:(?P<name>[\w.+-]+)(?P<options>[^>]*?) -->\n)(?P<body>.*?)"
     r"(?P<close><!-- /results -->)",
     re.DOTALL,
 )
@@ -100,8 +103,35 @@ def label(record: Record) -> str:
 
 
 def cells(records: Sequence[Record], layout: Layout = "long") -> Cells:
-    """The table's text: one figure a row (``long``), or one system a row (``wide``)."""
-    return _wide(records) if layout == "wide" else _long(records)
+    """The table's text: one figure a row (``long``), one system (``wide``), or the highest first
+    (``ranked``)."""
+    return {"wide": _wide, "long": _long, "ranked": _ranked}[layout](records)
+
+
+def _ranked(records: Sequence[Record]) -> Cells:
+    """Raises DataError for figures that have no order among each other."""
+    kinds = sorted({f"{r.dataset} {label(r)}" for r in records})
+    if len(kinds) > 1 or {r.metric for r in records} & LOWER or records[0].metric not in SHARES:
+        raise DataError(
+            f"a ranking of {', '.join(kinds)}",
+            expected="one metric of one protocol on one data set, of which more is better",
+            fix="name them in the mark: dataset=… metric=auc protocol=…",
+        )
+    header = ["", "system", "variant", kinds[0], "95 %", "seeds", "device"]
+    ordered = sorted(records, key=lambda r: r.value, reverse=True)
+    rows = [
+        [
+            str(1 + sum(other.value > r.value for other in ordered)),
+            r.system,
+            r.variant,
+            measured(r),
+            spread(r),
+            ", ".join(map(str, r.seeds)) or "–",
+            r.device,
+        ]
+        for r in ordered
+    ]
+    return Cells(header, rows, [name in ("", kinds[0], "95 %") for name in header])
 
 
 def _long(records: Sequence[Record]) -> Cells:
@@ -188,7 +218,10 @@ def renew(text: str, results: Path, *, where: str = "the text") -> str:
 
     def body(match: re.Match[str]) -> str:
         layout, filters = _options(match["options"], where)
-        records = load_records(results / f"{match['name']}.json")
+        names = match["name"].split("+")
+        found = [r for name in names for r in load_records(results / f"{name}.json")]
+        latest = {r.key: r.date for r in sorted(found, key=lambda r: r.date)}
+        records = [r for r in found if r.date == latest[r.key]]  # of what several files have
         kept = [
             r
             for r in records
@@ -213,13 +246,13 @@ def _options(text: str, where: str) -> tuple[Layout, dict[str, str]]:
     layout = filters.pop("layout", "long")
     known = {field.name for field in fields(Record)} - {"value", "low", "high", "paper", "seeds"}
     wrong = [name for name in filters if name not in known]
-    if layout not in ("long", "wide") or wrong:
+    if layout not in get_args(Layout) or wrong:
         raise DataError(
             f"a results mark in {where} says '{text.strip()}'",
-            expected="layout=long or layout=wide, and filters such as dataset=NAME",
+            expected="layout=long, wide or ranked, and filters such as dataset=NAME",
             fix="correct the mark",
         )
-    return ("wide" if layout == "wide" else "long"), filters
+    return layout, filters  # pyright: ignore[reportReturnType]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
