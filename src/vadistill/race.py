@@ -53,7 +53,7 @@ class Race:
     @property
     def words(self) -> str:
         """In a line."""
-        told = [f"{name} {rate:.3g}" for name, rate in self.rates.items()]
+        told = [f"{name} {rate:,.0f}" for name, rate in self.rates.items()]
         out = [f"{name} left out ({why})" for name, why in self.left_out.items()]
         if not told:
             return f"{self.winner}, without a race: PyTorch's cache cannot be written"

@@ -54,7 +54,7 @@ class ObjectCentricConfig(TrainedConfig):
     frames: int | None = 640
     """Evenly spaced training frames whose objects are learned from; None takes all."""
     runtime: RuntimeName = "torch"
-    """How objects are scored: see ``RuntimeName``; auto: whatever is the fastest here."""
+    """How objects are scored; auto: in fp32 by what is the fastest here."""
     batch_frames: int = 16
     """Frames of a file whose objects are scored together; live video takes one at a time."""
 

@@ -109,7 +109,7 @@ class Config(TrainedConfig):
     """How a video is scored: dense (each clip of 16 frames amid 32), segments (the paper's 32 a
     video, known at its end), or live (each clip as the last of 32, at once)."""
     runtime: Runtimes = "torch"
-    """How features are scored: torch, torch-bf16, onnx, openvino; auto: the fastest here."""
+    """How features are scored; auto: in fp32 by what is the fastest here."""
     smoothing: str = "raw"
     store: str = ""
     """Folder of extracted features, as 'vadistill extract' fills it; empty: they are kept until the

@@ -114,7 +114,8 @@ class Config(TrainedConfig):
     box_level: float = 0.5
     """Boxes are where the map exceeds this quantile of the highest cells of training frames."""
     runtime: RuntimeName = "auto"
-    """How frames are scored; auto: whatever is the fastest here; onnx-int8: 8-bit convolutions."""
+    """How frames are scored; auto: in fp32 by what is the fastest here; onnx-int8, openvino-int8:
+    with 8-bit convolutions."""
     batch_frames: int = 8
     """Frames of a file that are scored together; live video takes one at a time."""
 
