@@ -167,6 +167,8 @@ def main() -> None:
     command = f"python benchmarks/parity.py --data {asked.data.name} --work {asked.work.name}"
     if asked.models:
         command += f" --models {' '.join(folder.name for folder in asked.models)}"
+    if asked.systems != list(FITS):
+        command += f" --systems {' '.join(asked.systems)}"
     command += f" --videos {asked.videos}" + " --speed" * asked.speed
     facts = run_facts(device="cpu", command=command)
     rows = Rows(asked.out)

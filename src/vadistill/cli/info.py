@@ -14,7 +14,7 @@ from tyro.conf import Positional, arg
 from vadistill import __version__
 from vadistill.addresses import Address
 from vadistill.cli.terminal import console, parse, plain, table
-from vadistill.errors import DataError, VideoError
+from vadistill.errors import DataError, VadistillError, VideoError
 from vadistill.progress import clock
 
 EXAMPLES = """
@@ -91,11 +91,8 @@ def model(path: Path) -> dict[str, Any]:
     rows: dict[str, Any] = {"model": path, "size": f"{size / 1e6:.1f} MB"}
     for name, value in flat("", facts):
         rows[name] = words(name, value)
-    if facts["config"].get("runtime") == "auto":
-        from vadistill.evaluation.speed import chosen
-        from vadistill.systems import load
-
-        rows["runtime auto here"] = chosen(load(path))
+    if rows.get("config.runtime") == "auto":
+        rows["auto here"] = runtime_here(path)
     tested = read_self_test(path)
     if tested is not None:
         rows["self-test"] = tested.words
@@ -110,6 +107,17 @@ def model(path: Path) -> dict[str, Any]:
             figures = f"AUC {auc:.1f} ({low:.1f} to {high:.1f}), {each['found']:.0%} found"
             rows[f"  {each['name']}"] = f"{figures}, {speed}"
     return rows
+
+
+def runtime_here(path: Path) -> str:
+    """What ``auto`` is of a model on this machine."""
+    from vadistill.evaluation.speed import chosen
+    from vadistill.systems import load
+
+    try:
+        return chosen(load(path))
+    except VadistillError as error:
+        return f"unknown: {error.got}"
 
 
 def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
