@@ -197,16 +197,16 @@ def test_a_model_is_exported_with_a_race_and_told(
     config = cafe.Config(epochs=1, consistency_after=1, frames=20, localiser="motion")
     cafe.Cafe(config, device="cpu").fit(training("one-class"), out=tmp_path / "m.vad")
     argv = ["export", "m.vad", "--to", "auto", "--int8", "--data", "set", "--out", "new.vad"]
-    assert main([*argv, "--frames", "24", "--force"]) == 0
-    assert "24 frames: largest difference" in capsys.readouterr().out
+    assert main([*argv, "--frames", "8", "--force"]) == 0
+    assert "8 frames: largest difference" in capsys.readouterr().out
     assert (tmp_path / "new.vad" / "network.onnx").is_file()
     model = load(tmp_path / "new.vad", device="cpu")
     assert model.config.runtime == "auto" and model.runtime.int8 and model.runtime.race
     assert main(["bench", "new.vad", "--video", "set/test/test.mp4", "--frames", "6"]) == 0
     assert f"new.vad: auto is {model.runtime.race.words}" in capsys.readouterr().out
     assert main(["info", "new.vad"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"auto here {model.runtime.race.words}"[:40] in said
+    said = capsys.readouterr().out
+    assert "auto here" in said and f" {model.runtime.name}, by a race" in said
     (tmp_path / "new.vad" / "weights.safetensors").unlink()
     assert main(["info", "new.vad"]) == 0
-    assert "auto here unknown: " in " ".join(capsys.readouterr().out.split())
+    assert " unknown: " in capsys.readouterr().out
