@@ -103,7 +103,7 @@ def test_every_form_has_the_figures_of_the_arrays(
     form: str, test_set: Dataset, values: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     FORMS[form](tmp_path / form, values)
-    found, _ = Given(tmp_path / form).on(test_set)
+    found, _ = Given(str(tmp_path / form)).on(test_set)
     for name, array in values.items():
         assert np.array_equal(found[name].raw, array), name
     assert found["Test002"].times[10] == pytest.approx(1.0)
@@ -271,6 +271,7 @@ def test_boxes_of_a_method_have_region_figures(
         for name in LENGTHS:
             (tmp_path / folder / f"{name}.txt").write_text("\n".join(rows) + "\n")
     given = given_scores([f"m={tmp_path / 'a.npz'}"], boxes=[f"m={tmp_path / 'boxes'}"])
+    assert Given(str(tmp_path / "a.npz"), boxes=str(tmp_path / "boxes")).paths == given["m"].paths
     found = evaluate([], test_set, ["rbdc", "tbdc"], given=given, tracks=tmp_path / "tracks")
     # Every box is found before the first false one.
     assert found.figures["m"]["rbdc"].value == pytest.approx(1.0)

@@ -90,18 +90,18 @@ class Level:
 class Given:
     """The files of a method: frame scores, and its scored boxes if it has some."""
 
-    path: Path
+    path: str | Path
     level: Level = Level()
-    boxes: Path | None = None
+    boxes: str | Path | None = None
     """A folder with one file a video of frame,x1,y1,x2,y2,score (x2 and y2 inclusive)."""
 
     def __str__(self) -> str:
-        return f"{printable(self.path.name)}, {self.level.words}"
+        return f"{printable(Path(self.path).name)}, {self.level.words}"
 
     @property
     def paths(self) -> list[Path]:
         """What is read."""
-        return [self.path, *([] if self.boxes is None else [self.boxes])]
+        return [Path(path) for path in (self.path, self.boxes) if path is not None]
 
     def on(self, test: Dataset) -> tuple[dict[str, Scores], list[str]]:
         """Scores of every frame by the test set's videos, and what a reader must know of them.
@@ -109,7 +109,8 @@ class Given:
         Raises DataError for a file that is not readable, videos without scores, lengths that do not
         agree, scores that are not finite.
         """
-        found, notes, name = read_given(self.path), [], printable(self.path.name)
+        path, notes = Path(self.path), []
+        found, name = read_given(path), printable(path.name)
         lengths = {video.name: _frames(video, self.level) for video in test}
         if isinstance(found, InOrder):
             parts = self._parts(found, lengths)
@@ -124,7 +125,7 @@ class Given:
         boxes: Mapping[str, Detections] = {}
         if self.boxes is not None:
             known = {name: frames or len(parts[name]) for name, frames in lengths.items()}
-            boxes = read_detection_folder(self.boxes, known)
+            boxes = read_detection_folder(Path(self.boxes), known)
         if self.level.kind != "frame":
             notes.append(f"{name}: {self.level.words}")
         made = {}
