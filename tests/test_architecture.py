@@ -20,7 +20,8 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("vadistill.serving.web", "vadistill.serving"),
     ("vadistill.serving.watching",),
     ("vadistill.serving.hub", "vadistill.serving.demo"),
-    ("vadistill.serving.lookout", "vadistill.serving.pruning"),
+    ("vadistill.serving.lookout", "vadistill.serving.pruning", "vadistill.serving.sending"),
+    ("vadistill.serving.fitting",),
     ("vadistill.serving.live", "vadistill.serving.jobs", "vadistill.serving.sinks"),
     ("vadistill.serving.storage",),
     (

@@ -93,6 +93,20 @@ interface CameraEvent {
   thumbnail: boolean;
   clip: boolean;
 }
+interface Sink {
+  name: string;
+  kind: string;
+  describe: string;
+  state: string;
+  pending: number;
+  delivered: number;
+  failures: number;
+  last_error: string | null;
+  prefix: string;
+  quiet_minutes: number;
+  enabled: boolean;
+  signed: boolean;
+}
 interface FalseAlarm {
   event: number;
   start: number;
@@ -120,6 +134,10 @@ interface ModelSelfTest {
   auc: number | null;
   pictures: boolean;
 }
+interface Choice {
+  kept: string;
+  reason: string;
+}
 interface Model {
   name: string;
   system: string;
@@ -127,6 +145,7 @@ interface Model {
   latency_frames: number | null;
   cameras: string[];
   self_test: ModelSelfTest | null;
+  choice: Choice | null;
   error: string | null;
 }
 interface ServerJob {
@@ -141,7 +160,21 @@ interface ServerJob {
   ended: number | null;
   error: string | null;
   result: JobResult | null;
+  camera: string | null;
+  left: number | null;
 }
+// What a camera has shown so far to learn from.
+interface Learning {
+  seconds: number;
+  least: number;
+  advised: number;
+  by_hour: number[];
+  looked: number;
+  busy: number;
+  objects: number;
+  job: ServerJob | null;
+}
+type StepState = "done" | "now" | "open" | "later";
 interface JobResult {
   frames: number;
   level: number | null;

@@ -11,6 +11,7 @@ const { axisStep, Series } = await import(`${STATIC}/series.js`);
 const { on, query, whenConnected } = await import(`${STATIC}/server.js`);
 const { placeOf } = await import(`${STATIC}/polygons.js`);
 const { problemOf } = await import(`${STATIC}/areas.js`);
+const { gauges, standing } = await import(`${STATIC}/steps.js`);
 const words = await import(`${STATIC}/words.js`);
 
 const points = (series) => Array.from(series.times.subarray(0, series.length));
@@ -140,4 +141,47 @@ test("shapes are told why they cannot be saved", () => {
   assert.match(problemOf([{ name: null, corners: corners.slice(1) }]), /three corners/);
   assert.match(problemOf([{ name: "A b", corners }]), /Small letters/);
   assert.match(problemOf([{ name: "a", corners }, { name: "a", corners }]), /same name/);
+});
+
+const nothing = {
+  seconds: 0, least: 120, advised: 3600, by_hour: Array(24).fill(0), looked: 0, busy: 0, objects: 0,
+  job: null,
+};
+const bare = { model: "", masks: [], zones: [], level: null, status: { frames: 0, state: "connecting" } };
+
+test("a camera's place is told from what is there", () => {
+  const at = (camera, learning, model = null) =>
+    standing({ ...bare, ...camera }, { ...nothing, ...learning }, model).join(" ");
+  const seen = { status: { frames: 9, state: "running" } };
+  assert.equal(at({}, {}), "now open later later later later later");
+  assert.equal(at(seen, {}), "done open now later later later later");
+  assert.equal(at({ ...seen, masks: [[]] }, { seconds: 60 }), "done done now open later later later");
+  assert.equal(at(seen, { seconds: 3600 }), "done open done now later later later");
+  const fit = (state) => at(seen, { seconds: 60, job: { state } });
+  assert.equal(fit("running"), "done open done now later later later");
+  assert.equal(fit("failed"), "done open now open later later later");
+  const model = { ...seen, model: "porch", level: { source: "training" } };
+  assert.equal(at(model, {}), "done open done done open now done");
+  const learned = { ...model, level: { source: "camera" } };
+  assert.equal(at(learned, {}, { self_test: {} }), "done open done done done done done");
+  // A camera that is lost for now, or dark, has not gone back.
+  assert.equal(at({ ...learned, status: { frames: 0, state: "retrying" } }, {}, { self_test: {} }),
+    "done open done done done done done");
+});
+
+test("what is collected is told with how much is enough", () => {
+  const said = (learning) => gauges({ ...nothing, ...learning }).map(({ words }) => words);
+  const [none, nobody, dark] = said({});
+  assert.match(none, /Footage: 0.0 s \(from 2 min on a model can be tested, 1 h is advised\)/);
+  assert.match(nobody, /seen: 0 \(at least 100 are advised\)/);
+  assert.match(dark, /covered: none yet/);
+  const by_hour = nothing.by_hour.map((_, hour) => (hour === 7 ? 3600 : hour === 8 ? 400 : 20));
+  const some = { seconds: 4400, looked: 4000, busy: 1000, objects: 150, by_hour };
+  const [footage, people, hours] = said(some);
+  assert.match(footage, /1 h 13 min \(enough\)/);
+  assert.match(people, /150, in 25 % of the pictures \(enough\)/);
+  assert.match(hours, /covered: 7, 8 \(/);
+  assert.match(said({ seconds: 300 })[0], /enough to try; 1 h is better/);
+  assert.deepEqual(gauges({ ...nothing, ...some }).map(({ share }) => share),
+    [4400 / 3600, 1.5, 2 / 24]);
 });

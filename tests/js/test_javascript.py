@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from vadistill.serving.web import schemas, schemas_server
+from vadistill.serving.web import schemas, schemas_models, schemas_server
 
 HERE = Path(__file__).parent
 
@@ -21,8 +21,10 @@ SHAPES: dict[str, type[BaseModel]] = {
     "CameraStatus": schemas.CameraStatus,
     "Camera": schemas.Camera,
     "CameraEvent": schemas.Event,
-    "Model": schemas.Model,
-    "ServerJob": schemas.Job,
+    "Model": schemas_models.Model,
+    "ServerJob": schemas_models.Job,
+    "Learning": schemas_models.Learning,
+    "Sink": schemas_server.Sink,
     "FalseAlarm": schemas_server.FalseAlarm,
 }
 """What the console's types describe."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,12 +21,12 @@ from vadistill.serving.config import (
     CameraSettings,
     FootageSettings,
     ServerSettings,
+    Settings,
     SinkSettings,
     StorageSettings,
 )
 from vadistill.serving.hub import Hub
-from vadistill.serving.live import cameras
-from vadistill.serving.storage.recorder import Recorder
+from vadistill.serving.settings_file import read_settings
 from vadistill.serving.web.auth import hash_password
 from vadistill.serving.web.schemas import EDITABLE
 from vadistill.video import open_video
@@ -38,6 +38,7 @@ ROUTES = (
     "#/",
     "#/cameras/door",
     "#/cameras/door/areas",
+    "#/cameras/door/learn",
     "#/add",
     "#/events",
     "#/upload",
@@ -483,13 +484,55 @@ class TestFrame:
     def test_status_tells_what_waits_for_a_sink(self, browser: Browser, site: Site):
         first_event(site)
         show(browser, site, "#/status")
-        browser.until("document.querySelector('table')?.textContent.includes('bell')")
-        words = browser.run("document.querySelector('table').textContent")
+        browser.until("document.querySelector('[data-sink=bell]')")
+        words = browser.run("document.querySelector('[data-sink=bell]').textContent")
         assert "http://127.0.0.1:9/" in words and "hunter2" not in words
         before = site.hub.store.pending()["bell"]
         press(browser, "test")
         until(lambda: site.hub.store.pending()["bell"] > before)
         browser.until("document.querySelector('.toast')?.textContent.includes('to bell')")
+
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_a_receiver_is_added_changed_turned_off_and_removed(
+        self, browser: Browser, site: Site, width: int
+    ):
+        card = "document.querySelector('[data-sink=home]')"
+
+        def settled() -> SinkSettings | None:
+            return next((s for s in site.hub.settings.sinks if s.name == "home"), None)
+
+        show(browser, site, "#/status", width)
+        press(browser, "Add a receiver")
+        write(browser, "Name", "home")
+        write(browser, "Address", "http://127.0.0.1:9/ring?key=swordfish")
+        write(browser, "Secret that signs messages", "a long random text")
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        press(browser, "Save", "dialog")
+        browser.until(card)
+        browser.until(f"{card}.textContent.includes('signed')")
+        assert (sink := settled()) and sink.secret.reveal() == "a long random text"
+        press(browser, "change", "[data-sink=home]")
+        browser.until("document.querySelector('dialog input[placeholder^=unchanged]')")
+        page = browser.run("document.documentElement.outerHTML")
+        assert "swordfish" not in page and "a long random" not in page
+        write(browser, "Address", "nowhere")
+        press(browser, "Save changes", "dialog")
+        browser.until("document.querySelector('dialog .problem')?.textContent.includes('https://')")
+        assert [p for p in browser.problems() if "422" not in p] == []
+        browser.events.clear()
+        write(browser, "Address", "http://127.0.0.1:9/other")
+        press(browser, "Save changes", "dialog")
+        until(lambda: (s := settled()) and s.url.reveal().endswith("/other"))
+        assert (sink := settled()) and sink.secret.reveal() == "a long random text"
+        press(browser, "turn off", "[data-sink=home]")
+        browser.until(f"{card}.querySelector('.badge').textContent === 'off'")
+        assert "enabled = false" in (site.folder / "vadistill.toml").read_text()
+        press(browser, "turn on", "[data-sink=home]")
+        browser.until(f"{card}.querySelector('.badge').textContent !== 'off'")
+        press(browser, "remove", "[data-sink=home]")
+        press(browser, "Remove", "dialog")
+        browser.until(f"!{card}")
+        assert settled() is None
 
     def test_status_tells_what_the_server_goes_by(self, browser: Browser, site: Site):
         show(browser, site, "#/status")
@@ -591,44 +634,75 @@ def test_empty_pages_say_what_to_do_and_a_lost_connection_is_told(
         hub.stop()
 
 
-def test_an_address_alone_is_a_way_to_events(
-    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(cameras, "Recorder", functools.partial(Recorder, segment_seconds=5.0))
+STATES = "[...document.querySelectorAll('.steps > li')].map(step => step.dataset.state)"
+"""Where each step of the way stands: picture, masks, footage, fit, self-test, level, watching."""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_address_alone_is_a_way_to_alarms(chromium: Browser, tmp_path: Path, width: int):
     calm = [part(f.image) for f in open_video(film(tmp_path / "calm.mp4", 1, frames=FRAMES))]
-    settings = replace(scene_settings(tmp_path), models=())
-    hub = Hub(settings, path=tmp_path / "vadistill.toml")
-    hub.start()
-    try:
-        with MjpegServer(lambda: calm * 500, pause=1 / FPS) as camera, served(hub) as console:
-            here = Site(tmp_path, hub, console.url)
-            show(chromium, here, "#/add")
+    settings, path = replace(scene_settings(tmp_path), models=()), tmp_path / "vadistill.toml"
+    words = "document.querySelector('#main').textContent"
+    with MjpegServer(lambda: calm * 500, pause=1 / FPS) as camera:
+        with running(settings, path) as (hub, url):
+            here = Site(tmp_path, hub, url)
+            show(chromium, here, "#/add", width)
             write(chromium, "Name", "porch")
             write(chromium, "Address", camera.address())
             assert "none yet" in chromium.run("document.querySelector('form select').textContent")
             press(chromium, "Save the camera")
-            chromium.until("location.hash === '#/cameras/porch'")
-            chromium.until("document.querySelector('.picture img.has')")
-            words = "document.querySelector('#main').textContent"
-            chromium.until(f"{words}.includes('Nothing is scored yet')")
+            chromium.until("location.hash === '#/cameras/porch/learn'")
+            chromium.until("document.querySelector('.picture canvas.has')")
             (porch,) = hub.cameras()
             assert porch["model"] == "" and porch["record_hours"] == 12 and porch["level"] is None
             assert porch["status"]["state"] == "running" and porch["status"]["scored"] == 0
-            show(chromium, here, "#/")
-            picture = "document.querySelector('[data-camera=porch] canvas.has')"
-            chromium.until(picture)
+            chromium.until(f"{STATES}.join() === 'done,open,now,open,later,later,later'")
+            assert "0 masks, 0 zones" in chromium.run(words)
+            assert "from 2 min on a model can be tested" in chromium.run(words)
+            chromium.until(f"/Footage: ([89]\\.\\d|\\d\\d) s|Footage: \\d+ min/.test({words})")
+            chromium.until(f"/seen: [1-9]\\d*, in \\d+ % of the pictures/.test({words})")
+            assert chromium.run("document.documentElement.scrollWidth") <= width
+            show(chromium, here, "#/", width)
+            chromium.until("document.querySelector('[data-camera=porch] canvas.has')")
             assert "no model yet" in chromium.run(words)
-            until(lambda: hub.footage()["cameras"][0]["hours"] > 4 / 3600)
-            show(chromium, here, "#/models")
-            write(chromium, "Name of the new model", "usual")
+            show(chromium, here, "#/cameras/porch", width)
+            chromium.until(f"{words}.includes('Nothing is scored yet')")
+        # The server starts anew: what was collected is there, and the way goes on at its place.
+        with running(read_settings(path), path) as (hub, url):
+            here = Site(tmp_path, hub, url)
+            before = hub.learning("porch")
+            assert before["seconds"] > 5
+            assert sum(before["by_hour"]) == pytest.approx(before["seconds"])
+            assert before["objects"] >= before["busy"] > 0
+            show(chromium, here, "#/cameras/porch/learn", width)
+            chromium.until(f"{STATES}[2] === 'now'")
+            chromium.until(
+                "[...document.querySelectorAll('option')].some(o => o.value === 'motion')"
+            )
+            assert "the one is kept that finds most" in chromium.run(words)
             write(chromium, "System", "motion")
-            press(chromium, "Fit the model")
-            until(lambda: [m.name for m in hub.settings.models] == ["usual"], 90)
-            show(chromium, here, "#/cameras/porch")
-            write(chromium, "Model", "usual")
-            press(chromium, "Save changes")
-            until(lambda: hub.cameras()[0]["status"]["scored"] > 10)
-            chromium.until(f"!{words}.includes('no model yet')")
+            press(chromium, "Fit a model")
+            chromium.until(f"{STATES}[3] === 'now' && document.querySelector('.job')")
+            until(lambda: hub.cameras()[0]["model"] == "porch", 90)
+            chromium.until(f"{STATES}.join() === 'done,open,done,done,open,now,done'")
+            chromium.until(f"{words}.includes('The model is porch (motion)')")
+            assert "where there are 2 min of footage or more" in chromium.run(words)
+            until(lambda: hub.cameras()[0]["status"]["scored"] > 10, 60)
+            write(chromium, "Wanted false alarms a day", "3")
+            press(chromium, "Set")
+            until(lambda: hub.settings.cameras[0].false_alarms_per_day == 3)
+            chromium.until(f"{words}.includes('for 3 false alarms a day')")
             assert hub.cameras()[0]["level"]["source"] == "training"
+            assert chromium.run("document.documentElement.scrollWidth") <= width
+
+
+@contextmanager
+def running(settings: Settings, path: Path) -> Iterator[tuple[Hub, str]]:
+    """A hub behind a console, and where that is."""
+    hub = Hub(settings, path=path)
+    hub.start()
+    try:
+        with served(hub) as console:
+            yield hub, console.url
     finally:
         hub.stop()

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -25,11 +27,12 @@ from vadistill.addresses import Address
 from vadistill.errors import ConfigError, DataError, StorageError, VideoError
 from vadistill.progress import VARIABLE, progress
 from vadistill.serving.config import CameraSettings, FootageSettings, ModelSettings, Settings
+from vadistill.serving.jobs import child
 from vadistill.serving.jobs.job import ScoreFile
 from vadistill.serving.jobs.probe import probe
 from vadistill.serving.jobs.queue import KEPT, WAITING, Job, Jobs
 from vadistill.serving.live.levels import training_level
-from vadistill.serving.storage.footage import cameras, folders, recorded, videos_for
+from vadistill.serving.storage.footage import cameras, collected, folders, recorded, videos_for
 from vadistill.serving.storage.store import Store
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems import load
@@ -381,6 +384,27 @@ def test_recorded_footage_leaves_out_events(tmp_path: Path):
     kept = minutes_of(recorded(tmp_path, "gate", 0.5, end, without=[event]), begin)
     # The event lies in minutes 40 and 41; its margin reaches into 42.
     assert kept in ([*range(30, 40), *range(43, 60)], [*range(29, 40), *range(43, 60)])
+
+
+def test_what_was_collected_is_told_by_the_hour(tmp_path: Path):
+    assert collected(tmp_path, "gate", 0.0) == {"seconds": 0, "by_hour": [0.0] * 24}
+    start = time.mktime((2026, 11, 2, 6, 57, 0, 0, 0, -1))
+    record(tmp_path / "gate", start, 6)
+    part = tmp_path / "gate" / "20261101T000000Z.part"
+    part.write_bytes(b"what a dead process left")
+    began = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+    os.utime(part, (began + 30, began + 30))
+    found = collected(tmp_path, "gate", start + 3600)
+    assert found["seconds"] == pytest.approx(390) and sum(found["by_hour"]) == pytest.approx(390)
+    assert found["by_hour"][6:8] == pytest.approx([180, 180])
+
+
+def test_what_is_left_of_a_step_goes_by_its_pace(monkeypatch: pytest.MonkeyPatch):
+    pace, now = child.Pace(), iter([0.0, 1.0, 10.0, 20.0, 21.0])
+    monkeypatch.setattr(child, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    steps = [("flow", 0.0), ("flow", 0.1), ("flow", 0.5), ("flow", None), ("student", 0.0)]
+    left = [pace.left(child.Step(*step)) for step in steps]
+    assert left == [None, None, 10.0, None, None]
 
 
 def test_footage_that_a_request_may_choose(tmp_path: Path):

@@ -33,7 +33,15 @@ from vadistill.serving.config import (
 )
 from vadistill.serving.hub import Hub
 from vadistill.serving.settings_file import read_settings
-from vadistill.serving.web import api_models, auth, feeds, guard, schemas, schemas_server
+from vadistill.serving.web import (
+    api_models,
+    auth,
+    feeds,
+    guard,
+    schemas,
+    schemas_models,
+    schemas_server,
+)
 from vadistill.serving.web.api_models import SNIFFED, clean_title, container
 from vadistill.serving.web.attempts import SignInDelay
 from vadistill.serving.web.errors import ErrorAnswer, dumps
@@ -576,13 +584,17 @@ def test_what_the_server_goes_by_is_shown_beside_defaults(guarded: WebServer) ->
 
 
 def test_models_footage_and_sinks(client: httpx.Client) -> None:
-    models = get(client, "/api/models", schemas.Models)
+    models = get(client, "/api/models", schemas_models.Models)
     assert models["models"][0]["name"] == "motion" and "walk" in models["models"][0]["cameras"]
     assert "motion" in [system["name"] for system in models["systems"]]
-    footage = get(client, "/api/footage", schemas.Footage)
+    footage = get(client, "/api/footage", schemas_models.Footage)
     assert [folder["name"] for folder in footage["folders"]] == ["quiet"]
     assert get(client, "/api/sinks", schemas_server.Sinks) == {"sinks": []}
     assert client.post("/api/sinks/bell/test").status_code == 404
+    learning = get(client, "/api/cameras/walk/learning", schemas_models.Learning)
+    assert learning["seconds"] == 0 and learning["by_hour"] == [0.0] * 24
+    assert learning["job"] is None and learning["objects"] == 0  # a file is not recorded
+    refused(client.get("/api/cameras/nobody/learning"), 404, "not_found")
 
 
 def test_a_models_self_test_is_told_and_its_page_can_do_nothing(tmp_path: Path) -> None:
@@ -590,7 +602,7 @@ def test_a_models_self_test_is_told_and_its_page_can_do_nothing(tmp_path: Path) 
     hub = Hub(serving_scene.scene_settings(tmp_path))
 
     def shown() -> dict[str, Any] | None:
-        return get(client, "/api/models", schemas.Models)["models"][0]["self_test"]
+        return get(client, "/api/models", schemas_models.Models)["models"][0]["self_test"]
 
     with serving_scene.served(hub) as server, httpx.Client(base_url=server.url) as client:
         page = "/api/models/scene/selftest.html"
@@ -615,7 +627,10 @@ def test_a_models_self_test_is_told_and_its_page_can_do_nothing(tmp_path: Path) 
         told = shown()
         assert told is not None and not told["pictures"]
         (folder / "selftest.json").write_text("{")
-        assert shown() is None and get(client, "/api/models", schemas.Models)["models"][0]["system"]
+        assert (
+            shown() is None
+            and get(client, "/api/models", schemas_models.Models)["models"][0]["system"]
+        )
 
 
 @pytest.mark.parametrize(
@@ -643,26 +658,26 @@ def test_an_upload_is_scored_and_a_fit_cancelled(client: httpx.Client, hub: Hub)
     )
     assert answer.status_code == 202, answer.text
     job = answer.json()
-    schemas.Job.model_validate(job, strict=True)
+    schemas_models.Job.model_validate(job, strict=True)
     assert job["title"] == "../../etc/ pass wd my clip.mp4"
     fit = client.post(
         "/api/models", json={"name": "new", "system": "motion", "footage": {"folder": "quiet"}}
     )
     assert fit.status_code == 202, fit.text
-    listed = get(client, "/api/jobs", schemas.Jobs)["jobs"]
+    listed = get(client, "/api/jobs", schemas_models.Jobs)["jobs"]
     assert {job["id"], fit.json()["id"]} <= {j["id"] for j in listed}
     ended = client.delete(f"/api/jobs/{fit.json()['id']}").json()
     assert ended["action"] == "cancelled"
 
     done = until(
         lambda: (
-            (j := get(client, f"/api/jobs/{job['id']}", schemas.Job))["state"]
+            (j := get(client, f"/api/jobs/{job['id']}", schemas_models.Job))["state"]
             not in ("queued", "running")
             and j
         )
     )
     assert done["state"] == "done", done
-    scores = get(client, f"/api/jobs/{job['id']}/scores", schemas.JobScores, after=10)
+    scores = get(client, f"/api/jobs/{job['id']}/scores", schemas_models.JobScores, after=10)
     assert len(scores["scores"]) == WALKWAY.frames - 10 and scores["next"] == WALKWAY.frames
     assert client.get(f"/api/jobs/{job['id']}/picture.jpg").content[:2] == b"\xff\xd8"
     assert client.delete(f"/api/jobs/{job['id']}").json()["action"] == "removed"

@@ -165,6 +165,8 @@ class SinkSettings:
     quiet_minutes: NotNegative = 0.0
     """After a message to people on an event, further events of the same camera are not told to
     them for so long; the next message says how many there were."""
+    enabled: StrictBool = True
+    """Whether anything is sent there."""
 
     __pydantic_config__ = KNOWN
 

@@ -7,21 +7,16 @@ import shutil
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vadistill.errors import ConfigError, StorageError
-from vadistill.serving.config import ModelSettings, ServerSettings, Settings
+from vadistill.errors import StorageError
+from vadistill.serving.config import ServerSettings, Settings
 from vadistill.serving.faults import Faults
-from vadistill.serving.jobs.queue import Job, Jobs
-from vadistill.serving.live.batching import described, named, self_test_page
-from vadistill.serving.live.cameras import Cameras
 from vadistill.serving.live.events import Subscription
 from vadistill.serving.lookout import GRACE, Lookout, Part
 from vadistill.serving.pruning import Pruner
-from vadistill.serving.sinks import Dispatcher, build_sink
-from vadistill.serving.storage import footage
+from vadistill.serving.sending import Sending
 from vadistill.serving.storage.clips import recover_clips
 from vadistill.serving.storage.disk import Disk
 from vadistill.serving.storage.store import Event, Verdict
@@ -47,7 +42,7 @@ WORDS = {"camera": "are failed or lost", "model": "cannot be used", "sink": "fai
 CLOCKWORK = Part("clockwork", "ticker")
 
 
-class Hub(Cameras):
+class Hub(Sending):
     """Runs cameras as ``settings`` say; ``path`` is the file that changes are written to.
 
     One that is ``visiting`` leaves what the folder has of other settings: messages of their sinks,
@@ -57,18 +52,12 @@ class Hub(Cameras):
     def __init__(
         self, settings: Settings, *, path: Path | None = None, visiting: bool = False
     ) -> None:
-        sinks = [build_sink(sink) for sink in settings.sinks]
         super().__init__(settings, path)
-        for sink in sinks:
-            if hasattr(sink, "media"):
-                sink.media = self.store.media  # pyright: ignore[reportAttributeAccessIssue]
-        self.jobs = Jobs(self.folder, changed=self._job_changed)
         self.started = time.time()
         self._visiting = visiting
         self._stop = threading.Event()
         self._faults = Faults()
         self._pruner = Pruner(self.folder, self.store, self.jobs, self._faults, visiting=visiting)
-        self._dispatcher = Dispatcher(self.store, sinks)
         self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
         self._beat = time.monotonic()
         """When the ticker last had a turn, in monotonic seconds."""
@@ -83,13 +72,13 @@ class Hub(Cameras):
             if stored not in self.store.sinks and not self._visiting:
                 self.store.forget_sink(stored)
         shutil.rmtree(self.uploads, ignore_errors=True)  # of a server that was killed
-        for job in self.jobs.all():
-            self._adopt(job)
         self._pruner.prune(self.settings)
         self._dispatcher.announce([camera.name for camera in self.settings.cameras])
         self._dispatcher.start()
         for camera in self.settings.cameras:
             self._open(camera)
+        for job in self.jobs.all():
+            self._adopt(job)
         self._ticker.start()
         self._lookout.start()
 
@@ -127,15 +116,11 @@ class Hub(Cameras):
             ):
                 time.sleep(0.02)
 
-    def _keep(self, settings: Settings) -> None:
-        super()._keep(settings)
-        self._dispatcher.announce([camera.name for camera in settings.cameras])
-
     def changed_secrets(self) -> ServerSettings | None:
         """[server] of the file where its password or token was changed; raises ConfigError."""
         return None if self._file is None else self._file.changed_secrets()
 
-    # -- models, jobs, sinks -------------------------------------------------------------------
+    # -- events and uploads --------------------------------------------------------------------
 
     @property
     def uploads(self) -> Path:
@@ -150,74 +135,9 @@ class Hub(Cameras):
             self.announcer("event", event.as_json())
         return event
 
-    def models(self) -> list[dict[str, Any]]:
-        """Fitted models as the API describes them."""
-        return described(self.settings)
-
-    def self_test_page(self, name: str) -> Path | None:
-        """The page of a model's self-test, if there is one."""
-        return self_test_page(self.settings, name)
-
-    def fit_model(self, name: str, system: str, source: dict[str, Any]) -> Job:
-        """Fit a model in the background to a named folder, or to a camera's last hours.
-
-        Raises ConfigError for a name that is taken or a folder that is unknown, DataError where
-        there is no footage.
-        """
-        if name in [model.name for model in self.settings.models]:
-            raise ConfigError(
-                f"a second model '{name}'", expected="a new name", fix="choose another one"
-            )
-        ModelSettings(name, "")
-        videos = footage.videos_for(self.settings, self.store, self.recordings, source)
-        out = self.folder / "models" / f"{name}.vad"
-        cameras = [c for c in self.settings.cameras if c.name == source.get("camera")]
-        masks = cameras[0].masks if cameras else ()
-        return self.jobs.fit(name=name, system=system, videos=videos, out=out, masks=masks)
-
-    def score_upload(self, path: Path, title: str, model: str) -> Job:
-        """Score an uploaded video in the background; raises ConfigError for an unknown model."""
-        found = named(self.settings, model)
-        return self.jobs.score(video=path, title=title, model=self.settings.located(found.path))
-
     def upload_room(self) -> int:
         """Bytes that a further upload may have."""
         return self._pruner.upload_room(self.settings)
-
-    def footage(self) -> dict[str, Any]:
-        """What models can be fitted to."""
-        return {
-            "folders": footage.folders(self.settings),
-            "cameras": footage.cameras(self.settings, self.recordings),
-        }
-
-    def sinks(self) -> list[dict[str, Any]]:
-        """Where events are sent, and how that goes."""
-        return self._dispatcher.status()
-
-    def test_sink(self, name: str) -> bool:
-        """Send it a message that is a test; False: no such sink."""
-        known = name in self.store.sinks
-        if known:
-            told = f"test of sink {name}"
-            self.store.notify(
-                "test", part="sink", name=name, cause=told, since=time.time(), sinks=(name,)
-            )
-        return known
-
-    def _job_changed(self, job: Job) -> None:
-        self._adopt(job)
-        self.announcer("job", job.as_json())
-
-    def _adopt(self, job: Job) -> None:
-        """Put the model of a finished fit into the settings."""
-        path = self.folder / "models" / f"{job.title}.vad"
-        with self._changing:
-            known = [model.name for model in self.settings.models]
-            new = job.kind == "fit" and job.state == "done" and job.title not in known
-            if new and path.exists():
-                made = ModelSettings(job.title, str(path.resolve()))
-                self._keep(replace(self.settings, models=(*self.settings.models, made)))
 
     # -- the clockwork -------------------------------------------------------------------------
 

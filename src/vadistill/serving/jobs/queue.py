@@ -7,7 +7,6 @@ Everything of a job lies in a folder of its own.  A model takes its place only o
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import secrets
 import shutil
@@ -20,22 +19,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vadistill.errors import ConfigError, one_of
+from vadistill.serving.jobs.child import Child, Pace, kill_left
 from vadistill.serving.jobs.fit_footage import Masks, fit_task
 from vadistill.serving.jobs.job import (
-    MODEL,
     PICTURE,
-    RESULT,
     SCORES,
     UPLOAD,
-    Child,
     Job,
     ScoreFile,
     State,
     Task,
-    kill_left,
     new_folder,
-    publish,
     read_jobs,
+    take_over,
     usable,
     write_job,
 )
@@ -78,17 +74,25 @@ class Jobs:
         self._thread.start()
 
     def fit(
-        self, *, name: str, system: str, videos: Sequence[Path], out: Path, masks: Masks = ()
+        self,
+        *,
+        name: str,
+        system: str,
+        videos: Sequence[Path],
+        out: Path,
+        masks: Masks = (),
+        camera: str | None = None,
     ) -> Job:
         """Queue the fit of a new model to ``videos``, files or folders, which goes to ``out``.
 
         What ``masks`` cover is not learned from.  One folder alone may be any data set.  Video
-        files stay readable for the job even if they are deleted meanwhile.  Raises ConfigError for
-        an unknown system or when ``out`` is taken, DataError for missing videos.
+        files stay readable for the job even if they are deleted meanwhile.  ``camera``: who gets
+        the model.  Raises ConfigError for an unknown system or when ``out`` is taken, DataError
+        for missing videos.
         """
-        one_of("system", system, DETECTORS)
+        one_of("system", system, ("auto", *DETECTORS))
         out = Path(out).absolute()
-        job = self._new("fit", name)
+        job = replace(self._new("fit", name), camera=camera)
         with new_folder(self.folder / job.id) as folder:
             task = fit_task(folder, name=name, system=system, videos=videos, out=out, masks=masks)
             self._queue(job, task)
@@ -231,7 +235,7 @@ class Jobs:
 
     def _run(self, job: Job) -> str | None:
         """Run a job's process to its end; why it failed, None if it did not."""
-        task, folder = self._tasks[job.id], self.folder / job.id
+        task, folder, pace = self._tasks[job.id], self.folder / job.id, Pace()
         with self._news:
             if self._cancelled or self._closed:
                 return STOPPED
@@ -242,6 +246,7 @@ class Jobs:
         for step in child.steps():
             with self._news:
                 job.step, job.progress = step
+                job.left = pace.left(step)
             self._tell(job)
         error = child.wait()
         for path, shown in task.shown.items():
@@ -252,11 +257,7 @@ class Jobs:
         """Take over what a process has made; a cancelled fit's model never takes its place."""
         task, folder = self._tasks[job.id], self.folder / job.id
         try:
-            if task.out is not None and not error and not self._cancelled:
-                publish(folder / MODEL, task.out)
-                job.result = task.result
-            elif (folder / RESULT).is_file():
-                job.result = json.loads((folder / RESULT).read_text())
+            job.result = take_over(folder, task, whole=not error and not self._cancelled)
         except OSError as fault:
             error = f"cannot write {fault.filename2 or fault.filename} ({fault.strerror})"
         if self._cancelled:
@@ -268,7 +269,7 @@ class Jobs:
 
     def _finish(self, job: Job, state: State, error: str | None = None) -> None:
         """Make ``state`` a job's last one, and free what it no longer needs."""
-        job.state, job.ended, job.step = state, time.time(), ""
+        job.state, job.ended, job.step, job.left = state, time.time(), "", None
         job.error = error if state == "failed" else None
         job.progress = 1.0 if state == "done" else job.progress
         self._tasks.pop(job.id, None)

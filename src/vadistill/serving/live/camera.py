@@ -23,6 +23,7 @@ from vadistill.errors import ConfigError, VadistillError, VideoError, in_a_line
 from vadistill.scores import Calibration, FrameScore
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.live.batching import Loaded
+from vadistill.serving.live.census import Census
 from vadistill.serving.live.curve import Curve
 from vadistill.serving.live.events import EventKeeper, colours
 from vadistill.serving.live.learned import view
@@ -167,7 +168,7 @@ class Camera:
         checked = self.settings.check_view and not self.settings.fast
         source = self.scene.watching(session) if checked else session
         if self._model is None:
-            for frame in source:
+            for frame in Census(self.settings, self._store).watching(source):
                 session.forget(frame.index + 1)
                 self.screen.show(frame.image, None)
             return

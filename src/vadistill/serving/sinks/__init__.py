@@ -13,7 +13,7 @@ from vadistill.serving.entries import SINK_PLUGINS
 from vadistill.serving.sinks.base import DeliveryError, Refused, Sink, Stdout
 from vadistill.serving.sinks.dispatcher import Dispatcher
 
-__all__ = ["DeliveryError", "Dispatcher", "Refused", "Sink", "build_sink"]
+__all__ = ["SINKS", "DeliveryError", "Dispatcher", "Refused", "Sink", "build_sink"]
 
 
 def _webhook(settings: SinkSettings) -> Sink:

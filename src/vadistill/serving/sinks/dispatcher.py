@@ -43,14 +43,33 @@ class Dispatcher:
         backoff: tuple[float, float] = (1.0, 300.0),
         slow: tuple[float, float] = (60.0, 3600.0),
     ) -> None:
-        self._store = store
+        self._store, self._backoff, self._slow = store, backoff, slow
+        self._started = False
         self._couriers = [_Courier(store, sink, backoff, slow) for sink in sinks]
 
     def start(self) -> None:
         """Begin; messages that the store queues from now on are sent at once."""
-        self._store.queued = self.wake
+        self._started, self._store.queued = True, self.wake
         for courier in self._couriers:
             courier.start()
+
+    def add(self, sink: Sink, cameras: Sequence[str]) -> None:
+        """Serve another sink, which learns which cameras there are."""
+        courier = _Courier(self._store, sink, self._backoff, self._slow)
+        sink.announce(cameras)
+        self._couriers = [*self._couriers, courier]
+        if self._started:
+            courier.start()
+
+    def remove(self, name: str, timeout: float = 5.0) -> None:
+        """Serve it no longer; receivers that keep a list of cameras drop them."""
+        gone = [courier for courier in self._couriers if courier.sink.name == name]
+        self._couriers = [courier for courier in self._couriers if courier not in gone]
+        for courier in gone:
+            courier.sink.announce(())
+            courier.end()
+            if courier.ident is not None:
+                courier.join(timeout)
 
     def stop(self, timeout: float = 5.0) -> None:
         """End within ``timeout`` seconds; what is under way may be sent again by the next start."""

@@ -9,6 +9,7 @@ import {
 } from "./elements.js";
 import { page as events } from "./events.js";
 import { jobPage as job, uploadPage as upload } from "./jobs.js";
+import { page as learn } from "./learn.js";
 import { page as models } from "./models.js";
 import {
   latest, loadSession, on, query, session, signIn, signOut, start, stop, whenSignedOut,
@@ -23,6 +24,7 @@ const PAGES = [
   [/^\/$/, wall],
   [new RegExp(`^/cameras/${NAME}$`), camera],
   [new RegExp(`^/cameras/${NAME}/areas$`), areas],
+  [new RegExp(`^/cameras/${NAME}/learn$`), learn],
   [/^\/add$/, add],
   [/^\/events$/, events],
   [/^\/upload$/, upload],

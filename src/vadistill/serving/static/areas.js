@@ -158,7 +158,8 @@ export const page = {
       camera = now;
       saved = JSON.stringify(entries(shapes));
       choose(-1);
-      toast(`masks and zones of ${name} are saved; calibrate once it has seen normal hours`);
+      const then = now.model ? "; calibrate once it has seen normal hours" : "";
+      toast(`masks and zones of ${name} are saved${then}`);
     }, { class: "primary" });
     const again = button("New picture", fresh);
     const empty = el("p.soft", "None yet.");
@@ -167,13 +168,14 @@ export const page = {
     image.onload = () => {
       board.node.style.aspectRatio = `${image.naturalWidth} / ${image.naturalHeight}`;
     };
-    const leave = el("a", { href: `#/cameras/${name}` }, name);
+    const before = `#/cameras/${name}${camera.model ? "" : "/learn"}`;
+    const leave = el("a", { href: before }, name);
     leave.onclick = (event) => {
       if (save.disabled) return;
       event.preventDefault();
       const words = "What you drew is not saved.";
       confirmed("Leave without saving?", words, "Leave", signal).then((yes) => {
-        if (yes) location.hash = `#/cameras/${name}`;
+        if (yes) location.hash = before;
       });
     };
     document.addEventListener("keydown", (event) => {

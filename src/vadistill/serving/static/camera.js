@@ -208,10 +208,10 @@ export const page = {
       if (now) show(now);
     });
     const draw = el("a.button", { href: `#/cameras/${name}/areas` }, "masks and zones");
-    const tools = el("div.row", map, learn, mute.node, draw, right);
-    const unmodelled = el("div.warning", { role: "note" }, el("p",
-      "Nothing is scored yet. When some normal hours are recorded, ",
-      el("a", { href: "#/models" }, "fit a model"), " from them, and choose it in the settings below."));
+    const way = el("a.button", { href: `#/cameras/${name}/learn` }, "set up");
+    const tools = el("div.row", map, learn, mute.node, draw, way, right);
+    const unmodelled = el("div.warning", { role: "note" }, el("p", "Nothing is scored yet. ",
+      el("a", { href: `#/cameras/${name}/learn` }, "See what comes next"), "."));
     root.append(
       back("#/", "Cameras"),
       el("div.head", heading(name), badge.node), unlike.node, unmodelled,

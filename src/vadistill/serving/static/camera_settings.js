@@ -92,7 +92,7 @@ export const DEFAULTS = {
   least_size: 0, event_hours: [], check_view: false,
 };
 // Hours that a camera keeps which has no model yet: what one is fitted from.
-const RECORDED = 12;
+export const RECORDED = 12;
 /** @type {(entry: keyof typeof DEFAULTS, words?: string) => string} */
 const usually = (entry, words = "") => `${words} Default: ${DEFAULTS[entry]}.`.trim();
 
@@ -211,7 +211,7 @@ export const addPage = {
     const models = await soundModels(signal);
     const saved = (camera) => {
       toast(`${camera.name} is saved and connecting`);
-      location.hash = `#/cameras/${camera.name}`;
+      location.hash = `#/cameras/${camera.name}${camera.model ? "" : "/learn"}`;
     };
     root.append(el("div.card.narrow", cameraForm(null, models, signal, saved)));
   },

@@ -22,7 +22,7 @@ const whenWords = (job) => {
 };
 
 // State, step and progress of a job, with the button that stops or removes it.
-class JobCard {
+export class JobCard {
   /** @param {ServerJob} job */
   constructor(job, { signal, removed = (_) => {}, link = false, titled = true }) {
     this.title = el("b");
@@ -69,7 +69,8 @@ class JobCard {
     setText(this.badge, job.state === "queued" ? "waiting" : job.state);
     this.badge.dataset.kind = job.state;
     const part = job.progress === null ? "" : `${Math.round(100 * job.progress)} %`;
-    const words = [active ? part : "", active ? job.step : "", whenWords(job)];
+    const left = job.left === null ? "" : `about ${span(job.left)} left of this step`;
+    const words = [active ? part : "", active ? job.step : "", left, whenWords(job)];
     setText(this.step, words.filter(Boolean).join(" · "));
     setHidden(this.bar, !active);
     // Without a value the bar says "under way".

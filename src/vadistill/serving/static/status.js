@@ -1,48 +1,19 @@
 // @ts-check
 // Where events are sent, how the cameras fare, and what the server is.
-import {
-  button, el, empty, every, facts, heading, problem, setText, table, toast,
-} from "./elements.js";
-import { allCameras, get, latest, on, post, session } from "./server.js";
+import { el, facts, heading, setText, table } from "./elements.js";
+import { allCameras, get, latest, on, session } from "./server.js";
+import { sinkList } from "./sinks.js";
 import { STATES } from "./wall.js";
 import { count, fixed, percent, zone } from "./words.js";
 
-const EVERY = 5000; // ms between looks at the sinks
+const EVERY = 5000; // ms between two drawings of the cameras
 const CONNECTION = {
   connecting: "connecting …", connected: "connected", lost: "lost; trying again",
 };
-const SINKS = [
-  "name", "kind", "where", "state", "waiting", "delivered", "failures", "last error", "",
-];
 const CAMERAS = ["name", "state", "in", "scored", "dropped", "latency", "reconnects"];
 
 const badge = (state, kind = state) => el("span.badge", { "data-kind": kind }, state);
 
-// Sends a test; whether it arrives is what the table tells a moment later.
-const tester = (name, signal) => {
-  const press = button("test", async () => {
-    press.disabled = true;
-    try {
-      await post(`/api/sinks/${name}/test`, {}, signal);
-      toast(`A test is under way to ${name}`);
-    } catch (error) {
-      if (error.name === "ApiError") toast(error.message);
-    }
-  }, { "aria-label": `send a test to ${name}` });
-  return press;
-};
-
-const sinkRow = (s, signal) => [
-  el("b", s.name),
-  s.kind,
-  s.describe,
-  badge(s.state, s.last_error && s.pending > 0 ? "retrying" : "running"),
-  String(s.pending),
-  String(s.delivered),
-  String(s.failures),
-  el("span.wrap", s.last_error || "–"),
-  tester(s.name, signal),
-];
 /** @param {Camera} camera */
 const cameraRow = ({ name, status: s, event }) => [
   el("a", { href: `#/cameras/${name}` }, name),
@@ -53,10 +24,6 @@ const cameraRow = ({ name, status: s, event }) => [
   s.latency_ms ? `${Math.round(s.latency_ms.median)} ms` : "–",
   String(s.reconnects),
 ];
-const noSinks = () =>
-  empty("Events are sent nowhere yet.",
-    "Add a [[sink]] to the settings file: a webhook, an MQTT broker (with Home Assistant's " +
-      "discovery), mail and messengers (apprise), or JSON lines on stdout.");
 const noCameras = () =>
   el("p.soft", "No cameras yet. ", el("a", { href: "#/add" }, "Add one"), ".");
 
@@ -102,14 +69,10 @@ export const page = {
   title: "Status",
   nav: "#/status",
   async show(root, { signal }) {
-    const sinks = el("div", el("p.soft", "One moment …"));
+    const sinks = sinkList(signal);
     const cameras = el("div");
     const settings = el("div.card", el("p.soft", "One moment …"));
     const connection = el("span", CONNECTION[latest.state]);
-    const look = async () => {
-      const found = (await get("/api/sinks", signal)).sinks;
-      sinks.replaceChildren(found.length ? table(SINKS, found.map((s) => sinkRow(s, signal)), [4, 5, 6]) : noSinks());
-    };
     /** @param {Camera[]} list */
     const show = (list) => {
       const numeric = [2, 3, 4, 5, 6];
@@ -118,11 +81,11 @@ export const page = {
     };
     root.append(
       heading("Status"),
-      el("h2", "Where events are sent"), sinks,
+      el("div.head.section", el("h2", "Where events are sent"), sinks.add), sinks.node,
       el("h2", "Cameras"), cameras,
       el("h2", "Server"), el("div.card", serverFacts(connection)),
       el("h2", "Settings"), settings,
-      el("p.soft", "Secrets are set by these commands, all else in the settings file; " +
+      el("p.soft", "Secrets are set by these commands, the rest of these in the settings file; " +
         "all but secrets counts from the next start on."),
     );
     let drawn = 0;
@@ -135,12 +98,6 @@ export const page = {
     on("state", (state) => setText(connection, CONNECTION[state]), signal);
     show(await allCameras(signal));
     settings.replaceChildren(settingsFacts(await get("/api/settings", signal)));
-    await look();
-    every(EVERY, () => {
-      look().catch((error) => {
-        // The page's banner tells of a lost connection.
-        if (error.name === "ApiError" && error.status) sinks.replaceChildren(problem(error));
-      });
-    }, signal);
+    await sinks.load();
   },
 };

@@ -129,12 +129,13 @@ class Tile {
     const href = `#/cameras/${name}`;
     this.learn = button("calibrate", () => calibrate(this.camera, mine),
       { "aria-label": `calibrate ${name}` });
+    this.way = el("a.button", { href: `${href}/learn`, "aria-label": `set up ${name}` }, "set up");
     this.node = el("article.tile", { "aria-labelledby": id, "data-camera": name },
       el("div.head", el("h2", { id }, el("a", { href }, name)), this.badge.node),
       el("a.picture", { href, "aria-label": `open ${name}` }, this.picture, this.over),
       this.curve.node,
       el("p.numbers", el("span", "score ", this.score), this.flow),
-      this.losses, this.level, this.warning.node, el("div.row", this.map, this.learn));
+      this.losses, this.level, this.warning.node, el("div.row", this.map, this.learn, this.way));
     follow(this.picture, () => this.#address(), mine);
     this.show(camera);
   }
@@ -167,6 +168,7 @@ class Tile {
     this.warning.show(camera);
     setHidden(this.map, !camera.has_map);
     setHidden(this.learn, !camera.level);
+    setHidden(this.way, camera.model !== "");
     this.curve.setLevel(camera.level);
   }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from vadistill.datasets.sources import folders as subfolders
 from vadistill.datasets.sources import named, pictures, video_files
 from vadistill.errors import ConfigError, DataError
 from vadistill.serving.config import Settings
+from vadistill.serving.storage.recorder import begun, segments
 
 if TYPE_CHECKING:
     from vadistill.serving.storage.store import Store
@@ -19,11 +21,12 @@ if TYPE_CHECKING:
 MARGIN = 5.0
 """Seconds around an event that are no normal footage either: it begins before it is noticed."""
 
+UNWRITTEN = 30.0
+"""Seconds of a recording that may not be on the disk yet."""
+
 
 def spans(folder: Path, camera: str, since: float, until: float) -> list[tuple[float, float, Path]]:
     """A camera's finished recordings: start and end in unix seconds, and the file; in order."""
-    from vadistill.serving.storage.recorder import segments
-
     found = sorted(segments(folder, camera, since, until))
     made: list[tuple[float, float, Path]] = []
     for number, (start, path) in enumerate(found, 1):
@@ -34,6 +37,24 @@ def spans(folder: Path, camera: str, since: float, until: float) -> list[tuple[f
             continue
         made.append((start, max(start, min(written, after)), path))
     return made
+
+
+def collected(folder: Path, camera: str, now: float) -> dict[str, Any]:
+    """``seconds`` of a camera's recordings, and ``by_hour`` those of each hour of the day, by the
+    server's clock; what is being written counts, too."""
+    there = [(start, end) for start, end, _ in spans(folder, camera, 0.0, now)]
+    for part in (folder / camera).glob("*.part"):
+        with suppress(OSError, ValueError):
+            written = part.stat().st_mtime
+            there.append((begun(part), now if now - written < UNWRITTEN else written))
+    by_hour = [0.0] * 24
+    for start, end in there:
+        while start < end:
+            clock = time.localtime(start)
+            until = min(end, start + 3600 - 60 * clock.tm_min - clock.tm_sec - start % 1)
+            by_hour[clock.tm_hour] += until - start
+            start = until
+    return {"seconds": sum(max(0.0, end - start) for start, end in there), "by_hour": by_hour}
 
 
 def recorded(

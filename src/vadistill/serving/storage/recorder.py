@@ -226,7 +226,12 @@ def segments(folder: Path, camera: str, since: float, until: float) -> list[tupl
     found = []
     for path in sorted((folder / camera).glob("*.mkv")):
         with contextlib.suppress(ValueError, OSError):
-            start = datetime.strptime(path.stem, NAME).replace(tzinfo=UTC).timestamp()
+            start = begun(path)
             if start < until and path.stat().st_mtime > since:
                 found.append((start, path))
     return found
+
+
+def begun(path: Path) -> float:
+    """When a recording begins, in unix seconds, by its name; raises ValueError."""
+    return datetime.strptime(path.stem, NAME).replace(tzinfo=UTC).timestamp()

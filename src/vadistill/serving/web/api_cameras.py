@@ -31,6 +31,7 @@ from vadistill.serving.web.schemas import (
     SourceTest,
     SourceTested,
 )
+from vadistill.serving.web.schemas_models import Learning
 from vadistill.serving.web.schemas_server import Remembered
 
 if TYPE_CHECKING:
@@ -131,6 +132,12 @@ def camera_routes(hub: Hub) -> APIRouter:
         known(name)
         hub.accept_view(name)
         return reply(known(name))
+
+    @router.get("/{name}/learning", response_model=Learning)
+    def learning(name: CameraName) -> Response:
+        """What the camera has shown so far to learn from, and the last fit for it."""
+        known(name)
+        return reply(hub.learning(name))
 
     @router.get("/{name}/remembered", response_model=Remembered)
     def remembered(name: CameraName) -> Response:

@@ -21,18 +21,18 @@ from vadistill import limits
 from vadistill.errors import StorageError, VideoError
 from vadistill.files import private
 from vadistill.serving.jobs.probe import probe
-from vadistill.serving.live.batching import systems
+from vadistill.serving.live.described import systems
 from vadistill.serving.web.api_cameras import JPEG
 from vadistill.serving.web.errors import ApiError, missing, reply, responses
 from vadistill.serving.web.guard import too_large
-from vadistill.serving.web.schemas import (
+from vadistill.serving.web.schemas import Name
+from vadistill.serving.web.schemas_models import (
     Footage,
     Job,
     JobEnded,
     Jobs,
     JobScores,
     Models,
-    Name,
     NewModel,
 )
 
@@ -68,9 +68,9 @@ def model_routes(hub: Hub) -> APIRouter:
     @router.post("/models", response_model=Job, status_code=202, responses=responses(404, 409))
     def fit(body: NewModel) -> Response:
         """Fit a model in the background."""
-        return reply(
-            hub.fit_model(body.name, body.system, body.footage.model_dump()).as_json(), 202
-        )
+        source = body.footage.model_dump()
+        job = hub.fit_model(body.name, body.system, source, use=body.use)
+        return reply(job.as_json(), 202)
 
     @router.get("/models/{name}/selftest.html", responses=_PAGE, response_class=FileResponse)
     def self_test(name: Annotated[Name, Path()]) -> Response:

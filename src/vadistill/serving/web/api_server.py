@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
-from vadistill.serving.config import ServerSettings, StorageSettings
+from vadistill.serving.config import ServerSettings, SinkSettings, StorageSettings
 from vadistill.serving.web.auth import Access
-from vadistill.serving.web.errors import missing, reply, responses
+from vadistill.serving.web.errors import ApiError, missing, reply, responses
 from vadistill.serving.web.metrics import prometheus
 from vadistill.serving.web.schemas_server import (
     Health,
+    NewSink,
     ServerLimits,
     ServerState,
+    SinkChange,
     Sinks,
     StorageLimits,
 )
@@ -27,7 +29,7 @@ SinkName = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,39}$", examples=["b
 
 
 def server_routes(hub: Hub, access: Access) -> APIRouter:
-    """The addresses /healthz, /metrics, /api/settings and /api/sinks."""
+    """The addresses /healthz, /metrics and /api/settings."""
     router = APIRouter(tags=["server"], responses=responses())
 
     @router.get("/healthz", response_model=Health)
@@ -57,18 +59,53 @@ def server_routes(hub: Hub, access: Access) -> APIRouter:
             }
         )
 
-    @router.get("/api/sinks", response_model=Sinks, tags=["sinks"])
+    return router
+
+
+def sink_routes(hub: Hub) -> APIRouter:
+    """The addresses under /api/sinks; each answers with all sinks as they are then."""
+    router = APIRouter(prefix="/api/sinks", tags=["sinks"], responses=responses(404, 409))
+
+    def known(name: str) -> None:
+        if name not in [sink.name for sink in hub.settings.sinks]:
+            raise missing("sink")
+
+    @router.get("", response_model=Sinks)
     def sinks() -> Response:
         """Where events are sent, and how that goes."""
         return reply({"sinks": hub.sinks()})
 
-    @router.post(
-        "/api/sinks/{name}/test", response_model=Sinks, tags=["sinks"], responses=responses(404)
-    )
+    @router.post("", response_model=Sinks, status_code=201, responses=responses(404, 409))
+    def add(body: NewSink) -> Response:
+        """Send events somewhere else, too; it is written to the settings file."""
+        if body.name in [sink.name for sink in hub.settings.sinks]:
+            raise ApiError(409, "exists", f"there is a sink '{body.name}'", "choose another name")
+        given = {name: getattr(body, name) for name in body.model_fields_set}
+        hub.add_sink(SinkSettings(**given))
+        return reply({"sinks": hub.sinks()}, 201)
+
+    @router.patch("/{name}", response_model=Sinks)
+    def change(name: SinkName, body: SinkChange) -> Response:
+        """Change entries of a sink, or turn it off and on."""
+        known(name)
+        changes = {name: getattr(body, name) for name in body.model_fields_set}
+        if changes:
+            hub.change_sink(name, **changes)
+        return reply({"sinks": hub.sinks()})
+
+    @router.delete("/{name}", response_model=Sinks)
+    def remove(name: SinkName) -> Response:
+        """Send nothing there any more; what waits for it is dropped."""
+        known(name)
+        hub.remove_sink(name)
+        return reply({"sinks": hub.sinks()})
+
+    @router.post("/{name}/test", response_model=Sinks)
     def test_sink(name: SinkName) -> Response:
         """Queue a message that is a test; whether it arrived is told by /api/sinks."""
+        known(name)
         if not hub.test_sink(name):
-            raise missing("sink")
+            raise ApiError(409, "off", f"the sink '{name}' is off", "turn it on first")
         return reply({"sinks": hub.sinks()})
 
     return router

@@ -11,10 +11,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from vadistill.evaluation.selftest.results import KindFigure, SelfTest
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.entries import Alarms, Name, Source
-from vadistill.serving.jobs.job import Job as JobFacts
 from vadistill.serving.live import levels
 from vadistill.serving.live.status import ReaderStatus, State
 from vadistill.serving.storage import records
@@ -92,27 +90,6 @@ class EventChange(Body):
     """What somebody who looked at an event says of it; null takes that back."""
 
     verdict: Verdict | None
-
-
-class FolderFootage(Body):
-    """A folder of videos that the settings name."""
-
-    folder: Name
-
-
-class CameraFootage(Body):
-    """The last hours that a camera's recorder kept, without real events."""
-
-    camera: Name
-    hours: SINCE
-
-
-class NewModel(Body):
-    """A model to be fitted on normal footage."""
-
-    name: Name
-    system: Annotated[str, Field(pattern="^[a-z0-9_]{1,40}$", examples=["motion"])]
-    footage: FolderFootage | CameraFootage
 
 
 class SessionState(BaseModel):
@@ -203,96 +180,3 @@ class Events(BaseModel):
 
     events: list[Event]
     total: int
-
-
-class PlantedKind(described(KindFigure)):
-    """A kind of planted anomaly; the control should not be found."""
-
-    control: bool
-
-
-class ModelSelfTest(described(SelfTest, "false_alarms_per_day", "seconds", "held_out", "left_out")):
-    """What a model found of anomalies planted into normal footage; null where none could be.
-
-    ``found`` and ``auc`` are means over all kinds but the control; ``pictures``: it has a page.
-    """
-
-    kinds: list[PlantedKind]
-    found: float | None
-    auc: float | None
-    pictures: bool
-
-
-class Model(BaseModel):
-    """A fitted model and the cameras that use it; ``error`` when its files cannot be used."""
-
-    name: str
-    system: str
-    supervision: str
-    latency_frames: int | None
-    cameras: list[str]
-    built_in: bool
-    self_test: ModelSelfTest | None
-    error: str | None
-
-
-class System(BaseModel):
-    """A kind of model that can be fitted."""
-
-    name: str
-    line: str
-    supervision: str
-
-
-class Models(BaseModel):
-    """Models, and the systems that new ones may be of."""
-
-    models: list[Model]
-    systems: list[System]
-
-
-class Folder(BaseModel):
-    """A folder of the settings, and how many videos it has."""
-
-    name: str
-    videos: int
-
-
-class Recording(BaseModel):
-    """What a camera's recorder has kept."""
-
-    name: str
-    hours: float
-    segments: int
-
-
-class Footage(BaseModel):
-    """What models can be fitted from."""
-
-    folders: list[Folder]
-    cameras: list[Recording]
-
-
-class Job(described(JobFacts)):
-    """Fitting a model or scoring an upload; ``progress`` from 0 to 1, null while unknown."""
-
-
-class Jobs(BaseModel):
-    """All jobs."""
-
-    jobs: list[Job]
-
-
-class JobEnded(BaseModel):
-    """What became of a job: a running one is cancelled, any other is removed."""
-
-    id: str
-    action: Literal["cancelled", "removed"]
-
-
-class JobScores(BaseModel):
-    """Scores of an upload from a number on; ``next`` is the number to ask for then."""
-
-    times: list[float]
-    scores: list[float | None]
-    next: int

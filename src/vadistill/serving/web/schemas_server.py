@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from vadistill.serving.config import ServerSettings, StorageSettings
+from vadistill.serving.config import ServerSettings, SinkSettings, StorageSettings
+from vadistill.serving.entries import SecretText, Url
 from vadistill.serving.storage import records
-from vadistill.serving.web.schemas import described
+from vadistill.serving.web.schemas import Body, described
+
+SINK = ("kind", "url", "secret", "prefix", "quiet_minutes", "enabled")
 
 
-class Sink(BaseModel):
-    """Where events are sent, and how that goes."""
+class NewSink(described(SinkSettings, "name", *SINK, base=Body, defaults=True)):
+    """Where events are to be sent, too."""
+
+    url: Url = ""  # pyright: ignore[reportAssignmentType]
+    secret: SecretText = ""  # pyright: ignore[reportAssignmentType]
+
+
+class SinkChange(described(SinkSettings, *SINK[1:], base=Body, defaults=True)):
+    """Entries of a sink that change; those left out stay, such as what is secret."""
+
+    url: Url = ""  # pyright: ignore[reportAssignmentType]
+    secret: SecretText = ""  # pyright: ignore[reportAssignmentType]
+
+
+class Sink(described(SinkSettings, "prefix", "quiet_minutes", "enabled")):
+    """Where events are sent, and how that goes; ``signed``: it has a secret."""
 
     name: str
     kind: str
@@ -20,6 +37,7 @@ class Sink(BaseModel):
     delivered: int
     failures: int
     last_error: str | None
+    signed: bool
 
 
 class Sinks(BaseModel):

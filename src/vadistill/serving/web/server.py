@@ -25,7 +25,7 @@ from vadistill.serving.faults import Faults
 from vadistill.serving.networks import Proxies
 from vadistill.serving.web.api_cameras import camera_routes, event_routes
 from vadistill.serving.web.api_models import job_routes, model_routes, upload_routes
-from vadistill.serving.web.api_server import server_routes
+from vadistill.serving.web.api_server import server_routes, sink_routes
 from vadistill.serving.web.api_session import session_routes
 from vadistill.serving.web.auth import Access, require_secret
 from vadistill.serving.web.connections import Connection, Connections, Door, most_connections
@@ -68,6 +68,7 @@ def build_app(hub: Hub, *, host: str | None = None) -> FastAPI:
         job_routes(hub),
         upload_routes(hub),
         server_routes(hub, access),
+        sink_routes(hub),
         page_routes(),
     ):
         app.include_router(router)
