@@ -220,6 +220,8 @@ COMMANDS = {
         ["x.mp4", "--model", "{}"],
         ["m.vad", "x.mp4", "--mask", "{}"],
         ["{}", "--fsp=3", "--webhok={}"],
+        ["rtsp://127.0.0.1:9/x", "--learn", "1h", "--out", "{}"],
+        ["rtsp://127.0.0.1:9/x", "--learn={}", "--out", "x"],
     ],
     "serve": [["--settings", "{}"], ["--model", "{}"], ["--footage={}"], ["--hots", "{}"]],
     "demo": [["--out", "{}"], ["{}"]],

@@ -148,7 +148,7 @@ OUTPUTS: dict[str, tuple[str, dict[str, str]]] = {
     "fit auto": ("fit auto set", {"out": "new"}),
     "pretrain": ("pretrain cafe --data normal/a.mp4", {"out": "new.safetensors"}),
     "reproduce": ("reproduce cafe --data set", {"out": "new"}),
-    "watch": ("watch normal/a.mp4 --model m.vad", {"folder": "new"}),
+    "watch": ("watch normal/a.mp4 --model m.vad", {"folder": "new", "out": "new.vad"}),
     "demo": ("demo", {"out": "new"}),
     "data walkway": ("data walkway", {"out": "new"}),
     "data features": ("data features", {"out": "new"}),

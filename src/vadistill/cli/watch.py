@@ -16,6 +16,7 @@ from vadistill.errors import ConfigError
 EXAMPLES = """
 vadistill watch rtsp://camera/1 --model entrance.vad
 vadistill watch rtsp://camera/1 webcam:0 --model entrance.vad --mqtt mqtt://broker --fps 6
+vadistill watch rtsp://camera/1 --learn 2h --out entrance.vad
 vadistill watch entrance.vad today.mp4 --fast
 vadistill watch --settings vadistill.toml
 """
@@ -26,6 +27,9 @@ def run(argv: list[str]) -> int:
         sources: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE...")] = (),
         *,
         model: Annotated[Path | None, arg(metavar="PATH")] = None,
+        learn: Annotated[str | None, arg(metavar="TIME")] = None,
+        system: str = "auto",
+        out: Annotated[Path | None, arg(metavar="MODEL")] = None,
         settings: Annotated[Path | None, arg(metavar="FILE.toml")] = None,
         folder: Annotated[Path | None, arg(metavar="FOLDER")] = None,
         rtsp_transport: Literal["tcp", "udp"] = "tcp",
@@ -48,6 +52,10 @@ def run(argv: list[str]) -> int:
             sources: rtsp://…, http://… (MJPEG), webcam:0, video files, folders of frames. Without
                 --model the first is the model.
             model: A folder that 'vadistill fit' wrote.
+            learn: Instead of a model: record the camera for so long (30min, 2h, 1d), fit one to
+                that, test it, and watch with it.  The same command again goes on where it was.
+            system: What --learn fits: auto, or one by name, as 'vadistill fit' has them.
+            out: Where --learn writes the model.
             settings: A file of cameras, models and sinks, as the console writes it, instead.
             folder: Where events and their clips are kept, default vadistill-data.
             rtsp_transport: How RTSP cameras send pictures; some send over udp alone.
@@ -62,6 +70,7 @@ def run(argv: list[str]) -> int:
             mqtt: Send events there, too: mqtt://user:password@host:1883.
             device: auto takes the GPU where there is one.
         """
+        from vadistill.cli.watch_learn import learn as learned
         from vadistill.serving.settings_file import read_settings
         from vadistill.serving.watching import (
             settings_for,
@@ -71,11 +80,15 @@ def run(argv: list[str]) -> int:
         )
         from vadistill.video import read_masks
 
-        refuse_addresses("watch", filter(None, (model, settings, folder, mask)))
+        refuse_addresses("watch", filter(None, (model, settings, folder, mask, out)))
+        if learn is None and (out is not None or system != "auto"):
+            raise ConfigError(
+                "--out or --system without --learn", expected="--learn TIME", fix="add it"
+            )
         if settings is not None:
             alone = (not sources, not webhook, not secret, not mqtt, not fast, not skip_idle)
             alone += (rtsp_transport == "tcp",)
-            none = (model, folder, fps, on, mask)
+            none = (model, folder, fps, on, mask, learn)
             if not all(alone) or any(v is not None for v in none) or false_alarms_per_day != 1:
                 raise ConfigError(
                     "other options beside --settings",
@@ -86,6 +99,27 @@ def run(argv: list[str]) -> int:
             warn_if_exposed(settings)
         else:
             folder = folder or Path("vadistill-data")
+            if learn is not None:
+                own = {"--model": model, "--fps": fps, "--on": on, "--fast": fast or None}
+                for option in (name for name, value in own.items() if value is not None):
+                    raise ConfigError(
+                        f"{option} beside --learn",
+                        expected="the camera as it is, and its own model",
+                        fix="leave one of them out",
+                    )
+                status = learned(
+                    sources,
+                    learn,
+                    system=system,
+                    out=out,
+                    folder=folder,
+                    camera={"rtsp_transport": rtsp_transport, "masks": read_masks(mask)},
+                    mask=mask,
+                    device=device,
+                )
+                if status:
+                    return status
+                model = out
             inputs = [Path(source) for source in sources if os.path.exists(source)]
             inputs += filter(None, [model, mask])
             check_outputs(inputs, folders=[("--folder", folder)])

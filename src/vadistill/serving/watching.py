@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import shlex
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +17,7 @@ from typing import Any
 
 from vadistill.addresses import Address, Secret
 from vadistill.errors import ConfigError
+from vadistill.progress import clock
 from vadistill.serving.config import (
     CameraSettings,
     ModelSettings,
@@ -24,6 +27,7 @@ from vadistill.serving.config import (
 )
 from vadistill.serving.hub import Hub
 from vadistill.serving.settings_file import exposed
+from vadistill.serving.storage import footage
 from vadistill.video import open_video
 
 
@@ -69,6 +73,45 @@ def settings_for(
         sinks=tuple(sinks),
         base=Path.cwd(),
     )
+
+
+def camera_for(source: str, **entries: Any) -> CameraSettings:
+    """Settings of a camera without a model, all of whose footage is kept; raises ConfigError."""
+    (name,) = names([source])
+    return CameraSettings(name, Address(source), record_hours=24.0 * 366, **entries)
+
+
+def collect_footage(camera: CameraSettings, folder: Path, seconds: float) -> list[Path] | None:
+    """Record a camera in ``folder`` until there are so many seconds of it; the recordings.
+
+    What was recorded before counts.  None where a signal came first.  Raises ConfigError,
+    StorageError.
+    """
+    settings = Settings(
+        storage=StorageSettings(folder=str(folder)), cameras=(camera,), base=Path.cwd()
+    )
+    check_sources(settings)
+    with logged_to_stderr(), stopped_by_signals() as stop:
+        hub = Hub(settings, visiting=True)
+        there, told = 0.0, -1.0
+        hub.start()
+        try:
+            while there < seconds and not stop.wait(0.25):
+                found = hub.learning(camera.name)
+                there = found["seconds"]
+                if there - told >= seconds / 10:
+                    told = there
+                    print(
+                        f"vadistill: {camera.name}: {clock(there)} of {clock(seconds)} collected, "
+                        f"{found['objects']} people and things seen; Ctrl-C, and the same command "
+                        "goes on",
+                        file=sys.stderr,
+                    )
+        finally:
+            hub.stop()
+        if there < seconds:
+            return None
+        return footage.recorded(hub.recordings, camera.name, camera.record_hours, time.time())
 
 
 def with_stdout(settings: Settings) -> Settings:
@@ -129,6 +172,13 @@ def watch_until_end(settings: Settings) -> int:
         )
         try:
             hub.start()
+            for camera in hub.running():
+                if math.isfinite(camera.level.on):
+                    print(
+                        f"vadistill: {camera.name}: events open at a score of {camera.level.on:.4g}"
+                        f", for {camera.settings.false_alarms_per_day:g} false alarms a day",
+                        file=sys.stderr,
+                    )
             while not stop.wait(0.25):
                 if all(camera.ended.is_set() for camera in hub.running()):
                     break
