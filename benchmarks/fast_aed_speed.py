@@ -30,10 +30,10 @@ from rows import Rows
 from torch.profiler import ProfilerActivity, profile
 
 from vadistill.evaluation.runs import run_facts
+from vadistill.levels import Calibration
 from vadistill.objects.maps import MapBoxes
 from vadistill.reproduce.records import of_measurement
 from vadistill.runtime import Runtime, open_runtime
-from vadistill.scores import Calibration
 from vadistill.systems.fast_aed import Config, FastAed
 from vadistill.systems.fast_aed.data import Size, resized
 from vadistill.systems.fast_aed.model import Student, count_parameters, frame_score, macs_per_window

@@ -36,6 +36,7 @@ from vadistill.evaluation.measuring import Figure, measure_scores
 from vadistill.evaluation.runs import run_facts
 from vadistill.evaluation.selftest import SelfTest
 from vadistill.files import content_hash, replacing
+from vadistill.levels import Calibration
 from vadistill.progress import progress
 from vadistill.reproduce.records import (
     Record,
@@ -45,7 +46,7 @@ from vadistill.reproduce.records import (
     write_records,
 )
 from vadistill.reproduce.tables import markdown_table
-from vadistill.scores import Calibration, FrameScore, Scores
+from vadistill.scores import FrameScore, Scores
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems import cafe, load, motion
 from vadistill.systems.blend import Blend, Config

@@ -57,6 +57,8 @@ ROOMS: tuple[tuple[str, ...], ...] = (
         "vadistill.flow",
         "vadistill.drawing",
         "vadistill.scores",
+        "vadistill.events",
+        "vadistill.levels",
         "vadistill.score_tables",
         "vadistill.tables",
         "vadistill.soundness",

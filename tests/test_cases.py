@@ -19,10 +19,11 @@ from vadistill.datasets import Video, open_dataset
 from vadistill.datasets.check import check
 from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import DataError, VideoError
+from vadistill.events import Event
 from vadistill.progress import clock as printed
 from vadistill.report.annotate import annotate
 from vadistill.score_tables import read_scores
-from vadistill.scores import Event, Scores
+from vadistill.scores import Scores
 from vadistill.video import open_video
 
 Folder = Path
@@ -37,7 +38,7 @@ def model(cases: Path) -> vadistill.Detector:
 def events_of(model: vadistill.Detector, path: Path) -> list[Event]:
     """What stands out; at the level itself, which one normal frame passes a day, noise does."""
     found: Scores = model.score(path)
-    return found.events(threshold=4.0)
+    return found.events(threshold=4.0, seconds=0.2)
 
 
 def only_event(model: vadistill.Detector, path: Path) -> Event:
@@ -55,7 +56,7 @@ def concat_ts(cases: Folder, model: vadistill.Detector, tmp_path: Path) -> None:
     for ending in ("ts", "mpg"):
         found = model.score(cases / f"concat_ts/joined.{ending}")
         assert found.times[-1] == pytest.approx(7.96, abs=0.05) and (np.diff(found.times) > 0).all()
-        first, second = found.events(threshold=4.0)
+        first, second = found.events(threshold=4.0, seconds=0.2)
         assert (first.start, first.end) == pytest.approx((2.4, 3.2), abs=0.1)
         assert (second.start, second.end) == pytest.approx((6.4, 7.2), abs=0.1)
     for folder in ("set", "setmpg"):

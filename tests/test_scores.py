@@ -11,8 +11,9 @@ import pytest
 
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation.protocol import smoothed
+from vadistill.levels import Calibration
 from vadistill.score_tables import read_scores, write_scores
-from vadistill.scores import Calibration, FrameScore, Scores, Smoothing
+from vadistill.scores import FrameScore, Scores, Smoothing
 
 
 def scores_of(*values: float, video: str = "a", fps: float = 2.0) -> Scores:
@@ -84,20 +85,28 @@ class TestCalibration:
 
 class TestEvents:
     def test_stretches_at_or_above_a_threshold(self) -> None:
-        first, last = scores_of(0, 5, 7, 0, 5).events(threshold=5.0)
-        assert (first.first, first.last, first.start, first.end, first.peak) == (1, 2, 0.5, 1.5, 7)
-        assert (last.first, last.last, last.end) == (4, 4, 2.5)
+        scores = scores_of(0, 5, 7, 0, 5, 0, 0, 0, 0, 5)  # at 2 frames/s
+        first, last = scores.events(threshold=5.0, frames=1, seconds=1.0)
+        assert (first.first, first.last, first.start, first.end, first.peak) == (1, 4, 0.5, 2.5, 7)
+        assert (first.top, last.first, last.last, last.end) == (2, 9, 9, 5.0)
+        apart = scores.events(threshold=5.0, frames=1, seconds=0.5)
+        assert [(e.first, e.last) for e in apart] == [(1, 2), (4, 4), (9, 9)]
+        assert [(e.first, e.last) for e in scores.events(threshold=5.0, frames=2)] == [(1, 4)]
+        assert scores.events(threshold=5.0) == [] and scores.smooth("average2").events(
+            threshold=5.0, frames=2
+        ) == scores.events(threshold=5.0, frames=2)
 
     def test_default_threshold_is_learned_from_normal_frames(self) -> None:
-        assert [e.first for e in scores_of(0, 3.9, 4.1, 0).events()] == [2]
-        many = scores_of(0, 3.9, 4.1, 0).events(false_alarms_per_day=86400)  # every other frame
+        assert [e.first for e in scores_of(0, 3.9, 4.1, 0).events(frames=1)] == [2]
+        half = 0.5 * 86400 * 25  # every other frame, of footage of a rate that is not known
+        many = scores_of(0, 3.9, 4.1, 0).events(frames=1, false_alarms_per_day=half)
         assert [(e.first, e.last) for e in many] == [(1, 2)]
 
     def test_the_level_of_an_empty_scene_is_not_passed_by_another(self) -> None:
         frames = [FrameScore(i, i / 2, value) for i, value in enumerate((0.0, 0.0, 1e-9, 0.0))]
         empty = Scores("a", frames, 2.0, calibration=Calibration.fit([0.0, 0.0]))
-        assert empty.alarm_level() == 0
-        assert [(e.first, e.last) for e in empty.events()] == [(2, 2)]
+        assert 0 < empty.event_level().on < 1e-300
+        assert [(e.first, e.last) for e in empty.events(frames=1)] == [(2, 2)]
         assert not Scores("a", frames[:2], 2.0, calibration=empty.calibration).events()
 
 

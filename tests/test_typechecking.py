@@ -11,7 +11,7 @@ import pytest
 from jaxtyping import Float
 
 import typechecking
-from vadistill.scores import Calibration
+from vadistill.levels import Calibration
 
 checked = jaxtyping.jaxtyped(typechecker=typechecking.check)
 

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     )
     from vadistill.evaluation.auto import fit_auto
     from vadistill.evaluation.evaluate import Results, evaluate
+    from vadistill.events import Event
+    from vadistill.levels import Calibration
     from vadistill.loss_log import losses_of
     from vadistill.report.report import write_report
-    from vadistill.scores import Calibration, Event, FrameScore, Scores, Smoothing
+    from vadistill.scores import FrameScore, Scores, Smoothing
     from vadistill.systems import DETECTORS, detector_class, fit, load
     from vadistill.systems.aed import Aed
     from vadistill.systems.aed import Config as AedConfig
@@ -114,7 +116,9 @@ _HOME = {
     "vadistill.evaluation.evaluate": ("Results", "evaluate"),
     "vadistill.report.report": ("write_report",),
     "vadistill.loss_log": ("losses_of",),
-    "vadistill.scores": ("Calibration", "Event", "FrameScore", "Scores", "Smoothing"),
+    "vadistill.events": ("Event",),
+    "vadistill.levels": ("Calibration",),
+    "vadistill.scores": ("FrameScore", "Scores", "Smoothing"),
     "vadistill.video": ("Frame", "VideoInfo", "VideoSource", "open_video"),
     "vadistill.systems.aed": ("Aed",),
     "vadistill.systems.blend": ("Blend",),

@@ -104,6 +104,7 @@ class Detector(Saved, ABC):
                 raise
             raise unwritable(folder, error) from error
         self.footage = footage_of(train)
+        self.calibration = self.require_fitted().of(self.footage)
         today = datetime.date.today().isoformat()
         self.made = {"command": command, "date": today, "vadistill": __version__}
         if read:

@@ -17,8 +17,8 @@ from vadistill.files import (
     write_json,
     write_safetensors,
 )
+from vadistill.levels import Calibration
 from vadistill.runtime import INT8, saved_int8
-from vadistill.scores import Calibration
 from vadistill.soundness import refusing, require_finite, require_same
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Saved:
             detector = cls.restore(dict(tensors), facts, device=device, path=path)
             own = {name: value for name, value in facts.items() if name not in HEAD}
             require_same((tensors, own), detector.state())
-            detector.calibration = Calibration(quantiles).check()
+            detector.calibration = Calibration(quantiles).check().of(detector.footage)
         return detector
 
 

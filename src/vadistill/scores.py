@@ -7,7 +7,7 @@ every figure can state which were applied.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from vadistill.errors import ConfigError, DataError
+from vadistill.events import FRAMES, SECONDS, Event, Tracker
+from vadistill.levels import Calibration, Level, above, training_level
 
 NO_BOXES = np.zeros((0, 4), np.float32)
 
@@ -112,55 +114,6 @@ class Smoothing:
         return np.convolve(padded, kernel[::-1] / kernel.sum(), mode="valid")
 
 
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """Quantiles of the frame scores of normal training video: turns a raw score into a share."""
-
-    quantiles: Float[np.ndarray, " q"]
-
-    @classmethod
-    def fit(cls, values: Iterable[float], size: int = 1001) -> Calibration:
-        """Keep ``size`` evenly spaced quantiles of normal scores; raises DataError if none."""
-        scores = np.asarray(list(values), np.float64)
-        if len(scores) == 0:
-            raise DataError(
-                "no frames to calibrate on",
-                expected="at least one normal frame",
-                fix="fit on more video",
-            )
-        return cls(np.quantile(scores, np.linspace(0, 1, size)))
-
-    def check(self) -> Calibration:
-        """Itself; raises ValueError for what ``fit`` cannot have made, such as one out of order."""
-        shape = self.quantiles.shape
-        if len(shape) != 1 or shape[0] < 2 or (np.diff(self.quantiles) < 0).any():
-            raise ValueError(f"calibration of shape {list(shape)}, or not in ascending order")
-        return self
-
-    def __call__(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Share of normal training frames that score lower, in [0, 1]."""
-        grid = np.linspace(0, 1, len(self.quantiles))
-        below = np.interp(values, self.quantiles, grid)
-        return np.where(np.asarray(values) <= self.quantiles[0], 0.0, below)
-
-
-@dataclass(frozen=True)
-class Event:
-    """A stretch above a threshold: ``start`` and ``end`` in seconds, ``peak`` the top score."""
-
-    start: float
-    end: float
-    peak: float
-    first: int
-    """Index of the first frame."""
-    last: int
-    """Index of the last frame, inclusive."""
-    reason: str = ""
-    """That of its highest frame that has one, or ''."""
-    name: str = ""
-    """The same of kinds of events."""
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Scores:
     """All frame scores of one video, in order; index i is frame i."""
@@ -220,52 +173,66 @@ class Scores:
         named = Smoothing.parse(smoothing) if isinstance(smoothing, str) else smoothing
         return replace(self, smoothing=named, _smoothed=named.apply(self.raw))
 
-    def alarm_level(self, false_alarms_per_day: float | int = 1.0) -> float:
-        """The raw score that normal training footage passes in so many frames a day.
+    def event_level(
+        self,
+        false_alarms_per_day: float | int = 1.0,
+        *,
+        threshold: float | None = None,
+        seconds: float = SECONDS,
+    ) -> Level:
+        """The raw scores at which events open and close, for so many false alarms a day.
 
-        At most the highest score of that footage; ``level`` without calibration, where there is
-        one.  Raises DataError without either.
+        They come from normal training footage, whose highest score is the most that a level is
+        just above; a ``threshold`` opens events instead.  Of a detector without calibration they
+        are just above its ``level``, where it has one.  Raises DataError without any of these.
         """
-        if self.calibration is None and self.level is not None:
-            return self.level
-        if self.calibration is None:
+        if self.calibration is not None:
+            level = training_level(self.calibration, false_alarms_per_day, seconds)
+        elif self.level is not None or threshold is not None:
+            on = above(self.level) if self.level is not None else math.inf
+            level = Level(on, on, "fixed")
+        else:
             raise DataError(
                 f"scores of {self.video} carry no calibration",
                 expected="a threshold or calibrated scores",
                 fix="pass threshold=…",
             )
-        share = 1 - false_alarms_per_day / (86400 * max(self.fps, 1e-6))
-        return float(np.quantile(self.calibration.quantiles, np.clip(share, 0, 1)))
+        if threshold is None:
+            return level
+        return Level(threshold, min(threshold, level.off), "fixed")
 
     def events(
-        self, *, threshold: float | None = None, false_alarms_per_day: float | int = 1.0
+        self,
+        *,
+        threshold: float | None = None,
+        false_alarms_per_day: float | int = 1.0,
+        frames: int = FRAMES,
+        seconds: float = SECONDS,
     ) -> list[Event]:
-        """Stretches of frames whose values are at or above ``threshold``.
+        """The events that a camera with this video would have, of raw scores.
 
-        Without one, stretches of raw scores above ``alarm_level``: the calibration knows raw scores
-        only.  A score that is the level does not pass it: it may be that of every normal frame,
-        such as 0 in an empty scene.
+        One opens when ``frames`` in a row score at least the level's ``on`` (see ``event_level``),
+        begins with the first of these, closes when all frames of ``seconds`` are below its
+        ``off``, and ends with the last that is not.
         """
-        if threshold is not None:
-            values = self.values
-            passing = values >= threshold
-        else:
-            values = self.raw
-            passing = values > self.alarm_level(false_alarms_per_day)
-        above = np.concatenate([[False], passing, [False]])
-        edges = np.flatnonzero(above[1:] != above[:-1])
-        times, step = self.times, 1 / self.fps if self.fps > 0 else 0.0
+        level = self.event_level(false_alarms_per_day, threshold=threshold, seconds=seconds)
+        tracker, raw = Tracker(level, frames=frames, seconds=seconds), self.raw
+        step = 1 / self.fps if self.fps > 0 else 0.0
+        found = tracker.all(
+            (place, frame.time, float(frame.score)) for place, frame in enumerate(self.frames)
+        )
         return [
             Event(
-                start=float(times[a]),
-                end=float(times[b - 1] + step),
-                peak=float(values[a:b].max()),
-                first=int(a),
-                last=int(b - 1),
-                reason=self._told("reason", values, int(a), int(b)),
-                name=self._told("name", values, int(a), int(b)),
+                start=each.start,
+                end=each.last + step,
+                peak=each.peak,
+                first=each.first,
+                last=each.final,
+                reason=self._told("reason", raw, each.first, each.final + 1),
+                name=self._told("name", raw, each.first, each.final + 1),
+                top=each.top,
             )
-            for a, b in zip(edges[::2], edges[1::2], strict=True)
+            for each in found
         ]
 
     def _told(self, what: str, values: Float[np.ndarray, " n"], first: int, end: int) -> str:

@@ -144,13 +144,13 @@ class TestClip:
 
 class TestBaseline:
     def test_scores_names_and_events_of_a_video(self, prompts: Prompts) -> None:
-        parts = (("a lawn", 32), ("a fire", 32), ("a lawn", 16), ("the sea", 21))
+        parts = (("a lawn", 32), ("a fire", 32), ("a lawn", 64), ("the sea", 21))
         scores = Prompted(prompts).score(Video("mixed", coloured(*parts), fps=25))
-        assert len(scores) == 101 and scores.calibration is None
+        assert len(scores) == 149 and scores.calibration is None
         fire, sea = scores.events()
         assert (fire.first, fire.last, fire.name) == (32, 63, "a fire")
         # What is behind the last whole snippet has its score.
-        assert (sea.first, sea.last, sea.name) == (80, 100, "water")
+        assert (sea.first, sea.last, sea.name) == (128, 148, "water")
         assert set(scores.frames[0].parts) == {"a fire", "water"}
         assert sum(scores.frames[40].parts.values()) == pytest.approx(scores.frames[40].score)
 

@@ -43,16 +43,16 @@ def scored(high: list[tuple[int, int]], frames: int) -> Scores:
 
 
 def test_each_event_gets_the_name_of_what_is_seen_in_it(prompts: Prompts) -> None:
-    """Also one of a single frame, and one of fewer frames than a snippet."""
-    frames = coloured(("the sea", 40), ("a fire", 5), ("a lawn", 10), ("the sea", 1))
-    scores = scored([(3, 40), (41, 44), (55, 56)], 56)
+    """Also one of fewer frames than a snippet."""
+    frames = coloured(("the sea", 90), ("a fire", 5), ("a lawn", 55), ("the sea", 3))
+    scores = scored([(3, 40), (91, 94), (150, 153)], 153)
     named = name_events(scores, Video("v", frames, fps=25), prompts)
     assert [event.name for event in named.events()] == ["water", "a fire", "water"]
     assert named.frames[2].name == "" and named.frames[3].name == "water"
     assert np.array_equal(named.raw, scores.raw) and scores.frames[3].name == ""
     with pytest.raises(VideoError, match="fewer frames"):
-        name_events(scores, Video("v", frames[:50], fps=25), prompts)
-    calm = scored([], 56)
+        name_events(scores, Video("v", frames[:100], fps=25), prompts)
+    calm = scored([], 153)
     assert name_events(calm, Video("v", frames, fps=25), prompts) is calm
 
 

@@ -24,9 +24,9 @@ from vadistill.detector import Detector
 from vadistill.distill import FrozenTeacher
 from vadistill.evaluation.selftest.results import FILE, KindFigure, SelfTest, read_self_test
 from vadistill.files import content_hash
+from vadistill.levels import Calibration
 from vadistill.objects.combined import Whole
 from vadistill.objects.scene import LearnedScene, ObjectSizes
-from vadistill.scores import Calibration
 from vadistill.systems import aed, blend, cafe, dakd, fast_aed, motion, ssmtl
 from vadistill.video import ArraySource
 

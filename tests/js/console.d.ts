@@ -8,6 +8,7 @@ interface Level {
   footage_hours?: number;
   false_alarms_per_day?: number;
   extrapolated?: boolean;
+  note?: string;
 }
 type CameraState =
   | "connecting" | "running" | "retrying" | "ended" | "stopped" | "failed"

@@ -111,8 +111,10 @@ test("levels say where they come from, and what keeps them from being trusted", 
   assert.equal(levelWords(null), "no level yet: events cannot open");
   assert.equal(caution(null), "");
   assert.equal(caution(level), "");
-  assert.match(caution({ ...level, source: "training" }), /^Calibrate once/);
-  assert.match(caution({ ...level, extrapolated: true }), /beyond its highest scores/);
+  const note = "from 3 hours of this camera, too short to tell 1 false alarm a day";
+  assert.equal(caution({ ...level, source: "training", note: "from training footage" }),
+    "The level is from training footage.");
+  assert.equal(caution({ ...level, extrapolated: true, note }), `The level is ${note}.`);
 });
 
 test("queries leave out what is not given", () => {

@@ -20,11 +20,12 @@ from vadistill.datasets.base import Dataset, Video
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.evaluation import measure_scores
 from vadistill.evaluation.evaluate import Results
+from vadistill.levels import Calibration
 from vadistill.report import films, moments, timelines
 from vadistill.report.annotate import HEAD, STRIP, annotate, columns_of, draw_strip
 from vadistill.report.films import Film
 from vadistill.report.report import ReportTable, write_report
-from vadistill.scores import Calibration, FrameScore, Scores
+from vadistill.scores import FrameScore, Scores
 from vadistill.video import VideoWriter, open_video
 
 EVIL = '<script>alert("x")</script>&'

@@ -21,9 +21,11 @@ from vadistill.scores import FrameScore, Scores
 
 
 def with_peaks(name: str, frames: int, *peaks: int, height: float = 1.0) -> Scores:
-    """Calm but for frames, each above the level of 0.5 for itself alone."""
+    """Calm but for frames, each the first and highest of three above the level of 0.5."""
     given = scores_of(name, frames)
     values = np.full(frames, 0.1)
+    for peak in peaks:
+        values[peak : peak + 3] = height - 0.01
     values[list(peaks)] = height
     made = [
         FrameScore(i, i / FPS, float(v), reason="runs" * bool(v > 0.5))
@@ -46,9 +48,9 @@ class TestUnlabelled:
         page, numbers = page_of(tmp_path, video, with_peaks("today", 200, 30, 40, 120))
         text = page.text
         assert "2 events in 1 of 1 video." in text
-        first, second = "00:03.0 – 00:04.1 1 2 times the level runs", "00:12.0 – 00:12.1 1 2 times"
+        first, second = "00:03.0 – 00:04.3 1 2 times the level runs", "00:12.0 – 00:12.3 1 2 times"
         assert text.index(first) < text.index(second) < text.index("Scores over time")
-        assert "Level: cafe 0.5, a raw score that one frame of normal footage a day" in text
+        assert "Level: cafe 0.5, from training footage (raw scores). Events open once 3" in text
         assert text.count("highest score 1, 2 times the level") == 2
         assert sum(tag == "img" for tag, _ in page.tags) == 2
         found = numbers["systems"]["cafe"]["moments"]
@@ -62,7 +64,7 @@ class TestUnlabelled:
         video, scores = clip("today", 100, labelled=False), with_peaks("today", 100, 50, height=0.4)
         page, _ = page_of(tmp_path, video, scores)
         assert "No event: the highest raw score is 0.4." in page.text
-        page, _ = page_of(tmp_path, video, scores, rate=0.5 * 86400 * FPS)
+        page, _ = page_of(tmp_path, video, scores, rate=0.5 * 86400 * 25)
         assert "1 event in 1 of 1 video." in page.text and "Level: cafe 0.25," in page.text
 
     def test_without_an_event_there_are_a_few_moments(self, tmp_path: Path):

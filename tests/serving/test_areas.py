@@ -22,12 +22,12 @@ from vadistill.cli import main
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.footage import unlike
 from vadistill.errors import ConfigError, DataError
-from vadistill.scores import Calibration, FrameScore
+from vadistill.levels import Calibration, Level
+from vadistill.scores import FrameScore
 from vadistill.serving.config import Zone, changed
 from vadistill.serving.hub import Hub
 from vadistill.serving.jobs.queue import Jobs
 from vadistill.serving.live.learned import learned_level, starting_level
-from vadistill.serving.live.levels import Level
 from vadistill.serving.live.places import Counting
 from vadistill.serving.live.session import Stillness
 from vadistill.serving.schedule import hours, within

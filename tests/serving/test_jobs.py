@@ -25,13 +25,13 @@ from support.waiting import until
 from vadistill import limits
 from vadistill.addresses import Address
 from vadistill.errors import ConfigError, DataError, StorageError, VideoError
+from vadistill.levels import training_level
 from vadistill.progress import VARIABLE, progress
 from vadistill.serving.config import CameraSettings, FootageSettings, ModelSettings, Settings
 from vadistill.serving.jobs import child
 from vadistill.serving.jobs.job import ScoreFile
 from vadistill.serving.jobs.probe import probe
 from vadistill.serving.jobs.queue import KEPT, WAITING, Job, Jobs
-from vadistill.serving.live.levels import training_level
 from vadistill.serving.storage.footage import cameras, collected, folders, recorded, videos_for
 from vadistill.serving.storage.store import Store
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
@@ -183,7 +183,7 @@ def test_an_upload_is_scored_while_it_is_watched(
     assert picture is not None and Image.open(io.BytesIO(picture)).size == (480, 320)
     result = done.result
     assert result is not None and (result["frames"], result["fps"]) == (40, 15.0)
-    level = training_level(direct.require_fitted(), 1.0, 15.0)
+    level = training_level(direct.require_fitted(), 1.0)
     assert result["level"] == level.on
     for event in result["events"]:
         assert 0 <= event["start"] < event["end"] <= 40 / 15 + 1e-6

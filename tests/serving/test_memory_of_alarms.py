@@ -13,10 +13,10 @@ from support import scenes
 from support.serving_scene import camera, fitted, scene_settings, served
 from support.waiting import until
 from vadistill.addresses import Address
+from vadistill.levels import Level
 from vadistill.scores import FrameScore
 from vadistill.serving.hub import Hub
 from vadistill.serving.live import memory
-from vadistill.serving.live.levels import Level
 from vadistill.serving.live.memory import LONGEST, Memory, Way, kind
 from vadistill.serving.live.places import Counting
 from vadistill.serving.storage.records import Event, FalseAlarm, Place, Trail

@@ -63,15 +63,17 @@ def child(script: str, folder: Path) -> subprocess.Popen[str]:
 
 
 def test_an_event_from_its_opening_to_a_verdict(store: Store) -> None:
-    event = store.open_event("door", 100.0, peak=np.float64(1.5), level=0.5, frames=3)
-    assert event == Event(1, "door", 100.0, None, 100.0, 1.5, 0.5, 3, None, False, None, None)
+    event = store.open_event("door", 100.0, peak=np.float64(1.5), level=0.5, frames=3, begins=4.0)
+    assert event == Event(
+        1, "door", 100.0, None, 100.0, 1.5, 0.5, 3, None, False, None, None, begins=4.0
+    )
     assert event.as_json()["state"] == "open"
     store.update_event(1, last=104.0, peak=2.5, frames=7, thumbnail="1.jpg")
-    store.update_event(1, last=105.0, peak=2.5, frames=8)
+    store.update_event(1, last=105.0, peak=2.5, frames=8, ends=9.0)
     assert store.event(1) == Event(
-        1, "door", 100.0, None, 105.0, 2.5, 0.5, 8, None, False, None, "1.jpg"
+        1, "door", 100.0, None, 105.0, 2.5, 0.5, 8, None, False, None, "1.jpg", begins=4.0, ends=9.0
     )
-    assert store.close_event(1, end=106.0, peak=3.5, frames=9).clip is None
+    assert store.close_event(1, end=106.0, peak=3.5, frames=9, ends=10.0).clip is None
     event = store.add_clip(1, "1.mp4")
     store.update_event(1, last=200.0, peak=9.0, frames=99)
     assert store.event(1) == event == store.close_event(1, end=0.0, peak=0.0, frames=0)
@@ -82,6 +84,8 @@ def test_an_event_from_its_opening_to_a_verdict(store: Store) -> None:
         "start": 100.0,
         "end": 106.0,
         "duration": 6.0,
+        "begins": 4.0,
+        "ends": 10.0,
         "peak": 3.5,
         "level": 0.5,
         "frames": 9,

@@ -66,7 +66,7 @@ def run(argv: list[str]) -> int:
             smoothing: Of what the report, the table's column 'smoothed' and the annotated video
                 show: raw, averageN, gaussianS or causalN; default as the model's settings say.
                 Events go by raw scores.
-            false_alarms_per_day: Level of events: how many frames of normal footage may pass it.
+            false_alarms_per_day: What the level of events is made for.
             prompts: Name each event by CLIP: words such as "a fight, fire=smoke", or the list
                 ucf_crime or xd_violence; without MODEL, score by them alone, as a baseline.
             clip: Weights of CLIP for --prompts: a file, or a folder of Hugging Face's hub; default:
@@ -225,9 +225,11 @@ def show(scores: Scores, false_alarms_per_day: float) -> None:
         f"{len(events)} event{plural}{many}"
     )
     if len(scores):
-        level, most = scores.alarm_level(false_alarms_per_day), float(scores.raw.max())
+        level, most = scores.event_level(false_alarms_per_day), float(scores.raw.max())
         out.print(
-            f"[dim]events open above a raw score of {level:.3g}; the highest is {most:.3g}[/]"
+            f"[dim]events open at a raw score of {level.on:.3g} ({level.note}); the highest is "
+            f"{most:.3g}[/]",
+            soft_wrap=True,
         )
     if not events:
         return

@@ -34,6 +34,8 @@ class Footage:
     abnormal: Int[np.ndarray, " n"]
     """1 within events, joined over the event gap."""
     video: Int[np.ndarray, " n"]
+    starts: Int[np.ndarray, " v"]
+    """Where each video's first frame is on the axis."""
     fps: Float[np.ndarray, " v"]
     seconds: Float[np.ndarray, " v"]
     """Length of each video."""
@@ -163,7 +165,8 @@ def footage(
             expected="events and normal footage",
             fix="check the labels, or add videos of the other kind",
         )
-    return Footage(scores, abnormal, video, rates, lengths / rates, (lengths - inside) / rates)
+    starts, normal = ends - lengths, (lengths - inside) / rates
+    return Footage(scores, abnormal, video, starts, rates, lengths / rates, normal)
 
 
 def _rate(name: str, fps: float | Mapping[str, float]) -> float:

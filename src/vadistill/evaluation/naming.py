@@ -13,8 +13,9 @@ from vadistill.datasets import Dataset, Video
 from vadistill.datasets.snippets import SNIPPET, FeatureSource
 from vadistill.errors import VideoError
 from vadistill.evaluation.named_events import NamedEvent, labelled_events, map_at_iou
+from vadistill.events import Event
 from vadistill.progress import progress
-from vadistill.scores import Event, Scores
+from vadistill.scores import Scores
 
 if TYPE_CHECKING:
     from vadistill.backbones.prompts import Prompts

@@ -3,7 +3,8 @@
 Events, alarms and how they match are those of ``alarms``.  A threshold chosen here is best on test,
 since the choice sees the labels.  The honest figures of a system that runs live are those at a
 given threshold, fixed beforehand: for raw scores the level that ``Scores.events`` takes from the
-calibration on normal training footage.
+calibration on normal training footage, and then the alarms are the events that it gives, which
+open and close as a camera's do.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from vadistill.datasets.intervals import stretches
 from vadistill.errors import ConfigError
@@ -22,6 +23,7 @@ from vadistill.evaluation import bootstrap as resampling
 from vadistill.evaluation.alarms import Footage, footage
 from vadistill.evaluation.alignment import Aligned
 from vadistill.evaluation.frame_level import ClassAuc, class_aucs
+from vadistill.events import Event
 
 RULE = "an alarm and an event match when they share a frame"
 
@@ -110,20 +112,22 @@ def operating_point(
     chosen_by: Literal["false_alarms_per_hour", "event_recall", "given"] = "given",
     wanted: float | None = None,
     drawn: Int[np.ndarray, "r v"] | None = None,
+    above: Bool[np.ndarray, " n"] | None = None,
 ) -> OperatingPoint:
     """Everything at ``threshold``; ``drawn`` are the resamples of ``bootstrap.draws``.
 
+    ``above``: the frames that are in an alarm; by default those that score at least ``threshold``.
     Raises ConfigError for a threshold that is no finite number.
     """
     if not math.isfinite(threshold):
         raise ConfigError(f"threshold {threshold}", expected="a finite number", fix="correct it")
-    above = flat.scores >= threshold
+    above = flat.scores >= threshold if above is None else above
     alarms, starts = stretches(above), flat.events[:, 0]
     abnormal_before = np.concatenate([[0], np.cumsum(flat.abnormal)])
     true = abnormal_before[alarms[:, 1]] > abnormal_before[alarms[:, 0]]
     in_alarm = np.append(np.flatnonzero(above), len(above))
     late = in_alarm[np.searchsorted(in_alarm, starts)] - starts
-    found = flat.peaks >= threshold
+    found = np.logical_or.reduceat(above, flat.events.ravel())[::2]
 
     def by_video(positions: Int[np.ndarray, " m"]) -> Int[np.ndarray, " v"]:
         return np.bincount(flat.video[positions], minlength=len(flat.fps))
@@ -172,6 +176,19 @@ def operating_point(
     )
 
 
+def _marked(
+    data: Aligned, flat: Footage, events: Mapping[str, Sequence[Event]] | None
+) -> Bool[np.ndarray, " n"] | None:
+    """The frames of the axis that are in one of the events, by video; None of none given."""
+    if events is None:
+        return None
+    marked = np.zeros(len(flat.scores), bool)
+    for name, begin in zip(data.names, flat.starts.tolist(), strict=True):
+        for event in events.get(name, ()):
+            marked[begin + event.first : begin + event.last + 1] = True
+    return marked
+
+
 def _shares(counts: Float[np.ndarray, "5 r"]) -> dict[str, Float[np.ndarray, " r"]]:
     """Figures of r sets from events found, events, true alarms, alarms and normal hours."""
     found, events, true, alarms, hours = counts
@@ -198,6 +215,7 @@ def operating_points(
     rates: Sequence[float] = (0.1, 1.0, 10.0),
     recalls: Sequence[float] = (0.5, 0.8, 0.9),
     thresholds: Mapping[str, float] | None = None,
+    alarms: Mapping[str, Mapping[str, Sequence[Event]]] | None = None,
     classes: Mapping[str, str | Sequence[str]] | None = None,
     alarm_gap: int = 0,
     event_gap: int = 0,
@@ -210,6 +228,7 @@ def operating_points(
         rates: false alarms per hour of normal footage; see ``threshold_at_false_alarms``.
         recalls: shares of events found, in (0, 1]; see ``threshold_at_recall``.
         thresholds: by name, fixed without these labels, such as a fitted detector's calibrated one.
+        alarms: at one of these, by its name, the events of each video that are its alarms.
         classes: each video's class or classes, for AUC by class.
         resamples: of the videos, behind each 95 % interval; 0 for none.
 
@@ -220,7 +239,9 @@ def operating_points(
     flat = footage(data, fps, alarm_gap=alarm_gap, event_gap=event_gap)
     drawn = resampling.draws(len(data), resamples, seed) if resamples and len(data) > 1 else None
     points = [
-        operating_point(flat, level, name, drawn=drawn)
+        operating_point(
+            flat, level, name, drawn=drawn, above=_marked(data, flat, (alarms or {}).get(name))
+        )
         for name, level in (thresholds or {}).items()
     ]
     for rate in rates:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
 
 import numpy as np
 
 from vadistill.datasets.base import Dataset, Video
+from vadistill.events import FRAMES, SECONDS
 from vadistill.report.page import folded, small, table
 from vadistill.report.timelines import BySystem, bands, clock, count, level_of
 from vadistill.scores import Scores
-
-SECONDS = 2.0
-"""What lies less apart is one event here, as it is on cameras by default."""
 
 TOLD = 100
 """Most rows of a list, the highest events."""
@@ -26,7 +23,7 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Stretch:
-    """An event: frames above the level, close together."""
+    """An event (``vadistill.events``) of a video."""
 
     video: str
     start: float
@@ -58,26 +55,11 @@ def stretches(scores: Scores, rate: float) -> list[Stretch]:
     level = level_of(scores, rate)
     if level is None:
         return []
-    events, raw = scores.events(false_alarms_per_day=rate), scores.raw
-    parts = [i + 1 for i, (a, b) in enumerate(pairwise(events)) if b.start - a.end >= SECONDS]
-    groups = [events[a:b] for a, b in pairwise([0, *parts, len(events)]) if a < b]
-    found = []
-    for group in groups:
-        top = max(group, key=lambda event: event.peak)
-        frame = top.first + int(raw[top.first : top.last + 1].argmax())
-        found.append(
-            Stretch(
-                scores.video,
-                group[0].start,
-                group[-1].end,
-                frame,
-                top.peak,
-                level,
-                top.reason,
-                top.name,
-            )
-        )
-    return found
+    name = scores.video
+    return [
+        Stretch(name, e.start, e.end, e.top, e.peak, level, e.reason, e.name)
+        for e in scores.events(false_alarms_per_day=rate)
+    ]
 
 
 def levels(scores_by_system: BySystem, rate: float) -> str:
@@ -87,11 +69,14 @@ def levels(scores_by_system: BySystem, rate: float) -> str:
         known = [level for s in scores.values() if (level := level_of(s, rate)) is not None]
         if known:
             low, high = f"{min(known):.3g}", f"{max(known):.3g}"
-            parts.append(f"{system} {low if low == high else f'{low} to {high}'}")
+            notes = dict.fromkeys(s.event_level(rate).note for s in scores.values())
+            span = low if low == high else f"{low} to {high}"
+            parts.append(f"{system} {span}, {', '.join(notes)}")
     if not parts:
         return ""
-    frames = "one frame" if rate == 1 else f"{rate:g} frames"
-    return f"Level: {', '.join(parts)}, a raw score that {frames} of normal footage a day may pass."
+    rules = f"Events open once {FRAMES} frames in a row are at the level, and close once all of "
+    rules += f"{SECONDS:g} s are below a lower one."
+    return f"Level: {'; '.join(parts)} (raw scores). {rules}"
 
 
 def listed(scores_by_system: BySystem, rate: float) -> list[str]:
@@ -118,8 +103,7 @@ def listed(scores_by_system: BySystem, rate: float) -> list[str]:
             ]
             header = ["video", "from – to", "highest score", "that is", "why"]
             parts.append(shut(table(header, rows), len(rows), "events"))
-    joined = f"What lies less than {SECONDS:g} s apart is one event."
-    return parts and [*parts, small(f"{levels(scores_by_system, rate)} {joined}")]
+    return parts and [*parts, small(levels(scores_by_system, rate))]
 
 
 def found_and_missed(dataset: Dataset, scores_by_system: BySystem, rate: float) -> list[str]:
@@ -163,10 +147,12 @@ def _told(scores: Scores | None, first: int, last: int, rate: float) -> str:
     level = None if scores is None else level_of(scores, rate)
     if scores is None or level is None:
         return "–"
-    above = np.flatnonzero(scores.raw[first : last + 1] > level)
-    if not len(above):
+    events = scores.events(false_alarms_per_day=rate)
+    begun = (max(e.first, first) for e in events if e.first <= last and e.last >= first)
+    found = next(begun, None)
+    if found is None:
         return "missed"
-    return f"found after {scores.times[first + above[0]] - scores.times[first]:.1f} s"
+    return f"found after {scores.times[found] - scores.times[first]:.1f} s"
 
 
 def _kinds(video: Video, first: int, last: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,8 +24,9 @@ RATES = (1, 10, 60)
 TELLS = 1.0
 """Hours of normal footage from which on false alarms an hour are told."""
 
-CALIBRATED = "calibrated, 1 normal frame a day"
-"""Name of the operating point that a fitted detector uses live, chosen without labels."""
+CALIBRATED = "calibrated, 1 false alarm a day"
+"""Name of the operating point that a fitted detector uses live, chosen without labels: its alarms
+are the events that ``score`` lists."""
 
 
 def figures(evaluations: Mapping[str, Evaluation]) -> list[str]:
@@ -93,30 +95,29 @@ def tables_of(results: Results) -> list[ReportTable]:
 def operate(run: Run, dataset: Dataset, scores: Mapping[str, Scores]) -> OperatingPoints | None:
     """What an operator of this run's model would see, on raw scores, which alarms are raised from.
 
-    The calibrated level is the mean over the videos' (they differ where frame rates do).  None
-    where a frame rate is unknown, labels are of whole videos, or one kind of frame is lacking.
+    None where a frame rate is unknown, labels are of whole videos, or one kind of frame is lacking.
     """
     if run.frames.of_videos:
         return None
     if set(run.fps) != set(run.frames.names) or len(set(run.frames.all_labels.tolist())) < 2:
         return None
-    levels = [s.alarm_level() for s in scores.values() if s.calibration is not None]
-    level = sum(levels) / len(levels) if levels else None
-    if level is not None and np.any(run.frames.all_scores == level):
-        # Alarms are at or above a threshold, and a score that is the level does not pass it.
-        level = float(np.nextafter(level, np.inf))
+    known = {name: each for name, each in scores.items() if each.calibration is not None}
+    level = next((each.event_level() for each in known.values()), None)
     kinds = classes_of(dataset)
     normal = sum(
         np.count_nonzero(labels == 0) / run.fps[name] / 3600
         for name, labels in zip(run.frames.names, run.frames.labels, strict=True)
     )
-    return operating_points(
+    points = operating_points(
         run.frames,
         run.fps,
         rates=[rate for rate in RATES if rate * normal >= 1] or [0],
-        thresholds={CALIBRATED: level} if level is not None else None,
+        thresholds={CALIBRATED: level.on} if level is not None else None,
+        alarms={CALIBRATED: {name: each.events() for name, each in known.items()}},
         classes=kinds or None,
     )
+    notes = () if level is None else (f"the calibrated level is {level.note}",)
+    return replace(points, notes=(*points.notes, *notes))
 
 
 def classes_of(dataset: Dataset) -> dict[str, tuple[str, ...]]:

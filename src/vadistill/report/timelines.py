@@ -40,9 +40,9 @@ BySystem = Mapping[str, Mapping[str, Scores]]
 
 
 def level_of(scores: Scores, rate: float) -> float | None:
-    """The raw score that events are above at ``rate`` false alarms a day; None: not known."""
+    """The raw score at which events open at ``rate`` false alarms a day; None: not known."""
     try:
-        return scores.alarm_level(rate)
+        return scores.event_level(rate).on
     except DataError:
         return None
 

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, StrictBool
 
 from vadistill.addresses import Address, Secret
 from vadistill.errors import ConfigError, one_of
+from vadistill.events import FRAMES, SECONDS
 from vadistill.limits import POLYGONS
 from vadistill.serving.entries import (
     Alarms,
@@ -124,9 +125,9 @@ class CameraSettings:
     """Raw score at which an event opens; None: learned from normal footage."""
     off: Finite | None = None
     """Raw score below which it closes; None: learned."""
-    frames_to_open: Count = 3
+    frames_to_open: Count = FRAMES
     """Frames in a row at or above ``on`` that open an event."""
-    seconds_to_close: NotNegative = 2.0
+    seconds_to_close: NotNegative = SECONDS
     """How long the score must stay below ``off``."""
     pre_roll: PreRoll = 5.0
     """Seconds of picture before an event that its clip begins with."""

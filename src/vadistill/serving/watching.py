@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import shlex
 import signal
 import sys
@@ -172,13 +171,7 @@ def watch_until_end(settings: Settings) -> int:
         )
         try:
             hub.start()
-            for camera in hub.running():
-                if math.isfinite(camera.level.on):
-                    print(
-                        f"vadistill: {camera.name}: events open at a score of {camera.level.on:.4g}"
-                        f", for {camera.settings.false_alarms_per_day:g} false alarms a day",
-                        file=sys.stderr,
-                    )
+            tell_levels(hub)
             while not stop.wait(0.25):
                 if all(camera.ended.is_set() for camera in hub.running()):
                     break
@@ -186,6 +179,15 @@ def watch_until_end(settings: Settings) -> int:
             waiting = hub.stop()
             summarise(hub, waiting)
     return 0 if all(camera.usable for camera in hub.running()) else 2
+
+
+def tell_levels(hub: Hub) -> None:
+    """At what scores each camera's events open, and what that is worth, on stderr."""
+    for camera in hub.running():
+        if camera.usable and camera.settings.model:
+            level = f"{camera.level.on:.3g} ({camera.level.note})"
+            line = f"vadistill: {camera.name}: events open at a raw score of {level}"
+            print(line, file=sys.stderr)
 
 
 def summarise(hub: Hub, waiting: dict[str, int]) -> None:

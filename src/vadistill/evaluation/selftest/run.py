@@ -238,11 +238,11 @@ class _Tested:
         raw = known.raw[frames]
         # An alarm that the footage raises there without the plant does not count for it.
         before = scores[None, planting.video].raw[frames]
-        events = known.events(false_alarms_per_day=false_alarms_per_day)
+        level = known.event_level(false_alarms_per_day)
         alarm = np.zeros(len(known), bool)
-        for event in events:
+        for event in known.events(false_alarms_per_day=false_alarms_per_day):
             alarm[event.first : event.last + 1] = True
-        found = bool((alarm[frames] & (raw > before)).any())
+        found = bool((alarm[frames] & (raw >= level.on) & (raw > before)).any())
         return cls(planting, known.values[frames], found, float(known.calibrated[frames].max()))
 
 

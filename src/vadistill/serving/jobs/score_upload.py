@@ -18,11 +18,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.errors import VadistillError, VideoError
+from vadistill.events import Tracker
 from vadistill.files import DISK_ERRORS, write_json
+from vadistill.levels import training_level
 from vadistill.progress import progress
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.jobs.job import PICTURE, RESULT, SCORES
-from vadistill.serving.live.levels import Tracker, training_level
 from vadistill.video import Frame, VideoSource, covered, open_video
 
 if TYPE_CHECKING:
@@ -112,11 +113,8 @@ def score(model: Path, video: Path, folder: Path) -> None:
     calibration = detector.require_fitted()
     scale = scale_of([Scores(video.name, [], source.info.fps, calibration=calibration)])
     watched = Remembered(source, folder / PICTURE, scale, detector.latency)
-    level = training_level(calibration, CameraSettings.false_alarms_per_day, source.info.fps)
-    tracker = Tracker(
-        level, frames=CameraSettings.frames_to_open, seconds=CameraSettings.seconds_to_close
-    )
-    changes, frames, flushed = [], 0, 0.0
+    level = training_level(calibration, CameraSettings.false_alarms_per_day)
+    tracker, changes, frames, flushed = Tracker(level), [], 0, 0.0
     lost: VideoError | None = None
     with (
         (folder / SCORES).open("w") as lines,

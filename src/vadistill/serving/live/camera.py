@@ -20,20 +20,21 @@ from jaxtyping import UInt8
 
 from vadistill.drawing import Scale, to_jpeg
 from vadistill.errors import ConfigError, VadistillError, VideoError, in_a_line
-from vadistill.scores import Calibration, FrameScore
+from vadistill.events import Change, Tracker
+from vadistill.levels import Calibration, Level
+from vadistill.scores import FrameScore
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.live.batching import Loaded
 from vadistill.serving.live.census import Census
 from vadistill.serving.live.curve import Curve
 from vadistill.serving.live.events import EventKeeper, colours
 from vadistill.serving.live.learned import view
-from vadistill.serving.live.levels import Change, Level, Tracker
 from vadistill.serving.live.memory import Memory
 from vadistill.serving.live.places import Counting
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.live.scene import Scene
 from vadistill.serving.live.screen import Screen
-from vadistill.serving.live.times import Pace, WallTimes
+from vadistill.serving.live.times import Pace, Standstill, WallTimes
 from vadistill.serving.schedule import within
 from vadistill.serving.storage.clips import ClipWriter, Shot
 from vadistill.video import covered
@@ -46,9 +47,6 @@ log = logging.getLogger("vadistill.serving")
 
 RETRY = 30.0
 """Seconds after which a camera whose detector failed is tried again."""
-
-UNSCORED = 60.0
-"""Seconds without a score, while frames are dropped, after which scoring counts as stuck."""
 
 
 class Camera:
@@ -103,8 +101,7 @@ class Camera:
             self.ended.set()
         self.scored = 0
         """Frames scored so far."""
-        self._progress = (0, 0, time.monotonic())
-        """Frames scored and dropped when the first last grew, and when that was."""
+        self._standstill = Standstill()
 
     @property
     def name(self) -> str:
@@ -202,7 +199,9 @@ class Camera:
         while self._ring[0].moment < moment - self.settings.pre_roll:
             self._ring.popleft()
         may_open = within(self.settings.event_hours, wall) and not self.scene.holds(moment)
-        self._track(self._tracker.push(wall, score.score, may_open=may_open), shot)
+        value, index = float(score.score), score.index
+        change = self._tracker.push(score.time, value, index=index, came=wall, may_open=may_open)
+        self._track(change, shot)
         if self.curve.due:
             self.write_scores()
 
@@ -239,19 +238,9 @@ class Camera:
         if self.ended.is_set():
             return None
         reason = self.reader.trouble
-        stuck = self._stuck() if reason == "" and self._model is not None else reason
-        return self.scene.detail if stuck == "" else stuck
-
-    def _stuck(self) -> str:
-        """Why frames that come are not scored; '' if they are."""
-        dropped, now = self.reader.status.dropped, time.monotonic()
-        if self.scored != self._progress[0]:
-            self._progress = (self.scored, dropped, now)
-        _, before, since = self._progress
-        waited = now - since
-        return (
-            f"no frame scored for {waited:.0f} s" if dropped > before and waited > UNSCORED else ""
-        )
+        if reason == "" and self._model is not None:
+            reason = self._standstill.told(self.scored, self.reader.status.dropped)
+        return self.scene.detail if reason == "" else reason
 
     @property
     def model_trouble(self) -> str:
@@ -264,6 +253,11 @@ class Camera:
     def calibration(self) -> Calibration:
         """Of the model's training frames."""
         return self.model.detector.require_fitted()
+
+    @property
+    def muted(self) -> bool:
+        """Whether nobody is told of its events for now."""
+        return self._store.muted_until(self.name, time.time()) is not None
 
     @property
     def scale(self) -> Scale:

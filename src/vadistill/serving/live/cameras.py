@@ -14,12 +14,12 @@ from typing import Any
 
 from vadistill.addresses import Address
 from vadistill.errors import DataError, StorageError, VadistillError, WeightsError, in_a_line
+from vadistill.levels import Level
 from vadistill.serving.config import CameraSettings, Settings, changed
 from vadistill.serving.live.batching import Loaded, Models
 from vadistill.serving.live.camera import Camera
 from vadistill.serving.live.events import Announcer
 from vadistill.serving.live.learned import begin_anew, counted, learned_level, starting_level
-from vadistill.serving.live.levels import Level
 from vadistill.serving.live.reader import Reader
 from vadistill.serving.live.session import try_source
 from vadistill.serving.settings_file import SettingsFile

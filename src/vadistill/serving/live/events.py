@@ -19,11 +19,11 @@ import numpy as np
 
 from vadistill.drawing import Scale, draw_frame, to_jpeg
 from vadistill.errors import StorageError
-from vadistill.scores import Calibration
-from vadistill.serving.live.levels import Change, Level, Stretch
+from vadistill.events import Change, Stretch
+from vadistill.levels import Calibration, Level
 from vadistill.serving.live.memory import Way
 from vadistill.serving.storage.clips import ClipWriter, Shot
-from vadistill.serving.storage.records import Place
+from vadistill.serving.storage.records import Event, Place
 
 if TYPE_CHECKING:
     from vadistill.serving.storage.store import Store
@@ -123,24 +123,35 @@ class EventKeeper:
         scale: Scale,
         level: float,
     ) -> None:
-        facts = {"peak": event.peak, "level": level, "frames": event.frames, "place": self._place}
-        opened = self._store.open_event(self.camera, event.start, **facts)
+        opened = self._opened(event, level, self._place)
         self.id = opened.id
         self._clips.open(opened.id, before, scale)
         self._best = shot
         self._update(event, scale)
+
+    def _opened(self, event: Stretch, level: float, place: Place | None) -> Event:
+        return self._store.open_event(
+            self.camera,
+            event.since,
+            peak=event.peak,
+            level=level,
+            frames=event.frames,
+            place=place,
+            begins=event.start,
+        )
 
     def _update(self, event: Stretch, scale: Scale) -> None:
         """Keep how far the event is, and the picture of its peak where that is new."""
         assert self.id is not None
         self._store.update_event(
             self.id,
-            last=event.last,
+            last=event.until,
             peak=event.peak,
             frames=event.frames,
             thumbnail=self._thumbnail(self.id, scale),
             place=self._place,
             trail=self._way.trail,
+            ends=event.last,
         )
         so_far = self._store.event(self.id)
         if so_far is not None:
@@ -169,11 +180,9 @@ class EventKeeper:
         def finish() -> None:
             known = number
             if known is None:  # the disk was full from its first frame to its last
-                facts = {"peak": event.peak, "level": level, "frames": event.frames}
-                known = self._store.open_event(self.camera, event.start, **facts, place=place).id
-            closed = self._store.close_event(
-                known, end=event.last, peak=event.peak, frames=event.frames, cause=cause
-            )
+                known = self._opened(event, level, place).id
+            facts = {"peak": event.peak, "frames": event.frames, "ends": event.last}
+            closed = self._store.close_event(known, end=event.until, cause=cause, **facts)
             self._publish("event", closed.as_json())
 
         # The end is kept and told at once; the clip follows, however long it takes to write.

@@ -12,18 +12,14 @@ from contextlib import suppress
 from vadistill.addresses import hashed
 from vadistill.errors import StorageError
 from vadistill.files import content_hash
-from vadistill.scores import Calibration
+from vadistill.levels import Calibration, Level, camera_level, training_level, without
 from vadistill.serving.config import CameraSettings
-from vadistill.serving.live.levels import Level, camera_level, training_level, without
 from vadistill.serving.storage.store import Store
 
 log = logging.getLogger("vadistill.serving")
 
 MARGIN = 5.0
 """Seconds around an event that count as not normal, too."""
-
-DEFAULT_FPS = 25.0
-"""Where neither the settings nor the camera tell a rate yet."""
 
 
 def starting_level(
@@ -39,9 +35,7 @@ def starting_level(
     if kept is not None and _belongs(kept["of"], camera, mark):
         learned = Level.from_json(kept["level"])
     else:
-        learned = training_level(
-            calibration, rate, camera.fps or DEFAULT_FPS, camera.seconds_to_close
-        )
+        learned = training_level(calibration, rate, camera.seconds_to_close)
     if camera.on is None and camera.off is None:
         return learned
     on = learned.on if camera.on is None else camera.on

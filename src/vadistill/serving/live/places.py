@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from vadistill.levels import Level
 from vadistill.scores import FrameScore
 from vadistill.serving.config import CameraSettings
-from vadistill.serving.live.levels import Level
 from vadistill.serving.live.memory import Memory
 from vadistill.serving.storage.records import Place
 from vadistill.video import inside

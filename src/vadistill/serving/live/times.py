@@ -11,6 +11,9 @@ import numpy as np
 
 log = logging.getLogger("vadistill.serving")
 
+UNSCORED = 60.0
+"""Seconds without a score, while frames are dropped, after which scoring counts as stuck."""
+
 LEAP = 0.5
 """Seconds by which a clock is off that was set; what is slewed, both clocks follow."""
 
@@ -32,6 +35,24 @@ class WallTimes:
             log.warning("camera %s: the clock leapt by %.1f s", self._camera, ahead - self._ahead)
             self._ahead = ahead
         return moment + self._ahead
+
+
+class Standstill:
+    """Tells a camera whose frames come and are not scored."""
+
+    def __init__(self) -> None:
+        self._progress = (0, 0, time.monotonic())
+        """Frames scored and dropped when the first last grew, and when that was."""
+
+    def told(self, scored: int, dropped: int) -> str:
+        """Why nothing is scored, of so many frames so far; '' if they are."""
+        now = time.monotonic()
+        if scored != self._progress[0]:
+            self._progress = (scored, dropped, now)
+        _, before, since = self._progress
+        waited = now - since
+        stuck = dropped > before and waited > UNSCORED
+        return f"no frame scored for {waited:.0f} s" if stuck else ""
 
 
 class Pace:

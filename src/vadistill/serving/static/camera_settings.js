@@ -26,15 +26,8 @@ export const levelWords = (level) => {
 
 // What keeps a level from being trusted.
 /** @type {(level: Level | null) => string} */
-export const caution = (level) => {
-  if (level?.source === "training")
-    return "Calibrate once this camera has seen some hours of normal footage.";
-  if (!level?.extrapolated) return "";
-  return (
-    "The footage is shorter than the wanted time between false alarms: " +
-    "the level lies beyond its highest scores."
-  );
-};
+export const caution = (level) =>
+  level && (level.source === "training" || level.extrapolated) ? `The level is ${level.note}.` : "";
 
 // The window that learns a camera's level anew; `done` hears the level.
 /** @type {(camera: Camera, signal: AbortSignal, done?: (level: Level) => void) => void} */

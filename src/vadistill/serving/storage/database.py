@@ -77,6 +77,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             last REAL
         )""",
     ),
+    tuple(f"ALTER TABLE events ADD COLUMN {name} REAL" for name in ("begins", "ends")),
 )
 """What each version adds to the one before; a released step is never changed."""
 

@@ -99,6 +99,10 @@ class Event:
     reason: str | None = None
     """As for ``Place``."""
     trail: Trail | None = None
+    begins: float | None = None
+    """Seconds of the video at its first frame, of a stream since it was connected."""
+    ends: float | None = None
+    """Those at its last frame so far."""
 
     def as_json(self) -> dict[str, Any]:
         """The event as the console, the API and sinks see it."""
@@ -108,6 +112,8 @@ class Event:
             "start": self.start,
             "end": self.end,
             "duration": round((self.last if self.end is None else self.end) - self.start, 3),
+            "begins": self.begins,
+            "ends": self.ends,
             "peak": self.peak,
             "level": self.level,
             "frames": self.frames,

@@ -50,14 +50,15 @@ class Store(Outbox, Curves, FalseAlarms):
         level: float,
         frames: int = 1,
         place: Place | None = None,
+        begins: float | None = None,
     ) -> Event:
         """Begin an event, and queue an "opened" message for every sink with it."""
-        times = (float(start), float(start))
+        times = (float(start), float(start), begins)
         with self._database.writing(durable=True) as connection:
             id = connection.execute(
                 "INSERT INTO events "
-                "(camera, start, last, peak, level, frames, box, zone, reason) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "(camera, start, last, begins, peak, level, frames, box, zone, reason) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (camera, *times, float(peak), float(level), frames, *records.places(place)),
             ).lastrowid
             event = _event(connection, id)
@@ -75,17 +76,17 @@ class Store(Outbox, Curves, FalseAlarms):
         thumbnail: str | None = None,
         place: Place | None = None,
         trail: Trail | None = None,
+        ends: float | None = None,
     ) -> None:
-        """Note how far an open event has come; without ``thumbnail``, ``place`` or ``trail`` those
-        it has stay."""
+        """Note how far an open event has come; what is left out of the last four stays."""
         where = "box = ?, zone = ?, reason = ?, " if place else ""
         values = (float(last), float(peak), frames, *(records.places(place) if place else ()))
         with self._database.writing() as connection:
             connection.execute(
                 f"UPDATE events SET last = ?, peak = ?, frames = ?, {where}"
-                "thumbnail = coalesce(?, thumbnail), trail = coalesce(?, trail) "
-                'WHERE id = ? AND "end" IS NULL',
-                (*values, records.plain(thumbnail), trail and trail.as_text(), id),
+                "thumbnail = coalesce(?, thumbnail), trail = coalesce(?, trail), "
+                'ends = coalesce(?, ends) WHERE id = ? AND "end" IS NULL',
+                (*values, records.plain(thumbnail), trail and trail.as_text(), ends, id),
             )
 
     def close_event(
@@ -96,13 +97,14 @@ class Store(Outbox, Curves, FalseAlarms):
         peak: float,
         frames: int,
         cause: str | None = None,
+        ends: float | None = None,
     ) -> Event:
         """End an event, and queue a "closed" message with it; one that is closed stays as it is."""
         with self._database.writing(durable=True) as connection:
             changed = connection.execute(
-                'UPDATE events SET "end" = ?, last = ?, peak = ?, frames = ?, cause = ? '
-                'WHERE id = ? AND "end" IS NULL',
-                (float(end), float(end), float(peak), frames, cause, id),
+                'UPDATE events SET "end" = ?, last = ?, peak = ?, frames = ?, cause = ?, '
+                'ends = coalesce(?, ends) WHERE id = ? AND "end" IS NULL',
+                (float(end), float(end), float(peak), frames, cause, ends, id),
             ).rowcount
             event = _event(connection, id)
             if changed:

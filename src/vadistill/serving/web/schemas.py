@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from vadistill import levels
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.entries import Alarms, Name, Source
-from vadistill.serving.live import levels
 from vadistill.serving.live.status import ReaderStatus, State
 from vadistill.serving.storage import records
 from vadistill.serving.storage.records import Verdict
@@ -49,7 +49,7 @@ NOT_EDITABLE = ("name", "loop", "fast", "on", "off")
 EDITABLE = tuple(f.name for f in fields(CameraSettings) if f.name not in NOT_EDITABLE)
 """A camera's settings that the console changes; it shows all."""
 EVENT = ("id", "camera", "start", "end", "frames", "verdict", "interrupted", "cause")
-EVENT += ("box", "zone", "reason")
+EVENT += ("box", "zone", "reason", "begins", "ends")
 
 
 class SignIn(Body):

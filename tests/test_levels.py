@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vadistill.errors import DataError
-from vadistill.scores import Calibration
-from vadistill.serving.live.levels import (
+from vadistill.events import Tracker
+from vadistill.levels import (
+    Calibration,
     Level,
-    Tracker,
     camera_level,
     lasting,
     pareto_quantile,
@@ -148,7 +148,7 @@ class TestLevels:
         times, scores = np.arange(9000) / 5, np.zeros(9000)
         some = np.repeat(rng.random(900) < busy, 10)
         scores[some] = rng.exponential(1.0, int(some.sum()))
-        trained = training_level(Calibration.fit(scores), 1, 5.0)
+        trained = training_level(Calibration.fit(scores), 1)
         own = camera_level([(times, scores)], false_alarms_per_day=1, frames=3, seconds=2.0)
         for level in (trained, own):
             assert alarms(times, scores, level) == 0
@@ -164,9 +164,9 @@ class TestLevels:
 
     def test_training_frames_give_at_most_their_highest_score(self):
         calibration = Calibration.fit(np.linspace(0, 1, 500))
-        level = training_level(calibration, 1.0, 25.0)
+        level = training_level(calibration, 1.0)
         assert level.on == pytest.approx(1.0) and level.source == "training"
-        often = training_level(calibration, 86400 * 25 * 0.5, 25.0)
+        often = training_level(calibration, 86400 * 25 * 0.5)
         assert often.on == pytest.approx(0.5, abs=0.01) and often.off <= often.on
         # Ninety of a hundred stretches of 50 independent frames lie below the closing level.
         assert level.off == pytest.approx(0.9 ** (1 / 50), abs=0.002)
@@ -185,7 +185,21 @@ class TestLevels:
                     break
         assert np.median(spans) < 11 and max(spans) < 25  # ten seconds of it
 
+    def test_the_rate_and_the_length_of_training_footage_count(self):
+        quantiles = Calibration.fit(np.linspace(0, 1, 500))
+        assert training_level(quantiles, 1.0).note == "from training footage"
+        known = quantiles.of({"frames": 2500, "seconds": 250.0})
+        often = training_level(known, 86400 * 10 * 0.5)  # half of all frames at 10 a second
+        assert often.on == pytest.approx(0.5, abs=0.01) and not often.extrapolated
+        short = "from 4.2 minutes of training footage, too short to tell 1 false alarm a day"
+        assert training_level(known, 1.0).note == short
+        assert "calibrate on this camera" in training_level(known, 1.0).as_json()["note"]
+        for wrong in ({"frames": "many"}, {"seconds": -1}, {"seconds": float("nan")}):
+            with pytest.raises(DataError, match="fit the model again"):
+                quantiles.of(wrong)
+
     def test_json_and_back(self):
         level = Level(2.0, 1.0, "camera", 3.5, 0.5, True)
         assert Level.from_json(level.as_json()) == level
-        assert "3.5 hours" in level.note and "beyond" in level.note
+        short = "from 3.5 hours of this camera, too short to tell 0.5 false alarms a day"
+        assert level.note == short and level.as_json()["note"] == short

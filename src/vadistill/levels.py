@@ -1,4 +1,7 @@
-"""From scores to events: levels for a wanted number of false alarms a day, and who tracks them.
+"""Levels of events: the raw scores at which they open and close, from normal footage.
+
+A level is made for a wanted number of false alarms a day: of a model's training frames, whose
+quantiles its ``Calibration`` holds, or of a camera's own footage.
 
 Normal scores rarely last as long as the wanted time between alarms, so the level lies beyond most
 of them.  It comes from the tail: peaks over a threshold follow a generalised Pareto distribution
@@ -10,7 +13,7 @@ alarms, not frames.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -18,7 +21,6 @@ import numpy as np
 from jaxtyping import Float
 
 from vadistill.errors import DataError
-from vadistill.scores import Calibration
 
 DAY = 86_400.0
 
@@ -34,10 +36,64 @@ LEAST_PEAKS = 10
 LEAST_SECONDS = 60.0
 """Footage that a camera's level is learned from."""
 
+FPS = 25.0
+"""Frames a second of training footage whose rate is not known."""
+
 SHAPES = (-0.5, 0.3)
 """Bounds of the Pareto shape: short footage pretends heavier tails than there are."""
 
 Source = Literal["training", "camera", "fixed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Quantiles of the frame scores of normal training video: turns a raw score into a share."""
+
+    quantiles: Float[np.ndarray, " q"]
+    frames: int = 0
+    """Of the training footage, 0 where that is not known."""
+    seconds: float = 0.0
+    """Its length, 0 where that is not known."""
+
+    @classmethod
+    def fit(cls, values: Iterable[float], size: int = 1001) -> Calibration:
+        """Keep ``size`` evenly spaced quantiles of normal scores; raises DataError if none."""
+        scores = np.asarray(list(values), np.float64)
+        if len(scores) == 0:
+            raise DataError(
+                "no frames to calibrate on",
+                expected="at least one normal frame",
+                fix="fit on more video",
+            )
+        return cls(np.quantile(scores, np.linspace(0, 1, size)))
+
+    def of(self, footage: Mapping[str, Any] | None) -> Calibration:
+        """The same quantiles, of footage as ``datasets.footage`` describes it, if it is known.
+
+        Raises DataError for a description that cannot be one.
+        """
+        known = footage or {}
+        frames, seconds = known.get("frames", 0), known.get("seconds", 0.0)
+        if not all(isinstance(x, int | float) and 0 <= x < math.inf for x in (frames, seconds)):
+            raise DataError(
+                f"footage of {frames!r:.30} frames and {seconds!r:.30} seconds",
+                expected="numbers from 0",
+                fix="fit the model again",
+            )
+        return replace(self, frames=int(frames), seconds=float(seconds))
+
+    def check(self) -> Calibration:
+        """Itself; raises ValueError for what ``fit`` cannot have made, such as one out of order."""
+        shape = self.quantiles.shape
+        if len(shape) != 1 or shape[0] < 2 or (np.diff(self.quantiles) < 0).any():
+            raise ValueError(f"calibration of shape {list(shape)}, or not in ascending order")
+        return self
+
+    def __call__(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Share of normal training frames that score lower, in [0, 1]."""
+        grid = np.linspace(0, 1, len(self.quantiles))
+        below = np.interp(values, self.quantiles, grid)
+        return np.where(np.asarray(values) <= self.quantiles[0], 0.0, below)
 
 
 @dataclass(frozen=True)
@@ -58,16 +114,19 @@ class Level:
 
     @property
     def note(self) -> str:
-        """What to know of it, in a sentence."""
+        """Where it comes from, and whether that footage can tell so rare an alarm."""
         if self.source == "fixed":
             return "set by hand"
-        if self.source == "training":
-            return "from training frames: calibrate on this camera when it has seen normal hours"
-        hours = f"{self.footage_hours:.2g} hours of this camera"
-        return f"from {hours}, beyond its highest scores" if self.extrapolated else f"from {hours}"
+        what = "training footage" if self.source == "training" else "this camera"
+        if not self.footage_hours:
+            return f"from {what}"
+        rate = f"{self.false_alarms_per_day:g} false alarm{'s' * (self.false_alarms_per_day != 1)}"
+        short = f", too short to tell {rate} a day" if self.extrapolated else ""
+        return f"from {_length(self.footage_hours)} of {what}{short}"
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "note": self.note}
+        hint = ": calibrate on this camera when it has seen normal hours"
+        return {**asdict(self), "note": self.note + hint * (self.source == "training")}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Level:
@@ -76,18 +135,28 @@ class Level:
 
 
 def training_level(
-    calibration: Calibration, false_alarms_per_day: float, fps: float, seconds: float = 2.0
+    calibration: Calibration, false_alarms_per_day: float, seconds: float = 2.0
 ) -> Level:
-    """From a model's quantiles of training frames: at most its highest training score.
+    """From a model's quantiles of training frames: just above its highest training score at most.
 
-    Quantiles do not say how frames follow each other: each counts as an alarm, and the frames of
-    the ``seconds`` that close an event as independent.
+    Quantiles do not say how frames follow each other: each counts as an alarm, at the rate of the
+    training footage, and the frames of the ``seconds`` that close an event as independent.
     """
-    share = 1 - false_alarms_per_day / (DAY * max(fps, 1e-6))
+    known = calibration.frames > 0 and calibration.seconds > 0
+    fps = calibration.frames / calibration.seconds if known else FPS
+    share = 1 - false_alarms_per_day / (DAY * fps)
     on = above(float(np.quantile(calibration.quantiles, np.clip(share, 0, 1))))
     below = CLOSING ** (1 / max(1.0, fps * seconds))
     off = min(on, above(float(np.quantile(calibration.quantiles, below))))
-    return Level(on, off, "training", false_alarms_per_day=false_alarms_per_day)
+    short = known and false_alarms_per_day * calibration.seconds < DAY
+    return Level(on, off, "training", calibration.seconds / 3600, false_alarms_per_day, short)
+
+
+def _length(hours: float) -> str:
+    """Such as ``4.2 minutes`` or ``1.5 hours``."""
+    number, unit = (60 * hours, "minute") if hours < 1 else (hours, "hour")
+    text = f"{number:.2g}" if number < 100 else f"{number:.0f}"
+    return f"{text} {unit}{'s' * (text != '1')}"
 
 
 def above(score: float) -> float:
@@ -143,8 +212,8 @@ def camera_level(
 ) -> Level:
     """From times (seconds) and scores of normal footage in unbroken pieces.
 
-    ``frames`` open an event and ``seconds`` close it, as for ``Tracker``.  Raises DataError for
-    less than a minute of footage.
+    ``frames`` open an event and ``seconds`` close it, as for ``events.Tracker``.  Raises DataError
+    for less than a minute of footage.
     """
     pieces = [(t, lasting(v, frames)) for t, v in chunks if len(v) >= frames]
     length = sum(float(t[-1] - t[0]) for t, _ in chunks if len(t) > 1)
@@ -191,72 +260,3 @@ def without(
         return []
     breaks = np.flatnonzero((np.diff(index) > 1) | (np.diff(times[index]) > gap)) + 1
     return [(times[part], values[part]) for part in np.split(index, breaks)]
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """An event so far; times are unix seconds of frames' arrival."""
-
-    start: float
-    """Of the first frame of the run that opened it."""
-    last: float
-    """Of the last frame at or above the closing level."""
-    peak: float
-    frames: int
-    """Frames at or above the closing level."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """What a frame did to the event."""
-
-    kind: Literal["opened", "higher", "going", "closed"]
-    """``higher``: the frame has the event's new peak."""
-    event: Stretch
-
-
-class Tracker:
-    """Hysteresis: ``frames`` in a row at or above ``level.on`` open an event.
-
-    It closes when all frames of ``seconds`` are below ``level.off``, or when the stream is lost.
-    """
-
-    def __init__(self, level: Level, *, frames: int = 3, seconds: float = 2.0) -> None:
-        self.level, self.frames, self.seconds = level, max(1, frames), seconds
-        self.event: Stretch | None = None
-        self._run: Stretch | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether an event is open, or the last frame may be the first of one."""
-        return self.event is not None or self._run is not None
-
-    def push(self, time: float, score: float, *, may_open: bool = True) -> Change | None:
-        """The next frame's score, ``time`` in seconds; an event opens only where it may."""
-        if self.event is None:
-            return self._rise(time, score if may_open else -math.inf)
-        event = self.event
-        if score >= self.level.off:
-            higher = score > event.peak
-            peak = max(score, event.peak)
-            self.event = replace(event, last=time, peak=peak, frames=event.frames + 1)
-            return Change("higher" if higher else "going", self.event)
-        if abs(time - event.last) >= self.seconds:  # a clock that was set back breaks it, too
-            return self.close()
-        return Change("going", event)
-
-    def close(self) -> Change | None:
-        """End the event there is, such as when the stream is lost."""
-        event, self.event, self._run = self.event, None, None
-        return None if event is None else Change("closed", event)
-
-    def _rise(self, time: float, score: float) -> Change | None:
-        if score < self.level.on:
-            self._run = None
-            return None
-        run = self._run or Stretch(time, time, score, 0)
-        self._run = replace(run, last=time, peak=max(run.peak, score), frames=run.frames + 1)
-        if self._run.frames < self.frames:
-            return None
-        self.event, self._run = self._run, None
-        return Change("opened", self.event)
