@@ -112,9 +112,11 @@ def crop(
     for x1, y1, x2, y2 in squares(boxes) if square else boxes:
         left, top, right, bottom = map(int, (np.floor(x1), np.floor(y1), np.ceil(x2), np.ceil(y2)))
         part = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
-        beyond = [max(n, 0) for n in (-top, bottom - height, -left, right - width)]
-        if square and any(beyond):
-            part = cv2.copyMakeBorder(part, *beyond, cv2.BORDER_REPLICATE)
+        above, before = max(-top, 0), max(-left, 0)
+        below, after = max(bottom - height, 0), max(right - width, 0)
+        if square and max(above, below, before, after) > 0:
+            repeated = cv2.BORDER_REPLICATE
+            part = cv2.copyMakeBorder(part, above, below, before, after, repeated)
         shrinks = part.shape[0] * part.shape[1] > size * size
         patches.append(
             cv2.resize(
