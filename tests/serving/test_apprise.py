@@ -157,7 +157,7 @@ def test_an_address_that_apprise_does_not_know_is_an_error(url: str) -> None:
 def test_a_picture_that_never_comes_is_not_waited_for_long(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vadistill.serving.sinks.apprise.PICTURE", 0.2)
+    monkeypatch.setattr("vadistill.serving.sinks.base.PICTURE", 0.2)
     receiver = Receiver()
     try:
         sink = people(post(receiver), store.media)

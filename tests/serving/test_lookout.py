@@ -26,7 +26,7 @@ from vadistill.serving.config import CameraSettings, ModelSettings, SinkSettings
 from vadistill.serving.faults import Faults
 from vadistill.serving.hub import Hub
 from vadistill.serving.lookout import Lookout, Part
-from vadistill.serving.sinks import Dispatcher, build_sink
+from vadistill.serving.sinks import Dispatcher, Glance, build_sink
 from vadistill.serving.storage.store import Store
 from vadistill.systems.motion import Motion
 from vadistill.video import VideoSource
@@ -338,10 +338,10 @@ def test_a_camera_that_is_removed_leaves_nothing_at_the_broker(store: Store) -> 
         dispatcher.announce(["door"])
         dispatcher.start()
         until(sink._ready.is_set)
-        dispatcher.show({"door": False, "nobody": True})
+        dispatcher.show({"door": Glance(False, 0.5, True), "nobody": Glance(True, 0.5, False)})
         until(lambda: home.topic("vadistill/door/availability") == ["offline"])
-        dispatcher.show({"door": False})
-        dispatcher.show({"door": True})
+        dispatcher.show({"door": Glance(False, None, True)})
+        dispatcher.show({"door": Glance(True, None, True)})
         until(lambda: home.topic("vadistill/door/availability") == ["offline", "online"])
         dispatcher.announce([])
         until(lambda: home.topic("vadistill/door/availability")[-1] == "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.home_assistant import check_discovery
 from support.mqtt_broker import Broker, Listener
 from support.serving_scene import served
 from support.waiting import until
@@ -134,6 +136,34 @@ def test_a_broker_forgets_the_cameras_of_one_that_is_removed(path: Path) -> None
         until(lambda: ("vadistill/porch/state", "OFF") in heard.heard)
         sinks(client.delete("/api/sinks/home"))
         until(lambda: ("vadistill/porch/state", "") in heard.heard)
+
+
+def test_home_assistant_finds_the_cameras_of_one_that_is_added_or_changed(path: Path) -> None:
+    with Broker() as broker, running(path) as (hub, client), Listener(broker.port) as home:
+
+        def works(prefix: str) -> None:
+            """The camera is described below the prefix, is muted there, and has its picture."""
+            place = f"homeassistant/device/{prefix}_porch/config"
+            until(lambda: home.topic(place))
+            found = json.loads(home.topic(place)[-1])
+            check_discovery(found)
+            switch = found["components"]["mute"]
+            until(lambda: home.topic(switch["state_topic"])[-1:] == ["OFF"])
+            home.client.publish(switch["command_topic"], "ON", qos=1)
+            until(lambda: hub.store.muted_until("porch", time.time()))
+            home.client.publish(switch["command_topic"], "OFF", qos=1)
+            until(lambda: hub.store.muted_until("porch", time.time()) is None)
+            opened = hub.store.open_event("porch", time.time(), peak=1.0, level=0.5)
+            (hub.store.media / f"{opened.id}.jpg").write_bytes(b"seen")
+            until(lambda: home.topic(found["components"]["picture"]["image_topic"]) == ["seen"])
+
+        hub.add_camera(CameraSettings("porch", Address("rtsp://127.0.0.1:9/x")))
+        new = {"name": "home", "kind": "mqtt", "url": broker.url}
+        sinks(client.post("/api/sinks", json=new), 201)
+        works("vadistill")
+        sinks(client.patch("/api/sinks/home", json={"prefix": "house"}))
+        until(lambda: home.topic("homeassistant/device/vadistill_porch/config")[-1] == "")
+        works("house")
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from support.home_assistant import check_discovery
 from support.mqtt_broker import Broker, Listener, free_port
 from support.waiting import until
 from support.webhook_receiver import Receiver
 from vadistill.addresses import Address, Secret
 from vadistill.errors import ConfigError
 from vadistill.serving.config import Settings, SinkSettings
-from vadistill.serving.sinks import DeliveryError, Dispatcher, Refused, Sink, build_sink
+from vadistill.serving.sinks import DeliveryError, Dispatcher, Glance, Refused, Sink, build_sink
 from vadistill.serving.sinks.webhook import sign, verify
 from vadistill.serving.storage.store import Message, Store
 
@@ -331,23 +332,70 @@ def test_home_assistant_finds_cameras_and_their_events(store: Store) -> None:
         until(lambda: len(home.topic("vadistill/door/event")) == 2)
         until(lambda: home.topic("vadistill/door/state")[-3:] == ["OFF", "ON", "OFF"])
         until(lambda: home.topic("vadistill/yard/state") == ["OFF"])
-        sensor = json.loads(home.topic("homeassistant/binary_sensor/vadistill_yard/config")[-1])
+        yard = json.loads(home.topic("homeassistant/device/vadistill_yard/config")[-1])
+        check_discovery(yard)
+        sensor = yard["components"]["anomaly"]
         assert sensor["state_topic"] == "vadistill/yard/state"
-        dispatcher.show({"yard": True})
+        dispatcher.show({"yard": Glance(True, 1.23456, False)})
         for place in sensor["availability"]:
             until(lambda topic=place["topic"]: home.topic(topic) == ["online"])
-        assert sensor["availability_mode"] == "all" and "object_id" not in sensor
         assert sensor["default_entity_id"] == "binary_sensor.vadistill_yard"
-        assert sensor["device"]["identifiers"] == ["vadistill_yard"]
+        assert yard["device"]["identifiers"] == ["vadistill_yard"]
+        until(lambda: home.topic(yard["components"]["score"]["state_topic"]) == ["1.235"])
+        until(lambda: home.topic(yard["components"]["mute"]["state_topic"]) == ["OFF"])
+        dispatcher.show({"yard": Glance(True, 9.0, False)})  # scores come now and then
         kinds = [json.loads(text)["kind"] for text in home.topic("vadistill/door/event")]
         assert kinds == ["opened", "closed"]
         # One who comes later is told the same: everything is retained.
         with Listener(broker.port) as later:
-            until(lambda: len(later.heard) == 7)
+            until(lambda: len(later.heard) == 9)
         dispatcher.announce(["door"])
-        until(lambda: home.topic("homeassistant/binary_sensor/vadistill_yard/config")[-1] == "")
+        until(lambda: home.topic("homeassistant/device/vadistill_yard/config")[-1] == "")
+        assert home.topic("vadistill/yard/score") == ["1.235", ""]
         dispatcher.stop()
         until(lambda: home.topic("vadistill/status") == ["online", "offline"])
+
+
+def test_home_assistant_gets_the_picture_and_mutes(store: Store) -> None:
+    muted: list[tuple[str, float]] = []
+
+    def mute(camera: str, minutes: float) -> None:
+        store.mute(camera, 0.0, 60.0 * minutes)
+        muted.append((camera, minutes))
+
+    with Broker() as broker, Listener(broker.port) as home:
+        dispatcher = Dispatcher(store, [mqtt(broker)], media=store.media, mute=mute)
+        dispatcher.announce(["door"])
+        dispatcher.start()
+        until(lambda: home.topic("homeassistant/device/vadistill_door/config"))
+        door = json.loads(home.topic("homeassistant/device/vadistill_door/config")[-1])
+        picture, switch = door["components"]["picture"], door["components"]["mute"]
+        opened = store.open_event("door", 5000.0, peak=1.0, level=0.5)
+        until(lambda: home.topic("vadistill/door/state")[-1] == "ON")  # does not wait for it
+        (store.media / f"{opened.id}.jpg").write_bytes(b"first")
+        until(lambda: home.topic(picture["image_topic"]) == ["first"])
+        (store.media / f"{opened.id}.jpg").write_bytes(b"higher")
+        store.close_event(opened.id, end=5002.0, peak=3.0, frames=9)
+        until(lambda: home.topic(picture["image_topic"]) == ["first", "higher"])
+        for text in ("ON", "what", "OFF", "ON"):
+            home.client.publish(switch["command_topic"], text, qos=1)
+        home.client.publish("vadistill/elsewhere/mute/set", "ON", qos=1)
+        until(lambda: home.topic(switch["state_topic"])[-3:] == ["ON", "OFF", "ON"])
+        assert muted == [("door", 60.0), ("door", 0.0), ("door", 60.0)]
+        assert store.muted_until("door", 1800.0) == 3600.0
+        # What a broker has kept of commands is not heeded.
+        home.client.publish(switch["command_topic"], "OFF", qos=1, retain=True)
+        until(lambda: len(muted) == 4)
+        again = mqtt(broker)
+        again.mute = lambda *asked: muted.append(asked)
+        again.announce(["door"])
+        again.start()
+        until(lambda: home.topic("vadistill/status").count("online") == 2)
+        home.client.publish(switch["command_topic"], "ON", qos=1)
+        until(lambda: len(muted) >= 6)
+        assert [minutes for _, minutes in muted[4:]] == [60.0, 60.0]
+        again.close()
+        dispatcher.stop()
 
 
 def test_a_broker_that_is_killed_and_comes_back_loses_nothing(

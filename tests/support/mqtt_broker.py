@@ -78,7 +78,7 @@ class Broker:
 
 
 class Listener:
-    """Everything that a broker sends to a subscriber of all topics."""
+    """Everything that a broker sends to a subscriber of all topics, as text."""
 
     def __init__(self, port: int, **login: str) -> None:
         import paho.mqtt.client as paho
@@ -88,13 +88,16 @@ class Listener:
         if login:
             self.client.username_pw_set(login["user"], login["password"])
         self.client.on_connect = self._listen
-        self.client.on_message = lambda _, __, m: self.heard.append((m.topic, m.payload.decode()))
+        self.client.on_message = self._hear
         self.client.reconnect_delay_set(0.1, 0.2)  # pyright: ignore[reportArgumentType]
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
 
     def _listen(self, client: Any, *_: Any) -> None:
         client.subscribe("#", qos=1)
+
+    def _hear(self, _: Any, __: Any, message: Any) -> None:
+        self.heard.append((message.topic, message.payload.decode(errors="replace")))
 
     def topic(self, name: str) -> list[str]:
         """What was heard of one topic, in order."""

@@ -6,6 +6,7 @@ import logging
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from vadistill.errors import StorageError
 from vadistill.serving.config import ServerSettings, Settings
 from vadistill.serving.faults import Faults
 from vadistill.serving.live.events import Subscription
-from vadistill.serving.lookout import GRACE, Lookout, Part
+from vadistill.serving.lookout import GRACE, Lookout, Part, glances
 from vadistill.serving.pruning import Pruner
 from vadistill.serving.sending import Sending
 from vadistill.serving.storage.clips import recover_clips
@@ -62,7 +63,11 @@ class Hub(Sending):
         self._beat = time.monotonic()
         """When the ticker last had a turn, in monotonic seconds."""
         self._disk = Disk(self.store)
-        self._lookout = Lookout(self.store, self._look, self._dispatcher.show, self._faults)
+
+        def show(seen: Mapping[str, bool]) -> None:
+            self._dispatcher.show(glances(self.running(), seen))
+
+        self._lookout = Lookout(self.store, self._look, show, self._faults)
 
     def start(self) -> None:
         """Close what a former process left open, then start cameras and sinks."""

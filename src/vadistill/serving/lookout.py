@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from vadistill.errors import StorageError
 from vadistill.serving.faults import Faults
+from vadistill.serving.live.camera import Camera
+from vadistill.serving.sinks import Glance
 from vadistill.serving.storage.records import Kind
 from vadistill.serving.storage.store import Store
 
@@ -52,6 +54,11 @@ class Trouble:
     told: bool = False
     well: float | None = None
     """When it began to work again."""
+
+
+def glances(cameras: Iterable[Camera], seen: Mapping[str, bool]) -> dict[str, Glance]:
+    """How cameras are now, by name; ``seen`` tells which see something, of those that are known."""
+    return {c.name: Glance(seen.get(c.name), c.screen.score, c.muted) for c in cameras}
 
 
 class Lookout:

@@ -11,7 +11,7 @@ from typing import Any
 from vadistill.errors import ConfigError
 from vadistill.serving.config import Settings, SinkSettings, changed
 from vadistill.serving.fitting import Fitting
-from vadistill.serving.sinks import SINKS, Dispatcher, Sink, build_sink
+from vadistill.serving.sinks import SINKS, Dispatcher, build_sink
 
 
 class Sending(Fitting):
@@ -21,12 +21,7 @@ class Sending(Fitting):
         sinks = [build_sink(sink) for sink in settings.sinks if sink.enabled]
         super().__init__(settings, path)
         self.store.sinks = tuple(sink.name for sink in sinks)
-        self._dispatcher = Dispatcher(self.store, [self._with_pictures(sink) for sink in sinks])
-
-    def _with_pictures(self, sink: Sink) -> Sink:
-        if hasattr(sink, "media"):
-            sink.media = self.store.media  # pyright: ignore[reportAttributeAccessIssue]
-        return sink
+        self._dispatcher = Dispatcher(self.store, sinks, media=self.store.media, mute=self.mute)
 
     def _keep(self, settings: Settings) -> None:
         super()._keep(settings)
@@ -92,7 +87,7 @@ class Sending(Fitting):
 
     def _serve(self, sink: SinkSettings, keep: Callable[[], None]) -> None:
         """Send to a sink as it is now, once that is kept in the file."""
-        made = self._with_pictures(build_sink(sink)) if sink.enabled else None
+        made = build_sink(sink) if sink.enabled else None
         keep()
         if made is None:
             self._leave(sink.name)

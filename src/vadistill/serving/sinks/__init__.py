@@ -10,10 +10,10 @@ from importlib.metadata import entry_points
 
 from vadistill.serving.config import SinkSettings
 from vadistill.serving.entries import SINK_PLUGINS
-from vadistill.serving.sinks.base import DeliveryError, Refused, Sink, Stdout
+from vadistill.serving.sinks.base import DeliveryError, Glance, Refused, Sink, Stdout
 from vadistill.serving.sinks.dispatcher import Dispatcher
 
-__all__ = ["SINKS", "DeliveryError", "Dispatcher", "Refused", "Sink", "build_sink"]
+__all__ = ["SINKS", "DeliveryError", "Dispatcher", "Glance", "Refused", "Sink", "build_sink"]
 
 
 def _webhook(settings: SinkSettings) -> Sink:

@@ -7,19 +7,15 @@ there.  What goes blind or fails is told, and when it works again.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vadistill.errors import ConfigError, lacking
 from vadistill.serving.config import SinkKind, SinkSettings
-from vadistill.serving.sinks.base import DeliveryError
+from vadistill.serving.sinks.base import DeliveryError, picture_of
 from vadistill.serving.sinks.wording import told
 from vadistill.serving.storage.records import Message
-
-PICTURE = 3.0
-"""Seconds that an event's first picture is waited for."""
 
 
 class Apprise:
@@ -67,7 +63,7 @@ class Apprise:
             self._left_out[camera] = self._left_out.get(camera, 0) + 1
             return
         title, text = told(message, self._left_out.get(camera, 0) if opened else 0)
-        picture = self._picture(message) if opened else None
+        picture = picture_of(self.media, message) if opened else None
         sent = self._people.notify(
             body=text,
             title=title,
@@ -79,15 +75,6 @@ class Apprise:
         if opened:
             self._last[camera] = message.created
             self._left_out.pop(camera, None)
-
-    def _picture(self, message: Message) -> Path | None:
-        """The picture of an event, once it is written; None where it does not come."""
-        if self.media is None:
-            return None
-        path, end = self.media / f"{message.event}.jpg", time.monotonic() + PICTURE
-        while not path.exists() and time.monotonic() < end:
-            time.sleep(0.05)
-        return path if path.exists() else None
 
     def announce(self, cameras: Sequence[str]) -> None:
         pass

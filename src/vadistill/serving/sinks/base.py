@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from vadistill.serving.config import SinkKind, SinkSettings
@@ -18,6 +21,31 @@ class DeliveryError(Exception):
 
 class Refused(DeliveryError):
     """The receiver is there but does not take this message; others may go ahead of it."""
+
+
+@dataclass(frozen=True)
+class Glance:
+    """How a camera is at a moment."""
+
+    seen: bool | None
+    """Whether it sees something; None where that is not known."""
+    score: float | None
+    """Of its last frame, if it is scored."""
+    muted: bool
+
+
+PICTURE = 3.0
+"""Seconds that an event's first picture is waited for."""
+
+
+def picture_of(media: Path | None, message: Message) -> Path | None:
+    """The picture of a message's event in ``media``, once it is written; None: it does not come."""
+    if media is None:
+        return None
+    path, end = media / f"{message.event}.jpg", time.monotonic() + PICTURE
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    return path if path.exists() else None
 
 
 @runtime_checkable

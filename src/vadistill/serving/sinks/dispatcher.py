@@ -6,11 +6,12 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from vadistill.errors import StorageError
-from vadistill.serving.sinks.base import DeliveryError, Refused, Sink
+from vadistill.serving.sinks.base import DeliveryError, Glance, Refused, Sink
 from vadistill.serving.storage.outbox import Outbox
 from vadistill.serving.storage.records import Message
 
@@ -32,7 +33,8 @@ class Dispatcher:
     A sink that cannot be reached is tried again after ``backoff[0]`` seconds, then twice as long
     and so on up to ``backoff[1]``, each time with its oldest message; one message that a sink
     refuses waits likewise between ``slow[0]`` and ``slow[1]`` while others go on.  Nothing is ever
-    given up.
+    given up.  Sinks that use them have the folder of pictures, ``media``, and ``mute``, which mutes
+    a camera for so many minutes.
     """
 
     def __init__(
@@ -42,10 +44,13 @@ class Dispatcher:
         *,
         backoff: tuple[float, float] = (1.0, 300.0),
         slow: tuple[float, float] = (60.0, 3600.0),
+        media: Path | None = None,
+        mute: Callable[[str, float], object] | None = None,
     ) -> None:
         self._store, self._backoff, self._slow = store, backoff, slow
+        self._given = {"media": media, "mute": mute}
         self._started = False
-        self._couriers = [_Courier(store, sink, backoff, slow) for sink in sinks]
+        self._couriers = [self._courier(sink) for sink in sinks]
 
     def start(self) -> None:
         """Begin; messages that the store queues from now on are sent at once."""
@@ -55,11 +60,17 @@ class Dispatcher:
 
     def add(self, sink: Sink, cameras: Sequence[str]) -> None:
         """Serve another sink, which learns which cameras there are."""
-        courier = _Courier(self._store, sink, self._backoff, self._slow)
+        courier = self._courier(sink)
         sink.announce(cameras)
         self._couriers = [*self._couriers, courier]
         if self._started:
             courier.start()
+
+    def _courier(self, sink: Sink) -> _Courier:
+        for name, value in self._given.items():
+            if value is not None and hasattr(sink, name):
+                setattr(sink, name, value)
+        return _Courier(self._store, sink, self._backoff, self._slow)
 
     def remove(self, name: str, timeout: float = 5.0) -> None:
         """Serve it no longer; receivers that keep a list of cameras drop them."""
@@ -92,12 +103,12 @@ class Dispatcher:
         for courier in self._couriers:
             courier.sink.announce(cameras)
 
-    def show(self, available: Mapping[str, bool]) -> None:
-        """Tell the sinks that show it which cameras are seen, of those that are known."""
+    def show(self, cameras: Mapping[str, Glance]) -> None:
+        """Tell the sinks that show it how cameras are, by name."""
         for courier in self._couriers:
             show = getattr(courier.sink, "show", None)
             if show is not None:
-                show(available)
+                show(cameras)
 
     def troubles(self) -> dict[str, str]:
         """Why each sink fails; '' for those that work."""

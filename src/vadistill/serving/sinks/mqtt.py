@@ -3,9 +3,12 @@
 Topics, with the prefix "vadistill": ``vadistill/status`` is "online" or "offline" (the broker says
 so when the process dies), ``vadistill/CAMERA/availability`` "offline" while a camera sees nothing,
 ``vadistill/CAMERA/state`` "ON" while an event is open, else "OFF", ``vadistill/CAMERA/event`` the
-last message of an event's beginning or end as JSON, ``vadistill/CAMERA/clip`` the last one of an
-event whose clip is there, ``vadistill/CAMERA/health`` the last one of whether the camera is
-seen, and ``vadistill/health`` of another part.  All are retained, with quality of service 1.
+last message of an event's beginning or end as JSON, ``vadistill/CAMERA/picture`` its JPEG,
+``vadistill/CAMERA/clip`` the last message of an event whose clip is there,
+``vadistill/CAMERA/score`` the score now and then, ``vadistill/CAMERA/mute`` "ON" while the camera
+is muted, ``vadistill/CAMERA/health`` the last message of whether it is seen, and
+``vadistill/health`` of another part.  All are retained, with quality of service 1.  "ON" and "OFF"
+to ``vadistill/CAMERA/mute/set`` mute it for an hour, and no more.
 """
 
 from __future__ import annotations
@@ -13,18 +16,20 @@ from __future__ import annotations
 import json
 import logging
 import random
-import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
-from vadistill.errors import ConfigError, lacking
+from vadistill.errors import StorageError, lacking
 from vadistill.serving.config import SinkKind, SinkSettings
-from vadistill.serving.sinks.base import DeliveryError, Refused
-from vadistill.serving.sinks.discovery import config_topic, described
+from vadistill.serving.sinks.base import DeliveryError, Glance, Refused, picture_of
+from vadistill.serving.sinks.broker import address_of, prefix_of
+from vadistill.serving.sinks.discovery import KINDS, command_topic, config_topic, described
 from vadistill.serving.storage.records import Message
 
 if TYPE_CHECKING:
@@ -40,6 +45,10 @@ PATIENCE = 2.0
 """Seconds that a message waits for one; then it goes back to the outbox."""
 KEEPALIVE = 20
 """Seconds after which a silent connection is probed; the broker gives it up after 1.5 times."""
+MUTED = 60.0
+"""Minutes that the switch mutes a camera for."""
+SCORES = 10.0
+"""Seconds between two scores of a camera."""
 BACKOFF = (0.5, 15.0)
 """Seconds between tries to connect, at first and at most."""
 
@@ -55,14 +64,16 @@ class Mqtt:
         except ImportError as error:
             raise lacking("MQTT needs paho-mqtt", "serve") from error
         self._paho, self._protocol = paho, paho.MQTTv5
-        self._address, self._port = _parsed(settings)
-        self._url, self._prefix = settings.url, _prefix(settings)
+        self._address, self._port = address_of(settings)
+        self._url, self._prefix = settings.url, prefix_of(settings)
         self.name = settings.name
         self.restored: Callable[[], None] | None = None
-        self._cameras: dict[str, bool] = {}
-        """Cameras that were announced, and whether an event is open."""
-        self._available: dict[str, bool] = {}
-        """Of those, whether they are seen; only what is known."""
+        self.media: Path | None = None
+        self.mute: Callable[[str, float], object] | None = None
+        self._cameras: dict[str, dict[str, str]] = {}
+        """Of cameras that were announced, what their topics say of them now, by kind."""
+        self._scored: dict[str, float] = {}
+        """When each camera's score was sent, in monotonic seconds."""
         self._lock = threading.Lock()
         self._ready, self._lost, self._over = (threading.Event() for _ in range(3))
         self._client: Client | None = None
@@ -86,14 +97,18 @@ class Mqtt:
             known = camera is None or camera in self._cameras
             alarm = camera if known and message.kind in ("opened", "closed") else None
             if alarm is not None:
-                self._cameras[alarm] = message.kind == "opened"
+                self._cameras[alarm]["state"] = _switch(message.kind == "opened")
         own = message.kind if message.kind in ("clip", "test") else ""
         kind = own or ("event" if message.of_event else "health")
-        topics = [(f"{place}/{kind}", json.dumps(message.body))]
+        topics: list[tuple[str, str | bytes]] = [(f"{place}/{kind}", json.dumps(message.body))]
         if alarm is not None:
-            topics.append(self._state(alarm))
+            topics.append((f"{place}/state", _switch(message.kind == "opened")))
         # Of a camera that was removed nothing is to stay.
         sent = self._publish(client, topics, retain=known)
+        picture = None if alarm is None else picture_of(self.media, message)
+        if picture is not None:
+            with suppress(OSError):  # it was just removed
+                sent += self._publish(client, [(f"{place}/picture", picture.read_bytes())])
         deadline = time.monotonic() + ANSWER
         while not all(info.is_published() for info in sent):
             if client is not self._client:
@@ -109,29 +124,38 @@ class Mqtt:
         with self._lock:
             gone = self._cameras.keys() - set(cameras)
             new = [camera for camera in cameras if camera not in self._cameras]
-            self._cameras = {camera: self._cameras.get(camera, False) for camera in cameras}
-            self._available = {c: ok for c, ok in self._available.items() if c in self._cameras}
+            self._cameras = {c: self._cameras.get(c, {"state": "OFF"}) for c in cameras}
         client = self._client
         if client is None or not self._ready.is_set():
             return
         # An empty retained message takes back what was retained.
         for camera in gone:
-            kinds = ("state", "event", "clip", "availability", "health")
-            topics = [f"{self._prefix}/{camera}/{kind}" for kind in kinds]
+            topics = [f"{self._prefix}/{camera}/{kind}" for kind in KINDS]
             topics.append(config_topic(self._prefix, camera))
             self._publish(client, [(topic, "") for topic in topics])
         for camera in new:
-            self._publish(client, [described(self._prefix, camera), self._state(camera)])
+            self._publish(client, self._all_of(camera))
 
-    def show(self, available: Mapping[str, bool]) -> None:
-        """Say which cameras are seen, of those that are known; what is said already stays."""
+    def show(self, cameras: Mapping[str, Glance]) -> None:
+        """Say how cameras are, of what is known; what is said already stays."""
+        now, new = time.monotonic(), list[tuple[str, str]]()
         with self._lock:
-            known = {c: ok for c, ok in available.items() if c in self._cameras}
-            new = [camera for camera, ok in known.items() if self._available.get(camera) != ok]
-            self._available |= known
+            for camera in cameras.keys() & self._cameras.keys():
+                glance, said = cameras[camera], self._cameras[camera]
+                known = {"mute": _switch(glance.muted)}
+                if glance.seen is not None:
+                    known["availability"] = "online" if glance.seen else "offline"
+                if glance.score is not None and now - self._scored.get(camera, -SCORES) >= SCORES:
+                    known["score"], self._scored[camera] = f"{glance.score:.4g}", now
+                new += [
+                    (f"{self._prefix}/{camera}/{kind}", text)
+                    for kind, text in known.items()
+                    if said.get(kind) != text
+                ]
+                said |= known
         client = self._client
         if client is not None and self._ready.is_set():
-            self._publish(client, [self._availability(camera) for camera in new])
+            self._publish(client, new)
 
     def close(self) -> None:
         self._over.set()
@@ -202,7 +226,7 @@ class Mqtt:
             )
         client.will_set(f"{self._prefix}/status", "offline", qos=1, retain=True)
         client.on_connect, client.on_disconnect = self._connected, self._disconnected
-        client.on_publish = self._acknowledged
+        client.on_publish, client.on_message = self._acknowledged, self._commanded
         return client
 
     def _connected(self, client: Any, _: Any, flags: Any, reason: Any, __: Any) -> None:
@@ -215,15 +239,13 @@ class Mqtt:
         self._refusals.clear()
         with self._lock:
             cameras = tuple(self._cameras)
+        client.subscribe(command_topic(self._prefix, "+"), qos=1)
         self._publish(client, [(f"{self._prefix}/status", "online")])
         # A broker that started again may have forgotten what it was to retain.
         for camera in cameras:
-            self._publish(client, [described(self._prefix, camera), self._state(camera)])
+            self._publish(client, self._all_of(camera))
         self._trouble = "the connection was lost"
         self._ready.set()
-        with self._lock:
-            known = tuple(self._available)
-        self._publish(client, [self._availability(camera) for camera in known])
         log.info("sink %s: connected to %s", self.name, self.describe())
         if self.restored is not None:
             self.restored()
@@ -237,42 +259,36 @@ class Mqtt:
         if reason.is_failure:
             self._refusals[mid] = f"the broker refuses it: {reason}"
 
+    def _commanded(self, client: Any, _: Any, message: Any) -> None:
+        """Mute a camera for an hour, or no more.  A command that the broker has kept is an old
+        one."""
+        camera = message.topic.removeprefix(f"{self._prefix}/").removesuffix("/mute/set")
+        wanted = {b"ON": MUTED, b"OFF": 0.0}.get(message.payload)
+        if self.mute is None or wanted is None or message.retain or camera not in self._cameras:
+            return
+        try:
+            self.mute(camera, wanted)
+        except StorageError as error:
+            log.warning("sink %s cannot mute camera %s: %s", self.name, camera, error)
+            return
+        with self._lock:
+            if camera not in self._cameras:  # it was removed meanwhile
+                return
+            self._cameras[camera]["mute"] = _switch(wanted > 0)
+        self._publish(client, [(f"{self._prefix}/{camera}/mute", _switch(wanted > 0))])
+
     def _publish(
-        self, client: Client, messages: Iterable[tuple[str, str]], *, retain: bool = True
+        self, client: Client, messages: Iterable[tuple[str, str | bytes]], *, retain: bool = True
     ) -> list[Any]:
         return [client.publish(topic, text, qos=1, retain=retain) for topic, text in messages]
 
-    def _state(self, camera: str) -> tuple[str, str]:
-        return f"{self._prefix}/{camera}/state", "ON" if self._cameras.get(camera) else "OFF"
-
-    def _availability(self, camera: str) -> tuple[str, str]:
-        text = "online" if self._available.get(camera) else "offline"
-        return f"{self._prefix}/{camera}/availability", text
-
-
-def _parsed(settings: SinkSettings) -> tuple[SplitResult, int]:
-    """The broker's address and port; raises ConfigError without showing the address."""
-    try:
-        address = urlsplit(settings.url.reveal())
-        port = address.port or (8883 if address.scheme == "mqtts" else 1883)
-    except ValueError:
-        address, port = urlsplit(""), 0
-    if not address.hostname:
-        raise ConfigError(
-            f"the address of sink '{settings.name}'",
-            expected="mqtt://user:password@host:1883 or mqtts://…; '@', '/' and '#' in a password "
-            "as %40, %2F and %23",
-            fix="correct its url",
-        )
-    return address, port
+    def _all_of(self, camera: str) -> list[tuple[str, str]]:
+        """A camera's description, and all that is known of it."""
+        with self._lock:
+            said = dict(self._cameras.get(camera, {}))
+        topics = [(f"{self._prefix}/{camera}/{kind}", text) for kind, text in said.items()]
+        return [described(self._prefix, camera), *topics]
 
 
-def _prefix(settings: SinkSettings) -> str:
-    prefix = settings.prefix.strip("/")
-    if not prefix or len(prefix) > 100 or re.search(r"[+#\x00-\x1f]|^\$", prefix):
-        raise ConfigError(
-            f"prefix '{settings.prefix}' of sink '{settings.name}'",
-            expected="the beginning of a topic, without + and #",
-            fix="correct it",
-        )
-    return prefix
+def _switch(on: bool) -> str:
+    return "ON" if on else "OFF"
