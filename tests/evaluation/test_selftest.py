@@ -238,7 +238,8 @@ class TestFigures:
     def test_speed_is_found_and_the_control_is_not(self, tested: SelfTest):
         figures = {kind.kind: kind for kind in tested.kinds}
         assert figures["3 times as fast"].auc > 0.9
-        assert figures["3 times as fast"].found >= 3
+        # An event is three frames in a row, and some plants are hardly longer in the picture.
+        assert figures["3 times as fast"].found >= 2 > figures[CONTROL].found
         assert figures[CONTROL].auc < 0.75
         assert figures["3 times as fast"].auc > figures[CONTROL].auc + 0.2
 
