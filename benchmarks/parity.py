@@ -36,7 +36,7 @@ from vadistill.datasets import Splits, open_dataset
 from vadistill.evaluation.exporting import Parity, export, parity, scores_of
 from vadistill.evaluation.runs import run_facts
 from vadistill.evaluation.speed import measure_speed, opened
-from vadistill.files import replacing
+from vadistill.files import content_hash, replacing
 from vadistill.reproduce.records import Record, of_measurement
 from vadistill.reproduce.tables import markdown_table
 from vadistill.saved import read_config
@@ -183,6 +183,8 @@ def main() -> None:
         fitted = given.get(system, work / "fitted.vad")
         if system not in given:
             vadistill.fit(system, splits.train, out=fitted, device="cpu", **fits[system])
+        # Exports and scores are of this model and of these frames.
+        work /= content_hash(fitted / "config.json", str(asked.data), str(asked.videos))
         settings = told(vadistill.load(fitted, device="cpu").config)
         # As many of each video as the longest has.
         lengths = [len(v.frame_labels) for v in splits.test if v.frame_labels is not None]

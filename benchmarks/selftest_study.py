@@ -360,7 +360,8 @@ def places(arguments: argparse.Namespace) -> Iterator[Place]:
     """The data sets, and the walkways, which are rendered."""
     script = "python benchmarks/selftest_study.py"
     detector = f" --detector {arguments.detector.name}" if arguments.detector else ""
-    detector += f" --plants {arguments.plants}{' --trials' * arguments.trials}"
+    detector += f" --plants {arguments.plants}"
+    detector += f" --trials --out {arguments.out.name}" if arguments.trials else ""
     for path in arguments.data:
         splits = open_dataset(path)
         command = f"{script} --data {path.name}{detector}"

@@ -179,6 +179,15 @@ class TestAuto:
         with pytest.raises(ConfigError, match="did you mean 'onnx'"):
             open_runtime(small(), "auto", CPU)
 
+    @pytest.mark.parametrize("name", ["torch", "onnx"])
+    def test_eight_bits_stay_with_a_model_where_there_is_no_race(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        graph = saved_int8(open_runtime(small(int8=[pictures(8)]), "onnx-int8", CPU).saved())
+        monkeypatch.setenv(race.VARIABLE, name)
+        opened = open_runtime(small(int8=graph), "auto", CPU)
+        assert (opened.name, saved_int8(opened.saved())) == (name, graph)
+
     def test_the_race_is_of_rows_as_they_come(self) -> None:
         program = small(rows=5)
         (given,) = program.usual()

@@ -248,7 +248,10 @@ def open_runtime(program: Program, name: str, device: torch.device) -> Runtime:
     Raises ConfigError for an unknown name, WeightsError for 8 bits without ranges.
     """
     if name != "auto" or device.type == "cuda" or os.environ.get(VARIABLE):
-        return RUNTIMES[pick_runtime(name, device)](program, device)
+        runtime = RUNTIMES[pick_runtime(name, device)](program, device)
+        if name == "auto" and isinstance(program.int8, bytes):
+            runtime.int8 = program.int8  # which stays with the model for where there is a race
+        return runtime
     opened = dict[str, Runtime]()
 
     def opener(each: str) -> Callable[[], Runtime]:

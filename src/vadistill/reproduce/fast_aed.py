@@ -130,7 +130,8 @@ def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
     quick = quick or "paper" not in options.networks
     recipe = own if own == "default" else recipe_of(name) + "-quick" * quick
     teachers: dict[str, Any] = {T1: aed.Aed.RECIPES[recipe](), T2: ssmtl.Ssmtl.RECIPES[recipe]()}
-    if own == "default" and "compact" in tables:
+    asked = {name.removeprefix("compact ") for name in options.only} or OTHERS.keys()
+    if own == "default" and "compact" in tables and asked & OTHERS.keys():
         teachers["cafe"] = cafe.default()
         tables["compact"] |= taught_by_others(bases["compact"])
     smoothing = next(iter(bases.values())).smoothing
