@@ -419,6 +419,28 @@ class TestBrokenModels:
         finally:
             hub.stop()
 
+    def test_a_fit_whose_model_is_broken_ends_no_start_and_is_told(
+        self, home: Path, caplog: pytest.LogCaptureFixture
+    ):
+        for name in ("early", "late"):
+            (home / "data" / "models" / f"{name}.vad").mkdir(parents=True)
+            (home / "data" / "models" / f"{name}.vad" / "config.json").write_text("[]")
+        job = Job("a", "fit", "early", state="done", created=time.time(), camera="porch")
+        (home / "data" / "jobs" / "a").mkdir(parents=True)
+        write_job(home / "data" / "jobs" / "a", job)
+        porch = CameraSettings("porch", Address("rtsp://127.0.0.1:9/x"))
+        hub = Hub(scene_settings(home, porch), path=home / "v.toml")
+        hub.start()
+        try:
+            with hub.subscribe() as news:
+                hub.jobs._tell(replace(job, id="b", title="late"))
+                until(lambda: (got := news.get(1)) and got[0] == "job" and got[1]["id"] == "b")
+            assert [model.name for model in hub.settings.models] == ["scene", "early", "late"]
+            for name in ("early", "late"):
+                assert f"camera porch does not get model {name}: " in caplog.text
+        finally:
+            hub.stop()
+
     def test_where_all_are_broken_the_console_still_comes(self, home: Path):
         (home / "scene.vad").unlink()
         hub = Hub(scene_settings(home, camera("calm.mp4")), path=home / "v.toml")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vadistill.datasets.holdout import ADVISED, LEAST, SHARE
-from vadistill.errors import ConfigError
+from vadistill.errors import ConfigError, in_a_line
 from vadistill.serving.config import ModelSettings, Settings
 from vadistill.serving.jobs.queue import Job, Jobs
 from vadistill.serving.live.batching import named
@@ -16,6 +17,8 @@ from vadistill.serving.live.cameras import Cameras
 from vadistill.serving.live.census import seen
 from vadistill.serving.live.described import described, self_test_page
 from vadistill.serving.storage import footage
+
+log = logging.getLogger("vadistill.serving")
 
 
 class Fitting(Cameras):
@@ -88,8 +91,10 @@ class Fitting(Cameras):
         }
 
     def _job_changed(self, job: Job) -> None:
-        self._adopt(job, ended_now=True)
-        self.announcer("job", job.as_json())
+        try:
+            self._adopt(job, ended_now=True)
+        finally:
+            self.announcer("job", job.as_json())
 
     def _adopt(self, job: Job, *, ended_now: bool = False) -> None:
         """Put the model of a finished fit into the settings, and give it to its camera.
@@ -106,4 +111,9 @@ class Fitting(Cameras):
             self._keep(replace(self.settings, models=(*self.settings.models, made)))
             own = self._camera(job.camera or "")
             if own is not None and (ended_now or not own.settings.model):
-                self.change_camera(own.name, model=made.name)
+                try:
+                    self.change_camera(own.name, model=made.name)
+                except Exception as error:  # the model is there, and can be chosen by hand
+                    log.warning(
+                        "camera %s does not get model %s: %s", own.name, made.name, in_a_line(error)
+                    )
