@@ -269,6 +269,15 @@ def test_what_a_full_disk_refuses_is_sent_all_the_same(
     assert kept.id > 0 and kept.body == message.body and kept.attempts == 1
 
 
+def test_what_is_held_for_a_sink_goes_with_it(store: Store) -> None:
+    full(store)
+    store.notify("lost", part="camera", name="door", cause="x" * 100_000, since=1.0)
+    store.sinks = ()
+    assert store.pending() == {"hook": 1}
+    store.forget_sink("hook")
+    assert store.pending() == {} and not store._held
+
+
 def test_a_receiver_that_only_knows_events_gets_them(store: Store, receiver: Receiver) -> None:
     receiver.status = lambda body: 204 if body["event"] else 500
     sink = build_sink(SinkSettings("hook", "webhook", url=Address(receiver.url)))

@@ -166,6 +166,24 @@ def test_home_assistant_finds_the_cameras_of_one_that_is_added_or_changed(path: 
         works("house")
 
 
+def test_a_broker_that_is_added_in_an_event_is_told_of_it(path: Path) -> None:
+    with Broker() as broker, running(path) as (hub, client), Listener(broker.port) as home:
+        for name in ("porch", "yard"):
+            hub.add_camera(CameraSettings(name, Address("rtsp://127.0.0.1:9/x")))
+        hub.mute("yard", 60)
+        opened = [
+            hub.store.open_event(name, time.time(), peak=1.0, level=0.5)
+            for name in ("porch", "yard")
+        ]
+        new = {"name": "home", "kind": "mqtt", "url": broker.url}
+        sinks(client.post("/api/sinks", json=new), 201)
+        until(lambda: home.topic("vadistill/porch/state") == ["ON"])
+        until(lambda: home.topic("vadistill/yard/state") == ["OFF"])
+        for event in opened:
+            hub.store.close_event(event.id, end=time.time(), peak=1.0, frames=9)
+        until(lambda: home.topic("vadistill/porch/state") == ["ON", "OFF"])
+
+
 @pytest.mark.parametrize(
     ("change", "status", "code"),
     [

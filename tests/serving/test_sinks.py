@@ -10,9 +10,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from support.home_assistant import check_discovery
@@ -23,6 +26,7 @@ from vadistill.addresses import Address, Secret
 from vadistill.errors import ConfigError
 from vadistill.serving.config import Settings, SinkSettings
 from vadistill.serving.sinks import DeliveryError, Dispatcher, Glance, Refused, Sink, build_sink
+from vadistill.serving.sinks.base import PICTURE, picture_of, shrunk
 from vadistill.serving.sinks.webhook import sign, verify
 from vadistill.serving.storage.store import Message, Store
 
@@ -434,6 +438,52 @@ def test_a_broker_tells_that_the_process_died(store: Store) -> None:
         sink._client.socket().shutdown(socket.SHUT_RDWR)
         until(lambda: home.topic("vadistill/status")[:3] == ["online", "offline", "online"])
         sink.close()
+
+
+def test_a_session_that_the_broker_still_holds_takes_nothing_back() -> None:
+    with Broker() as broker, Listener(broker.port) as home:
+        sink = mqtt(broker)
+        sink.start()
+        until(lambda: home.topic("vadistill/status") == ["online"])
+        old = sink._client  # its connection stays open: the broker does not know that it is lost
+        sink._lost.set()
+        until(lambda: home.topic("vadistill/status").count("online") == 2)
+        with contextlib.suppress(OSError):
+            old.socket().shutdown(socket.SHUT_RDWR)
+        time.sleep(0.3)
+        assert home.topic("vadistill/status")[-1] == "online"
+        sink.close()
+
+
+def test_a_picture_that_a_broker_refuses_holds_up_no_alarm(store: Store) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    with Broker(largest=20_000) as broker, Listener(broker.port) as home:
+        dispatcher = Dispatcher(store, [mqtt(broker)], backoff=(0.02, 0.1), media=store.media)
+        dispatcher.announce(["door"])
+        opened = store.open_event("door", 100.0, peak=1.0, level=0.5)
+        cv2.imwrite(str(store.media / f"{opened.id}.jpg"), noise)
+        store.close_event(opened.id, end=102.0, peak=3.0, frames=9)
+        dispatcher.start()
+        until(lambda: store.pending() == {"hook": 0})
+        until(lambda: home.topic("vadistill/door/state")[-1:] == ["OFF"])
+        assert home.topic("vadistill/door/picture") == []
+        dispatcher.stop()
+
+
+def test_a_wide_picture_is_sent_small(tmp_path: Path) -> None:
+    path = tmp_path / "1.jpg"
+    cv2.imwrite(str(path), np.zeros((1080, 1920, 3), np.uint8))
+    small = cv2.imdecode(np.frombuffer(shrunk(path), np.uint8), cv2.IMREAD_COLOR)
+    assert small is not None and small.shape == (720, 1280, 3)
+    path.write_bytes(b"")
+    assert shrunk(path) == b""
+
+
+def test_only_a_new_message_waits_for_its_picture(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    for age in (PICTURE + 1, 3600.0):
+        assert picture_of(tmp_path, replace(message(), created=time.time() - age)) is None
+    assert time.monotonic() - begin < 0.5
 
 
 def test_what_a_broker_does_not_allow_is_not_taken_as_delivered() -> None:

@@ -19,10 +19,17 @@ WAIT = 10.0
 class Broker:
     """``with Broker() as broker: … broker.url``; ``kill`` and ``start`` keep the port.
 
-    ``users`` are name and password pairs; ``rules`` are lines of mosquitto's access list.
+    ``users`` are name and password pairs; ``rules`` are lines of mosquitto's access list;
+    ``largest`` is how many bytes a packet may have.
     """
 
-    def __init__(self, *, users: Sequence[tuple[str, str]] = (), rules: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        users: Sequence[tuple[str, str]] = (),
+        rules: Sequence[str] = (),
+        largest: int | None = None,
+    ) -> None:
         self.program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
         if self.program is None:
             pytest.skip("no mosquitto here: this test needs a real broker")
@@ -30,6 +37,8 @@ class Broker:
         self.folder = Path(tempfile.mkdtemp(prefix="broker-"))
         lines = [f"listener {self.port} 127.0.0.1", "persistence false", "user root"]
         lines += ["allow_anonymous false" if users else "allow_anonymous true"]
+        if largest is not None:
+            lines.append(f"max_packet_size {largest}")
         if users:
             secrets = self.folder / "users"
             secrets.write_text("".join(f"{name}:{word}\n" for name, word in users))

@@ -93,8 +93,9 @@ class Sending(Fitting):
             self._leave(sink.name)
             return
         self._dispatcher.remove(sink.name)
-        self._dispatcher.add(made, [camera.name for camera in self.settings.cameras])
+        # Before it learns which events are open, so that the end of each is queued for it.
         self.store.sinks = (*(n for n in self.store.sinks if n != sink.name), sink.name)
+        self._dispatcher.add(made, [camera.name for camera in self.settings.cameras])
 
     def _leave(self, name: str) -> None:
         self.store.sinks = tuple(n for n in self.store.sinks if n != name)

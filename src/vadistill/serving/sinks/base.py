@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from vadistill.serving.config import SinkKind, SinkSettings
 from vadistill.serving.sinks.wording import told
 from vadistill.serving.storage.records import Message
@@ -35,17 +37,40 @@ class Glance:
 
 
 PICTURE = 3.0
-"""Seconds that an event's first picture is waited for."""
+"""Seconds after its message that an event's first picture is waited for."""
+
+WIDEST = 1280
+"""Pixels that a picture is wide at most which a receiver keeps."""
 
 
 def picture_of(media: Path | None, message: Message) -> Path | None:
-    """The picture of a message's event in ``media``, once it is written; None: it does not come."""
+    """The picture of a message's event in ``media``, once it is written; None: it does not come.
+
+    An older message is not waited with: of a backlog each would hold up those that are new.
+    """
     if media is None:
         return None
-    path, end = media / f"{message.event}.jpg", time.monotonic() + PICTURE
+    left = min(message.created + PICTURE - time.time(), PICTURE)
+    path, end = media / f"{message.event}.jpg", time.monotonic() + left
     while not path.exists() and time.monotonic() < end:
         time.sleep(0.05)
     return path if path.exists() else None
+
+
+def shrunk(path: Path) -> bytes:
+    """A picture as a JPEG of at most ``WIDEST`` pixels' width; one that cannot be decoded as it is.
+
+    Raises OSError.
+    """
+    import cv2
+
+    data = path.read_bytes()
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if picture is None or picture.shape[1] <= WIDEST:
+        return data
+    size = (WIDEST, max(1, round(picture.shape[0] * WIDEST / picture.shape[1])))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
 
 
 @runtime_checkable

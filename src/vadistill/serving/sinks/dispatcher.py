@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from vadistill.errors import StorageError
 from vadistill.serving.sinks.base import DeliveryError, Glance, Refused, Sink
@@ -59,8 +59,11 @@ class Dispatcher:
             courier.start()
 
     def add(self, sink: Sink, cameras: Sequence[str]) -> None:
-        """Serve another sink, which learns which cameras there are."""
-        courier = self._courier(sink)
+        """Serve another sink, which learns which cameras there are; one that shows it has
+        ``alarmed``, those whose event is open.  Raises StorageError."""
+        courier, taker = self._courier(sink), cast(Any, sink)
+        if hasattr(sink, "alarmed"):
+            taker.alarmed = self._store.alarmed()
         sink.announce(cameras)
         self._couriers = [*self._couriers, courier]
         if self._started:

@@ -27,7 +27,7 @@ from urllib.parse import unquote
 
 from vadistill.errors import StorageError, lacking
 from vadistill.serving.config import SinkKind, SinkSettings
-from vadistill.serving.sinks.base import DeliveryError, Glance, Refused, picture_of
+from vadistill.serving.sinks.base import DeliveryError, Glance, Refused, picture_of, shrunk
 from vadistill.serving.sinks.broker import address_of, prefix_of
 from vadistill.serving.sinks.discovery import KINDS, command_topic, config_topic, described
 from vadistill.serving.storage.records import Message
@@ -67,14 +67,18 @@ class Mqtt:
         self._address, self._port = address_of(settings)
         self._url, self._prefix = settings.url, prefix_of(settings)
         self.name = settings.name
+        # The same at each connection: then the last will of the one before comes before "online".
+        self._id = f"vadistill-{self.name}-{random.getrandbits(32):08x}"
         self.restored: Callable[[], None] | None = None
         self.media: Path | None = None
         self.mute: Callable[[str, float], object] | None = None
+        self.alarmed: Sequence[str] = ()
+        """Cameras whose event is open as they are announced first."""
         self._cameras: dict[str, dict[str, str]] = {}
         """Of cameras that were announced, what their topics say of them now, by kind."""
         self._scored: dict[str, float] = {}
         """When each camera's score was sent, in monotonic seconds."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ready, self._lost, self._over = (threading.Event() for _ in range(3))
         self._client: Client | None = None
         self._thread: threading.Thread | None = None
@@ -105,10 +109,11 @@ class Mqtt:
             topics.append((f"{place}/state", _switch(message.kind == "opened")))
         # Of a camera that was removed nothing is to stay.
         sent = self._publish(client, topics, retain=known)
-        picture = None if alarm is None else picture_of(self.media, message)
+        # A broker may end the connection for a large message: alarms go without it then.
+        picture = None if alarm is None or message.attempts else picture_of(self.media, message)
         if picture is not None:
             with suppress(OSError):  # it was just removed
-                sent += self._publish(client, [(f"{place}/picture", picture.read_bytes())])
+                sent += self._publish(client, [(f"{place}/picture", shrunk(picture))])
         deadline = time.monotonic() + ANSWER
         while not all(info.is_published() for info in sent):
             if client is not self._client:
@@ -124,7 +129,9 @@ class Mqtt:
         with self._lock:
             gone = self._cameras.keys() - set(cameras)
             new = [camera for camera in cameras if camera not in self._cameras]
-            self._cameras = {c: self._cameras.get(c, {"state": "OFF"}) for c in cameras}
+            fresh = {c: {"state": _switch(c in self.alarmed)} for c in cameras}
+            self._cameras = {c: self._cameras.get(c, fresh[c]) for c in cameras}
+            self.alarmed = ()
         client = self._client
         if client is None or not self._ready.is_set():
             return
@@ -213,7 +220,7 @@ class Mqtt:
         paho = self._paho
         client = paho.Client(
             paho.CallbackAPIVersion.VERSION2,  # pyright: ignore[reportPrivateImportUsage]
-            client_id=f"vadistill-{self.name}-{random.getrandbits(32):08x}",
+            client_id=self._id,
             protocol=self._protocol,
             reconnect_on_failure=False,
         )
@@ -237,15 +244,14 @@ class Mqtt:
             self._lost.set()
             return
         self._refusals.clear()
-        with self._lock:
-            cameras = tuple(self._cameras)
         client.subscribe(command_topic(self._prefix, "+"), qos=1)
         self._publish(client, [(f"{self._prefix}/status", "online")])
         # A broker that started again may have forgotten what it was to retain.
-        for camera in cameras:
-            self._publish(client, self._all_of(camera))
-        self._trouble = "the connection was lost"
-        self._ready.set()
+        with self._lock:  # what comes meanwhile is published after
+            for camera in self._cameras:
+                self._publish(client, self._all_of(camera))
+            self._trouble = "the connection was lost"
+            self._ready.set()
         log.info("sink %s: connected to %s", self.name, self.describe())
         if self.restored is not None:
             self.restored()

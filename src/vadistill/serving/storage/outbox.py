@@ -105,13 +105,20 @@ class Outbox:
         counts = {**dict.fromkeys(self.sinks, 0), **{name: count for name, count in found}}
         with self._holding:
             for message, _ in self._held:
-                counts[message.sink] += 1
+                counts[message.sink] = counts.get(message.sink, 0) + 1
         return counts
 
     def forget_sink(self, name: str) -> None:
         """Drop the messages of a sink that is no more."""
+        with self._holding:
+            self._held = [(m, at) for m, at in self._held if m.sink != name]
         with self._database.writing() as connection:
             connection.execute("DELETE FROM messages WHERE sink = ?", (name,))
+
+    def alarmed(self) -> list[str]:
+        """Cameras with an open event that sinks are told of."""
+        rows = self._database.rows('SELECT * FROM events WHERE "end" IS NULL')
+        return [event.camera for event in map(records.event, rows) if not self._untold(event)]
 
     def notify(
         self,
@@ -183,8 +190,7 @@ class Outbox:
 
         None of an event that began while its camera was muted.
         """
-        begin, until = self.muted.get(event.camera, (0.0, 0.0))
-        if begin <= event.start < until:
+        if self._untold(event):
             return
         key = f"{self.instance}-{event.id}-{kind}"
         body = {"key": key, "kind": kind, "camera": event.camera, "event": event.as_json()}
@@ -194,6 +200,10 @@ class Outbox:
             "VALUES (?, ?, ?, ?, ?, ?)",
             [(sink, key, kind, event.id, json.dumps(body), created) for sink in self.sinks],
         )
+
+    def _untold(self, event: Event) -> bool:
+        begin, until = self.muted.get(event.camera, (0.0, 0.0))
+        return begin <= event.start < until
 
     def _tell(self) -> None:
         if self.queued is not None:
