@@ -70,9 +70,10 @@ def run(argv: list[str]) -> int:
             mqtt: Send events there, too: mqtt://user:password@host:1883.
             device: auto takes the GPU where there is one.
         """
-        from vadistill.cli.watch_learn import learn as learned
+        from vadistill.cli.watch_learn import planned
         from vadistill.serving.settings_file import read_settings
         from vadistill.serving.watching import (
+            check_sinks,
             settings_for,
             warn_if_exposed,
             watch_until_end,
@@ -98,7 +99,7 @@ def run(argv: list[str]) -> int:
             found = with_stdout(read_settings(settings))
             warn_if_exposed(settings)
         else:
-            folder = folder or Path("vadistill-data")
+            folder, begin = folder or Path("vadistill-data"), None
             if learn is not None:
                 own = {"--model": model, "--fps": fps, "--on": on, "--fast": fast or None}
                 for option in (name for name, value in own.items() if value is not None):
@@ -107,7 +108,7 @@ def run(argv: list[str]) -> int:
                         expected="the camera as it is, and its own model",
                         fix="leave one of them out",
                     )
-                status = learned(
+                begin = planned(
                     sources,
                     learn,
                     system=system,
@@ -117,8 +118,6 @@ def run(argv: list[str]) -> int:
                     mask=mask,
                     device=device,
                 )
-                if status:
-                    return status
                 model = out
             inputs = [Path(source) for source in sources if os.path.exists(source)]
             inputs += filter(None, [model, mask])
@@ -140,6 +139,11 @@ def run(argv: list[str]) -> int:
                 mqtt=mqtt,
                 device=device,
             )
+            if begin is not None:
+                check_sinks(found)
+                status = begin()
+                if status:
+                    return status
         return watch_until_end(found)
 
     return parse(watch, argv, prog="vadistill watch", examples=EXAMPLES)

@@ -8,18 +8,35 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vadistill.addresses import Address
 from vadistill.cli.outputs import check_outputs
 from vadistill.detector import WORK, in_the_way
 from vadistill.errors import ConfigError, one_of
 
+if TYPE_CHECKING:
+    from vadistill.serving.config import CameraSettings
+
+GRACE = 5.0
+"""Seconds that an interrupted fit has to end by itself; one that is killed goes on as well."""
 SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 """Seconds of each unit."""
+
+
+class Fit(NamedTuple):
+    """What is fitted, where to and how."""
+
+    system: str
+    out: Path
+    mask: Path | None
+    device: str
 
 
 def span(text: str) -> float:
@@ -37,7 +54,7 @@ def span(text: str) -> float:
     return seconds
 
 
-def learn(
+def planned(
     sources: tuple[str, ...],
     wanted: str,
     *,
@@ -47,14 +64,15 @@ def learn(
     camera: dict[str, Any],
     mask: Path | None,
     device: str,
-) -> int:
-    """Have a model of the camera in ``out``; the exit status, 0 once it is there.
+) -> Callable[[], int]:
+    """What has a model of the camera in ``out``; it gives the exit status, 0 once that is there.
 
-    ``camera``: its settings.  Raises ConfigError.
+    ``camera``: its settings.  All that can be is checked here, before hours of recording.  Raises
+    ConfigError.
     """
-    from vadistill.serving.jobs.fit_footage import data_set
-    from vadistill.serving.watching import camera_for, collect_footage
-    from vadistill.systems import DETECTORS
+    from vadistill.devices import pick_device
+    from vadistill.serving.watching import camera_for
+    from vadistill.systems import DETECTORS, detector_class
 
     seconds = span(wanted)
     one_of("--system", system, ("auto", *DETECTORS))
@@ -67,23 +85,39 @@ def learn(
             expected="the address of one camera",
             fix="name one; of files, fit a model first: vadistill fit auto FOLDER --out MODEL",
         )
+    if system != "auto" and detector_class(system).supervision != "one-class":
+        raise ConfigError(
+            f"--system {system}, which learns from labelled videos",
+            expected="one that learns from normal video",
+            fix="choose another, or leave it out",
+        )
+    pick_device(device)
     watched = camera_for(sources[0], **camera)
     data = folder / "learn" / f"{watched.name}-{out.name}-{seconds:g}s"
-    if not data.exists() and _is_there(out):
-        _say(f"{out} is there: watching with it")
+    return partial(_learn, watched, seconds, data, folder, Fit(system, out, mask, device))
+
+
+def _learn(camera: CameraSettings, seconds: float, data: Path, folder: Path, how: Fit) -> int:
+    """Collect, fit, and remove the data set ``data``, from where it stands; the exit status."""
+    from vadistill.serving.jobs.fit_footage import data_set
+    from vadistill.serving.watching import collect_footage
+
+    hidden = data.with_name(f".{data.name}")  # while it is made or removed, and so not whole
+    shutil.rmtree(hidden, ignore_errors=True)
+    if not data.exists() and _is_there(how.out):
+        _say(f"{how.out} is there: watching with it")
         return 0
     if not data.exists():
-        videos = collect_footage(watched, folder, seconds)
+        videos = collect_footage(camera, folder, seconds)
         if videos is None:
             _say("interrupted; what was collected is kept, and the same command goes on")
             return 130
-        part = data.with_name(f".{data.name}")
-        shutil.rmtree(part, ignore_errors=True)
-        data_set(part, videos)
-        part.rename(data)
-    status = _fit(system, data, out, mask, device)
+        data_set(hidden, videos)
+        hidden.rename(data)
+    status = _fit(data, how)
     if status == 0:
-        shutil.rmtree(data)
+        data.rename(hidden)
+        shutil.rmtree(hidden)
     return status
 
 
@@ -96,18 +130,34 @@ def _is_there(out: Path) -> bool:
     return False
 
 
-def _fit(system: str, data: Path, out: Path, mask: Path | None, device: str) -> int:
+def _fit(data: Path, how: Fit) -> int:
     """Fit to the data set, or go on with that, as 'vadistill fit' does; its exit status.
 
-    What it tells goes to stderr: stdout is for events.
+    It has a process of its own, whose memory goes with it.  What it tells goes to stderr: stdout
+    is for events.
     """
-    from vadistill.cli import main
+    from vadistill.serving.watching import stopped_by_signals
 
-    _say(f"learning from it ({system}); Ctrl-C, and the same command goes on")
-    masked = [] if mask is None else ["--mask", str(mask)]
-    command = ["fit", system, str(data), "--out", str(out), "--device", device, *masked]
-    with contextlib.redirect_stdout(sys.stderr):
-        return main(command)
+    _say(f"learning from it ({how.system}); Ctrl-C, and the same command goes on")
+    command = ["fit", how.system, str(data), "--out", str(how.out), "--device", how.device]
+    command += [] if how.mask is None else ["--mask", str(how.mask)]
+    with stopped_by_signals() as stop:
+        process = subprocess.Popen([sys.executable, "-m", "vadistill", *command], stdout=2)
+        try:
+            while process.poll() is None and not stop.wait(0.25):
+                pass
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)  # a terminal has told it, too
+        finally:
+            process.kill()
+            status = process.wait()
+        if stop.is_set():
+            if status != 130:
+                _say("interrupted; the same command goes on where it was")
+            return 130
+    if status < 0:
+        _say(f"the fit was ended by signal {-status}; the same command goes on where it was")
+    return status if status >= 0 else 128 - status
 
 
 def _say(words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import signal
 import sys
@@ -14,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vadistill.addresses import Address, Secret
+from vadistill.addresses import Address, Secret, hashed
 from vadistill.errors import ConfigError
 from vadistill.progress import clock
 from vadistill.serving.config import (
@@ -26,8 +27,12 @@ from vadistill.serving.config import (
 )
 from vadistill.serving.hub import Hub
 from vadistill.serving.settings_file import exposed
+from vadistill.serving.sinks import build_sink
 from vadistill.serving.storage import footage
 from vadistill.video import open_video
+
+ALL = 1e9
+"""Gigabytes to keep that no disk has."""
 
 
 def settings_for(
@@ -75,20 +80,26 @@ def settings_for(
 
 
 def camera_for(source: str, **entries: Any) -> CameraSettings:
-    """Settings of a camera without a model, all of whose footage is kept; raises ConfigError."""
-    (name,) = names([source])
-    return CameraSettings(name, Address(source), record_hours=24.0 * 366, **entries)
+    """Settings of a camera without a model, all of whose footage is kept; raises ConfigError.
+
+    Its name tells it from others of its host: by the path, and by small numbers of the query such
+    as ``channel=2``, which are no secrets.
+    """
+    (host,) = names([source])
+    address = Address(source)
+    channels = re.findall(r"[?&]\w+=\d{1,3}(?=&|#|$)", address.reveal())
+    name = f"{host}-{hashed(address.identity + ''.join(channels))[:6]}"
+    return CameraSettings(name, address, record_hours=24.0 * 366, **entries)
 
 
 def collect_footage(camera: CameraSettings, folder: Path, seconds: float) -> list[Path] | None:
     """Record a camera in ``folder`` until there are so many seconds of it; the recordings.
 
-    What was recorded before counts.  None where a signal came first.  Raises ConfigError,
-    StorageError.
+    What was recorded before counts, and the disk alone bounds it.  None where a signal came first.
+    Raises ConfigError, also for pictures that cannot be recorded; StorageError.
     """
-    settings = Settings(
-        storage=StorageSettings(folder=str(folder)), cameras=(camera,), base=Path.cwd()
-    )
+    storage = StorageSettings(folder=str(folder), keep_gb=ALL)
+    settings = Settings(storage=storage, cameras=(camera,), base=Path.cwd())
     check_sources(settings)
     with logged_to_stderr(), stopped_by_signals() as stop:
         hub = Hub(settings, visiting=True)
@@ -96,6 +107,7 @@ def collect_footage(camera: CameraSettings, folder: Path, seconds: float) -> lis
         hub.start()
         try:
             while there < seconds and not stop.wait(0.25):
+                _check_recorded(hub)
                 found = hub.learning(camera.name)
                 there = found["seconds"]
                 if there - told >= seconds / 10:
@@ -111,6 +123,22 @@ def collect_footage(camera: CameraSettings, folder: Path, seconds: float) -> lis
         if there < seconds:
             return None
         return footage.recorded(hub.recordings, camera.name, camera.record_hours, time.time())
+
+
+def _check_recorded(hub: Hub) -> None:
+    for camera in hub.running():
+        if camera.recorder is not None and camera.recorder.refused:
+            raise ConfigError(
+                f"the pictures of {camera.settings.source}, which are not compressed",
+                expected="a camera that sends H.264, H.265 or MJPEG",
+                fix="record it by other means, and fit to that: vadistill fit auto FOLDER",
+            )
+
+
+def check_sinks(settings: Settings) -> None:
+    """Raise ConfigError for a sink whose address or extra is missing."""
+    for sink in settings.sinks:
+        build_sink(sink)
 
 
 def with_stdout(settings: Settings) -> Settings:

@@ -49,7 +49,8 @@ class Recorder:
         self._segment: _Segment | None = None
         self._unstamped = 0
         self._paused_until = 0.0
-        self._refused = False
+        self.refused = False
+        """Whether its pictures are not compressed: nothing of them is recorded."""
         with contextlib.suppress(OSError):
             for part in sorted(self._folder.glob("*.part")):
                 _repair(part)
@@ -107,8 +108,8 @@ class Recorder:
 
     def _raw(self, stream: VideoStream) -> bool:
         raw = stream.codec_context.name == "rawvideo"
-        if raw and not self._refused:
-            self._refused = True
+        if raw and not self.refused:
+            self.refused = True
             log.warning("%s: not recorded: its pictures are not compressed", self._camera)
         return raw
 
