@@ -90,6 +90,8 @@ def export(
     splits = data if isinstance(data, Splits) else open_dataset(data)
     plain, made = load(model, device="cpu"), load(model, device="cpu")
     plain.program(())  # which tells a model that has none
+    wanted = [f"{each}-int8" if int8 else each for each in _tried(to)]
+    tried = [_with_runtime(made, each) for each in wanted]  # refused before anything is scored
     known = made.runtime.int8 or ()
     plain.config = _with_runtime(plain, "torch")
     plain.open_runtime()
@@ -97,8 +99,8 @@ def export(
     shown = splits.test if len(splits.test) else splits.train
     scores = list(scores_of(plain, shown, frames))
     likes = list[Parity]()
-    for each in _tried(to):
-        made.config = _with_runtime(made, f"{each}-int8" if int8 else each)
+    for config in tried:
+        made.config = config
         made.open_runtime(inputs)
         inputs = made.runtime.int8 or inputs
         likes.append(parity(shown, scores, list(scores_of(made, shown, frames))))
