@@ -146,6 +146,9 @@ class TestFastAed:
         for row, (_, config) in zip(rows[4:], table.values(), strict=True):
             assert tuple(teacher.system for teacher in row.teachers) == config.teachers
             assert all(teacher in rows for teacher in row.teachers)
+        few = replace(options, only=("taught-by-cafe",))
+        rows = localised_rows("fast_aed", {"compact": table}, few, {}, teachers)
+        assert [row.system for row in rows] == ["motion", "cafe", "fast_aed"], "no others' hours"
 
     @pytest.mark.parametrize("networks", ["compact", "paper"])
     def test_every_row_is_a_network_that_can_be_built(self, networks: Networks) -> None:

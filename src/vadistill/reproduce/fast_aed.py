@@ -24,6 +24,7 @@ OTHERS = {
     "taught-by-motion-too": (T1, T2, "motion"),
     "taught-by-four": (T1, T2, "cafe", "motion"),
     "taught-by-cafe-and-motion": ("cafe", "motion"),
+    "taught-by-cafe": ("cafe",),
 }
 """Who else may teach our default, without an adversary."""
 
@@ -130,8 +131,7 @@ def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
     quick = quick or "paper" not in options.networks
     recipe = own if own == "default" else recipe_of(name) + "-quick" * quick
     teachers: dict[str, Any] = {T1: aed.Aed.RECIPES[recipe](), T2: ssmtl.Ssmtl.RECIPES[recipe]()}
-    asked = {name.removeprefix("compact ") for name in options.only} or OTHERS.keys()
-    if own == "default" and "compact" in tables and asked & OTHERS.keys():
+    if own == "default" and "compact" in tables:
         teachers["cafe"] = cafe.default()
         tables["compact"] |= taught_by_others(bases["compact"])
     smoothing = next(iter(bases.values())).smoothing

@@ -121,7 +121,7 @@ def localised_rows(
     published: Mapping[str, Mapping[str, float]],
     teachers: Mapping[str, Any] | None = None,
 ) -> list[Row]:
-    """``motion``, the teachers, and every variant asked for, on the boxes of each localiser.
+    """``motion``, every variant asked for, and its teachers, on the boxes of each localiser.
 
     ``tables`` are variants (a source and a config) by name, by network; ``only`` names variants of
     every network, or of one: ``paper student``.  ``teachers`` are configs by system; of them and
@@ -131,6 +131,13 @@ def localised_rows(
     all_names = [name for table in tables.values() for name in table]
     full_names = [f"{network} {name}" for network, table in tables.items() for name in table]
     names = asked([*all_names, *full_names], options.only, ("motion", *teachers))
+    wanted = {
+        (network, variant): row
+        for network, table in tables.items()
+        for variant, row in table.items()
+        if {variant, f"{network} {variant}"} & names
+    }
+    needed = names.union(*(config.teachers for _, config in wanted.values() if teachers))
     rows: list[Row] = []
     for localiser in options.localisers:
         boxes = files_by_name(localiser)
@@ -148,6 +155,7 @@ def localised_rows(
                     published.get(name, {}),
                 )
                 for name, config in teachers.items()
+                if name in needed
             }
             rows += taught.values()
             taught["motion"] = baseline
@@ -161,9 +169,7 @@ def localised_rows(
                     published.get(variant, {}),
                     tuple(taught[name] for name in config.teachers) if teachers else (),
                 )
-                for network, table in tables.items()
-                for variant, (source, config) in table.items()
-                if {variant, f"{network} {variant}"} & names
+                for (network, variant), (source, config) in wanted.items()
             ]
     return rows
 
