@@ -171,6 +171,23 @@ class TestLevels:
         # Ninety of a hundred stretches of 50 independent frames lie below the closing level.
         assert level.off == pytest.approx(0.9 ** (1 / 50), abs=0.002)
 
+    def test_a_score_that_does_not_last_opens_nothing_and_raises_no_level(self):
+        scores = np.r_[np.linspace(0, 1, 500), 9.0, 9.0, np.zeros(500)]
+        lasted = Calibration.fit(scores, runs=[len(scores)])
+        assert training_level(lasted, 1.0).on == pytest.approx(1.0)
+        assert training_level(lasted, 1.0, frames=2).on == pytest.approx(9.0)
+        assert training_level(Calibration.fit(scores), 1.0).on == pytest.approx(9.0)
+        high = training_level(Calibration.fit([0.0, 9, 9, 9, 0, 0], runs=[3, 3]), 1.0)
+        assert high.on == pytest.approx(0.0), "videos do not go on in the next one"
+        short = Calibration.fit([1.0, 2.0, 3.0, 4.0], runs=[2, 2])
+        assert short.lasting is None and training_level(short, 1.0).on == pytest.approx(4.0)
+        again = Calibration.from_arrays(lasted.arrays())
+        assert again.lasting is not None and (again.lasting == lasted.lasting).all()
+        with pytest.raises(ValueError, match="ascending"):
+            Calibration.from_arrays(
+                {"calibration": np.arange(5.0), "lasting": np.arange(5.0)[::-1]}
+            )
+
     def test_events_close_soon_after_what_was_abnormal(self):
         times, scores = curve(1.0, 5)
         level = camera_level([(times, scores)], false_alarms_per_day=1, frames=3, seconds=2.0)

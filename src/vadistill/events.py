@@ -12,10 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from vadistill.levels import Level
-
-FRAMES = 3
-"""In a row that open an event."""
+from vadistill.levels import FRAMES, Level
 
 SECONDS = 2.0
 """Below the closing level that close an event."""

@@ -24,6 +24,9 @@ from vadistill.errors import DataError
 
 DAY = 86_400.0
 
+FRAMES = 3
+"""In a row that open an event."""
+
 TAIL = 0.98
 """Quantile of lasting scores above which peaks belong to the tail."""
 
@@ -50,14 +53,23 @@ class Calibration:
     """Quantiles of the frame scores of normal training video: turns a raw score into a share."""
 
     quantiles: Float[np.ndarray, " q"]
+    lasting: Float[np.ndarray, " q"] | None = None
+    """The same of the scores that ``FRAMES`` in a row stay at or above, which is what opens an
+    event; None where training has not seen frames in a row, or a model is older than this."""
     frames: int = 0
     """Of the training footage, 0 where that is not known."""
     seconds: float = 0.0
     """Its length, 0 where that is not known."""
 
     @classmethod
-    def fit(cls, values: Iterable[float], size: int = 1001) -> Calibration:
-        """Keep ``size`` evenly spaced quantiles of normal scores; raises DataError if none."""
+    def fit(
+        cls, values: Iterable[float], runs: Sequence[int] = (), size: int = 1001
+    ) -> Calibration:
+        """Keep ``size`` evenly spaced quantiles of normal scores; raises DataError if none.
+
+        ``runs`` are numbers of frames that follow each other in a video, in the order of
+        ``values``, all of which they make up; none where frames between these are missing.
+        """
         scores = np.asarray(list(values), np.float64)
         if len(scores) == 0:
             raise DataError(
@@ -65,7 +77,13 @@ class Calibration:
                 expected="at least one normal frame",
                 fix="fit on more video",
             )
-        return cls(np.quantile(scores, np.linspace(0, 1, size)))
+        grid = np.linspace(0, 1, size)
+        assert not len(runs) or sum(runs) == len(scores)
+        lasted = [lasting(own, FRAMES) for own in np.split(scores, np.cumsum(runs)[:-1])]
+        known = len(runs) > 0 and any(map(len, lasted))
+        return cls(
+            np.quantile(scores, grid), np.quantile(np.concatenate(lasted), grid) if known else None
+        )
 
     def of(self, footage: Mapping[str, Any] | None) -> Calibration:
         """The same quantiles, of footage as ``datasets.footage`` describes it, if it is known.
@@ -84,10 +102,21 @@ class Calibration:
 
     def check(self) -> Calibration:
         """Itself; raises ValueError for what ``fit`` cannot have made, such as one out of order."""
-        shape = self.quantiles.shape
-        if len(shape) != 1 or shape[0] < 2 or (np.diff(self.quantiles) < 0).any():
-            raise ValueError(f"calibration of shape {list(shape)}, or not in ascending order")
+        for values in (self.quantiles, *([] if self.lasting is None else [self.lasting])):
+            shape = values.shape
+            if len(shape) != 1 or shape[0] < 2 or (np.diff(values) < 0).any():
+                raise ValueError(f"calibration of shape {list(shape)}, or not in ascending order")
         return self
+
+    def arrays(self) -> dict[str, Float[np.ndarray, " q"]]:
+        """What a saved model keeps of it, by name."""
+        kept = {"calibration": self.quantiles, "lasting": self.lasting}
+        return {name: values.copy() for name, values in kept.items() if values is not None}
+
+    @classmethod
+    def from_arrays(cls, kept: Mapping[str, Float[np.ndarray, "..."]]) -> Calibration:
+        """The inverse of ``arrays``; raises KeyError, and ValueError as ``check``."""
+        return cls(kept["calibration"], kept.get("lasting")).check()
 
     def __call__(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Share of normal training frames that score lower, in [0, 1]."""
@@ -135,17 +164,24 @@ class Level:
 
 
 def training_level(
-    calibration: Calibration, false_alarms_per_day: float, seconds: float = 2.0
+    calibration: Calibration,
+    false_alarms_per_day: float,
+    seconds: float = 2.0,
+    frames: int = FRAMES,
 ) -> Level:
-    """From a model's quantiles of training frames: just above its highest training score at most.
+    """From a model's quantiles: at most just above what training frames have stayed at or above.
 
-    Quantiles do not say how frames follow each other: each counts as an alarm, at the rate of the
-    training footage, and the frames of the ``seconds`` that close an event as independent.
+    That is the highest score of ``FRAMES`` in a row, where training has seen such and as many or
+    more ``frames`` open an event, else that of a single frame.  Quantiles do not say how these
+    follow each other: each counts as an alarm, at the rate of the training footage, and the frames
+    of the ``seconds`` that close an event as independent.
     """
     known = calibration.frames > 0 and calibration.seconds > 0
     fps = calibration.frames / calibration.seconds if known else FPS
     share = 1 - false_alarms_per_day / (DAY * fps)
-    on = above(float(np.quantile(calibration.quantiles, np.clip(share, 0, 1))))
+    lasted = calibration.lasting if frames >= FRAMES else None
+    opening = calibration.quantiles if lasted is None else lasted
+    on = above(float(np.quantile(opening, np.clip(share, 0, 1))))
     below = CLOSING ** (1 / max(1.0, fps * seconds))
     off = min(on, above(float(np.quantile(calibration.quantiles, below))))
     short = known and false_alarms_per_day * calibration.seconds < DAY

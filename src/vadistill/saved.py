@@ -166,7 +166,8 @@ class Saved:
         """
         import torch
 
-        tensors = {"calibration": torch.from_numpy(self.require_fitted().quantiles.copy())}
+        kept = self.require_fitted().arrays()
+        tensors = {name: torch.from_numpy(values) for name, values in kept.items()}
         path = Path(path)
         learned, facts = self.state()
         tensors |= {name: without_subnormals(tensor) for name, tensor in learned.items()}
@@ -206,12 +207,18 @@ class Saved:
             )
         require_finite(tensors, facts, path)
         with refusing(path):
-            quantiles = tensors.pop("calibration").double().numpy()
+            calibration = take_calibration(tensors)
             detector = cls.restore(dict(tensors), facts, device=device, path=path)
             own = {name: value for name, value in facts.items() if name not in HEAD}
             require_same((tensors, own), detector.state())
-            detector.calibration = Calibration(quantiles).check().of(detector.footage)
+            detector.calibration = calibration.of(detector.footage)
         return detector
+
+
+def take_calibration(tensors: dict[str, Tensor]) -> Calibration:
+    """Take the calibration out of saved tensors; raises KeyError, and ValueError if it is none."""
+    names = [name for name in ("calibration", "lasting") if name in tensors]
+    return Calibration.from_arrays({name: tensors.pop(name).double().numpy() for name in names})
 
 
 def read_config(path: Path) -> dict[str, Any]:

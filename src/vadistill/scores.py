@@ -179,15 +179,17 @@ class Scores:
         *,
         threshold: float | None = None,
         seconds: float = SECONDS,
+        frames: int = FRAMES,
     ) -> Level:
         """The raw scores at which events open and close, for so many false alarms a day.
 
-        They come from normal training footage, whose highest score is the most that a level is
-        just above; a ``threshold`` opens events instead.  Of a detector without calibration they
-        are just above its ``level``, where it has one.  Raises DataError without any of these.
+        They come from normal training footage: a level is at most just above what that has stayed
+        at or above for ``FRAMES`` in a row, or above its highest score where that is not known.  A
+        ``threshold`` opens events instead.  Of a detector without calibration they are just above
+        its ``level``, where it has one.  Raises DataError without any of these.
         """
         if self.calibration is not None:
-            level = training_level(self.calibration, false_alarms_per_day, seconds)
+            level = training_level(self.calibration, false_alarms_per_day, seconds, frames)
         elif self.level is not None or threshold is not None:
             on = above(self.level) if self.level is not None else math.inf
             level = Level(on, on, "fixed")
@@ -215,7 +217,9 @@ class Scores:
         begins with the first of these, closes when all frames of ``seconds`` are below its
         ``off``, and ends with the last that is not.
         """
-        level = self.event_level(false_alarms_per_day, threshold=threshold, seconds=seconds)
+        level = self.event_level(
+            false_alarms_per_day, threshold=threshold, seconds=seconds, frames=frames
+        )
         tracker, raw = Tracker(level, frames=frames, seconds=seconds), self.raw
         step = 1 / self.fps if self.fps > 0 else 0.0
         found = tracker.all(

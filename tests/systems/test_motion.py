@@ -149,7 +149,7 @@ def test_a_runner_is_told_by_how_much_he_is_faster(fitted: Motion) -> None:
     fast = fitted.score(Video("fast", walk(steps, seed=9), fps=10).open())
     assert fast.raw[12:18].min() > 1.5 > calm.raw[3:25].max()
     (event,) = fast.events(threshold=1.3)
-    assert 8 <= event.first <= 12 and 19 <= event.last <= 24
+    assert 8 <= event.first <= 12 and 19 <= event.last <= 25
     found = re.search(r" ([\d.]+) times as fast as anything in normal footage$", event.reason)
     assert found and 1.5 < float(found[1]) < 3, event.reason
     frame = fast.frames[14]

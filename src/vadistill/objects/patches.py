@@ -238,6 +238,12 @@ class PatchStore:
     def __len__(self) -> int:
         return len(self._arrays)
 
+    @property
+    def runs(self) -> list[int]:
+        """How many kept frames follow each other: a video's, or none where some are left out."""
+        whole = self.sample is not None and self.sample.keeps_all
+        return [len(counts) for counts in self._of_video] if whole else []
+
     def patches(self, rows: Int[np.ndarray, " n"]) -> Patches:
         """Some patches, in the order of ``rows``."""
         return self._arrays.gather("patches", rows)

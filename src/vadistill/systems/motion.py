@@ -137,14 +137,17 @@ class Motion(Detector):
             self.reach = frames_of_travel(fastest) or 1
         per_video = max(1, -(-self.config.frames // len(train)))
         highest: list[np.ndarray] = []
+        runs: list[int] = []
         with progress("calibration", frames_of(videos, per_video)) as advance:
             for source in videos:
                 for _, _, speeds in islice(self._speeds(source), per_video):
                     highest.append(speeds.max(axis=0, initial=0.0))
                     advance()
+                runs.append(len(highest) - sum(runs))
         if self.config.unit == "normal":
             self.scales = [Scale.of(column) for column in np.transpose(highest)]
-        self.calibration = Calibration.fit(self._scaled(np.array(highest)).max(axis=1).tolist())
+        values = self._scaled(np.array(highest)).max(axis=1)
+        self.calibration = Calibration.fit(values.tolist(), runs=runs)
 
     def stream(self, source: VideoSource) -> Iterator[FrameScore]:
         self.require_fitted()

@@ -121,8 +121,6 @@ class ObjectCentric(Detector):
         """Objects' scores, in the same order as their values."""
         return values
 
-    # -- training's end ------------------------------------------------------------------------
-
     def calibrate(self, store: PatchStore, train: Dataset) -> None:
         """Open the runtime, and learn from training objects' scores what is normal."""
         rows = np.arange(len(store))
@@ -139,16 +137,17 @@ class ObjectCentric(Detector):
         values = self.object_values(parts)
         self.low = float(values.min())
         self.fit_scale(values)
-        self.calibration = Calibration.fit(self.training_scores(values, store, train))
+        self.calibration = Calibration.fit(*self.training_scores(values, store, train))
 
     def fit_scale(self, values: Float[np.ndarray, " n"]) -> None:
         """Learn from training objects' values what ``scaled`` needs beside ``low``."""
 
     def training_scores(
         self, values: Float[np.ndarray, " n"], store: PatchStore, train: Dataset
-    ) -> Iterable[float]:
-        """Scores of the training frames that were kept."""
-        return store.frame_maxima(self.scaled(values).astype(np.float32), self.empty).tolist()
+    ) -> tuple[list[float], list[int]]:
+        """Scores of the training frames that were kept, and how many follow each other."""
+        scores = store.frame_maxima(self.scaled(values).astype(np.float32), self.empty)
+        return scores.tolist(), store.runs
 
     def open_runtime(self, int8: bytes | Iterable[Arrays] = ()) -> None:
         """Open the networks in the config's runtime; ``int8`` is a ``Program``'s."""
@@ -276,9 +275,10 @@ class ObjectPainter(ObjectCentric):
 
     def training_scores(
         self, values: Float[np.ndarray, " n"], store: PatchStore, train: Dataset
-    ) -> Iterable[float]:
+    ) -> tuple[list[float], list[int]]:
         if self.config.filters:  # the filter needs the frames between
-            return (frame.score for video in train for frame in self.score_frames(video.open()))
+            videos = [[f.score for f in self.score_frames(video.open())] for video in train]
+            return np.concatenate(videos).tolist(), [*map(len, videos)]
         return super().training_scores(values, store, train)
 
     def score_frames(self, source: VideoSource) -> Iterator[FrameScore]:

@@ -35,7 +35,7 @@ def starting_level(
     if kept is not None and _belongs(kept["of"], camera, mark):
         learned = Level.from_json(kept["level"])
     else:
-        learned = training_level(calibration, rate, camera.seconds_to_close)
+        learned = training_level(calibration, rate, camera.seconds_to_close, camera.frames_to_open)
     if camera.on is None and camera.off is None:
         return learned
     on = learned.on if camera.on is None else camera.on

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vadistill.datasets.footage import footage_hash
@@ -28,7 +28,7 @@ from vadistill.devices import Device, pick_device
 from vadistill.errors import ConfigError
 from vadistill.loss_log import adopt_log
 from vadistill.progress import progress
-from vadistill.saved import FITTED, part
+from vadistill.saved import FITTED, part, take_calibration
 from vadistill.scores import Calibration, FrameScore, Scores
 from vadistill.systems import detector_class, fitted_or_new
 from vadistill.systems.blend.merging import Merging, lock_step
@@ -53,6 +53,8 @@ class Blend(Detector):
     """By their systems' names, a second one of a system as ``cafe-2``; in the order of ``of``."""
     normal: Float[np.ndarray, "n m"]
     """The members' scores of the same normal frames, which scales and calibration are taken of."""
+    runs: Int[np.ndarray, " p"]
+    """Numbers of these that follow each other; none, in a model that is older than this."""
     merging: Merging
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
@@ -80,7 +82,7 @@ class Blend(Detector):
             name = f"{member.name}-{again + 1}" if again else member.name
             adopt_log(folder, work / f"log-{name}", name)
             members[name] = member
-        self._take(members, self._scores_of_normal(members, train))
+        self._take(members, *self._scores_of_normal(members, train))
 
     def _opened(self, name: str, train: Dataset, work: Path) -> tuple[Detector, Path]:
         """A member and its folder, fitted or to be fitted to there; raises ConfigError."""
@@ -97,10 +99,11 @@ class Blend(Detector):
 
     def _scores_of_normal(
         self, members: dict[str, Detector], train: Dataset
-    ) -> Float[np.ndarray, "n m"]:
+    ) -> tuple[Float[np.ndarray, "n m"], Int[np.ndarray, " p"]]:
         lengths = [length(video) for video in train]
         share = self.config.frames / max(1, sum(lengths))
         rows: list[list[float]] = []
+        runs: list[int] = []
         shares = [max(1, round(share * frames)) for frames in lengths]
         with progress("scales of members", sum(shares)) as advance:
             for video, frames, wanted in zip(train, lengths, shares, strict=True):
@@ -108,22 +111,29 @@ class Blend(Detector):
                     for scores in lock_step(list(members.values()), piece):
                         rows.append([score.score for score in scores])
                         advance(note=video.name)
-        return np.array(rows, np.float64).reshape(-1, len(members))
+                    runs.append(len(rows) - sum(runs))
+        normal = np.array(rows, np.float64).reshape(-1, len(members))
+        return normal, np.array(runs, np.int64)
 
-    def _take(self, members: dict[str, Detector], normal: Float[np.ndarray, "n m"]) -> None:
+    def _take(
+        self,
+        members: dict[str, Detector],
+        normal: Float[np.ndarray, "n m"],
+        runs: Int[np.ndarray, " p"],
+    ) -> None:
         config = self.config
-        self.members, self.normal = members, normal
+        self.members, self.normal, self.runs = members, normal, runs
         self.lookahead = max(member.lookahead or 0 for member in members.values())
         self.merging = Merging.fit(
             normal, tuple(members), combine=config.combine, overlap=config.overlap
         )
-        self.calibration = Calibration.fit(self.merging.scores(normal))
+        self.calibration = Calibration.fit(self.merging.scores(normal), runs=runs.tolist())
 
     def combined(self, combine: Combine) -> Blend:
         """The same members by their mean or maximum; nothing is fitted for it."""
         twin = copy.copy(self)
         twin.config = replace(self.config, combine=combine)
-        twin._take(self.members, self.normal)
+        twin._take(self.members, self.normal, self.runs)
         return twin
 
     def of_members(self, scores: Sequence[Scores]) -> Scores:
@@ -154,10 +164,13 @@ class Blend(Detector):
         """With each member's under its name, as ``NAME/…`` and in ``members``."""
         tensors, facts = super().state()
         tensors["normal"] = torch.from_numpy(self.normal.copy())
+        if len(self.runs):
+            tensors["runs"] = torch.from_numpy(self.runs.copy())
         facts["members"] = {}
         for name, member in self.members.items():
             own, described = member.state()
-            own["calibration"] = torch.from_numpy(member.require_fitted().quantiles.copy())
+            kept = member.require_fitted().arrays()
+            own |= {key: torch.from_numpy(values) for key, values in kept.items()}
             tensors |= {f"{name}/{key}": value for key, value in own.items()}
             made = {key: getattr(member, key) for key in FITTED}
             facts["members"][name] = {"system": member.name, **made, **described}
@@ -172,9 +185,10 @@ class Blend(Detector):
         members: dict[str, Detector] = {}
         for name, described in facts["members"].items():
             learned = part(tensors, f"{name}/")
-            quantiles = learned.pop("calibration").double().numpy()
+            calibration = take_calibration(learned)
             kind = detector_class(described["system"])
             members[name] = kind.restore(learned, described, device=device, path=path)
-            members[name].calibration = Calibration(quantiles).check()
-        blend._take(members, tensors["normal"].double().numpy())
+            members[name].calibration = calibration
+        runs = tensors.get("runs", torch.zeros(0)).long().numpy()
+        blend._take(members, tensors["normal"].double().numpy(), runs)
         return blend
