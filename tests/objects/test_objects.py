@@ -220,9 +220,30 @@ def test_another_exposure_and_slow_drift_are_no_foreground() -> None:
     # 40 grey levels in 240 frames: more than the threshold, but slowly.
     drift = np.stack([brighter(scene, i / 6) for i in range(240)])
     assert not any(map(len, boxes_of(localiser, drift)))
-    # The same change at once is seen: the light fix above has not made the localiser blind.
-    sudden = np.stack([scene, brighter(scene, 40)])
-    assert len(boxes_of(localiser, sudden)[1])
+    # A change that no light makes is seen: what the picture shows is other in one half.
+    other = scene.copy()
+    other[:, :180] = empty_scene(14)[:, :180]
+    assert len(boxes_of(localiser, np.stack([scene, other]))[1])
+
+
+def test_a_sudden_light_on_a_path_hides_nobody() -> None:
+    path = np.full((240, 360, 3), 60, np.uint8)
+    path[50:] = 140
+    localiser = Background()
+    localiser.fit(training(walkers(path, 40)[0]))
+    frames, truth = walkers(path, 24, seed=3)
+    bright = frames[10:, 50:].astype(np.int16)
+    frames[10:, 50:] = np.where(abs(bright - 140) < 20, bright + 32, bright).astype(np.uint8)
+    for true, found in zip(truth, boxes_of(localiser, frames), strict=True):
+        assert len(found) == 2 and best_iou(true, found).min() > 0.7
+    near = np.random.default_rng(1).integers(0, 255, (200, 150, 3), np.uint8)
+    near = cv2.resize(near[::25, ::25], (150, 200), interpolation=cv2.INTER_NEAREST)
+    frames[20:, 40:, 100:250] = near  # and somebody close by the camera, as large as that light
+    seen = boxes_of(localiser, frames)[22]
+    covered = np.zeros((240, 360), bool)
+    for x1, y1, x2, y2 in seen.astype(int):
+        covered[y1:y2, x1:x2] = True
+    assert covered[45:, 105:245].mean() > 0.6
 
 
 def test_without_training_the_scene_is_learned_on_the_way() -> None:

@@ -28,7 +28,9 @@ from vadistill.objects.scene import (
     brightest,
     brightness_gain,
     choose,
+    has_giant,
     median,
+    relight,
     shrunk,
     split,
 )
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 REFERENCE_PIXELS = 360 * 240
 """The picture size that areas and kernel sides are stated for; other sizes scale them."""
+
+Foreground = tuple[UInt8[np.ndarray, "a b"], Float32[np.ndarray, "a b"]]
 
 
 @dataclass(frozen=True)
@@ -127,18 +131,21 @@ class Background(Localiser):
         boxes = self.boxes(window)
         return boxes[covered(boxes, known) < 0.5]
 
-    def foreground(
-        self, image: Picture
-    ) -> tuple[UInt8[np.ndarray, "a b"], Float32[np.ndarray, "a b"]]:
+    def foreground(self, image: Picture) -> Foreground:
         """What differs from the empty scene in a video's next frame: 0 or 1, and the contrast.
 
-        Both have the size of analysis, see ``max_side``.
+        Both have the size of analysis, see ``max_side``.  Where a silhouette is too large for
+        objects side by side, the scene takes the frame's light if there is none in it.
         """
         small = self._shrink(image)
         if self._scene is None or self._scene.is_foreign:
             self._scene = self._begin((image.shape[1], image.shape[0]), small)
-        contrast = self._contrast(small, self._scene.picture)
-        mask = self._mask(contrast)
+        mask, contrast = self._foreground(small, self._scene.picture)
+        if self.sizes and self._scene.learned and has_giant(mask, self.sizes):
+            lit = relight(self._scene.picture, small)
+            relit, other = self._foreground(small, lit)
+            if not has_giant(relit, self.sizes):  # else it is one: somebody close by the camera
+                self._scene.picture, mask, contrast = lit, relit, other
         self._scene.follow(small, mask)
         return mask, contrast
 
@@ -154,12 +161,10 @@ class Background(Localiser):
         """Boxes of what ``foreground`` gave, in pixels of the size of analysis."""
         return self._components(mask, contrast, self.sizes)
 
-    # -- one frame -----------------------------------------------------------------------------
-
     def _begin(self, size: tuple[int, int], small: Picture) -> RunningScene:
         known = choose(self.scenes, size, small)
         if known:
-            share = self._mask(self._contrast(small, known.picture)).mean()
+            share = self._foreground(small, known.picture)[0].mean()
             known = known if share <= self.settings.crowded else None
         return RunningScene(
             picture=known.picture if known else small,
@@ -176,23 +181,19 @@ class Background(Localiser):
         same = size == (width, height)
         return image if same else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
-    def _contrast(self, image: Picture, scene: Picture) -> Float32[np.ndarray, "h w"]:
-        """Largest difference of the channels, as it would be on a scene of brightness 130."""
+    def _foreground(self, image: Picture, scene: Picture) -> Foreground:
+        """0 or 1, and the channels' largest difference as it were on a scene of brightness 130."""
         import cv2
 
         difference = brightest(cv2.absdiff(image, scene))
         side = odd(self.settings.blur, image)
         smooth = cv2.GaussianBlur(difference, (side, side), 0)
         gain = cv2.LUT(brightest(scene), brightness_gain(self.settings.adaptation))
-        return cv2.multiply(smooth, gain, dtype=cv2.CV_32F)
-
-    def _mask(self, contrast: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-        import cv2
-
+        contrast = cv2.multiply(smooth, gain, dtype=cv2.CV_32F)
         mask = (contrast > self.settings.threshold).astype(np.uint8)
         tall, wide = odd(self.settings.close, contrast), odd(0.6 * self.settings.close, contrast)
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, tall))
-        return cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
+        return cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel), contrast
 
     def _components(
         self,
@@ -272,8 +273,7 @@ class Background(Localiser):
     ) -> Iterator[Float32[np.ndarray, "n 3"]]:
         """Bottom, width and height of the uncut silhouettes, as shares of the picture's height."""
         for frame in frames:
-            contrast = self._contrast(frame, scene)
-            boxes = self._components(self._mask(contrast), contrast, None, cut=False)
+            boxes = self._components(*self._foreground(frame, scene), None, cut=False)
             sides = boxes[:, 2:] - boxes[:, :2]
             yield np.concatenate([boxes[:, 3:], sides], axis=1) / np.float32(len(frame))
 

@@ -24,6 +24,12 @@ FLOODED = 0.6
 """Foreground share of the picture that speaks of another scene rather than of objects …"""
 FLOODED_FRAMES = 25
 """… when it lasts for this many frames."""
+GIANT = 8.0
+"""Box of a silhouette, in boxes of one object there, above which it is a change of light …"""
+SOLID = 0.5
+"""… if so much of the box is foreground."""
+COARSE = 4
+"""Every such row and column is enough to see one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +205,20 @@ class ObjectSizes:
         known = self.table[:, 0]
         width, height = (float(np.interp(bottom, known, self.table[:, i])) for i in (1, 2))
         return width, height
+
+
+def has_giant(mask: UInt8[np.ndarray, "h w"], sizes: ObjectSizes) -> bool:
+    """Whether a silhouette of the foreground (0 or 1) is too large for objects side by side."""
+    import cv2
+
+    coarse = np.ascontiguousarray(mask[::COARSE, ::COARSE])
+    height = len(coarse)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(coarse, connectivity=8)
+    for _, y, w, h, pixels in stats[1:].tolist():
+        wide, tall = sizes.at((y + h) / height)
+        if w * h > GIANT * wide * tall * height**2 and pixels > SOLID * w * h:
+            return True
+    return False
 
 
 def split(
