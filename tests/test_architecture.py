@@ -35,7 +35,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
         "vadistill.serving.validating",
     ),
     ("vadistill",),
-    ("vadistill.reproduce",),
+    ("vadistill.reproduce", "vadistill.cluster"),
     ("vadistill.report",),
     ("vadistill.evaluation",),
     ("vadistill.systems",),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from vadistill.datasets import Dataset, Splits, Video, Videos
     from vadistill.program import Program
-    from vadistill.video import VideoSource
+    from vadistill.video import VideoInfo, VideoSource
 
 WORK = ".fit"
 """Folder inside a model's that holds what an unfinished ``fit`` has computed."""
@@ -57,6 +57,8 @@ class Detector(Saved, ABC):
     """What raw scores of events are above, of a detector that has no calibration."""
     lookahead: int | None = 0
     """Frames after t that the score of frame t needs at most; None: all of the video."""
+    lookback: int | None = None
+    """Frames before t that it needs at most; None: it may depend on all of them."""
 
     @property
     def latency(self) -> int | None:
@@ -226,14 +228,12 @@ class Detector(Saved, ABC):
         found = open_source(source)
         if isinstance(found, Dataset):
             return {video.name: self.score(video) for video in found}
-        return Scores(
-            video=found.info.name,
-            frames=list(self.stream(found)),
-            fps=found.info.fps,
-            system=self.name,
-            calibration=self.calibration,
-            level=self.level,
-        )
+        return self.collect(found.info, self.stream(found))
+
+    def collect(self, info: VideoInfo, frames: Iterable[FrameScore]) -> Scores:
+        """The scores of a video of which ``stream`` gave these frames."""
+        known = {"calibration": self.calibration, "level": self.level}
+        return Scores(info.name, list(frames), info.fps, self.name, **known)
 
     def __repr__(self) -> str:
         fitted = "not fitted" if self.calibration is None else "fitted"

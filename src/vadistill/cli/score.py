@@ -14,6 +14,7 @@ from vadistill.addresses import redacted_words
 from vadistill.cli import complain, refuse_addresses, warn
 from vadistill.cli.outputs import check_ending, check_outputs
 from vadistill.cli.prompting import ask, named
+from vadistill.cli.score_archive import expanded, score_on_ray
 from vadistill.cli.terminal import Device, Mask, console, link, parse, plain, table
 from vadistill.errors import ConfigError, VadistillError, VideoError, WeightsError
 from vadistill.files import paths_in
@@ -31,6 +32,7 @@ vadistill score entrance.vad today.mp4 --report today.html --video today_annotat
 vadistill score entrance.vad monday.mp4 tuesday.mp4 --out week.parquet --smoothing causal10
 vadistill score fights.vad today.mp4 --prompts "a fight, a fall, fire"
 vadistill score today.mp4 --prompts "a fight, a fall, normal=people at their desks"
+vadistill score entrance.vad 'archive/**/*.mp4' --ray --out scores/
 """
 
 SHOWN_EVENTS = 12
@@ -51,6 +53,8 @@ def run(argv: list[str]) -> int:
         prompts: Annotated[str | None, arg(metavar="WORDS")] = None,
         clip: Annotated[Path | None, arg(metavar="PATH")] = None,
         device: Device = "auto",
+        ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]")] = None,
+        workers: int | None = None,
     ) -> int:
         """Score every frame of some videos and list the events in them.
 
@@ -59,8 +63,9 @@ def run(argv: list[str]) -> int:
 
         Args:
             model: A folder that 'vadistill fit' wrote; may be left out with --prompts.
-            videos: Video files or folders of frames.
-            out: Table with one row a frame: .csv, .parquet or .json.
+            videos: Video files or folders of frames, or patterns such as 'archive/**/*.mp4'.
+            out: Table with one row a frame: .csv, .parquet or .json; with --ray the folder of a
+                table a video.
             report: Write a self-contained page with timelines and pictures.
             video: Write the video with scored boxes and its score curve; a folder for several.
             smoothing: Of what the report, the table's column 'smoothed' and the annotated video
@@ -72,7 +77,17 @@ def run(argv: list[str]) -> int:
             clip: Weights of CLIP for --prompts: a file, or a folder of Hugging Face's hub; default:
                 OpenAI's ViT-B/16, downloaded.
             device: auto takes the GPU where there is one.
+            ray: Score an archive on a Ray cluster: HOST:PORT, auto for the one that runs on this
+                machine, or nothing for one of its own. A run again skips what is done.
+            workers: With --ray, how many score at a time, of one core each; default: one a core.
         """
+        videos = expanded(videos)
+        if ray is not None:
+            form = smoothing, false_alarms_per_day, mask, device
+            others = {"--report": report, "--video": video, "--prompts": prompts, "--clip": clip}
+            return score_on_ray(model, videos, out, ray, workers, *form, others=others)
+        if workers is not None:
+            raise ConfigError("--workers without --ray", expected="both", fix="add --ray")
         from vadistill.evaluation.evaluate import fit_facts, localiser_facts
         from vadistill.evaluation.runs import run_facts
         from vadistill.evaluation.scoring import score_videos, smoothing_of
@@ -99,7 +114,8 @@ def run(argv: list[str]) -> int:
                 if rows is not None:
                     rows.add(scores[raw.video])
 
-            scored = score_videos(loaded, sound, "scoring", failures=failures, each=keep)
+            maps = bool(report or films or asked)
+            scored = score_videos(loaded, sound, "scoring", failures=failures, each=keep, maps=maps)
         for each in scores.values():
             show(each, false_alarms_per_day)
         if scores:
@@ -176,23 +192,18 @@ def openable(
     videos: Sequence[Video], model: Detector, failures: list[VadistillError]
 ) -> list[Video]:
     """The videos that can be opened, with a warning of each that is unlike the model's footage."""
-    from vadistill.datasets.footage import unlike
-    from vadistill.datasets.sources import dim, pictures
-    from vadistill.evaluation.scoring import of_video
+    from vadistill.evaluation.scoring import doubts, of_video
 
     found = []
     for video in videos:
         try:
-            warning = unlike(model.footage, video.open().info, hidden=video.hidden)
+            lines = doubts(video, model)
         except VideoError as error:
             failures.append(of_video(video, error))
             continue
         found.append(video)
-        if warning:
-            warn(warning)
-        if isinstance(video.source, Path) and video.source.is_dir():
-            for line in dim(pictures(video.source)):
-                warn(f"{video.name}: {line}")
+        for line in lines:
+            warn(line)
     return found
 
 

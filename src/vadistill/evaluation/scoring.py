@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from vadistill.datasets import Video
+from vadistill.datasets.footage import unlike
 from vadistill.datasets.snippets import FeatureSource
+from vadistill.datasets.sources import dim, pictures
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError, VadistillError
 from vadistill.files import short_names
@@ -44,11 +47,13 @@ def score_videos(
     *,
     failures: list[VadistillError] | None = None,
     each: Callable[[Scores], None] = lambda scores: None,
+    maps: bool = True,
 ) -> Scored:
     """Raw scores of every video, with one bar named ``label`` over all frames.
 
-    ``each`` is handed those of a video as it ends.  Raises VadistillError, or with ``failures``
-    adds it there, with the video's name, and goes on with the next video.
+    ``each`` is handed those of a video as it ends; without ``maps``, which take far more memory
+    than all else.  Raises VadistillError, or with ``failures`` adds it there, with the video's
+    name, and goes on with the next video.
     """
     found: dict[str, Scores] = {}
     started = time.monotonic()
@@ -59,7 +64,11 @@ def score_videos(
                 source = video.open()
                 # Features have no frames to count: the bar moves at their end.
                 counted = isinstance(source, FeatureSource)
-                scores = model.score(source if counted else _Watched(source, advance))
+                source = source if counted else _Watched(source, advance)
+                frames = model.stream(source)
+                if not maps:
+                    frames = (replace(frame, map=None) for frame in frames)
+                scores = model.collect(source.info, frames)
             except VadistillError as error:
                 if failures is None:
                     raise
@@ -69,6 +78,14 @@ def score_videos(
             found[video.name] = scores
             each(scores)
     return Scored(found, time.monotonic() - started)
+
+
+def doubts(video: Video, model: Detector) -> list[str]:
+    """What to warn of before a video is scored, a line each; raises VideoError."""
+    found = [unlike(model.footage, video.open().info, hidden=video.hidden)]
+    if isinstance(video.source, Path) and video.source.is_dir():
+        found += [f"{video.name}: {line}" for line in dim(pictures(video.source))]
+    return [line for line in found if line]
 
 
 def of_video(video: Video, error: VadistillError) -> VadistillError:

@@ -122,7 +122,7 @@ class FastAed(Detector):
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
         self.architecture = self.config.network
-        self.lookahead = self.reach
+        self.lookahead = self.lookback = self.reach
         self._asked: Device = device
         self.device = pick_device(device)
         self.decoder: Decoder | None = None

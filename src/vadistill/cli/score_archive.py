@@ -1,0 +1,148 @@
+"""``vadistill score --ray``: an archive of videos, on all cores of this machine or of several."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vadistill.cli import complain, refuse_addresses, warn
+from vadistill.cli.outputs import check_outputs
+from vadistill.cli.terminal import console, plain, table
+from vadistill.errors import ConfigError, VideoError
+from vadistill.progress import clock
+from vadistill.scores import Smoothing
+
+if TYPE_CHECKING:
+    from vadistill.cluster.archive import Archive
+
+SHOWN_EVENTS = 12
+"""Events that are printed of all videos; all are found again from the tables."""
+
+
+def expanded(videos: Sequence[Path]) -> tuple[Path, ...]:
+    """Paths with the patterns among them, such as 'archive/**/*.mp4', as the videos they stand for.
+
+    So a pattern may be longer than a shell takes.  Raises VideoError for one that no video matches.
+    """
+    from vadistill.datasets.sources import is_frame_folder, is_video
+    from vadistill.video import natural_key
+
+    found: list[Path] = []
+    for each in videos:
+        if not glob.has_magic(str(each)) or each.exists():
+            found.append(each)
+            continue
+        names = sorted(glob.glob(str(each), recursive=True), key=natural_key)
+        matched = [
+            path
+            for path in map(Path, names)
+            if is_video(path) or (each.suffix and path.is_file()) or is_frame_folder(path)
+        ]
+        if not matched:
+            raise VideoError(
+                f"no video matches '{each}'",
+                expected="a pattern such as 'archive/**/*.mp4'",
+                fix="check the folder and the ending",
+            )
+        found += matched
+    return tuple(dict.fromkeys(found))
+
+
+def score_on_ray(
+    model: Path,
+    videos: Sequence[Path],
+    out: Path | None,
+    ray: Sequence[str],
+    workers: int | None,
+    smoothing: str | None,
+    false_alarms_per_day: float,
+    mask: Path | None,
+    device: str,
+    *,
+    others: Mapping[str, object],
+) -> int:
+    """Score and say what came of it; ``others`` are options that an archive has no use for."""
+    from vadistill.cluster.archive import score_archive
+    from vadistill.cluster.connecting import LOCAL, check_address
+    from vadistill.datasets import split_of
+    from vadistill.evaluation.scoring import smoothing_of
+    from vadistill.systems import load
+    from vadistill.video import read_masks
+
+    if len(ray) > 1:
+        raise ConfigError(
+            f"{len(ray)} words after --ray",
+            expected="one address, or none for a cluster of this machine's own",
+            fix="give the videos before it",
+        )
+    address = ray[0] if ray else LOCAL
+    for option, value in others.items():
+        if value is not None:
+            raise ConfigError(
+                f"{option} with --ray",
+                expected="tables alone of an archive",
+                fix=f"score the videos that matter again, without --ray and with {option}",
+            )
+    if not videos:
+        raise ConfigError("no video", expected="one or more videos", fix="name them after MODEL")
+    if out is None:
+        raise ConfigError("--ray without --out", expected="a folder", fix="pass --out scores/")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}", expected="1 or more", fix="correct it")
+    if smoothing is not None:
+        Smoothing.parse(smoothing)
+    refuse_addresses("score", [model, out, *videos, *filter(None, [mask])])
+    check_outputs([*filter(None, (model, mask)), *videos], folders=[("--out", out)])
+    check_address(address)
+    found = list(split_of(videos, "test").hiding(read_masks(mask)))
+    loaded = load(model, device="cpu")
+    archive = score_archive(
+        model,
+        found,
+        out,
+        loaded=loaded,
+        smoothing=Smoothing.parse(smoothing or smoothing_of(loaded)),
+        address=address,
+        workers=workers,
+        device=device,
+        false_alarms_per_day=false_alarms_per_day,
+    )
+    for line in archive.warnings:
+        warn(line)
+    show(archive, len(found))
+    console().print(f"tables  {plain(out)}", soft_wrap=True)
+    for video in found:
+        if video.name in archive.errors:
+            complain(archive.errors[video.name])
+    return 2 if archive.errors else 0
+
+
+def show(archive: Archive, count: int) -> None:
+    """What was done, and the highest events of the videos that were scored."""
+    out = console()
+    parts = [f"{archive.scored} scored"]
+    parts += [f"{archive.skipped} scored before"] * bool(archive.skipped)
+    parts += [f"{len(archive.errors)} failed"] * bool(archive.errors)
+    out.print(f"[bold]{count} video{'s' * (count != 1)}[/]: {', '.join(parts)}")
+    if archive.scored:
+        died = f", {archive.deaths} died and their videos were done again" * bool(archive.deaths)
+        out.print(
+            f"[dim]{archive.frames:,} frames at {archive.speed:.1f} frames/s by {archive.workers} "
+            f"worker{'s' * (archive.workers != 1)}{died}[/]",
+            soft_wrap=True,
+        )
+    events = sorted(archive.events, key=lambda each: -each[1].peak)
+    if not events:
+        return
+    numbers = ("start", "end", "peak")
+    told = any(event.reason for _, event in events[:SHOWN_EVENTS])
+    many = f", the {SHOWN_EVENTS} highest of {len(events)}" if len(events) > SHOWN_EVENTS else ""
+    shown = table(
+        "video", *numbers, *(["why"] if told else []), numbers=numbers, title=f"events{many}"
+    )
+    for name, event in events[:SHOWN_EVENTS]:
+        row = plain(name), clock(event.start), clock(event.end), f"{event.peak:.3g}"
+        shown.add_row(*row, *([plain(event.reason)] if told else []))
+    out.print(shown)
