@@ -1,63 +1,76 @@
-"""UCSD Ped2's test clips as cameras: served over RTSP, scored live, events against the truth.
+"""UCSD Ped2's test clips as cameras: every verb's events of the same video, and against the truth.
 
     python benchmarks/live_ped2.py --data UCSDped2 --model ped2.vad [--out live.json]
 
-Every test clip is encoded once (H.264, 10 frames a second) and served by a GStreamer RTSP server on
-loopback; some at a time are watched as ``vadistill watch`` does, with the level of the model's
-training frames.  Prints and records: frames scored and dropped, the largest difference to the
-scores of the same files offline, events found of those in the truth, the delay from an event's
-first abnormal frame to its opening, and openings that overlap no abnormal frame.
+Every test clip is encoded once (H.264, 10 frames a second).  ``vadistill score`` lists the events
+of the files, and ``evaluate`` those that its figures come from; a GStreamer RTSP server on loopback
+plays each file once to ``vadistill watch``, and once more to ``vadistill serve``, some at a time,
+each verb a process of its own with its defaults, but for the level's false alarms a day (evaluate
+has one a day).  Prints which events each lists, and records how many, how many of them are
+``score``'s to the frame, and what was lost on the way.  Of ``watch``, too: the largest difference
+to the scores of the files, events found of those in the truth, the delay from an event's first
+abnormal frame to the line that tells it, and alarms that overlap no abnormal frame.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import re
+import signal
 import statistics
+import subprocess
 import sys
 import tempfile
-import threading
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rows import Rows
 
 import vadistill
 from vadistill.addresses import Address
-from vadistill.datasets import Video, open_dataset
+from vadistill.datasets import Dataset, Video, open_dataset
+from vadistill.datasets.intervals import stretches
+from vadistill.evaluation.evaluate import evaluate
 from vadistill.evaluation.runs import run_facts
+from vadistill.report.tables import CALIBRATED, operate
 from vadistill.reproduce.records import of_measurement
 from vadistill.reproduce.tables import markdown_table
-from vadistill.scores import FrameScore
-from vadistill.serving import hub as serving
 from vadistill.serving.config import CameraSettings, ModelSettings, Settings, StorageSettings
-from vadistill.serving.live.camera import Camera
+from vadistill.serving.settings_file import write_settings
+from vadistill.serving.storage.store import Store
 from vadistill.video import VideoWriter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.rtsp_server import RtspServer, missing
+from support.served_process import served_process
+from support.waiting import until
 
 FPS = 10
 
+LOST = ("scored", "frames", "dropped", "damaged")
+"""What a live verb says of a stream's frames."""
+
+Spans = list[tuple[int, int]]
+"""First and last frame of each event of a video."""
+
 
 @dataclass
-class Watched:
-    """What a camera was seen to do: stream time, score and arrival of each frame, openings."""
+class Seen:
+    """What a live verb made of one stream."""
 
-    frames: list[tuple[float, float, float]] = field(default_factory=list)
-    opened: list[float] = field(default_factory=list)
-    dropped: int = 0
-
-
-class Noted(Camera):
-    """A camera whose scores are kept with the stream's own times."""
-
-    seen: dict[str, Watched]
-
-    def _scored(self, wall: float, image: np.ndarray, score: FrameScore) -> None:
-        self.seen[self.name].frames.append((score.time, float(score.score), wall))
-        super()._scored(wall, image, score)
+    spans: Spans
+    scores: dict[int, float] = field(default_factory=dict)
+    """By frame."""
+    opened: dict[int, float] = field(default_factory=dict)
+    """By an event's first frame: seconds of the stream at which it was told."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Frames, by LOST."""
 
 
 def main() -> None:
@@ -65,47 +78,65 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--together", type=int, default=4, help="cameras at a time")
-    parser.add_argument("--false-alarms-per-day", type=float, default=24.0)
     parser.add_argument("--smoke", action="store_true", help="one test video")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     if missing():
         raise SystemExit(missing())
-    splits = open_dataset(arguments.data)
-    clips = {f"clip{i:02}": clip for i, clip in enumerate(splits.test, 1)}
-    if arguments.smoke:
-        clips = dict(list(clips.items())[:1])
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        files = {name: encoded(clip, Path(folder) / f"{name}.mp4") for name, clip in clips.items()}
-        model = vadistill.load(arguments.model)
-        offline = {n: model.score(vadistill.open_video(f)).raw for n, f in files.items()}
-        watched = {}
-        with RtspServer(**files) as server:
-            names = list(files)
-            for first in range(0, len(names), arguments.together):
-                some = names[first : first + arguments.together]
-                addresses = {name: server.address(name) for name in some}
-                lengths = {name: len(offline[name]) for name in some}
-                watched |= watch(addresses, lengths, arguments, Path(folder) / f"data{first}")
-    figures = compare(clips, offline, watched)
-    system = model.name
+    test = open_dataset(arguments.data).test
+    clips = [(f"clip{i:02}", clip) for i, clip in enumerate(test, 1)]
+    clips = clips[:1] if arguments.smoke else clips
+    model = vadistill.load(arguments.model)
     facts = run_facts(device="cpu", command=" ".join(["python benchmarks/live_ped2.py", *told()]))
-    rows = Rows(arguments.out)
-    rows.add(
-        of_measurement(
-            metric,
-            round(float(value), 6),
-            system=system,
-            variant=f"live, {arguments.together} cameras",
-            dataset=splits.test.name,
-            seeds=(0,),
-            seconds=round(time.monotonic() - started, 1),
-            note=f"level for {arguments.false_alarms_per_day:g} false alarms a day, from training",
-            facts=facts,
+    rows, started = Rows(arguments.out), time.monotonic()
+
+    def record(variant: str, figures: dict[str, float], note: str = "") -> None:
+        rows.add(
+            of_measurement(
+                metric,
+                round(float(value), 6),
+                system=model.name,
+                variant=variant,
+                dataset=test.name,
+                seeds=(int(getattr(model.config, "seed", 0)),),
+                seconds=round(time.monotonic() - started, 1),
+                note=note,
+                facts=facts,
+            )
+            for metric, value in figures.items()
         )
-        for metric, value in figures.items()
-    )
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = {n: encoded(clip, folder / f"{n}.mp4") for n, clip in clips}
+        data = Dataset(
+            test.name, "test", tuple(Video(n, files[n], c.frame_labels) for n, c in clips)
+        )
+        results = evaluate({model.name: model}, data)
+        scores = results.scores[model.name]
+        listed = {"evaluate": {n: spans_of(each.events()) for n, each in scores.items()}}
+        operated = operate(results.runs[model.name], data, scores)
+        if operated is not None:
+            (point,) = (p for p in operated.points if p.name == CALIBRATED)
+            assert point.alarms == sum(map(len, listed["evaluate"].values()))
+        listed["score"] = printed(arguments.model, files)
+        live: dict[str, dict[str, Seen]] = {"watch": {}, "serve": {}}
+        names = list(files)
+        for first in range(0, len(names), arguments.together):
+            some = {n: files[n] for n in names[first : first + arguments.together]}
+            for verb, by in (("watch", watched), ("serve", served)):
+                own = folder / f"{verb}{first}"
+                own.mkdir()
+                with RtspServer(once=True, **some) as server:
+                    settings = settings_for(arguments.model, server, some, own)
+                    live[verb] |= by(settings, own, list(some))
+        for verb, seen in live.items():
+            listed[verb] = {n: seen[n].spans for n in names}
+        table(listed, names)
+        for verb in ("score", "evaluate", "watch", "serve"):
+            record(f"events of {verb}", agreement(listed, verb) | losses(live.get(verb), scores))
+        live_figures = against_truth(data, scores, live["watch"])
+    record(f"watched, {arguments.together} cameras", live_figures)
     print(markdown_table(rows))
 
 
@@ -125,99 +156,156 @@ def encoded(clip: Video, path: Path) -> Path:
     return path
 
 
-def watch(
-    addresses: dict[str, str], lengths: dict[str, int], arguments: argparse.Namespace, folder: Path
-) -> dict[str, Watched]:
-    """Watch some streams until each has been seen whole once."""
-    seen = {name: Watched() for name in addresses}
-    serving.Camera = type("Noted", (Noted,), {"seen": seen})  # pyright: ignore
-    hub = serving.Hub(
-        Settings(
-            storage=StorageSettings(str(folder)),
-            models=(ModelSettings("model", str(arguments.model.resolve())),),
-            cameras=tuple(
-                CameraSettings(
-                    name,
-                    Address(address),
-                    "model",
-                    false_alarms_per_day=arguments.false_alarms_per_day,
-                    pre_roll=2.0,
-                )
-                for name, address in addresses.items()
-            ),
-        )
+def spans_of(events: Any) -> Spans:
+    return [(event.first, event.last) for event in events]
+
+
+def printed(model: Path, files: dict[str, Path]) -> dict[str, Spans]:
+    """The events that ``vadistill score`` lists."""
+    command = [sys.executable, "-m", "vadistill", "score", str(model), *map(str, files.values())]
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    found: dict[str, Spans] = {}
+    own: Spans = []
+    for line in done.stdout.splitlines():
+        if title := re.match(r"(\w+): [\d,]+ frames", line):
+            own = found.setdefault(title[1], [])
+        elif span := re.search(r"(\d+) – (\d+) ", line):
+            own.append((int(span[1]), int(span[2])))
+    return found
+
+
+def settings_for(model: Path, server: RtspServer, names: Any, folder: Path) -> Path:
+    """A settings file of the streams as cameras, all else by default."""
+    settings = Settings(
+        storage=StorageSettings(str(folder / "data")),
+        models=(ModelSettings("model", str(model.resolve())),),
+        cameras=tuple(CameraSettings(n, Address(server.address(n)), "model") for n in names),
     )
-    news, over = hub.subscribe(), threading.Event()
-
-    def listen() -> None:
-        known: set[int] = set()
-        while not over.is_set():
-            message = news.get(0.2)
-            if message and message[0] == "event" and message[1]["id"] not in known:
-                known.add(message[1]["id"])
-                seen[message[1]["camera"]].opened.append(time.time())
-
-    listener = threading.Thread(target=listen)
-    listener.start()
-    hub.start()
-    end = time.monotonic() + max(lengths.values()) / FPS + 60
-    try:
-        while time.monotonic() < end and not all(
-            camera.reader.status.reconnects for camera in hub.running()
-        ):
-            time.sleep(0.1)
-    finally:
-        for camera in hub.running():
-            seen[camera.name].dropped = camera.reader.status.dropped
-        hub.stop()
-        over.set()
-        listener.join()
-    return seen
+    write_settings(settings, folder / "v.toml")
+    return folder / "v.toml"
 
 
-def compare(
-    clips: dict[str, Video], offline: dict[str, np.ndarray], watched: dict[str, Watched]
-) -> dict[str, float]:
-    """The figures; frames are told by their time in the stream, of its first showing only."""
-    scored = dropped = true = found = false = 0
-    differences, delays, normal_seconds = [], [], 0.0
-    for name, clip in clips.items():
-        labels, seen = clip.frame_labels, watched[name]
+def watched(settings: Path, folder: Path, names: list[str]) -> dict[str, Seen]:
+    """What ``vadistill watch`` says of streams, each of which it sees once."""
+    command = [sys.executable, "-m", "vadistill", "watch", "--settings", str(settings)]
+    events: dict[tuple[str, int], dict[str, Any]] = {}
+    came: dict[tuple[str, int], float] = {}
+    over: set[str] = set()
+    with (folder / "log").open("w+") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert process.stdout is not None
+        for line in process.stdout:
+            message = json.loads(line)
+            if message["kind"] == "lost" and message["camera"]:
+                over.add(message["camera"])
+                if over == set(names):
+                    process.send_signal(signal.SIGINT)
+            elif message["kind"] in ("opened", "closed"):
+                key = message["camera"], message["event"]["id"]
+                came.setdefault(key, time.time())
+                events[key] = message["event"]
+        process.wait(60)
+        log.seek(0)
+        text = log.read()
+    found = {name: Seen([]) for name in names}
+    for (name, number), event in events.items():
+        span, began = in_frames(event), event["start"] - event["begins"]
+        found[name].spans.append(span)
+        found[name].opened[span[0]] = came[name, number] - began
+    store = Store(folder / "data")
+    for name, seen in found.items():
+        words = r"(\d+) of (\d+) frames scored, (\d+) dropped, (\d+) damaged"
+        told = map(int, re.findall(f"{name}: {words}", text)[-1])
+        seen.lost = dict(zip(LOST, told, strict=True))
+        seen.scores = dict(enumerate(store.scores(name, 0, time.time())[1].tolist()))
+        seen.spans.sort()
+    store.close()
+    return found
+
+
+def served(settings: Path, folder: Path, names: list[str]) -> dict[str, Seen]:
+    """What the console's API says of streams, each of which the server sees once."""
+    with served_process(settings) as server:
+
+        def asked(path: str) -> Any:
+            with urllib.request.urlopen(f"{server.url}api/{path}", timeout=10) as answer:
+                return json.load(answer)
+
+        def over() -> list[dict[str, Any]]:
+            time.sleep(0.5)
+            found = asked("cameras")["cameras"]
+            done = [camera["event"] is None and scored(camera["status"]) for camera in found]
+            return found if all(done) else []
+
+        cameras, events = until(over, 300), asked("events?limit=500")["events"]
+    assert all(event["end"] for event in events)
+    return {
+        camera["name"]: Seen(
+            sorted(in_frames(event) for event in events if event["camera"] == camera["name"]),
+            lost={key: camera["status"]["corrupt" if key == "damaged" else key] for key in LOST},
+        )
+        for camera in cameras
+    }
+
+
+def scored(status: dict[str, Any]) -> bool:
+    """Whether a stream has ended and what came of it is scored."""
+    left = status["frames"] - status["dropped"] - status["scored"]
+    return status["state"] == "retrying" and left == 0
+
+
+def in_frames(event: dict[str, Any]) -> tuple[int, int]:
+    """Of what cameras say of an event."""
+    return round(event["begins"] * FPS), round(event["ends"] * FPS)
+
+
+def table(listed: dict[str, dict[str, Spans]], names: list[str]) -> None:
+    """Every clip's events by verb, those that are not ``score``'s marked."""
+    for name in names:
+        for verb, spans in listed.items():
+            alike = "" if spans[name] == listed["score"][name] else "   <- not score's"
+            text = ", ".join(f"{first}–{last}" for first, last in spans[name])
+            print(f"{name} {verb:>9}  {text or '–'}{alike}")
+
+
+def agreement(listed: dict[str, dict[str, Spans]], verb: str) -> dict[str, float]:
+    own, those = listed[verb], listed["score"]
+    same = sum(len(set(own[name]) & set(those[name])) for name in own)
+    return {"events": sum(map(len, own.values())), "same_as_score": same}
+
+
+def losses(seen: dict[str, Seen] | None, scores: Any) -> dict[str, float]:
+    if seen is None:
+        return {}
+    found = {key: sum(each.lost[key] for each in seen.values()) for key in LOST}
+    return {"frames_of": sum(map(len, scores.values())), **found}
+
+
+def against_truth(data: Dataset, scores: Any, watch: dict[str, Seen]) -> dict[str, float]:
+    """Of ``watch``: events found, delays, false alarms, and how its scores differ."""
+    true = found = false = 0
+    differences, delays, normal = [0.0], [], 0.0
+    for video in data:
+        labels, seen = video.frame_labels, watch[video.name]
         assert labels is not None
-        first: dict[int, tuple[float, float]] = {}
-        for seconds, score, wall in seen.frames:
-            first.setdefault(round(seconds * FPS), (score, wall))
-        scored, dropped = scored + len(first), dropped + seen.dropped
-        # A frame beside a gap is scored with other neighbours than offline.
-        whole = [i for i in first if {i - 1, i, i + 1} <= first.keys() | {-1, len(offline[name])}]
-        differences += [abs(offline[name][i] - first[i][0]) for i in whole]
-        walls = np.array([first[i][1] for i in sorted(first)])
-        index = np.array(sorted(first))
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], labels, [0]]).astype(int)))
-        matched: set[int] = set()
-        for begin, end in edges.reshape(-1, 2):
+        raw = scores[video.name].raw.astype(np.float32)
+        differences += [abs(float(raw[i]) - s) for i, s in seen.scores.items() if i < len(raw)]
+        for begin, end in stretches(labels > 0):
             true += 1
-            span = walls[(index >= begin) & (index < end)]
-            inside = [t for t in seen.opened if len(span) and span[0] <= t <= span[-1] + 1.0]
-            matched |= {seen.opened.index(t) for t in inside}
+            inside = [span for span in seen.spans if span[0] < end and span[1] >= begin]
             if inside:
                 found += 1
-                delays.append(inside[0] - span[0])
-        false += sum(i not in matched and t <= walls[-1] + 1 for i, t in enumerate(seen.opened))
-        normal_seconds += float((labels == 0).sum()) / FPS
-    print(f"false alarms in {normal_seconds:.0f} seconds of normal test footage: {false}")
+                delays.append(max(0.0, seen.opened[inside[0][0]] - begin / FPS))
+        false += sum(not labels[first : last + 1].any() for first, last in seen.spans)
+        normal += float((labels == 0).sum()) / FPS
+    print(f"false alarms in {normal:.0f} seconds of normal test footage: {false}")
+    late = {"delay_s_median": statistics.median(delays), "delay_s_most": max(delays)}
     return {
-        "frames": scored,
-        "frames_of": sum(map(len, offline.values())),
-        "dropped": dropped,
         "largest_difference": max(differences),
         "events_found": found,
         "events_of": true,
-        **(
-            {"delay_s_median": statistics.median(delays), "delay_s_most": max(delays)}
-            if delays
-            else {}
-        ),
+        **(late if delays else {}),
         "false_alarms": false,
     }
 

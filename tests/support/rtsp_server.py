@@ -32,12 +32,16 @@ class RtspServer:
     """The program, running while the block does; ``kill`` and ``start`` keep its port.
 
     ``over``: the only transport that it knows.  ``password``: what the user 'me' has to give.
+    ``once``: each file has one client; for others there is none.
     """
 
-    def __init__(self, *, over: str = "", password: str = "", **files: Path) -> None:
+    def __init__(
+        self, *, over: str = "", password: str = "", once: bool = False, **files: Path
+    ) -> None:
         self.files, self.port = files, 0
         options = {"--over": over, "--password": password}
         self._options = [word for option in options.items() if option[1] for word in option]
+        self._options += ["--once"] * once
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> RtspServer:
@@ -85,6 +89,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--over", choices=("tcp", "udp"))
     parser.add_argument("--password")
+    parser.add_argument("--once", action="store_true")
     parser.add_argument("mounts", nargs="+", metavar="name=path.mp4")
     arguments = parser.parse_args()
     Gst.init(None)
@@ -110,7 +115,14 @@ def main() -> None:
             for what in ("access", "construct"):
                 allowed.add_permission_for_role("me", f"media.factory.{what}", True)
             factory.set_permissions(allowed)
-        server.get_mount_points().add_factory(f"/{name}", factory)
+        mounts = server.get_mount_points()
+        mounts.add_factory(f"/{name}", factory)
+
+        def shown(_: object, media: object, mounts: object = mounts, name: str = name) -> None:
+            media.connect("unprepared", lambda _: mounts.remove_factory(f"/{name}"))  # pyright: ignore
+
+        if arguments.once:
+            factory.connect("media-configure", shown)
     if not server.attach(None):
         sys.exit("the port is taken")
     print(server.get_bound_port(), flush=True)
