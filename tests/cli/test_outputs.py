@@ -290,14 +290,14 @@ import os, signal, sys
 from vadistill.cli import main
 from vadistill.detector import Detector
 
-score = Detector.score
+collect = Detector.collect
 
-def scored(self, source):
-    if source.info.name == "c":
+def collected(self, info, frames):
+    if info.name == "c":
         os.kill(os.getpid(), getattr(signal, sys.argv[1]))
-    return score(self, source)
+    return collect(self, info, frames)
 
-Detector.score = scored
+Detector.collect = collected
 sys.exit(main(sys.argv[2:]))
 """
 

@@ -217,6 +217,8 @@ def test_patterns_stand_for_the_videos_that_match(place: Path) -> None:
     (place / "archive" / "notes.txt").write_text("none")
     found = expanded([Path("archive/**"), Path("m.vad")])
     assert len(found) == 8 and found[-1] == Path("m.vad") and found[0].name == "a.mp4"
+    stream = Path("http://camera/live?user=[me]")
+    assert expanded([stream]) == (stream,), "an address is no pattern"
     with pytest.raises(VideoError, match="no video matches"):
         expanded([Path("archive/*.avi")])
 

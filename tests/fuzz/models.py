@@ -131,7 +131,7 @@ def _blend() -> Detector:
     members = {"motion": _motion(), "aed": _aed()}
     for member in members.values():
         member.calibration = Calibration(np.linspace(0, 1, 11))
-    made._take(members, np.random.default_rng(0).random((20, 2)))
+    made._take(members, np.random.default_rng(0).random((20, 2)), np.array([12, 8]))
     return made
 
 

@@ -181,7 +181,7 @@ class TestEvents:
         plain, before = events(home)
         assert len(plain) == 1
         (home / "data").rename(home / "before")
-        found, scores = events(home, masks=(BAND,))
+        found, scores = events(home, masks=(BAND,), on=plain[0].peak / 2)
         assert found == []
         assert scores[RUSH.start : RUSH.stop].max() < before[RUSH.start : RUSH.stop].max() / 2
 

@@ -151,7 +151,7 @@ def rushes(path: Path, *rows: int) -> Path:
 
 def play(home: Path, source: str) -> Store:
     """Watch a file to its end, with what is remembered so far."""
-    watched = replace(camera("both.mp4", fast=True), source=Address(source))
+    watched = replace(camera("both.mp4", fast=True, on=1.3), source=Address(source))
     hub = Hub(scene_settings(home, watched))
     hub.start()
     until(lambda: all(c.ended.is_set() for c in hub.running()))
@@ -225,7 +225,7 @@ def test_it_is_kept_for_the_next_start_of_the_same_view_alone(home: Path):
     store = play(home, "both.mp4")
     (event,) = store.events()
     store.close()
-    hub = Hub(scene_settings(home, camera("both.mp4", fast=True)))
+    hub = Hub(scene_settings(home, camera("both.mp4", fast=True, on=1.3)))
     hub.start()
     until(lambda: hub.running())
     hub.set_verdict(event.id, "false")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vadistill.addresses import Address
 from vadistill.cli import complain, refuse_addresses, warn
 from vadistill.cli.outputs import check_outputs
 from vadistill.cli.terminal import console, plain, table
@@ -31,7 +32,7 @@ def expanded(videos: Sequence[Path]) -> tuple[Path, ...]:
 
     found: list[Path] = []
     for each in videos:
-        if not glob.has_magic(str(each)) or each.exists():
+        if not glob.has_magic(str(each)) or Address(str(each)).scheme or each.exists():
             found.append(each)
             continue
         names = sorted(glob.glob(str(each), recursive=True), key=natural_key)
