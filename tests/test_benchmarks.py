@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import os
 import subprocess
 import sys
@@ -45,6 +46,7 @@ COMMANDS = {
     "motion": "--data set --work work",
     "one_pass": "--data set",
     "parity": "--data set --work work",
+    "ray_archive": "--model m.vad --videos set/test",
     "region_speed": "",
     "selftest_study": "--data bars --work work",
     "training_memory": "",
@@ -64,6 +66,7 @@ SLOW = {
     "live_faults",
     "live_load",
     "live_ped2",
+    "ray_archive",
 }
 SLOW |= {"one_pass", "selftest_study", "training_memory", "walkway"}
 
@@ -116,6 +119,8 @@ def test_every_benchmark_runs_and_writes_its_rows(
 ) -> None:
     if script in RTSP and missing():
         pytest.skip(missing())
+    if script == "ray_archive" and importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed (the extra 'cluster')")
     folders = {"data": "shared_data", "weights": "detector_files"}
     real = {
         n: request.getfixturevalue(f) for n, f in folders.items() if f"{{{n}}}" in COMMANDS[script]
