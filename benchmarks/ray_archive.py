@@ -33,6 +33,7 @@ import vadistill
 from vadistill.cluster.connecting import LOCAL, check_address
 from vadistill.cluster.manifest import NAME
 from vadistill.datasets import split_of
+from vadistill.datasets.sources import is_video
 from vadistill.evaluation.runs import run_facts
 from vadistill.reproduce.records import of_measurement
 from vadistill.reproduce.tables import markdown_table
@@ -103,7 +104,8 @@ def films(source: Path, folder: Path, count: int, frames: int) -> int:
     """Cut films of so many frames out of the videos in turn; how many frames they have in all."""
     folder.mkdir()
     made = total = 0
-    for video in cycle(split_of([source], "test")):
+    videos = [path for path in sorted(source.iterdir()) if is_video(path) or path.is_dir()]
+    for video in cycle(split_of(videos, "test")):
         shown = video.open()
         left = iter(shown)
         while part := list(islice(left, frames)):
