@@ -188,7 +188,8 @@ def watched(
 
     def start(change: Change, **entries: object) -> Hub:
         source = Address(str(film(tmp_path / "film.mp4", frames, change)))
-        camera = CameraSettings("gate", source, "walkway", check_view=True)
+        # A level that no frame of the unchanged scene reaches, and the changed one ten times.
+        camera = CameraSettings("gate", source, "walkway", check_view=True, on=5.0)
         settings = Settings(
             storage=StorageSettings(folder="data"),
             models=(ModelSettings("walkway", str(walkway / "motion.vad")),),
