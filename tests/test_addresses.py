@@ -203,6 +203,9 @@ COMMANDS = {
         ["m.vad", "x.mp4", "--report", "{}"],
         ["m", "--o={}"],
         ["m.vad", "x.mp4", "--mask", "{}"],
+        ["m.vad", "{}", "--ray", "--out", "x"],
+        ["m.vad", "x.mp4", "--ray", "{}", "--out", "x"],
+        ["m.vad", "x.mp4", "--ray", "--out={}"],
     ],
     "evaluate": [
         ["{}", "--data", "x"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from dataclasses import replace
@@ -82,6 +83,10 @@ COMMANDS = {
         *("--video", "{o}-film.mp4"),
     ],
     "score to parquet": ["score", "{n}.vad", "{n}/train/{n}.mp4", "--out", "{o}-table.parquet"],
+    "score on Ray": [
+        *("score", "{n}.vad", "{n}/train/{n}.mp4", "film.mp4", "--ray", "--workers", "1"),
+        *("--out", "{o}-tables"),
+    ],
     "score by prompts": [
         *("score", "{n}/train/{n}.mp4", "--prompts", "{n}, a fall", "--clip", "clip"),
         *("--out", "{o}-prompts.csv", "--report", "{o}-prompts.html"),
@@ -129,6 +134,8 @@ def test_every_verb_is_among_them() -> None:
 def test_every_output_is_written_and_names_stand_on_one_line(
     what: str, made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if "--ray" in COMMANDS[what] and importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed (the extra 'cluster')")
     monkeypatch.chdir(made)
     for recipe in ("default", "ped2"):
         monkeypatch.setitem(cafe.RECIPES, recipe, lambda: SMALL)
@@ -152,6 +159,9 @@ def test_every_output_is_written_and_names_stand_on_one_line(
     if what == "score to csv":
         assert list(read_scores(made / argv[5])) == [SHOWN, "film"]
         assert {p.name for p in (made / f"{OUT}-films").iterdir()} == {f"{SHOWN}.mp4", "film.mp4"}
+    if what == "score on Ray":
+        tables = (made / f"{OUT}-tables").rglob("*.parquet")
+        assert {v for table in tables for v in read_scores(table)} == {SHOWN, "film"}
     if what == "evaluate":
         runs = made / f"{OUT}-runs"
         assert {path.name for path in runs.iterdir()} == {SHOWN, "other"}

@@ -84,6 +84,9 @@ SAME = {
     "weights of CLIP": "score b/a.mp4 --prompts fire --clip m.vad --out m.vad/config.json",
     "a video by prompts": "score normal/a.mp4 --prompts fire --video linked/a.mp4",
     "a model's file": "score m.vad normal/a.mp4 --out m.vad/config.json",
+    "tables over videos": "score m.vad normal/a.mp4 --ray --out normal/a.mp4",
+    "tables over a model": "score m.vad normal/a.mp4 --ray --out m.vad/../m.vad",
+    "tables over a folder of frames": "score m.vad linked --ray --out normal",
     "model of a run's name": "evaluate runs/m --data set --out runs",
     "two models of one name": "evaluate m.vad b/m.vad --data set --out new",
     "the set": "evaluate m.vad --data m --out .",
@@ -137,6 +140,7 @@ OUTPUTS: dict[str, tuple[str, dict[str, str]]] = {
         "score m.vad normal/a.mp4",
         {"out": "new.csv", "report": "new.html", "video": "new.mp4"},
     ),
+    "score on Ray": ("score m.vad normal/a.mp4 --ray", {"out": "new"}),
     "evaluate": (
         "evaluate m.vad --data set --tracks tracks",
         {"out": "new", "report": "new.html"},
@@ -153,7 +157,7 @@ OUTPUTS: dict[str, tuple[str, dict[str, str]]] = {
     "data walkway": ("data walkway", {"out": "new"}),
     "data features": ("data features", {"out": "new"}),
 }
-"""Of each verb a command, and the paths that it writes by option."""
+"""Of each verb a command, and the paths that it writes by option; score writes a folder on Ray."""
 
 
 def paths_of(verb: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:

@@ -213,6 +213,15 @@ def test_what_cannot_be_is_said_in_a_line(
     assert expected in line and "secret" not in line
 
 
+def test_a_command_that_ray_cannot_be_told_is_said_in_a_line(
+    place: Path, cluster: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["vadistill", os.fsdecode(b"\xe9.mp4")])
+    assert main(ON_RAY) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not UTF-8" in line and "a pattern" in line
+
+
 def test_patterns_stand_for_the_videos_that_match(place: Path) -> None:
     (place / "archive" / "notes.txt").write_text("none")
     found = expanded([Path("archive/**"), Path("m.vad")])

@@ -50,9 +50,15 @@ def connected(address: str, workers: int | None) -> Iterator[int]:
     A ``local`` cluster has ``workers`` cores (default: all of this process), speaks to nobody
     without its own secret (unless Ray was imported before), and leaves nothing behind.  A
     connection that there is already is used and stays.  Raises ConfigError where there is no
-    cluster.
+    cluster, or for a command that Ray cannot be told.
     """
     check_address(address)
+    if not _is_text(*sys.argv):
+        raise ConfigError(
+            "a command that Ray cannot be told, for names in it that are not UTF-8",
+            expected="patterns in place of such names",
+            fix="pass a pattern such as 'archive/*.mp4', or leave --ray out",
+        )
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     with contextlib.ExitStack() as ended:
@@ -71,8 +77,11 @@ def connected(address: str, workers: int | None) -> Iterator[int]:
                 own = {"num_cpus": workers or cores, "object_store_memory": OBJECTS}
                 own |= {"include_dashboard": False, "_temp_dir": ended.enter_context(_folder())}
             ended.callback(ray.shutdown)
+            # Ray's workers have the folder on their path, unless Ray cannot be told of it.
+            folder = os.curdir if _is_text(os.getcwd()) else os.path.abspath(os.sep)
             try:
-                ray.init(address, **own, **quiet)
+                with contextlib.chdir(folder):
+                    ray.init(address, **own, **quiet)
             except (ConnectionError, RuntimeError, ValueError, OSError) as error:
                 raise ConfigError(
                     f"no Ray cluster at {address} that this can join ({in_a_line(error)})",
@@ -80,6 +89,15 @@ def connected(address: str, workers: int | None) -> Iterator[int]:
                     fix="start one with 'ray start --head', or leave the address out",
                 ) from error
         yield workers or int(ray.cluster_resources().get("CPU", 1)) or 1
+
+
+def _is_text(*names: str) -> bool:
+    """Whether all of them are UTF-8, as names of files need not be."""
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _folder() -> tempfile.TemporaryDirectory[str]:
