@@ -27,7 +27,7 @@ from vadistill.runtime import open_runtime
 from vadistill.systems import dakd
 from vadistill.systems.dakd import losses
 from vadistill.systems.dakd.data import Bags, gather_bags
-from vadistill.systems.dakd.folds import folds_of
+from vadistill.systems.dakd.folds import HeldOut, folds_of, standard_error, video_wins
 from vadistill.systems.dakd.model import Baseline, Network, Scored
 from vadistill.systems.dakd.ring import Ring
 from vadistill.systems.dakd.scoring import ClipScorer, as_program
@@ -503,6 +503,7 @@ class TestOurs:
         held = ours.held_out
         assert held["teacher"] is not None and held["single"] is not None
         assert 0.5 < held["single"] <= 1 and 0.5 < held["teacher"] <= 1
+        assert held["standard_error"] is not None and 0 <= held["standard_error"] < 0.3
         assert ours.facts()["held_out"] == held
 
     def test_of_a_teacher_that_sees_nothing_nobody_learns(
@@ -524,6 +525,37 @@ class TestOurs:
         always = dataclasses.replace(config, folds=0)
         follower = dakd.Dakd(always, device="cpu").fit(blind(train), out=tmp_path / "n", work=work)
         assert set(follower.held_out.values()) == {None} and list(work.glob("student-*"))
+
+    def test_a_teacher_must_be_better_by_more_than_chance(self) -> None:
+        labels = np.arange(40) < 15
+        rng = np.random.default_rng(1)
+        scores = rng.normal(size=(2, 40)) + labels * [[1.2], [1.0]]
+        wins = [video_wins(each, labels) for each in scores]
+        assert [each.mean() for each in wins] == pytest.approx(
+            [roc_auc_score(labels, each) for each in scores]
+        )
+        error = standard_error(wins[0] - wins[1])
+        drawn = []
+        for _ in range(2000):
+            rows = np.concatenate([rng.choice(15, 15), 15 + rng.choice(25, 25)])
+            first, second = (roc_auc_score(labels[rows], each[rows]) for each in scores)
+            drawn.append(first - second)
+        assert error == pytest.approx(np.std(drawn), rel=0.1), "as bootstrapping the videos has it"
+        assert standard_error(np.zeros((3, 4))) == 0
+
+    @pytest.mark.parametrize(
+        ("teacher", "single", "error", "distils"),
+        [
+            *[(0.8, 0.7, 0.09, True), (0.8, 0.7, 0.11, False), (0.7, 0.8, 0.01, False)],
+            *[(0.8, 0.8, 0.0, False), (None, None, None, True)],
+        ],
+    )
+    def test_when_it_distils(
+        self, teacher: float | None, single: float | None, error: float | None, distils: bool
+    ) -> None:
+        held = HeldOut([], teacher, single, error)
+        assert held.distils == distils
+        assert held.facts() == {"teacher": teacher, "single": single, "standard_error": error}
 
     def test_units_of_a_feature_do_not_count(
         self, train: Dataset, test: Dataset, ours: dakd.Dakd, tmp_path: Path

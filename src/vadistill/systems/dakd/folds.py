@@ -1,20 +1,20 @@
 """Whether to distil, seen on training videos that were left out (K-fold).
 
 Where the teacher is no better than a network that learns from video labels alone, a student moves
-towards something worse; so both are compared first.  The networks of the folds also say how the
-one that scores will behave on normal videos that it has never seen.
+towards something worse; so both are compared first, and the teacher has to be better by more than
+what another draw of as many videos would change.  The networks of the folds also say how the one
+that scores will behave on normal videos that it has never seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
-from sklearn.metrics import roc_auc_score
+from jaxtyping import Bool, Float64, Int
 
 from vadistill.batches import seeded_generator
 from vadistill.systems.dakd.data import Bags
@@ -36,11 +36,19 @@ class HeldOut:
     """ROC AUC over left-out videos, in [0, 1], by the mean of their highest segments."""
     single: float | None
     """The same of a network with the student's backbone, taught by video labels alone."""
+    error: float | None
+    """Standard error of the difference of the two."""
 
     @property
     def distils(self) -> bool:
         """Whether a student has something to learn from the teacher."""
-        return self.teacher is None or self.single is None or self.teacher >= self.single
+        if self.teacher is None or self.single is None or self.error is None:
+            return True
+        return self.teacher - self.single > self.error
+
+    def facts(self) -> dict[str, float | None]:
+        """What a model tells of the comparison."""
+        return {"teacher": self.teacher, "single": self.single, "standard_error": self.error}
 
 
 def folds_of(labels: Bool[np.ndarray, " v"], folds: int, seed: int) -> Int[np.ndarray, " v"]:
@@ -63,7 +71,7 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
     fold = folds_of(bags.labels, config.folds, config.seed)
     count = int(fold.max()) + 1
     if count < 2:
-        return HeldOut([], None, None)
+        return HeldOut([], None, None, None)
     parts = [
         (bags.part(fold != n), np.flatnonzero(fold == n), f"{key}-{n}of{count}")
         for n in range(count)
@@ -71,31 +79,32 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
     teachers = [fit_teacher(part, config, device, work, name) for part, _, name in parts]
     lefts = [left for _, left, _ in parts]
     if config.scorer == "teacher":
-        return HeldOut(list(zip(teachers, lefts, strict=True)), None, None)
+        return HeldOut(list(zip(teachers, lefts, strict=True)), None, None, None)
     alone = [fit_alone(part, config, device, work, name) for part, _, name in parts]
-    aucs = [
-        video_auc(networks, lefts, names, bags, device)
+    wins = [
+        video_wins(video_scores(networks, lefts, names, bags, device), bags.labels)
         for networks, names in ((teachers, config.teacher), (alone, (config.student,)))
     ]
-    found = HeldOut(list(zip(alone, lefts, strict=True)), *aucs)
+    aucs = [float(each.mean()) for each in wins]
+    found = HeldOut(list(zip(alone, lefts, strict=True)), *aucs, standard_error(wins[0] - wins[1]))
     if not found.distils:
         return found
     students = [
         fit_student(teacher, part, config, device, work, name)
         for teacher, (part, _, name) in zip(teachers, parts, strict=True)
     ]
-    return HeldOut(list(zip(students, lefts, strict=True)), *aucs)
+    return replace(found, networks=list(zip(students, lefts, strict=True)))
 
 
 @torch.no_grad()
-def video_auc(
+def video_scores(
     networks: Sequence[Net],
-    lefts: Sequence[Int[np.ndarray, " v"]],
+    lefts: Sequence[Int[np.ndarray, " _"]],
     names: tuple[str, ...],
     bags: Bags,
     device: torch.device,
-) -> float:
-    """ROC AUC over all left-out videos, each scored by the network that has not seen it."""
+) -> Float64[np.ndarray, " v"]:
+    """The logit of every left-out video, by the network that has not seen it."""
     scores = np.zeros((len(bags), bags.views))
     for network, left in zip(networks, lefts, strict=True):
         for rows in np.array_split(left, -(-len(left) // 64)):
@@ -103,4 +112,25 @@ def video_auc(
                 samples = rows * bags.views + view
                 logits = network(bags.batch(names, samples, device)).logits.float()
                 scores[rows, view] = top_mean(logits).cpu().numpy()
-    return float(roc_auc_score(bags.labels, scores.mean(1)))
+    return scores.mean(1)
+
+
+def video_wins(
+    scores: Float64[np.ndarray, " v"], labels: Bool[np.ndarray, " v"]
+) -> Float64[np.ndarray, "a n"]:
+    """Of each pair of an abnormal and a normal video, 1 where the former scores higher, 0.5 where
+    alike; their mean is the ROC AUC."""
+    abnormal, normal = scores[labels][:, None], scores[~labels]
+    return (abnormal > normal) + 0.5 * (abnormal == normal)
+
+
+def standard_error(difference: Float64[np.ndarray, "a n"]) -> float:
+    """Of the mean of two networks' differing ``video_wins`` of the same videos.
+
+    DeLong et al., 1988: videos of both classes are draws, and a video is in many pairs.  At least
+    two videos of each class.
+    """
+    variances = [
+        difference.mean(1 - axis).var(ddof=1) / count for axis, count in enumerate(difference.shape)
+    ]
+    return float(np.sqrt(sum(variances)))
