@@ -81,12 +81,16 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
     if config.scorer == "teacher":
         return HeldOut(list(zip(teachers, lefts, strict=True)), None, None, None)
     alone = [fit_alone(part, config, device, work, name) for part, _, name in parts]
-    wins = [
+    taught, single = (
         video_wins(video_scores(networks, lefts, names, bags, device), bags.labels)
         for networks, names in ((teachers, config.teacher), (alone, (config.student,)))
-    ]
-    aucs = [float(each.mean()) for each in wins]
-    found = HeldOut(list(zip(alone, lefts, strict=True)), *aucs, standard_error(wins[0] - wins[1]))
+    )
+    found = HeldOut(
+        list(zip(alone, lefts, strict=True)),
+        teacher=float(taught.mean()),
+        single=float(single.mean()),
+        error=standard_error(taught - single),
+    )
     if not found.distils:
         return found
     students = [
