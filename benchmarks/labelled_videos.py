@@ -1,7 +1,8 @@
 """``fit dakd`` with its defaults on real videos that are labelled as a whole: fights and falls.
 
     python benchmarks/labelled_videos.py --fights surveillance_fights --falls coffee_room \\
-        --seeds 0 1 2 [--sets fights falls] [--work FOLDER] [--out results.json]
+        --seeds 0 1 2 [--sets fights falls] [--detector YOLOX.onnx] [--work FOLDER] \\
+        [--out results.json]
 
 Raw files in, figures out; each seed has a split and networks of its own, and no source of a fight's
 clip and no video of a fall is in both halves.  Every video is made into features once, by the
@@ -13,7 +14,8 @@ labelled_falls    whole videos that end with a fall, against the beginnings of o
                   a test video the frames of the fall are abnormal
 
 ``single`` is the student's network taught by video labels alone, ``mil`` Sultani et al.'s;
-``motion`` learns from the normal training videos.  What is finished in ``--work`` is kept.
+``motion`` learns from the normal training videos.  With a detector its maps are a third backbone,
+and the sets are called ``labelled_fights_detector`` and ``labelled_falls_detector``.  What is finished in ``--work`` is kept.
 """
 
 from __future__ import annotations
@@ -65,22 +67,26 @@ def main() -> None:
     parser.add_argument("--falls", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--detector", help="a YOLOX in an ONNX file")
     parser.add_argument("--work", type=Path, default=Path("runs/labelled_videos"))
     parser.add_argument("--smoke", action="store_true", help="one seed, flow alone, one epoch")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    backbones = BACKBONES
+    backbones, suffix = BACKBONES, ""
+    if asked.detector:
+        backbones, suffix = (*backbones, f"detector:{asked.detector}"), "_detector"
     if asked.smoke:
         asked.seeds, backbones = [0], ("flow",)
     command = (
         f"python benchmarks/labelled_videos.py --fights {asked.fights} --falls {asked.falls}"
         f" --seeds {' '.join(map(str, asked.seeds))} --sets {' '.join(asked.sets)}"
     )
+    command += f" --detector {asked.detector}" if asked.detector else ""
     rows = [f"{kind} {b}" for kind in ("mil", "single", "student") for b in backbones]
     made = Rows(asked.out)
     sets: list[tuple[Path, int]] = []
     for kind in asked.sets:
-        name = f"labelled_{kind}"
+        name = f"labelled_{kind}{suffix}"
         videos, sources = fights(asked.fights) if kind == "fights" else falls(asked.falls)
         for seed in asked.seeds:
             labels = [int(abnormal is not None) for abnormal in videos.values()]

@@ -1,9 +1,10 @@
 """Whether to distil, seen on training videos that were left out (K-fold).
 
-Where the teacher is no better than a network that learns from video labels alone, a student moves
-towards something worse; so both are compared first, and the teacher has to be better by more than
-what another draw of as many videos would change.  The networks of the folds also say how the one
-that scores will behave on normal videos that it has never seen.
+A student moves towards its teacher, which harms where the teacher is no better than a network that
+learns from video labels alone, and may harm where it is.  So a student of each fold's teacher is
+compared with such a network first, and has to be better by more than what another draw of as many
+videos would change.  The networks of the folds also say how the one that scores will behave on
+normal videos that it has never seen.
 """
 
 from __future__ import annotations
@@ -36,19 +37,24 @@ class HeldOut:
     """ROC AUC over left-out videos, in [0, 1], by the mean of their highest segments."""
     single: float | None
     """The same of a network with the student's backbone, taught by video labels alone."""
-    error: float | None
-    """Standard error of the difference of the two."""
+    student: float | None = None
+    """That of the distilled student; None where the teacher was worse than ``single``."""
+    error: float | None = None
+    """Standard error of what student and single differ by."""
 
     @property
     def distils(self) -> bool:
         """Whether a student has something to learn from the teacher."""
-        if self.teacher is None or self.single is None or self.error is None:
+        if self.single is None:
             return True
-        return self.teacher - self.single > self.error
+        if self.student is None or self.error is None:
+            return False
+        return self.student - self.single > self.error
 
     def facts(self) -> dict[str, float | None]:
         """What a model tells of the comparison."""
-        return {"teacher": self.teacher, "single": self.single, "standard_error": self.error}
+        names = ("teacher", "single", "student")
+        return {name: getattr(self, name) for name in names} | {"standard_error": self.error}
 
 
 def folds_of(labels: Bool[np.ndarray, " v"], folds: int, seed: int) -> Int[np.ndarray, " v"]:
@@ -67,11 +73,11 @@ def folds_of(labels: Bool[np.ndarray, " v"], folds: int, seed: int) -> Int[np.nd
 
 
 def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> HeldOut:
-    """Fit the teacher, a network alone and, where it pays, a student without each fold."""
+    """Fit the teacher, a network alone and, where it may pay, a student without each fold."""
     fold = folds_of(bags.labels, config.folds, config.seed)
     count = int(fold.max()) + 1
     if count < 2:
-        return HeldOut([], None, None, None)
+        return HeldOut([], None, None)
     parts = [
         (bags.part(fold != n), np.flatnonzero(fold == n), f"{key}-{n}of{count}")
         for n in range(count)
@@ -79,24 +85,23 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
     teachers = [fit_teacher(part, config, device, work, name) for part, _, name in parts]
     lefts = [left for _, left, _ in parts]
     if config.scorer == "teacher":
-        return HeldOut(list(zip(teachers, lefts, strict=True)), None, None, None)
+        return HeldOut(list(zip(teachers, lefts, strict=True)), None, None)
     alone = [fit_alone(part, config, device, work, name) for part, _, name in parts]
-    taught, single = (
-        video_wins(video_scores(networks, lefts, names, bags, device), bags.labels)
-        for networks, names in ((teachers, config.teacher), (alone, (config.student,)))
-    )
+    taught = video_wins(video_scores(teachers, lefts, config.teacher, bags, device), bags.labels)
+    single = video_wins(video_scores(alone, lefts, (config.student,), bags, device), bags.labels)
     found = HeldOut(
-        list(zip(alone, lefts, strict=True)),
-        teacher=float(taught.mean()),
-        single=float(single.mean()),
-        error=standard_error(taught - single),
+        list(zip(alone, lefts, strict=True)), float(taught.mean()), float(single.mean())
     )
-    if not found.distils:
+    if taught.mean() < single.mean():
         return found
     students = [
         fit_student(teacher, part, config, device, work, name)
         for teacher, (part, _, name) in zip(teachers, parts, strict=True)
     ]
+    own = video_wins(video_scores(students, lefts, (config.student,), bags, device), bags.labels)
+    found = replace(found, student=float(own.mean()), error=standard_error(own - single))
+    if not found.distils:
+        return found
     return replace(found, networks=list(zip(students, lefts, strict=True)))
 
 
