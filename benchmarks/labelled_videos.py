@@ -15,7 +15,8 @@ labelled_falls    whole videos that end with a fall, against the beginnings of o
 
 ``single`` is the student's network taught by video labels alone, ``mil`` Sultani et al.'s;
 ``motion`` learns from the normal training videos.  With a detector its maps are a third backbone,
-and the sets are called ``labelled_fights_detector`` and ``labelled_falls_detector``.  What is finished in ``--work`` is kept.
+and the sets are called ``labelled_fights_detector`` and ``labelled_falls_detector``.  What is
+finished in ``--work`` is kept.
 """
 
 from __future__ import annotations
