@@ -132,8 +132,10 @@ class TestFastAed:
 
     def test_the_default_recipe_is_what_fit_makes(self) -> None:
         base = reproduce_fast_aed.base_config("ucsd_ped2", "compact", quick=True, recipe="default")
-        rows = reproduce_fast_aed.variants(base)
-        assert rows["without-adversarial"][1] == fast_aed.default()
+        rows = reproduce_fast_aed.taught_by_others(base)
+        assert rows["taught-by-cafe-and-motion"][1] == fast_aed.default()
+        papers = reproduce_fast_aed.variants(base)["without-adversarial"][1]
+        assert papers == replace(fast_aed.default(), teachers=("aed", "ssmtl"))
 
     def test_students_of_others_have_their_rows_models(self, tmp_path: Path) -> None:
         base = reproduce_fast_aed.base_config("ucsd_ped2", "compact", quick=True, recipe="default")

@@ -14,8 +14,8 @@ object detector, and its cost does not grow with the number of people.
     alpha       Config.alpha                                Eq. 7
 
 Departures from the paper and readings of what it leaves open:
-- ``lite``, the default, is a student of our own for CPUs; ``reference`` is the public
-  configuration, ``paper`` the text's, with stride 2 in every layer.
+- ``lite``, the default, is a student of our own for CPUs, taught by ``cafe`` and ``motion``;
+  ``reference`` is the public configuration, ``paper`` the text's, with stride 2 in every layer.
 - The paper gives no epochs of the auto-encoder phase.  The rate is halved every 10 epochs.
 - Eq. 5's second term is read as log(1 - D); the student's adversarial loss is non-saturating.
 - A neighbour beyond a video's end is the current frame.
