@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -57,6 +58,19 @@ class Small(nn.Module):
         self.calls += 1
         maps = self.conv(pictures.float() / 255)
         return maps.mean((1, 2, 3)), maps.amax((2, 3))
+
+
+class Deep(nn.Module):
+    """Three convolutions of bytes, as they come, to a score."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        layers = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3)
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.layers(pictures.float()).amax((1, 2, 3))
 
 
 def small(**settings: Any) -> Program:
@@ -111,6 +125,27 @@ class TestRuntimes:
         assert open_runtime(program, "onnx", CPU).saved() == {} and saved_int8({}) == ()
         with pytest.raises(WeightsError, match="without the ranges"):
             open_runtime(small(), "onnx-int8", CPU)
+
+    def test_eight_bits_leave_room_for_what_normal_footage_has_not(self) -> None:
+        rows = pictures(8)[0]
+        examples = {"pictures": torch.zeros(2, 3, 8, 8, dtype=torch.uint8)}
+        program = Program(Deep(), examples, ("scores",), int8=[(rows // 4,)])
+        graph = onnx.load_from_string(program.to_int8()).graph
+        made = {name: node.op_type for node in graph.node for name in node.output}
+        weights = [made.get(node.input[1]) for node in graph.node if node.op_type == "Conv"]
+        assert weights == ["DequantizeLinear", "DequantizeLinear", None], "the last is in fp32"
+        constants = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+        inputs = [node.input for node in graph.node if node.op_type == "QuantizeLinear"]
+        found = {made[name]: (constants[scale], constants[zero]) for name, scale, zero in inputs}
+        assert found.pop("Cast") == (1, 0), "bytes are bytes"
+        assert [zero for _, zero in found.values()] == [0], "no number is kept for below a ReLU's 0"
+        # Brighter than what ranges are of, by less than the room that there is.
+        bright = rows // 4 * 1.2
+        whole, small = (
+            open_runtime(program, name, CPU)(bright.astype(np.uint8))[0]
+            for name in ("onnx", "onnx-int8")
+        )
+        np.testing.assert_allclose(small, whole, atol=0.03 * np.abs(whole).max())
 
     @pytest.mark.parametrize(("asked", "threads"), [("3", 3), ("2,1", 2), ("", 0)])
     def test_onnx_keeps_to_the_threads_that_are_asked_for(
