@@ -77,6 +77,14 @@ def cell(path: Path, values: dict[str, np.ndarray]) -> None:
     savemat(path, {"scores": held})
 
 
+def archive(path: Path, values: dict[str, np.ndarray]) -> None:
+    """As ``score --ray`` writes it."""
+    for number, (name, array) in enumerate(values.items()):
+        file = path / f"camera{number % 2}" / f"{name}.avi.parquet"
+        write_parquet(file, table_of({name: array}))
+    (path / "_manifest.jsonl").write_text('{"file": "camera0/Test001.avi.parquet"}\n')
+
+
 FORMS: dict[str, Callable[[Path, dict[str, np.ndarray]], None]] = {
     "s.csv": csv,
     "s.parquet": lambda path, values: write_parquet(path, table_of(values)),
@@ -88,6 +96,7 @@ FORMS: dict[str, Callable[[Path, dict[str, np.ndarray]], None]] = {
     "column": folder_of(".npy", lambda path, array: np.save(path, array[:, None])),
     "txt": folder_of(".txt", lines),
     "lone csv": folder_of(".csv", lines),
+    "archive": archive,
     "csv": folder_of(
         ".csv",
         lambda path, array: path.write_text(
@@ -234,10 +243,34 @@ def test_absent_and_strange_videos_and_scores_that_are_not_finite(
     np.savez(tmp_path / "s.npz", **broken)  # pyright: ignore[reportArgumentType]
     with pytest.raises(DataError, match="Test003 has the score nan at frame 7"):
         Given(tmp_path / "s.npz").on(test_set)
+    for folder in ("one", "two"):
+        write_parquet(tmp_path / "tables" / folder / "a.parquet", table_of(values))
+    with pytest.raises(DataError, match="'Test001' that has another file"):
+        Given(tmp_path / "tables").on(test_set)
     with pytest.raises(DataError, match="check the path"):
         Given(tmp_path / "absent.csv").on(test_set)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="one file a video"):
-        Given(tmp_path).on(test_set)
+        Given(tmp_path / "empty").on(test_set)
+
+
+def test_scores_of_files_are_known_by_their_names(tmp_path: Path) -> None:
+    """As of a walkway, whose file test/01.mp4 is the video test_01, and of an archive's scores."""
+    names = {"test_01": "01", "02": "test_01x", "c": "02", "d": "same", "e": "same"}
+    labels = np.array([0, 0, 1, 1], np.uint8)
+    videos = []
+    for name, file in names.items():
+        (tmp_path / name).mkdir()
+        videos.append(Video(name, film(tmp_path / name / f"{file}.mp4", 0, frames=4), labels))
+    test = Dataset("x", "test", tuple(videos))
+    scored = {name: np.arange(4.0) + i for i, name in enumerate(("01", "02.mp4", "c", "d", "e"))}
+    np.savez(tmp_path / "s.npz", **scored)  # pyright: ignore[reportArgumentType]
+    made, notes = Given(tmp_path / "s.npz").on(test)
+    assert not notes and [made[name].raw[0] for name in names] == [0, 1, 2, 3, 4]
+    del scored["d"], scored["e"]
+    np.savez(tmp_path / "s.npz", same=np.zeros(4), **scored)  # pyright: ignore
+    with pytest.raises(DataError, match="no scores of video d and 1 more"):
+        Given(tmp_path / "s.npz").on(test)
 
 
 def test_figures_intervals_runs_comparison_and_report(

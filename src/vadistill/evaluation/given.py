@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from vadistill.datasets.base import Dataset, Video
 from vadistill.errors import ConfigError, DataError, printable
-from vadistill.evaluation.given_files import InOrder, read_given
+from vadistill.evaluation.given_files import InOrder, names_of_files, read_given
 from vadistill.evaluation.region_files import read_detection_folder
 from vadistill.evaluation.region_matching import Detections
 from vadistill.scores import FrameScore, Scores
@@ -117,7 +117,7 @@ class Given:
             ends = [*lengths][:1] + [*lengths][1:][-1:]
             notes.append(f"{name}: scores are taken in the test set's order, {' to '.join(ends)}")
         else:
-            parts, strangers = self._by_name(found, lengths)
+            parts, strangers = self._by_name(found, lengths, names_of_files(test))
             if strangers:
                 few = ", ".join(strangers[:3]) + ", …" * (len(strangers) > 3)
                 notes.append(f"{name}: not used, since the test set has no such video: {few}")
@@ -157,11 +157,14 @@ class Given:
         )
 
     def _by_name(
-        self, found: Mapping[str, np.ndarray], lengths: Mapping[str, int | None]
+        self,
+        found: Mapping[str, np.ndarray],
+        lengths: Mapping[str, int | None],
+        files: Mapping[str, str],
     ) -> tuple[dict[str, np.ndarray], list[str]]:
-        """The scores of each video, whatever ending its name has, and names of no video."""
-        stems = {PurePath(name.replace("\\", "/")).stem: name for name in found}
-        used = {v: v if v in found else stems[v] for v in lengths if v in found or v in stems}
+        """The scores of each video, by its name or its file's, and names of no video."""
+        known = {PurePath(n.replace("\\", "/")).stem: n for n in found} | {n: n for n in found}
+        used = {v: known[n] for v in lengths for n in (files.get(v, v), v) if n in known}
         absent = [video for video in lengths if video not in used]
         if absent:
             fix = "score the videos"

@@ -1,7 +1,8 @@
 """Files of scores: by the videos' names, or all videos in order.  Nothing pickled is read.
 
-A .csv or .parquet has rows of video, frame, score; a folder one .npy, .txt, .csv or .mat a video; a
-.npz an array a video, and so a .mat with several variables.  A .npy, or a .mat with one variable,
+A .csv or .parquet has rows of video, frame, score; a folder one .npy, .txt, .csv or .mat a video,
+or .parquet tables, also in folders of its own, as ``vadistill score --ray`` writes them; a .npz an
+array a video, and so a .mat with several variables.  A .npy, or a .mat with one variable,
 holds all videos in the test set's order: one after the other, or a row (in a cell an array) a
 video.
 """
@@ -9,7 +10,8 @@ video.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vadistill.datasets import arrays, matlab
+from vadistill.datasets.base import Video
 from vadistill.errors import DataError, in_a_line, printable
 from vadistill.score_tables import read_scores
 from vadistill.tables import number, read_table
@@ -54,6 +57,17 @@ def read_given(path: Path) -> dict[str, Vector] | InOrder:
             fix="convert it" if path.exists() else "check the path",
         )
     return _sound(path, readers[path.suffix.lower()])
+
+
+def names_of_files(videos: Iterable[Video]) -> dict[str, str]:
+    """What the files of videos are called, without endings, where that tells one from all others.
+
+    It is what scores have that were made of files, not of a data set.
+    """
+    found = list(videos)
+    stems = {v.name: printable(v.source.stem) for v in found if isinstance(v.source, Path)}
+    counts = Counter([*stems.values(), *(v.name for v in found)])
+    return {name: stem for name, stem in stems.items() if counts[stem] == 1}
 
 
 def _sound(path: Path, read: Callable[[Path], Found]) -> Found:
@@ -120,25 +134,36 @@ def _of_folder(folder: Path) -> dict[str, Vector]:
         ".csv": _column,
     }
     found: dict[str, Vector] = {}
+    for path in sorted(folder.rglob("*.parquet")):
+        for name, scores in _sound(path, read_scores).items():
+            if name in found:
+                raise _twice(path, name)
+            found[name] = scores
+    if found:
+        return found
     for path in sorted(folder.iterdir()):
         read = readers.get(path.suffix.lower())
         if read is None or path.name.startswith("."):
             continue
         name = printable(path.stem)
         if name in found:
-            raise DataError(
-                f"{path} is of a video '{name}' that has another file",
-                expected="one file a video",
-                fix="remove one",
-            )
+            raise _twice(path, name)
         found[name] = _sound(path, read)
     if not found:
         raise DataError(
             f"{folder} has no file of scores",
-            expected=f"one file a video ({', '.join(readers)}), called as the video",
+            expected=f"one file a video ({', '.join(readers)}), called as the video, or .parquet",
             fix="check the folder",
         )
     return found
+
+
+def _twice(path: Path, name: str) -> DataError:
+    return DataError(
+        f"{path} is of a video '{name}' that has another file",
+        expected="one file a video",
+        fix="remove one",
+    )
 
 
 def _column(path: Path) -> Vector:
