@@ -60,6 +60,9 @@ class Detector(Saved, ABC):
     lookback: int | None = None
     """Frames before t that it needs at most; None: it may depend on all of them."""
 
+    findings: tuple[str, ...] = ()
+    """What training found out that people should know, a line each; not saved."""
+
     @property
     def latency(self) -> int | None:
         """Frames from a frame's arrival to its score in ``stream``, never fewer than lookahead.

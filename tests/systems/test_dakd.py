@@ -522,6 +522,7 @@ class TestOurs:
         teacher, single = detector.held_out["teacher"], detector.held_out["single"]
         assert teacher is not None and single is not None and teacher < single
         assert not list(work.glob("student-*")) and pooled(detector, blind(test)) > 0.9
+        assert "nothing was distilled" in " ".join(detector.findings)
         always = dataclasses.replace(config, folds=0)
         follower = dakd.Dakd(always, device="cpu").fit(blind(train), out=tmp_path / "n", work=work)
         assert set(follower.held_out.values()) == {None} and list(work.glob("student-*"))
@@ -554,6 +555,9 @@ class TestOurs:
     def test_when_it_distils(self, aucs: tuple[float | None, ...], distils: bool) -> None:
         held = HeldOut([], *aucs)
         assert held.distils == distils
+        said = "so it was distilled" if distils else "so nothing was distilled"
+        assert all(line.endswith(said) for line in held.findings)
+        assert len(held.findings) == (aucs[1] is not None)
         names = ("teacher", "single", "student", "standard_error")
         assert held.facts() == dict(zip(names, aucs, strict=True))
 

@@ -216,6 +216,8 @@ def fit(system: type[Detector], arguments: Any, *, command: str) -> None:
             out.print(f"{aside} (--selftest no: none)")
         with tensorboard(board):
             detector.fit(train, out=folder, command=portable_command(command))
+        for line in detector.findings:
+            out.print(plain(line), soft_wrap=True)
         out.print(f"wrote [bold]{plain(folder)}[/] after {clock(time.monotonic() - started)}")
     before = read_self_test(folder) if held and ended else None
     if held and (before is None or before.footage != footage_hash(held)):

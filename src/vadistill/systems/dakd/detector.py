@@ -157,7 +157,7 @@ class Dakd(Detector):
             self.network = fit_student(teacher, bags, config, self.device, work, data)
         else:
             self.network = fit_alone(bags, config, self.device, work, data)
-        self.held_out = held.facts()
+        self.held_out, self.findings = held.facts(), held.findings
         self.widths = dict(zip(self.sees, bags.widths(self.sees), strict=True))
         self.fingerprints = {n: f for n, f in self.fingerprints.items() if n in self.sees}
         self.open_runtime()

@@ -51,6 +51,17 @@ class HeldOut:
             return False
         return self.student - self.single > self.error
 
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """The comparison in words, where there was one."""
+        if self.single is None or self.teacher is None:
+            return ()
+        said = f"on training videos left out: AUC {self.single:.2f} by video labels alone"
+        if self.student is None:
+            return (f"{said}, {self.teacher:.2f} of the teacher, so nothing was distilled",)
+        end = "so it was distilled" if self.distils else "no sure gain, so nothing was distilled"
+        return (f"{said}, {self.student:.2f} distilled (± {self.error:.2f}), {end}",)
+
     def facts(self) -> dict[str, float | None]:
         """What a model tells of the comparison."""
         names = ("teacher", "single", "student")
