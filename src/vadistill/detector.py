@@ -17,6 +17,7 @@ from vadistill.devices import keep_freed_memory, subnormals_as_zero
 from vadistill.errors import ConfigError, DataError, VadistillError
 from vadistill.files import DISK_ERRORS, content_hash, unwritable
 from vadistill.loss_log import join_logs, opened_logs
+from vadistill.objects.likeness import learned_radius
 from vadistill.saved import Saved, read_config
 from vadistill.scores import FrameScore, Scores
 from vadistill.soundness import refusing
@@ -50,6 +51,8 @@ class Detector(Saved, ABC):
     supervision: ClassVar[Literal["one-class", "weak"]] = "one-class"
     tells_where: ClassVar[bool] = True
     """Whether scores have boxes or a map."""
+    tells_traits: bool = False
+    """Whether they have traits."""
     GRAPH: ClassVar[Mapping[str, str]] = {}
     """What the inputs and outputs of ``program`` are, by name, and what is done ``before`` and
     ``after``."""
@@ -110,6 +113,7 @@ class Detector(Saved, ABC):
             raise unwritable(folder, error) from error
         self.footage = footage_of(train)
         self.calibration = self.require_fitted().of(self.footage)
+        self.radius = learned_radius(self.stream, train) if self.tells_traits else None
         today = datetime.date.today().isoformat()
         self.made = {"command": command, "date": today, "vadistill": __version__}
         if read:

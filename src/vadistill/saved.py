@@ -19,7 +19,7 @@ from vadistill.files import (
 )
 from vadistill.levels import Calibration
 from vadistill.runtime import INT8, saved_int8
-from vadistill.soundness import refusing, require_finite, require_same
+from vadistill.soundness import real, refusing, require_finite, require_same
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the saved folder's layout."""
 
-FITTED = ("footage", "made")
+FITTED = ("footage", "made", "radius")
 """Of config.json, what tells how a model came to be."""
 
 HEAD = ("format", "system", "latency", "weights", *FITTED)
@@ -60,6 +60,8 @@ class Saved:
     """The footage learned from (``datasets.footage``); None where that was not kept yet."""
     made: dict[str, Any] | None = None
     """The ``command`` of the fit, its ``date`` and the version of ``vadistill``, or None."""
+    radius: float | None = None
+    """How near in their traits objects are alike (``objects.likeness``), where that is known."""
     FROZEN: ClassVar[tuple[str, ...]] = ()
     """The names that ``frozen`` may give."""
 
@@ -132,7 +134,8 @@ class Saved:
         fitted = [facts.get(name) for name in FITTED]
         facts = {name: value for name, value in facts.items() if name not in HEAD}
         detector = cls(type(cls.default_config()).from_saved(facts.pop("config")), device=device)  # pyright: ignore[reportArgumentType]
-        detector.footage, detector.made = fitted
+        detector.footage, detector.made, radius = fitted
+        detector.radius = None if radius is None else real({"radius": radius}, "radius")
         if "localiser" in facts:
             detector.localiser = unpack_localiser(tensors, facts.pop("localiser"))
         graph = saved_int8(tensors)

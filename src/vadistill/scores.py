@@ -19,6 +19,7 @@ from vadistill.events import FRAMES, SECONDS, Event, Tracker
 from vadistill.levels import Calibration, Level, above, training_level
 
 NO_BOXES = np.zeros((0, 4), np.float32)
+NO_TRAITS = np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,10 @@ class FrameScore:
     """What is unusual, in words; '' where nothing is, or a detector does not tell."""
     name: str = ""
     """The kind of event, where prompts tell which."""
+    traits: Float32[np.ndarray, "m k"] = field(default_factory=lambda: NO_TRAITS)
+    """What each box's score is made of, one row a box, in columns of the detector's own: 0 is the
+    middle of normal footage and 1 about what a hundredth of it pass.  NaN where a member of a blend
+    has no box there.  No columns where a detector tells none."""
 
     def __post_init__(self) -> None:
         """Raise DataError unless all scores are finite: no level can be compared with others."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -14,48 +15,121 @@ from support.serving_scene import camera, fitted, scene_settings, served
 from support.waiting import until
 from vadistill.addresses import Address
 from vadistill.levels import Level
-from vadistill.scores import FrameScore
+from vadistill.scores import NO_TRAITS, FrameScore
 from vadistill.serving.hub import Hub
 from vadistill.serving.live import memory
 from vadistill.serving.live.memory import LONGEST, Memory, Way, kind
 from vadistill.serving.live.places import Counting
-from vadistill.serving.storage.records import Event, FalseAlarm, Place, Trail
+from vadistill.serving.storage.records import Event, FalseAlarm, Place, Step, Trail
 from vadistill.serving.storage.store import Store
 from vadistill.video import VideoWriter
 
 LEVEL = Level(2.0, 1.0, "fixed")
 BOX = (0.2, 0.2, 0.4, 0.6)
-ALARM = FalseAlarm(7, "door", Trail((BOX,), ("moves # times as fast",)), 5.0, 0.0, 0, None)
 REASON = "moves 2.5 times as fast"
-
-
-def frame(*found: tuple[tuple[float, ...], float], reason: str = REASON) -> FrameScore:
-    """A frame of 100x100 with these boxes, in shares of it, and their scores."""
-    boxes = 100 * np.array([box for box, _ in found], np.float32).reshape(-1, 4)
-    values = np.array([value for _, value in found], np.float32)
-    return FrameScore(0, 0.0, float(values.max()), boxes, values, reason=reason)
+KIND = "moves # times as fast"
+TRAITS = (2.0, 0.5)
 
 
 def moved(by: float) -> tuple[float, ...]:
     return (BOX[0] + by, BOX[1], BOX[2] + by, BOX[3])
 
 
-class TestLikeness:
+def alarm(*steps: Step, event: int = 7, reasons: tuple[str, ...] = (KIND,)) -> FalseAlarm:
+    return FalseAlarm(event, "door", Trail(steps, reasons), 0.0, 0, None)
+
+
+ALARM = alarm(Step(BOX, 5.0, ()))
+TRAITED = alarm(Step(BOX, 5.0, TRAITS))
+
+
+def frame(
+    *found: tuple[tuple[float, ...], float], reason: str = REASON, traits: Any = ()
+) -> FrameScore:
+    """A frame of 100x100 with these boxes, in shares of it, their scores, and their traits."""
+    boxes = 100 * np.array([box for box, _ in found], np.float32).reshape(-1, 4)
+    values = np.array([value for _, value in found], np.float32)
+    own = np.array(traits, np.float32).reshape(len(found), -1) if len(traits) else NO_TRAITS
+    return FrameScore(0, 0.0, float(values.max()), boxes, values, reason=reason, traits=own)
+
+
+def counted(
+    score: FrameScore, *alarms: FalseAlarm, radius: float | None = 1.0
+) -> tuple[float, list[int]]:
+    """What counts of a frame, and the events that held something of it back."""
+    held: list[int] = []
+    memory = Memory(lambda event, _: held.append(event), radius)
+    memory.learn(list(alarms or (ALARM,)))
+    counting = Counting(camera("x"), 0.25, memory)
+    return counting(score, (100, 100), LEVEL, 10.0)[0].score, held
+
+
+class TestLikenessByTraits:
+    def counted(self, *args: Any, **more: Any) -> tuple[float, list[int]]:
+        return counted(frame(*args, **more), TRAITED)
+
+    @pytest.mark.parametrize("traits", [TRAITS, (2.9, 0.5), (1.1, -0.4)])
+    def test_the_same_again_is_held_back_whatever_its_reason(self, traits: tuple[float, ...]):
+        for reason in (REASON, ""):
+            assert self.counted((moved(0.05), 4.5), reason=reason, traits=traits) == (0.25, [7])
+
+    @pytest.mark.parametrize("traits", [(3.1, 0.5), (0.9, 0.5), (2.0, 1.6), (2.0, -0.6)])
+    def test_another_thing_at_the_same_place_is_told(self, traits: tuple[float, ...]):
+        assert self.counted((BOX, 4.5), traits=traits) == (4.5, [])
+
+    def test_so_is_what_is_elsewhere_of_another_size_or_higher(self):
+        small = (0.2, 0.2, 0.28, 0.36)
+        for found in ((moved(0.12), 4.5), (small, 4.5), (BOX, 5.5)):
+            assert self.counted(found, traits=TRAITS) == (pytest.approx(found[1]), [])
+
+    def test_of_several_objects_each_is_looked_at(self):
+        two = (moved(0.5), 4.8), (BOX, 4.5)
+        score, held = self.counted(*two, traits=(TRAITS, TRAITS))
+        assert score == pytest.approx(4.8) and held == []
+        far = alarm(Step(moved(0.5), 5.0, TRAITS), event=8)
+        assert counted(frame(*two, traits=(TRAITS, TRAITS)), TRAITED, far) == (0.25, [8, 7])
+        other = frame(*two, traits=(TRAITS, (2.0, 2.0)))
+        assert counted(other, TRAITED, far)[0] == pytest.approx(4.5)
+
+    def test_without_a_radius_they_are_not_compared(self):
+        beside = frame((moved(0.05), 4.5), traits=TRAITS)
+        assert counted(beside, TRAITED, radius=None) == (4.5, [])
+        other = frame((BOX, 4.5), traits=(9.0, 9.0))
+        assert counted(other, TRAITED, radius=None) == (0.25, [7])
+
+    def test_what_a_member_of_a_blend_does_not_see_is_missing_in_both(self):
+        nothing = float("nan")
+        partly = alarm(Step(BOX, 5.0, (2.0, nothing)))
+        assert counted(frame((BOX, 4.5), traits=(2.5, nothing)), partly) == (0.25, [7])
+        assert counted(frame((BOX, 4.5), traits=(2.5, 0.5)), partly) == (4.5, [])
+        assert counted(frame((BOX, 4.5), traits=(2.5, nothing)), TRAITED) == (4.5, [])
+
+
+class TestWhereItWasLower:
+    """An alarm rang at the door, and its way led through the room."""
+
+    door, room = Step(moved(0.5), 9.0, TRAITS), Step(BOX, 3.0, TRAITS)
+
+    @pytest.mark.parametrize("traits", [TRAITS, ()])
+    def test_a_place_of_its_way_holds_back_what_it_was_there(self, traits: tuple[float, ...]):
+        known = alarm(*(step._replace(traits=traits) for step in (self.door, self.room)))
+        assert counted(frame((BOX, 2.9), traits=traits), known) == (0.25, [7])
+        assert counted(frame((BOX, 3.5), traits=traits), known) == (3.5, [])
+        assert counted(frame((moved(0.5), 8.9), traits=traits), known) == (0.25, [7])
+
+
+class TestLikenessWithoutTraits:
     def counted(self, score: FrameScore, *alarms: FalseAlarm) -> tuple[float, list[int]]:
-        held: list[int] = []
-        memory = Memory(lambda event, _: held.append(event))
-        memory.learn(list(alarms or (ALARM,)))
-        counting = Counting(camera("x"), 0.25, memory)
-        return counting(score, (100, 100), LEVEL, 10.0)[0].score, held
+        return counted(score, *alarms)
 
     def test_the_same_again_is_held_back(self):
         assert self.counted(frame((BOX, 4.5))) == (0.25, [7])
-        assert self.counted(frame((moved(0.05), 4.5))) == (0.25, [7])
+        assert self.counted(frame((moved(0.03), 4.5))) == (0.25, [7])
 
     @pytest.mark.parametrize(
         "score",
         [
-            frame((moved(0.12), 4.5)),  # elsewhere
+            frame((moved(0.05), 4.5)),  # elsewhere
             frame(((0.2, 0.2, 0.28, 0.36), 4.5)),  # smaller
             frame(((0.1, 0.1, 0.6, 0.9), 4.5)),  # larger
             frame((BOX, 5.5)),  # higher
@@ -76,18 +150,18 @@ class TestLikeness:
     def test_of_several_the_highest_alone_has_a_reason(self):
         assert self.counted(frame((moved(0.5), 4.8), (BOX, 4.5)))[0] == pytest.approx(4.8)
         # The other one is at the alarm's place, but nobody knows why it is high.
-        far = replace(ALARM, event=8, trail=Trail((moved(0.5),), ALARM.trail.reasons))
+        far = alarm(Step(moved(0.5), 5.0, ()), event=8)
         score, held = self.counted(frame((moved(0.5), 4.8), (BOX, 4.5)), ALARM, far)
         assert score == pytest.approx(4.5) and held == []
-        silent = replace(ALARM, trail=Trail((BOX,), ("",)))
+        silent = alarm(*ALARM.trail.steps, reasons=("",))
         assert self.counted(frame((moved(0.5), 4.8), (BOX, 4.5)), silent, far) == (0.25, [8, 7])
 
     def test_an_event_that_had_a_reason_is_unlike_what_has_none(self):
         """Frames without one are in nearly each event's way."""
-        mixed = replace(ALARM, trail=Trail((BOX,), ("", *ALARM.trail.reasons)))
+        mixed = alarm(*ALARM.trail.steps, reasons=("", KIND))
         score, held = self.counted(frame((moved(0.5), 4.8), (BOX, 4.5)), mixed)
         assert score == pytest.approx(4.8) and held == []
-        far = replace(ALARM, event=8, trail=Trail((moved(0.5),), ALARM.trail.reasons))
+        far = alarm(Step(moved(0.5), 5.0, ()), event=8)
         score, held = self.counted(frame((moved(0.5), 4.8), (BOX, 4.5)), mixed, far)
         assert score == pytest.approx(4.5) and held == []
         assert self.counted(frame((BOX, 4.5), reason=""), mixed) == (4.5, [])
@@ -106,27 +180,33 @@ class TestLikeness:
 
 
 class TestWay:
-    def test_it_keeps_where_the_event_was_and_why(self):
+    def test_it_keeps_where_the_event_was_how_high_and_why(self):
         nowhere = Way()
-        nowhere.add(None)
-        nowhere.add(Place(None, None, "x"))
+        nowhere.add(None, 1.0)
+        nowhere.add(Place(None, None, "x"), 1.0)
         assert nowhere.trail is None
         way = Way()
-        for step in range(4):
-            way.add(
-                Place((0.01 * step, 0.1, 0.2 + 0.01 * step, 0.5), None, f"moves {step}.5 times")
-            )
-        way.add(Place((0.7, 0.1, 0.9, 0.5), None, None))
+        for step, score in enumerate((2.0, 3.0, 2.5, 4.0)):
+            box = (0.01 * step, 0.1, 0.2 + 0.01 * step, 0.5)
+            way.add(Place(box, None, f"moves {step}.5 times", (1.0, 0.04 * step)), score)
+        way.add(Place((0.7, 0.1, 0.9, 0.5), None, None, (1.0, 0.0)), 5.0)
+        way.add(Place((0.7, 0.1, 0.9, 0.5), None, None, (1.6, 0.0)), 4.0)
         found = way.trail
         assert found and found.reasons == ("", "moves # times")
-        assert [box[0] for box in found.boxes] == [0.0, 0.03, 0.7]
+        told = [(step.box[0], step.score, step.traits) for step in found.steps]
+        assert told == [
+            (0.0, 3.0, (1.0, 0.0)),
+            (0.03, 4.0, (1.0, 0.12)),
+            (0.7, 5.0, (1.0, 0.0)),
+            (0.7, 4.0, (1.6, 0.0)),
+        ]
         assert Trail.from_text(found.as_text()) == found
 
     def test_it_does_not_grow(self):
         way = Way()
         for step in range(1000):
-            way.add(Place((0.0009 * step, 0.0, 0.0009 * step + 0.003, 1.0), None, None))
-        assert way.trail and 16 <= len(way.trail.boxes) <= LONGEST
+            way.add(Place((0.0009 * step, 0.0, 0.0009 * step + 0.003, 1.0), None, None), 1.0)
+        assert way.trail and 16 <= len(way.trail.steps) <= LONGEST
 
     def test_kinds_have_no_numbers(self):
         assert kind("gets ahead 1.6 times as fast") == kind("gets ahead 12 times as fast")
@@ -170,9 +250,10 @@ def ended(home: Path) -> list[Event]:
 def test_of_two_crossings_the_one_that_was_no_alarm_is_held_back(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(memory, "PAUSE", 2.0)  # shorter than what is played again and again
+    monkeypatch.setattr(memory, "PAUSE", 0.2)  # shorter than what is played again and again
     rushes(home / "both.mp4", 48, 20)
-    watched = camera("both.mp4", loop=True, on=5.0, off=2.0, seconds_to_close=0.9)
+    # As fast as can be: no frame is dropped, each round has the scores of the one before.
+    watched = camera("both.mp4", loop=True, fast=True, on=5.0, off=2.0, seconds_to_close=0.9)
     hub = Hub(scene_settings(home, watched))
     ask = {"X-Requested-With": "vadistill"}
     hub.start()
@@ -191,10 +272,10 @@ def test_of_two_crossings_the_one_that_was_no_alarm_is_held_back(
 
             until(lambda: set(first()) == {"middle", "above"})
             assert remembered() == []
-            alarm = first()["middle"]
-            client.patch(f"/api/events/{alarm.id}", json={"verdict": "false"})
+            marked = first()["middle"]
+            client.patch(f"/api/events/{marked.id}", json={"verdict": "false"})
             (found,) = remembered()
-            assert found["event"] == alarm.id and found["held"] == 0 and found["boxes"]
+            assert found["event"] == marked.id and found["boxes"]
             newest = max(event.id for event in hub.store.events())
             until(lambda: remembered()[0]["held"] >= 2)
             later = [event for event in hub.store.events() if event.id > newest + 1]
@@ -202,10 +283,10 @@ def test_of_two_crossings_the_one_that_was_no_alarm_is_held_back(
             later = [event for event in hub.store.events() if event.id > newest + 1]
             assert later and all(e.box and (e.box[1] + e.box[3]) / 2 < 0.4 for e in later)
             # Taken back, it rings again; and so it does for who takes the mark back.
-            answer = client.delete(f"/api/cameras/door/remembered/{alarm.id}")
+            answer = client.delete(f"/api/cameras/door/remembered/{marked.id}")
             assert answer.json() == {"remembered": []}
-            assert client.delete(f"/api/cameras/door/remembered/{alarm.id}").status_code == 404
-            event = hub.store.event(alarm.id)
+            assert client.delete(f"/api/cameras/door/remembered/{marked.id}").status_code == 404
+            event = hub.store.event(marked.id)
             assert event and event.verdict == "false"
             newest = max(event.id for event in hub.store.events())
 
@@ -217,7 +298,7 @@ def test_of_two_crossings_the_one_that_was_no_alarm_is_held_back(
 
             until(again)
             for verdict, count in (("false", 1), (None, 0), ("false", 1), ("real", 0)):
-                client.patch(f"/api/events/{alarm.id}", json={"verdict": verdict})
+                client.patch(f"/api/events/{marked.id}", json={"verdict": verdict})
                 assert len(remembered()) == count
     finally:
         hub.stop()
@@ -252,13 +333,15 @@ def test_what_tells_no_place_is_not_remembered(tmp_path: Path):
     store = Store(tmp_path)
     event = store.open_event("door", 1.0, peak=3.0, level=2.0)
     assert not store.remember(event) and store.remembered("door", "x") == []
-    store.update_event(event.id, last=2.0, peak=3.0, frames=4, trail=Trail((BOX,), ("",), "x"))
+    steps = Step(BOX, 3.0, TRAITS), Step(moved(0.5), 1.5, TRAITS)
+    store.update_event(event.id, last=2.0, peak=3.0, frames=4, trail=Trail(steps, ("",), "x"))
     found = store.event(event.id)
-    assert found and store.remember(found)
-    (alarm,) = store.remembered("door", "x")
-    assert alarm.highest == pytest.approx(3.1) and store.remembered("door", "y") == []
+    assert found and found.trail and found.trail.steps == steps and store.remember(found)
+    (known,) = store.remembered("door", "x")
+    assert [step.score for step in known.trail.steps] == [pytest.approx(3.1), 1.5]
+    assert known.as_json()["highest"] == pytest.approx(3.1) and store.remembered("door", "y") == []
     store.note_held(event.id, 9.0)
-    (alarm,) = store.remembered("door", "x")
-    assert (alarm.held, alarm.last) == (1, 9.0)
+    (known,) = store.remembered("door", "x")
+    assert (known.held, known.last) == (1, 9.0)
     assert store.forget(event.id) and not store.forget(event.id)
     store.close()

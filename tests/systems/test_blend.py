@@ -20,7 +20,7 @@ from vadistill.datasets import Dataset
 from vadistill.datasets.sampling import PIECE, pieces
 from vadistill.errors import ConfigError
 from vadistill.loss_log import losses_of
-from vadistill.scores import FrameScore
+from vadistill.scores import NO_TRAITS, FrameScore
 from vadistill.serving.live.batching import Batching
 from vadistill.systems import blend, cafe, dakd, fast_aed, motion
 from vadistill.systems.blend.merging import Merging, joined, lock_step
@@ -59,22 +59,30 @@ class TestMerging:
         assert merging.scores(np.array([[4.0, 0.0], [0.0, 3.0]])) == pytest.approx([10, 3])
 
     def test_boxes_of_one_object_are_one(self):
-        objects, found = joined(
-            [np.array([LEFT, RIGHT], np.float32), np.array([NEAR_LEFT], np.float32)],
-            [np.array([1.0, 2.0]), np.array([3.0])],
-            0.5,
+        objects, rows = joined(
+            [np.array([LEFT, RIGHT], np.float32), np.array([NEAR_LEFT], np.float32)], 0.5
         )
-        assert objects.tolist() == [LEFT, RIGHT]
-        np.testing.assert_array_equal(found, [[1, 3], [2, np.nan]])
+        assert objects.tolist() == [LEFT, RIGHT] and rows.tolist() == [[0, 0], [1, -1]]
 
     def test_each_object_has_one_box_of_a_member(self):
         """Two boxes of one member lie on one of the other's."""
         own = np.array([NEAR_LEFT, LEFT], np.float32)
-        objects, found = joined(
-            [np.array([LEFT], np.float32), own], [np.array([1.0]), np.array([3.0, 4.0])], 0.5
-        )
-        assert objects.tolist() == [LEFT, NEAR_LEFT]
-        np.testing.assert_array_equal(found, [[1, 4], [np.nan, 3]])
+        objects, rows = joined([np.array([LEFT], np.float32), own], 0.5)
+        assert objects.tolist() == [LEFT, NEAR_LEFT] and rows.tolist() == [[0, 1], [-1, 0]]
+
+    def test_traits_stand_side_by_side(self):
+        """A member that tells none has no columns, one without a box of an object NaN."""
+        traits = [np.array([[1, 2], [3, 4]], np.float32), np.array([[5]], np.float32)]
+        frames = [
+            said(0.5, [LEFT, RIGHT], [0.4, 0.5], traits=traits[0]),
+            said(20, [NEAR_LEFT], [20], traits=traits[1]),
+        ]
+        found = self.merging("mean")(frames).traits
+        np.testing.assert_array_equal(found, [[1, 2, 5], [3, 4, np.nan]])
+        silent = [replace(frame, traits=NO_TRAITS) for frame in frames]
+        assert self.merging("mean")(silent).traits.shape == (2, 0)
+        nothing = [said(0.5, [], []), said(20, [], [])]
+        assert self.merging("maximum")(nothing).traits.shape == (0, 0)
 
     def test_the_maximum_keeps_the_larger_score(self):
         frames = [

@@ -124,6 +124,8 @@ def test_one_finite_score_per_frame_with_times_and_boxes(fitted: Fitted) -> None
         if len(frame.boxes):
             highest = frame.score if frame.map is None else frame.map.max()
             assert frame.box_scores.max() == pytest.approx(float(highest))
+            told = len(frame.boxes) if fitted.detector.tells_traits else 0
+            assert bool(frame.traits.size) == bool(told) and len(frame.traits) >= told
 
 
 def test_cameras_that_share_a_model_get_the_scores_of_a_file(fitted: Fitted, test: Dataset) -> None:

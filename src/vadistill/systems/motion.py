@@ -40,7 +40,7 @@ from vadistill.objects.speeds import (
     told,
 )
 from vadistill.progress import progress
-from vadistill.scores import Calibration, FrameScore
+from vadistill.scores import NO_TRAITS, Calibration, FrameScore
 from vadistill.soundness import whole
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class Motion(Detector):
         """Frames of the footage learned from in ``TRAVEL`` seconds: how far ways are followed."""
         self.scales: list[Scale] = []
         """One a statistic."""
+        self.tells_traits = self.config.unit == "normal"
 
     @property
     def lookahead(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -166,6 +167,7 @@ class Motion(Detector):
                 box_scores=values,
                 parts=dict(zip(statistics, map(float, top), strict=True)),
                 reason=told(speeds, self.scales, statistics) if self.scales else "",
+                traits=found.astype(np.float32) if self.scales else NO_TRAITS,
             )
 
     def _speeds(self, source: VideoSource) -> Iterator[tuple[Moment, np.ndarray, Speeds]]:

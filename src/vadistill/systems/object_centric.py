@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -117,6 +118,10 @@ class ObjectCentric(Detector):
     def object_values(self, parts: Float32[np.ndarray, "n p"]) -> Float[np.ndarray, " n"]:
         """How abnormal each object is by its parts, in any unit; higher is more."""
 
+    def object_traits(self, parts: Float32[np.ndarray, "n p"]) -> Float32[np.ndarray, "n k"]:
+        """``FrameScore.traits`` of objects by their parts."""
+        return np.zeros((len(parts), 0), np.float32)
+
     def scaled(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Objects' scores, in the same order as their values."""
         return values
@@ -174,14 +179,9 @@ class ObjectCentric(Detector):
         self, info: VideoInfo, frames: Iterable[FramePatches]
     ) -> Iterator[FrameScore]:
         """What ``teach`` gives for frames of a video whose patches of ``cut`` are there already."""
-        waiting: list[FramePatches] = []
-        for patches in frames:
-            waiting.append(patches)
-            if len(waiting) == self.config.batch_frames:
-                yield from self._score(waiting, info)
-                waiting = []
-        if waiting:
-            yield from self._score(waiting, info)
+        rest = iter(frames)
+        while some := list(islice(rest, self.config.batch_frames)):
+            yield from self._score(some, info)
 
     def _score(self, frames: list[FramePatches], info: VideoInfo) -> Iterator[FrameScore]:
         patches = np.concatenate([frame.patches for frame in frames])
@@ -190,9 +190,10 @@ class ObjectCentric(Detector):
         (parts,) = self.runtime(*self.inputs(patches, flow))
         parts = self.with_attributes(parts, boxes, np.concatenate([f.moves for f in frames]))
         scores = self.scaled(self.object_values(parts)).astype(np.float32)
-        ends = np.cumsum([len(frame.boxes) for frame in frames])
-        for frame, own in zip(frames, np.split(scores, ends[:-1]), strict=True):
-            yield self.frame_score(frame, own, info)
+        ends = np.cumsum([len(frame.boxes) for frame in frames])[:-1]
+        split = np.split(scores, ends), np.split(self.object_traits(parts), ends)
+        for frame, own, traits in zip(frames, *split, strict=True):
+            yield replace(self.frame_score(frame, own, info), traits=traits)
 
     def frame_score(
         self, frame: FramePatches, scores: Float32[np.ndarray, " n"], info: VideoInfo
@@ -210,11 +211,7 @@ class ObjectCentric(Detector):
 class PaintingConfig(ObjectCentricConfig):
     """Settings of object-centric detectors that paint maps."""
 
-    SCORING: ClassVar = ObjectCentricConfig.SCORING | {
-        "map_scale",
-        "filter_frames",
-        "filter_cells",
-    }
+    SCORING: ClassVar = ObjectCentricConfig.SCORING | {"map_scale", "filter_frames", "filter_cells"}
 
     map_scale: int = 4
     """Video pixels along a side of an anomaly map's cell."""

@@ -93,8 +93,10 @@ class Camera:
         self._times = WallTimes(settings.name)
         self.screen = Screen(lambda: self.scale, self.ended)
         self.scene = Scene(settings.name)
-        quiet = model.detector.require_fitted().quantiles[0] if isinstance(model, Loaded) else 0.0
-        self.memory = Memory(lambda *held: self.events.keep(lambda: store.note_held(*held)))
+        detector = model.detector if isinstance(model, Loaded) else None
+        quiet = 0.0 if detector is None else detector.require_fitted().quantiles[0]
+        radius = None if detector is None else detector.radius
+        self.memory = Memory(lambda *held: self.events.keep(lambda: store.note_held(*held)), radius)
         self._counting = Counting(settings, float(quiet), self.memory)
         self._failure = model if isinstance(model, str) else ""
         if self._failure:

@@ -93,10 +93,12 @@ class EventKeeper:
         event = change.event
         if change.kind == "opened":
             self._way, self._frames = Way(self._of), 0
+            for first in before[-event.frames : -1]:  # with this one, the run that opened it
+                self._way.add(first.place, float(first.score.score))
         if shot is not None and change.kind in ("opened", "higher"):
             self._place = shot.place
         if shot is not None and event.frames > self._frames:
-            self._way.add(shot.place)
+            self._way.add(shot.place, float(shot.score.score))
         self._frames = event.frames
         if change.kind == "closed":
             self._close(event, scale, level, cause)

@@ -1,30 +1,31 @@
 """False alarms that are remembered: what is like one of them does not count.
 
-Something is like a false alarm where its box overlaps one that the event had on its way by half at
-least (intersection over union: place and size), its reason is of a kind that the event had, and its
-score is not a tenth higher above the level than the event was at its peak.  All three are fixed,
-and on the side of telling.
+Something is like a false alarm where, at one step of the event's way, it is at the same place and
+of the same size (intersection over union of their boxes), it scores at most a tenth higher above
+the level, and is as near in each trait as few things of normal footage are (the model's radius).
+Of a model that tells no traits, boxes must overlap more, and the reason be of a kind that the event
+had.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from vadistill.serving.storage.records import FalseAlarm, Place, Trail
-from vadistill.systems.blend.merging import iou
+from vadistill.objects.likeness import OVERLAP, apart, iou
+from vadistill.serving.storage.records import FalseAlarm, Place, Step, Trail
 
-OVERLAP = 0.5
-"""Intersection over union of two boxes that are alike."""
+NARROW = 0.7
+"""Intersection over union of two boxes that are alike where nothing but reasons is known beside."""
 
-SAME = 0.8
-"""The same of two that are one on an event's way."""
+SAME = (0.8, 0.1)
+"""The same, and by what traits differ, of two boxes that are one step of an event's way."""
 
 LONGEST = 64
-"""Boxes of an event that are kept."""
+"""Steps of an event that are kept."""
 
 PAUSE = 10.0
 """Seconds after which what is held back counts as another time."""
@@ -36,42 +37,67 @@ def kind(reason: str | None) -> str:
 
 
 class Way:
-    """Where an event's highest object was so far, and the kinds of reasons it had.
+    """Where an event's highest object was so far, how high, and the kinds of reasons it had.
 
     ``of`` stands for the model and the view that it is seen by.
     """
 
     def __init__(self, of: str = "") -> None:
         self._of = of
-        self._boxes: list[tuple[float, ...]] = []
+        self._steps: list[Step] = []
         self._reasons: set[str] = set()
 
-    def add(self, place: Place | None) -> None:
+    def add(self, place: Place | None, score: float) -> None:
         """The next frame's."""
         if place is None or place.box is None:
             return
         self._reasons.add(kind(place.reason))
-        near = self._boxes and iou(_array([place.box]), _array(self._boxes)).max() > SAME
-        if near:
+        box, traits = (tuple(round(x, 4) for x in each) for each in (place.box, place.traits))
+        same = self._same(box, traits)
+        if same is not None:
+            old = self._steps[same]
+            self._steps[same] = old._replace(score=max(old.score, score))
             return
-        if len(self._boxes) >= LONGEST:
-            self._boxes = self._boxes[::2]
-        self._boxes.append(tuple(round(x, 4) for x in place.box))
+        if len(self._steps) >= LONGEST:
+            self._steps = self._steps[::2]
+        self._steps.append(Step(box, score, traits))
+
+    def _same(self, box: tuple[float, ...], traits: tuple[float, ...]) -> int | None:
+        """Which step such an object is no new one beside."""
+        if not self._steps:
+            return None
+        known = Steps(self._steps)
+        same = iou(_rows([box]), known.boxes) > SAME[0]
+        same &= apart(_rows([traits]), known.traits) <= SAME[1]
+        return int(same.argmax()) if same.any() else None
 
     @property
     def trail(self) -> Trail | None:
         """None where no frame told a place."""
-        found = Trail(tuple(self._boxes), tuple(sorted(self._reasons)), self._of)
-        return found if self._boxes else None
+        found = Trail(tuple(self._steps), tuple(sorted(self._reasons)), self._of)
+        return found if self._steps else None
+
+
+class Steps:
+    """Steps of one or several events as arrays."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.boxes = _rows([step.box for step in steps]).reshape(-1, 4)
+        self.scores = np.array([step.score for step in steps])
+        self.traits = _rows([step.traits for step in steps])
+        """The same columns of all: they are of one model."""
 
 
 class Memory:
-    """What one camera's false alarms hold back; ``note`` is told of each time that one does."""
+    """What one camera's false alarms hold back; ``note`` is told of each time that one does.
 
-    def __init__(self, note: Callable[[int, float], object]) -> None:
-        self._note = note
-        self._known: tuple[list[FalseAlarm], np.ndarray, np.ndarray] = ([], _array([]), _array([]))
-        """The alarms, all their boxes, and which alarm each box is of."""
+    ``radius`` is the model's: how near in all traits things are alike; None where it is not known.
+    """
+
+    def __init__(self, note: Callable[[int, float], object], radius: float | None = None) -> None:
+        self._note, self._radius = note, radius
+        self._known: tuple[list[FalseAlarm], Steps, np.ndarray] = ([], Steps(()), np.zeros(0, int))
+        """The alarms, all their steps, and which alarm each step is of."""
         self._last: dict[int, float] = {}
 
     def __len__(self) -> int:
@@ -79,36 +105,36 @@ class Memory:
 
     def learn(self, alarms: list[FalseAlarm]) -> None:
         """Remember these from now on, and no others."""
-        boxes = [box for alarm in alarms for box in alarm.trail.boxes]
-        of = [i for i, alarm in enumerate(alarms) for _ in alarm.trail.boxes]
-        self._known = alarms, _array(boxes), np.array(of, np.int64)
+        steps = [step for alarm in alarms for step in alarm.trail.steps]
+        of = [i for i, alarm in enumerate(alarms) for _ in alarm.trail.steps]
+        self._known = alarms, Steps(steps), np.array(of, np.int64)
 
     def like(
         self,
         boxes: Float32[np.ndarray, "n 4"],
         scores: Float[np.ndarray, " n"],
+        traits: Float32[np.ndarray, "n k"],
         reason: str,
     ) -> tuple[Bool[np.ndarray, " n"], list[int]]:
         """Which objects are like a false alarm, and the numbers of those alarms' events.
 
-        ``reason`` is that of the highest object; of others none is known, so that they are only
-        like alarms without one.
+        ``reason`` is that of the highest object; of others none is known, so that without traits
+        they are only like alarms without one.
         """
         alarms, known, of = self._known
-        found, events = np.zeros(len(boxes), bool), []
         if not alarms or not len(boxes):
-            return found, events
-        near = iou(boxes, known) >= OVERLAP
-        reasons = ["" for _ in boxes]
-        reasons[int(np.argmax(scores))] = kind(reason)
-        for row in np.flatnonzero(near.any(1)):
-            for i in np.unique(of[near[row]]):
-                alarm = alarms[int(i)]
-                if scores[row] <= alarm.highest and alarm.trail.has(reasons[row]):
-                    found[row] = True
-                    events.append(alarm.event)
-                    break
-        return found, events
+            return np.zeros(len(boxes), bool), []
+        near = np.asarray(scores[:, None] <= known.scores)
+        if traits.shape[1] and self._radius is not None:
+            near &= iou(boxes, known.boxes) >= OVERLAP
+            near &= apart(traits, known.traits) <= self._radius
+        else:
+            reasons = ["" for _ in boxes]
+            reasons[int(np.argmax(scores))] = kind(reason)
+            had = [[alarm.trail.has(each) for alarm in alarms] for each in reasons]
+            near &= (iou(boxes, known.boxes) >= NARROW) & np.array(had)[:, of]
+        found = np.asarray(near.any(1))
+        return found, [alarms[int(of[row.argmax()])].event for row in near[found]]
 
     def held(self, events: list[int], when: float) -> None:
         """These have held a frame below its level, at a time in Unix seconds."""
@@ -118,5 +144,5 @@ class Memory:
             self._last[event] = when
 
 
-def _array(boxes: list[tuple[float, ...]]) -> Float32[np.ndarray, "n 4"]:
-    return np.array(boxes, np.float32).reshape(-1, 4)
+def _rows(rows: Sequence[Sequence[float]]) -> Float32[np.ndarray, "n k"]:
+    return np.array(rows, np.float32).reshape(len(rows), -1 if len(rows) else 0)

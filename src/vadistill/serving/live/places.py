@@ -45,7 +45,8 @@ class Counting:
         counts, alike = self._counts(boxes, width / height, sized), []
         if self._memory and sized and score.score >= level.off:
             scores = score.score - (values.max() - values)
-            known, alike = self._memory.like(boxes, scores, score.reason)
+            traits = score.traits if len(score.traits) else np.zeros((len(boxes), 0), np.float32)
+            known, alike = self._memory.like(boxes, scores, traits, score.reason)
             counts &= ~known
         made, place = self._highest_of(counts, boxes, score, values, sized)
         if alike and self._memory and made.score < level.on <= score.score:
@@ -68,7 +69,10 @@ class Counting:
         reason = score.reason if below == 0 else ""
         made = max(score.score - below, min(score.score, self._quiet))
         x1, y1, x2, y2 = (float(np.clip(x, 0, 1)) for x in boxes[best])
-        place = Place((x1, y1, x2, y2) if sized else None, self._zone(boxes[best]), reason or None)
+        place = Place(zone=self._zone(boxes[best]), reason=reason or None)
+        if sized:
+            traits = score.traits[best].tolist() if len(score.traits) else ()
+            place = replace(place, box=(x1, y1, x2, y2), traits=tuple(traits))
         return replace(score, score=made, reason=reason), place
 
     def _counts(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vadistill.serving.storage.database import Database
 from vadistill.serving.storage.records import Event, FalseAlarm, Trail
 
@@ -22,9 +24,14 @@ class FalseAlarms:
 
         False: it does not tell where it was, so that nothing can be told to be like it.
         """
-        if event.trail is None or not event.trail.boxes:
+        if event.trail is None or not event.trail.steps:
             return False
-        highest = event.peak + HIGHER * max(event.peak - event.level, 0.0)
+        steps = tuple(
+            step._replace(score=step.score + HIGHER * max(step.score - event.level, 0.0))
+            for step in event.trail.steps
+        )
+        trail = replace(event.trail, steps=steps)
+        highest = max(step.score for step in steps)
         with self._database.writing(durable=True) as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO false_alarms (event, camera, of, trail, highest, start) "
@@ -33,7 +40,7 @@ class FalseAlarms:
                     event.id,
                     event.camera,
                     event.trail.of,
-                    event.trail.as_text(),
+                    trail.as_text(),
                     highest,
                     event.start,
                 ),
@@ -54,7 +61,7 @@ class FalseAlarms:
     def remembered(self, camera: str, of: str) -> list[FalseAlarm]:
         """What is remembered of a camera with the model and view ``of``, newest first."""
         found = self._database.rows(
-            "SELECT event, camera, trail, highest, start, held, last FROM false_alarms "
+            "SELECT event, camera, trail, start, held, last FROM false_alarms "
             "WHERE camera = ? AND of = ? ORDER BY event DESC",
             (camera, of),
         )

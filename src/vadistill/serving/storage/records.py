@@ -6,7 +6,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Verdict = Literal["real", "false"]
 Kind = Literal["opened", "closed", "clip", "lost", "back", "failing", "working", "test"]
@@ -23,14 +23,26 @@ class Place:
     zone: str | None = None
     """The camera's first zone that the foot of the box lies in."""
     reason: str | None = None
+    traits: tuple[float, ...] = ()
+    """Those of the object with the box, as ``FrameScore`` has them."""
+
+
+class Step(NamedTuple):
+    """Where an event's highest object was for some frames, and how high."""
+
+    box: tuple[float, ...]
+    """x1, y1, x2, y2 as shares of the picture."""
+    score: float
+    """The highest of these frames."""
+    traits: tuple[float, ...]
+    """As for ``Place``."""
 
 
 @dataclass(frozen=True)
 class Trail:
     """What an event looked like from its first frame to its last."""
 
-    boxes: tuple[tuple[float, ...], ...]
-    """x1, y1, x2, y2 of the highest object as shares of the picture, where it was elsewhere."""
+    steps: tuple[Step, ...]
     reasons: tuple[str, ...]
     """Kinds of reasons of its frames."""
     of: str = ""
@@ -47,7 +59,8 @@ class Trail:
     def from_text(cls, text: str) -> Trail:
         """The inverse of ``as_text``."""
         found = json.loads(text)
-        return cls(tuple(map(tuple, found["boxes"])), tuple(found["reasons"]), found["of"])
+        steps = (Step(tuple(box), score, tuple(traits)) for box, score, traits in found["steps"])
+        return cls(tuple(steps), tuple(found["reasons"]), found["of"])
 
 
 @dataclass(frozen=True)
@@ -57,8 +70,7 @@ class FalseAlarm:
     event: int
     camera: str
     trail: Trail
-    highest: float
-    """Scores above it are not like it."""
+    """With the scores above which something is no longer like each of its steps."""
     start: float
     held: int
     """How often it has held something back."""
@@ -66,9 +78,10 @@ class FalseAlarm:
     """When it did last."""
 
     def as_json(self) -> dict[str, Any]:
-        boxes = [[round(x, 4) for x in box] for box in self.trail.boxes]
         facts = {name: value for name, value in vars(self).items() if name != "trail"}
-        return {**facts, "boxes": boxes, "reasons": list(self.trail.reasons)}
+        highest = max((step.score for step in self.trail.steps), default=None)
+        boxes = [list(step.box) for step in self.trail.steps]
+        return {**facts, "highest": highest, "boxes": boxes, "reasons": list(self.trail.reasons)}
 
 
 @dataclass(frozen=True)

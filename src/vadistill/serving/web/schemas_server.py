@@ -89,11 +89,10 @@ class ServerState(BaseModel):
 
 
 class FalseAlarm(described(records.FalseAlarm, "event", "camera", "start", "held", "last")):
-    """A false alarm that is remembered: what overlaps one of its boxes by half, for a reason of
-    its kinds, and scores ``highest`` or less, does not count.
+    """A false alarm that is remembered: what is like it at one of its boxes does not count.
 
-    ``boxes`` are shares of the picture; ``held`` says how often it held something back, ``last``
-    when it did last.
+    Nothing that scores above ``highest`` is.  ``boxes`` are shares of the picture; ``held`` says
+    how often it held something back, ``last`` when it did last.
     """
 
     highest: float | None

@@ -123,6 +123,7 @@ class Blend(Detector):
     ) -> None:
         config = self.config
         self.members, self.normal, self.runs = members, normal, runs
+        self.tells_traits = any(member.tells_traits for member in members.values())
         self.lookahead = max(member.lookahead or 0 for member in members.values())
         self.merging = Merging.fit(
             normal, tuple(members), combine=config.combine, overlap=config.overlap

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError
+from vadistill.objects.likeness import iou
 from vadistill.scores import FrameScore
 from vadistill.systems.blend.recipes import Combine
 from vadistill.video import Frame, VideoInfo, VideoSource
@@ -111,9 +112,10 @@ class Merging:
         reason that of the highest member that tells one; parts are the members' scaled scores, and
         their own parts as ``MEMBER/PART``.
         """
-        first, rows = frames[0], np.array([[frame.score for frame in frames]])
-        score, scaled = float(self.scores(rows)[0]), self.scaled(rows)[0]
-        boxes, found = joined([frame.boxes for frame in frames], self._boxes(frames), self.overlap)
+        first, whole = frames[0], np.array([[frame.score for frame in frames]])
+        score, scaled = float(self.scores(whole)[0]), self.scaled(whole)[0]
+        boxes, rows = joined([frame.boxes for frame in frames], self.overlap)
+        found = _gathered([values[:, None] for values in self._boxes(frames)], rows)
         if self.combine == "mean":
             values = np.nan_to_num(found, nan=0.0).mean(1)
             values += score - values.max(initial=-np.inf)
@@ -132,6 +134,7 @@ class Merging:
             self._map(frames),
             parts,
             next(filter(None, reasons), ""),
+            traits=_gathered([frame.traits for frame in frames], rows).astype(np.float32),
         )
 
     def _boxes(self, frames: Sequence[FrameScore]) -> list[Float[np.ndarray, " _"]]:
@@ -151,36 +154,36 @@ class Merging:
 
 
 def joined(
-    boxes: Sequence[Float32[np.ndarray, "_ 4"]],
-    scores: Sequence[Float[np.ndarray, " _"]],
-    overlap: float,
-) -> tuple[Float32[np.ndarray, "n 4"], Float[np.ndarray, "n m"]]:
-    """The objects that m members' boxes are of, and each member's score of each.
+    boxes: Sequence[Float32[np.ndarray, "_ 4"]], overlap: float
+) -> tuple[Float32[np.ndarray, "n 4"], Int[np.ndarray, "n m"]]:
+    """The objects that m members' boxes are of, and the row of each member's box of each.
 
-    An object has at most one box of a member, pairs being chosen for the most overlap in all; NaN
+    An object has at most one box of a member, pairs being chosen for the most overlap in all; -1
     stands for a member without one.
     """
     from scipy.optimize import linear_sum_assignment
 
     objects = np.zeros((0, 4), np.float32)
-    found = np.full((0, len(boxes)), np.nan)
-    for member, (own, values) in enumerate(zip(boxes, scores, strict=True)):
+    found = np.full((0, len(boxes)), -1)
+    for member, own in enumerate(boxes):
         overlaps = iou(objects, own)
         pairs = np.array(linear_sum_assignment(overlaps, maximize=True), np.int64)
         theirs, ours = pairs[:, overlaps[pairs[0], pairs[1]] >= overlap]
-        found[theirs, member] = values[ours]
+        found[theirs, member] = ours
         new = np.setdiff1d(np.arange(len(own)), ours)
         objects = np.concatenate([objects, own[new]])
-        rows = np.full((len(new), len(boxes)), np.nan)
-        rows[:, member] = values[new]
+        rows = np.full((len(new), len(boxes)), -1)
+        rows[:, member] = new
         found = np.concatenate([found, rows])
     return objects, found
 
 
-def iou(a: Float32[np.ndarray, "n 4"], b: Float32[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
-    """Intersection over union of all pairs of boxes, in [0, 1]."""
-    one, other = a[:, None].astype(np.float64), b[None].astype(np.float64)
-    first, last = np.maximum(one, other)[..., :2], np.minimum(one, other)[..., 2:]
-    shared = (last - first).clip(0).prod(-1)
-    areas = [(each[..., 2:] - each[..., :2]).prod(-1) for each in (one, other)]
-    return shared / np.maximum(areas[0] + areas[1] - shared, 1e-9)
+def _gathered(
+    own: Sequence[Float[np.ndarray, "_ _"]], rows: Int[np.ndarray, "n m"]
+) -> Float[np.ndarray, "n _"]:
+    """The columns of each member that has any, side by side; NaN where it has no box."""
+    found = [np.zeros((len(rows), 0))]
+    for column, values in zip(rows.T, own, strict=True):
+        if values.shape[1]:  # the last row, which -1 takes, is of NaN
+            found.append(np.pad(values, ((0, 1), (0, 0)), constant_values=np.nan)[column])
+    return np.hstack(found)

@@ -73,7 +73,7 @@ from vadistill.systems.cafe.course import Seen, course_in_the_rest, ways
 from vadistill.systems.cafe.losses import overall_score
 from vadistill.systems.cafe.model import PatchScorer, as_program, scorer_inputs
 from vadistill.systems.cafe.recipes import RECIPES, Config
-from vadistill.systems.cafe.standard import Standard, aspect
+from vadistill.systems.cafe.standard import RARE, Standard, aspect, renewed
 from vadistill.systems.cafe.training import teacher_targets, train_student, untrained
 from vadistill.systems.object_centric import ObjectCentric
 
@@ -96,6 +96,7 @@ class Cafe(ObjectCentric):
     """Consistency-Aware high-level Feature Extractor."""
 
     name = "cafe"
+    tells_traits = True
     GRAPH: ClassVar = {
         "patches": "RGB crops, 0 to 255, of one object's box at frames t - 1, t, t + 1, each "
         "stretched to the square, or where config.square is true with the square around it",
@@ -220,6 +221,21 @@ class Cafe(ObjectCentric):
         values, mean, std, weights = (torch.tensor(a, dtype=torch.float64) for a in arrays)
         return overall_score(values, mean, std, weights).float().numpy()
 
+    def object_traits(self, parts: Float32[np.ndarray, "n _"]) -> Float32[np.ndarray, "n k"]:
+        """Errors and shape by their deviations, then each statistic of speed, and the way."""
+        _, speeds, velocity, boxes = _split(parts.astype(np.float64))
+        terms, found = self._terms(parts), []
+        for name in [name for name in ("errors", "shape") if name in terms]:
+            standard = self.standards[name]
+            found.append((terms[name] - standard.mean(boxes)) / (RARE * standard.sigma))
+        if not self.scorer.branches:
+            found[0] = found[0][:, :2]  # there is no A_lo
+        if self.scales:
+            found.append(scaled(speeds, self.scales))
+        if self.seen is not None:
+            found.append(ways(velocity) / (RARE * self.seen.spread))
+        return np.hstack(found).astype(np.float32)
+
     @property
     def empty(self) -> float:
         return self.low
@@ -259,7 +275,7 @@ class Cafe(ObjectCentric):
         }
 
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
-        facts = facts if "standards" in facts else _renewed(facts)
+        facts = facts if "standards" in facts else renewed(facts)
         self.low = real(facts, "lowest")
         if self.cut.reach:
             self._look_ahead(whole(facts, "reach", least=1))
@@ -280,12 +296,3 @@ def _split(parts: Float[np.ndarray, "n _"]) -> list[Float[np.ndarray, "n _"]]:
     """Errors, statistics of speed, velocity, and the box; those of motion may have no columns."""
     errors, moves, boxes = np.split(parts, (3, -4), axis=1)
     return [errors, *np.split(moves, (len(STATISTICS),), axis=1), boxes]
-
-
-def _renewed(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a model of an earlier version, which had one mean and deviation an error."""
-    for name in ("mean", "std"):
-        require_array(facts[name].numpy(), name, "f", 3)
-    saved = Standard.over_all(facts["mean"].numpy(), facts["std"].numpy())
-    standards = {"errors": saved.to_json()}
-    return {**facts, "least_error": [0.0] * 3, "standards": standards}

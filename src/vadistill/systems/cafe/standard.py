@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from vadistill.soundness import require_array
 
 RIDGE = 0.01
 """Of a standardised feature, in units of the number of objects."""
+
+RARE = NormalDist().inv_cdf(0.99)
+"""Deviations that a hundredth of normally distributed values pass."""
 
 LEAST = 1e-6
 """Of a deviation."""
@@ -110,3 +114,12 @@ def _features(z: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n f"]:
     """phi."""
     first, second = np.triu_indices(z.shape[1])
     return np.hstack([np.ones((len(z), 1)), z, z[:, first] * z[:, second]])
+
+
+def renewed(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a model of an earlier version, which had one mean and deviation an error."""
+    for name in ("mean", "std"):
+        require_array(facts[name].numpy(), name, "f", 3)
+    saved = Standard.over_all(facts["mean"].numpy(), facts["std"].numpy())
+    standards = {"errors": saved.to_json()}
+    return {**facts, "least_error": [0.0] * 3, "standards": standards}

@@ -1,0 +1,88 @@
+"""How alike two objects are: by place and size, and by what a detector tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from vadistill.datasets.sampling import length, pieces
+from vadistill.progress import progress
+from vadistill.scores import FrameScore
+
+if TYPE_CHECKING:
+    from vadistill.datasets import Dataset
+    from vadistill.video import VideoSource
+
+OVERLAP = 0.5
+"""Intersection over union of boxes at the same place and of the same size."""
+
+ALIKE = 0.1
+"""Share of objects at the same place and of the same size that are as near as ``radius``."""
+
+HIGHEST = 0.1
+"""Share of objects, those of the highest scores, that stand for what could ring."""
+
+LEAST_PAIRS = 50
+
+FRAMES = 600
+"""Of normal footage that a radius is learned from, about."""
+
+
+def iou(a: Float32[np.ndarray, "n 4"], b: Float32[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
+    """Intersection over union of all pairs of boxes, in [0, 1]."""
+    one, other = a[:, None].astype(np.float64), b[None].astype(np.float64)
+    first, last = np.maximum(one, other)[..., :2], np.minimum(one, other)[..., 2:]
+    shared = (last - first).clip(0).prod(-1)
+    areas = [(each[..., 2:] - each[..., :2]).prod(-1) for each in (one, other)]
+    return shared / np.maximum(areas[0] + areas[1] - shared, 1e-9)
+
+
+def apart(a: Float32[np.ndarray, "n k"], b: Float32[np.ndarray, "m k"]) -> Float[np.ndarray, "n m"]:
+    """The largest difference of one trait, of all pairs; infinite where one alone is missing."""
+    found = np.zeros((len(a), len(b)))
+    for one, other in zip(a.T, b.T, strict=True):
+        missing = np.isnan(one)[:, None], np.isnan(other)[None]
+        differences = np.where(missing[0] | missing[1], np.inf, np.abs(one[:, None] - other[None]))
+        found = np.maximum(found, np.where(missing[0] & missing[1], 0.0, differences))
+    return found
+
+
+def radius(footage: Sequence[Sequence[FrameScore]]) -> float | None:
+    """How near two objects are in all traits that count as one thing that comes again.
+
+    ``footage`` is normal, in pieces.  Of two things there, in different pieces, at the same place
+    and of the same size, of which one is among the highest, a tenth are nearer.  None where fewer
+    than ``LEAST_PAIRS`` are known, or no traits.
+    """
+    told = [(part, frame) for part, own in enumerate(footage) for frame in own if len(frame.traits)]
+    if not told:
+        return None
+    boxes, traits, scores = (
+        np.concatenate([getattr(frame, name) for _, frame in told])
+        for name in ("boxes", "traits", "box_scores")
+    )
+    parts = np.repeat([part for part, _ in told], [len(frame.boxes) for _, frame in told])
+    high = scores >= np.quantile(scores, 1 - HIGHEST)
+    pairs = (iou(boxes[high], boxes) >= OVERLAP) & (parts[high][:, None] != parts[None])
+    if pairs.sum() < LEAST_PAIRS:
+        return None
+    near = float(np.quantile(apart(traits[high], traits)[pairs], ALIKE, method="lower"))
+    return near if np.isfinite(near) else None
+
+
+def learned_radius(
+    stream: Callable[[VideoSource], Iterable[FrameScore]], train: Dataset
+) -> float | None:
+    """The radius of a detector that streams so, from pieces of its training footage."""
+    lengths, found = [length(video) for video in train], []
+    shares = [max(1, round(FRAMES * frames / sum(lengths))) for frames in lengths]
+    with progress("likeness of objects", sum(map(min, shares, lengths))) as advance:
+        for video, frames, wanted in zip(train, lengths, shares, strict=True):
+            for piece in pieces(video.open(), frames, wanted):
+                found.append([replace(frame, map=None) for frame in stream(piece)])
+                advance(len(found[-1]))
+    return radius(found)
