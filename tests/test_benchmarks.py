@@ -48,6 +48,7 @@ COMMANDS = {
     "parity": "--data set --work work",
     "ray_archive": "--model m.vad --videos set/test",
     "region_speed": "",
+    "remembered": "--data set --models m.vad",
     "selftest_study": "--data bars --work work",
     "training_memory": "",
     "walkway": "--work work",
