@@ -17,8 +17,8 @@ Departures from the papers and readings of what they leave open:
 - The default is our own: backbones that need no download; features standardised by the training
   videos; backbones side by side before the attention (``disentangled``), a tenth of the paper's
   width; video labels by top-k cross-entropy; prediction-level distillation without min-max.  It
-  distils only where that makes a network surely better than video labels alone do, on training
-  videos that both have not seen (``folds``), and calibrates on such.  ``paper`` has none of this.
+  distils only where the teacher is surely better than a network alone on training videos that both
+  have not seen (``folds``), and calibrates on such videos.  ``paper`` has none of this.
 - Attention can only lower a score (``guarded``): a segment's logit is the lesser of that with and
   that without what the others bring.  Else video labels are met as well by the normal segments of
   an abnormal video that attend to its abnormal ones, and for some seeds they are.
@@ -109,8 +109,8 @@ class Dakd(Detector):
     fingerprints: dict[str, str]
     """Hash of each such backbone's weights; of published features none is known."""
     held_out: dict[str, float | None]
-    """ROC AUC over left-out videos, in [0, 1], of ``teacher``, ``student`` and a ``single`` network
-    that video labels taught; ``standard_error`` of the last two's difference.  None: not needed."""
+    """ROC AUC over left-out videos, in [0, 1], of the ``teacher`` and of a ``single`` network that
+    video labels taught, and the ``standard_error`` of the difference.  None: nothing left out."""
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
@@ -291,7 +291,7 @@ class Dakd(Detector):
         held = facts.get("held_out", {})
         self.held_out = {
             name: None if held.get(name) is None else real(held, name, above=-1e-9)
-            for name in ("teacher", "single", "student", "standard_error")
+            for name in ("teacher", "single", "standard_error")
         }
         widths = [whole(self.widths, name, least=1) for name in self.sees]
         if self.config.scorer == "teacher":

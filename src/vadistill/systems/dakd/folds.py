@@ -1,10 +1,9 @@
 """Whether to distil, seen on training videos that were left out (K-fold).
 
-A student moves towards its teacher, which harms where the teacher is no better than a network that
-learns from video labels alone, and may harm where it is.  So a student of each fold's teacher is
-compared with such a network first, and has to be better by more than what another draw of as many
-videos would change.  The networks of the folds also say how the one that scores will behave on
-normal videos that it has never seen.
+Where the teacher is no better than a network that learns from video labels alone, a student moves
+towards something worse; so both are compared first, and the teacher has to be better by more than
+what another draw of as many videos would change.  The networks of the folds also say how the one
+that scores will behave on normal videos that it has never seen.
 """
 
 from __future__ import annotations
@@ -37,35 +36,28 @@ class HeldOut:
     """ROC AUC over left-out videos, in [0, 1], by the mean of their highest segments."""
     single: float | None
     """The same of a network with the student's backbone, taught by video labels alone."""
-    student: float | None = None
-    """That of the distilled student; None where the teacher was worse than ``single``."""
-    error: float | None = None
-    """Standard error of what student and single differ by."""
+    error: float | None
+    """Standard error of the difference of the two."""
 
     @property
     def distils(self) -> bool:
         """Whether a student has something to learn from the teacher."""
-        if self.single is None:
+        if self.teacher is None or self.single is None or self.error is None:
             return True
-        if self.student is None or self.error is None:
-            return False
-        return self.student - self.single > self.error
+        return self.teacher - self.single > self.error
 
     @property
     def findings(self) -> tuple[str, ...]:
         """The comparison in words, where there was one."""
-        if self.single is None or self.teacher is None:
+        if self.teacher is None or self.single is None:
             return ()
         said = f"on training videos left out: AUC {self.single:.2f} by video labels alone"
-        if self.student is None:
-            return (f"{said}, {self.teacher:.2f} of the teacher, so nothing was distilled",)
         end = "so it was distilled" if self.distils else "no sure gain, so nothing was distilled"
-        return (f"{said}, {self.student:.2f} distilled (± {self.error:.2f}), {end}",)
+        return (f"{said}, {self.teacher:.2f} of the teacher (± {self.error:.2f}), {end}",)
 
     def facts(self) -> dict[str, float | None]:
         """What a model tells of the comparison."""
-        names = ("teacher", "single", "student")
-        return {name: getattr(self, name) for name in names} | {"standard_error": self.error}
+        return {"teacher": self.teacher, "single": self.single, "standard_error": self.error}
 
 
 def folds_of(labels: Bool[np.ndarray, " v"], folds: int, seed: int) -> Int[np.ndarray, " v"]:
@@ -84,11 +76,11 @@ def folds_of(labels: Bool[np.ndarray, " v"], folds: int, seed: int) -> Int[np.nd
 
 
 def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> HeldOut:
-    """Fit the teacher, a network alone and, where it may pay, a student without each fold."""
+    """Fit the teacher, a network alone and, where it pays, a student without each fold."""
     fold = folds_of(bags.labels, config.folds, config.seed)
     count = int(fold.max()) + 1
     if count < 2:
-        return HeldOut([], None, None)
+        return HeldOut([], None, None, None)
     parts = [
         (bags.part(fold != n), np.flatnonzero(fold == n), f"{key}-{n}of{count}")
         for n in range(count)
@@ -96,23 +88,24 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
     teachers = [fit_teacher(part, config, device, work, name) for part, _, name in parts]
     lefts = [left for _, left, _ in parts]
     if config.scorer == "teacher":
-        return HeldOut(list(zip(teachers, lefts, strict=True)), None, None)
+        return HeldOut(list(zip(teachers, lefts, strict=True)), None, None, None)
     alone = [fit_alone(part, config, device, work, name) for part, _, name in parts]
-    taught = video_wins(video_scores(teachers, lefts, config.teacher, bags, device), bags.labels)
-    single = video_wins(video_scores(alone, lefts, (config.student,), bags, device), bags.labels)
-    found = HeldOut(
-        list(zip(alone, lefts, strict=True)), float(taught.mean()), float(single.mean())
+    taught, single = (
+        video_wins(video_scores(networks, lefts, names, bags, device), bags.labels)
+        for networks, names in ((teachers, config.teacher), (alone, (config.student,)))
     )
-    if taught.mean() < single.mean():
+    found = HeldOut(
+        list(zip(alone, lefts, strict=True)),
+        teacher=float(taught.mean()),
+        single=float(single.mean()),
+        error=standard_error(taught - single),
+    )
+    if not found.distils:
         return found
     students = [
         fit_student(teacher, part, config, device, work, name)
         for teacher, (part, _, name) in zip(teachers, parts, strict=True)
     ]
-    own = video_wins(video_scores(students, lefts, (config.student,), bags, device), bags.labels)
-    found = replace(found, student=float(own.mean()), error=standard_error(own - single))
-    if not found.distils:
-        return found
     return replace(found, networks=list(zip(students, lefts, strict=True)))
 
 
