@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,7 @@ class _Clip:
 
     def __init__(self, path: Path, scale: Scale) -> None:
         self.path, self.scale = path, scale
+        self._file: RawIOBase | None = None
         self._container: OutputContainer | None = None
         self._stream: VideoStream
         self._start = 0.0
@@ -202,7 +204,9 @@ class _Clip:
 
         # Flushed, so that a killed process leaves all but the last half second.
         flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
-        self._container = av.open(f"file:{self.path}", "w", format="mp4", options=flags)
+        # By Python's own file: PyAV's would hold up all threads while the disk hangs.
+        self._file = self.path.open("wb", buffering=0)
+        self._container = av.open(self._file, "w", format="mp4", options=flags)
         options = {"preset": "veryfast", "crf": "25", "tune": "zerolatency"}
         self._stream = self._container.add_stream("libx264", 25, options)
         self._stream.width, self._stream.height = width, height
@@ -224,6 +228,8 @@ class _Clip:
         finally:
             with contextlib.suppress(Exception):
                 self._container.close()
+            if self._file is not None:
+                self._file.close()
 
 
 def _reason(error: Exception) -> str:
