@@ -51,8 +51,6 @@ class Detector(Saved, ABC):
     supervision: ClassVar[Literal["one-class", "weak"]] = "one-class"
     tells_where: ClassVar[bool] = True
     """Whether scores have boxes or a map."""
-    tells_traits: bool = False
-    """Whether they have traits."""
     GRAPH: ClassVar[Mapping[str, str]] = {}
     """What the inputs and outputs of ``program`` are, by name, and what is done ``before`` and
     ``after``."""

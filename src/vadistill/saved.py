@@ -60,6 +60,8 @@ class Saved:
     """The footage learned from (``datasets.footage``); None where that was not kept yet."""
     made: dict[str, Any] | None = None
     """The ``command`` of the fit, its ``date`` and the version of ``vadistill``, or None."""
+    tells_traits: bool = False
+    """Whether scores have traits."""
     radius: float | None = None
     """How near in their traits objects are alike (``objects.likeness``), where that is known."""
     FROZEN: ClassVar[tuple[str, ...]] = ()
