@@ -273,6 +273,45 @@ def test_scores_of_files_are_known_by_their_names(tmp_path: Path) -> None:
         Given(tmp_path / "s.npz").on(test)
 
 
+def test_files_that_are_called_alike_are_known_by_their_paths(tmp_path: Path) -> None:
+    """As ``score --ray`` names them where stems repeat, of which one is no test video."""
+    labels = np.array([0, 0, 1, 1], np.uint8)
+    videos = []
+    for name in ("gate_monday", "door_monday"):
+        file = tmp_path / "test" / name.split("_")[0] / "monday.mp4"
+        file.parent.mkdir(parents=True)
+        videos.append(Video(name, film(file, 0, frames=4), labels))
+    test = Dataset("x", "test", tuple(videos))
+    for root in (f"{tmp_path}/", ""):
+        scored = {f"{root}{part}/gate/monday.mp4": np.arange(4.0) + 4 for part in ("train", "test")}
+        scored[f"{root}train/gate/monday.mp4"] += 4
+        scored[f"{root}test/door/monday"] = np.arange(4.0)
+        write_parquet(tmp_path / "tables" / "all.parquet", table_of(scored))
+        made, notes = Given(tmp_path / "tables").on(test)
+        assert [made[video.name].raw[0] for video in videos] == [4, 0]
+        assert any("no such video" in note and "train/gate/monday.mp4" in note for note in notes)
+    for alike in (
+        {"monday": np.zeros(4)},
+        {"a/gate/monday.mp4": np.zeros(4), "b/x.mp4": np.zeros(4)},
+    ):
+        write_parquet(tmp_path / "tables" / "all.parquet", table_of(alike))
+        with pytest.raises(DataError, match="no scores of video gate_monday"):
+            Given(tmp_path / "tables").on(test)
+
+
+def test_what_is_being_written_is_no_file_of_scores_and_forms_are_not_mixed(
+    test_set: Dataset, values: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    folder = tmp_path / "tables"
+    write_parquet(folder / "a.parquet", table_of(values))
+    (folder / ".a.parquet.x1.parquet").touch()
+    made, notes = Given(folder).on(test_set)
+    assert not notes and set(made) == {video.name for video in test_set}
+    np.save(folder / "Test001.npy", np.zeros(4))
+    with pytest.raises(DataError, match=r"has Test001.npy and a.parquet"):
+        Given(folder).on(test_set)
+
+
 def test_figures_intervals_runs_comparison_and_report(
     test_set: Dataset, values: dict[str, np.ndarray], tmp_path: Path
 ) -> None:

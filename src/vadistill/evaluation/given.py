@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from vadistill.datasets.base import Dataset, Video
 from vadistill.errors import ConfigError, DataError, printable
-from vadistill.evaluation.given_files import InOrder, names_of_files, read_given
+from vadistill.evaluation.given_files import InOrder, named_as, read_given
 from vadistill.evaluation.region_files import read_detection_folder
 from vadistill.evaluation.region_matching import Detections
 from vadistill.scores import FrameScore, Scores
@@ -117,7 +117,7 @@ class Given:
             ends = [*lengths][:1] + [*lengths][1:][-1:]
             notes.append(f"{name}: scores are taken in the test set's order, {' to '.join(ends)}")
         else:
-            parts, strangers = self._by_name(found, lengths, names_of_files(test))
+            parts, strangers = self._by_name(found, lengths, named_as(found, test))
             if strangers:
                 few = ", ".join(strangers[:3]) + ", …" * (len(strangers) > 3)
                 notes.append(f"{name}: not used, since the test set has no such video: {few}")
@@ -160,11 +160,9 @@ class Given:
         self,
         found: Mapping[str, np.ndarray],
         lengths: Mapping[str, int | None],
-        files: Mapping[str, str],
+        used: Mapping[str, str],
     ) -> tuple[dict[str, np.ndarray], list[str]]:
-        """The scores of each video, by its name or its file's, and names of no video."""
-        known = {PurePath(n.replace("\\", "/")).stem: n for n in found} | {n: n for n in found}
-        used = {v: known[n] for v in lengths for n in (files.get(v, v), v) if n in known}
+        """The scores of each video, of which ``used`` are the names, and names of no video."""
         absent = [video for video in lengths if video not in used]
         if absent:
             fix = "score the videos"

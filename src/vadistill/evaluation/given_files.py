@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeVar
 
 import numpy as np
@@ -59,15 +59,41 @@ def read_given(path: Path) -> dict[str, Vector] | InOrder:
     return _sound(path, readers[path.suffix.lower()])
 
 
-def names_of_files(videos: Iterable[Video]) -> dict[str, str]:
-    """What the files of videos are called, without endings, where that tells one from all others.
+def named_as(names: Iterable[str], videos: Iterable[Video]) -> dict[str, str]:
+    """Which of the scores' names is each video's; a video that has none is left out.
 
-    It is what scores have that were made of files, not of a data set.
+    It is the video's own name; else the path of its file, or the end of it, with its ending or
+    without, as scores have that were made of files and not of a data set; else a path of any file
+    that is called as the video.  Of several that would do it is the longest; where two are as long,
+    or one would do for two videos, it is none.
     """
-    found = list(videos)
-    stems = {v.name: printable(v.source.stem) for v in found if isinstance(v.source, Path)}
-    counts = Counter([*stems.values(), *(v.name for v in found)])
-    return {name: stem for name, stem in stems.items() if counts[stem] == 1}
+    keys = {name: PurePath(name.replace("\\", "/")) for name in names}
+    videos = list(videos)
+    found = {video.name: video.name for video in videos if video.name in keys}
+    by_file = {v.name: _of_file(v.source, keys) for v in videos if isinstance(v.source, Path)}
+    by_name = {v.name: [n for n, key in keys.items() if key.stem == v.name] for v in videos}
+    for told in (by_file, by_name):
+        taken = set(found.values())
+        free = {v: [n for n in names if n not in taken] for v, names in told.items()}
+        sure = {v: names[0] for v, names in free.items() if v not in found and len(names) == 1}
+        counts = Counter(sure.values())
+        found |= {video: name for video, name in sure.items() if counts[name] == 1}
+    return found
+
+
+def _of_file(file: Path, keys: Mapping[str, PurePath]) -> list[str]:
+    """The longest of the names that are a path's end, or that it is the end of."""
+    found: dict[str, int] = {}
+    whole = PurePath(printable(str(file)))
+    for path in (whole, whole.with_suffix("")):
+        own = [part for part in path.parts[::-1] if part != path.anchor]
+        for name, key in keys.items():
+            if key.name == path.name:
+                theirs = [part for part in key.parts[::-1] if part != key.anchor]
+                shared = min(len(own), len(theirs))
+                if own[:shared] == theirs[:shared]:
+                    found[name] = shared
+    return [name for name, shared in found.items() if shared == max(found.values())]
 
 
 def _sound(path: Path, read: Callable[[Path], Found]) -> Found:
@@ -134,28 +160,37 @@ def _of_folder(folder: Path) -> dict[str, Vector]:
         ".csv": _column,
     }
     found: dict[str, Vector] = {}
-    for path in sorted(folder.rglob("*.parquet")):
+    files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in readers and _is_own(p)]
+    tables = [path for path in sorted(folder.rglob("*.parquet")) if _is_own(path)]
+    if files and tables:
+        raise DataError(
+            f"{folder} has {files[0].name} and {tables[0].relative_to(folder)}",
+            expected="one file a video, or .parquet tables",
+            fix="move the others elsewhere",
+        )
+    for path in tables:
         for name, scores in _sound(path, read_scores).items():
             if name in found:
                 raise _twice(path, name)
             found[name] = scores
-    if found:
-        return found
-    for path in sorted(folder.iterdir()):
-        read = readers.get(path.suffix.lower())
-        if read is None or path.name.startswith("."):
-            continue
+    for path in files:
+        read = readers[path.suffix.lower()]
         name = printable(path.stem)
         if name in found:
             raise _twice(path, name)
         found[name] = _sound(path, read)
-    if not found:
+    if not files and not tables:
         raise DataError(
             f"{folder} has no file of scores",
             expected=f"one file a video ({', '.join(readers)}), called as the video, or .parquet",
             fix="check the folder",
         )
     return found
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is meant to be read: names of what is being written begin with a dot."""
+    return not path.name.startswith((".", "_"))
 
 
 def _twice(path: Path, name: str) -> DataError:
