@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vadistill import runtime
+from vadistill import int8, runtime
 from vadistill.backbones.teachers import ARCHITECTURES, ResNet
 from vadistill.distill import FrozenTeacher
 from vadistill.errors import ConfigError, WeightsError
@@ -146,6 +146,25 @@ class TestRuntimes:
             for name in ("onnx", "onnx-int8")
         )
         np.testing.assert_allclose(small, whole, atol=0.03 * np.abs(whole).max())
+
+    def test_bytes_beside_other_numbers_are_no_bytes(self) -> None:
+        make, kinds = onnx.helper.make_node, onnx.TensorProto
+        graph = onnx.helper.make_graph(
+            [
+                make("Cast", ["pictures"], ["numbers"], to=kinds.FLOAT),
+                make("Concat", ["numbers", "flow"], ["both"], axis=1),
+                make("Concat", ["numbers", "numbers"], ["twice"], axis=1),
+                make("Reshape", ["twice", "sides"], ["row"]),
+            ],
+            "mixed",
+            [
+                onnx.helper.make_tensor_value_info("pictures", kinds.UINT8, [1, 4]),
+                onnx.helper.make_tensor_value_info("flow", kinds.FLOAT, [1, 4]),
+                onnx.helper.make_tensor_value_info("sides", kinds.INT64, [1]),
+            ],
+            [onnx.helper.make_tensor_value_info("row", kinds.FLOAT, [8])],
+        )
+        assert int8.of_bytes(graph) == {"pictures", "numbers", "twice", "row"}
 
     @pytest.mark.parametrize(("asked", "threads"), [("3", 3), ("2,1", 2), ("", 0)])
     def test_onnx_keeps_to_the_threads_that_are_asked_for(

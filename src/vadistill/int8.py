@@ -83,7 +83,8 @@ def of_bytes(graph: Any) -> set[str]:
 
     found = {i.name for i in graph.input if i.type.tensor_type.elem_type == TensorProto.UINT8}
     for node in graph.node:  # in order
-        if node.op_type in MOVED and found & set(node.input):
+        moved = node.input if node.op_type == "Concat" else node.input[:1]
+        if node.op_type in MOVED and found.issuperset(moved):
             found |= set(node.output)
     return found
 

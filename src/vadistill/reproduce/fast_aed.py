@@ -120,9 +120,8 @@ def reproduce(splits: Splits, options: Options, command: str) -> list[Record]:
     """Fit and score both teachers and every student, beside ``motion``.
 
     With ``quick``, or for the ``compact`` student, the teachers have the ``-quick`` form of the
-    data set's recipe, else its full form; with ``recipe`` default, their own defaults, as those
-    that ``vadistill fit fast_aed`` fits, and ``cafe`` for students of others.  See
-    ``vadistill.reproduce.reproduce``.
+    data set's recipe, else its full form; with ``recipe`` default, their own defaults, beside
+    ``cafe`` for students of others.  See ``vadistill.reproduce.reproduce``.
     """
     name = splits.train.name
     quick, own = options.quick, options.recipe

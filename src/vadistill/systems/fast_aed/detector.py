@@ -1,11 +1,11 @@
-"""fast_aed: a frame-level student of object-centric teachers (Ristea et al., 2022).
+"""fast_aed: a frame-level student of detectors that score objects (Ristea et al., 2022).
 
-Two teachers that score objects paint their scores into anomaly maps; one small network learns to
-give these maps for a whole frame at once, by plain and by adversarial distillation.  It needs no
-object detector, and its cost does not grow with the number of people.
+Teachers paint their scores of objects into anomaly maps; one small network learns to give these
+maps for a whole frame at once, by plain and by adversarial distillation.  It needs no object
+detector, and its cost does not grow with the number of people.
 
     symbol      here                                        paper
-    T1, T2      Config.teachers: systems aed, ssmtl         Sec. 3.1
+    T1, T2      systems aed, ssmtl; see Config.teachers     Sec. 3.1
     S           model.Student                               Fig. 3
     E, D        Student.features, blocks.Decoder            Eq. 2
     y^k, S^k    targets.MapStore, model.Maps                Eq. 3

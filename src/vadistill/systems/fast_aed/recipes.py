@@ -42,8 +42,8 @@ class Config(TrainedConfig):
     teachers: tuple[str, ...] = ("cafe", "motion")
     """Who teaches: systems of this package by name, which are fitted first (``aed:ped2`` with that
     recipe), or folders of fitted ones; nobody: the auto-encoder's error is the score (Table 5).
-    The paper's are ``aed`` and ``ssmtl``: on boxes of our own they take three times as long to fit,
-    and their students are no better."""
+    The paper's are ``aed`` and ``ssmtl``: on boxes of our own they take longer to fit, and their
+    students are no better."""
     architecture: Named = "lite"
     """The student: ``reference`` (the public configuration), ``paper`` (stride 2 in every layer) or
     ``lite`` (ours, for CPUs)."""
