@@ -208,6 +208,24 @@ class TestWay:
             way.add(Place((0.0009 * step, 0.0, 0.0009 * step + 0.003, 1.0), None, None), 1.0)
         assert way.trail and 16 <= len(way.trail.steps) <= LONGEST
 
+    def test_of_a_long_event_each_part_is_kept_and_its_peak(self):
+        """Real traits are other ones in each frame, so that each is a step."""
+        rng = np.random.default_rng(0)
+        for peak in (0, 1, 5, 37, 300, 598, 599):
+            way, scores = Way(), rng.uniform(2, 4, 600)
+            scores[peak] = 9.0
+            for frame, score in enumerate(scores):
+                traits = (frame / 2, float(rng.normal()))
+                by = 0.2 * float(np.sin(frame / 50))
+                place = Place((0.2 + by, 0.2, 0.4 + by, 0.6), None, None, traits)
+                way.add(place, float(score))
+            steps = way.trail.steps if way.trail else ()
+            kept = [round(2 * step.traits[0]) for step in steps]
+            assert kept[0] == 0 and kept[-1] == 599 and peak in kept and kept == sorted(kept)
+            assert 32 <= len(kept) <= LONGEST and np.diff(kept).max() <= 2 * 16
+            found = FalseAlarm(7, "door", Trail(steps, ()), 0.0, 0, None).as_json()
+            assert found["highest"] == 9.0
+
     def test_kinds_have_no_numbers(self):
         assert kind("gets ahead 1.6 times as fast") == kind("gets ahead 12 times as fast")
         assert kind(None) == kind("") == ""

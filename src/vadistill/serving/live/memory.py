@@ -39,12 +39,20 @@ def kind(reason: str | None) -> str:
 class Way:
     """Where an event's highest object was so far, how high, and the kinds of reasons it had.
 
-    ``of`` stands for the model and the view that it is seen by.
+    Of a long event each step is the highest of so many frames, as many for each; the first frame,
+    the last and so the highest are always kept.  ``of`` stands for the model and the view that it
+    is seen by.
     """
 
     def __init__(self, of: str = "") -> None:
         self._of = of
         self._steps: list[Step] = []
+        self._numbers: list[int] = []
+        """Which frame each step is of."""
+        self._frames, self._each = 0, 1
+        """How many there were, and how many are one step."""
+        self._last: Step | None = None
+        """The last frame, where it is no step."""
         self._reasons: set[str] = set()
 
     def add(self, place: Place | None, score: float) -> None:
@@ -53,14 +61,32 @@ class Way:
             return
         self._reasons.add(kind(place.reason))
         box, traits = (tuple(round(x, 4) for x in each) for each in (place.box, place.traits))
-        same = self._same(box, traits)
+        number, self._frames = self._frames, self._frames + 1
+        same, self._last = self._same(box, traits), None
         if same is not None:
             old = self._steps[same]
             self._steps[same] = old._replace(score=max(old.score, score))
             return
-        if len(self._steps) >= LONGEST:
-            self._steps = self._steps[::2]
-        self._steps.append(Step(box, score, traits))
+        step = Step(box, score, traits)
+        self._steps.append(step)
+        self._numbers.append(number)
+        self._thin()
+        self._last = None if self._steps[-1] is step else step
+
+    def _thin(self) -> None:
+        """Leave the highest of each ``_each`` frames, of twice as many where it is still full."""
+        while True:
+            found: dict[int, int] = {}
+            for place, number in enumerate(self._numbers):
+                part = -1 if place == 0 else number // self._each
+                best = found.setdefault(part, place)
+                if self._steps[place].score > self._steps[best].score:
+                    found[part] = place
+            if len(found) < LONGEST:
+                break
+            self._each *= 2
+        self._steps = [self._steps[place] for place in found.values()]
+        self._numbers = [self._numbers[place] for place in found.values()]
 
     def _same(self, box: tuple[float, ...], traits: tuple[float, ...]) -> int | None:
         """Which step such an object is no new one beside."""
@@ -74,8 +100,8 @@ class Way:
     @property
     def trail(self) -> Trail | None:
         """None where no frame told a place."""
-        found = Trail(tuple(self._steps), tuple(sorted(self._reasons)), self._of)
-        return found if self._steps else None
+        steps = (*self._steps, *([self._last] if self._last else ()))
+        return Trail(steps, tuple(sorted(self._reasons)), self._of) if steps else None
 
 
 class Steps:
