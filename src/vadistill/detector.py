@@ -80,16 +80,16 @@ class Detector(Saved, ABC):
         val: Dataset | None = None,
         work: Path | None = None,
         command: str = "vadistill.fit",
+        part: bool = False,
     ) -> D:
         """Learn from ``train`` and save to the folder ``out``, with the losses (``losses_of``).
 
         ``train``: a data set or its path, of which the training split counts, or videos.  A model
         in ``out`` is replaced: ask ``check_replaced`` before.  ``command``: what is fitting, which
-        the model remembers.
+        the model remembers.  ``part``: of another model, which alone needs a ``radius``.
 
         What is computed on the way lies in ``work`` (default: ``out``/.fit, removed at the end), so
-        that a run that was killed goes on where it was (on a CPU to the result of an unbroken
-        one).
+        that a run that was killed goes on where it was (on a CPU to an unbroken one's result).
         ``val`` is only ever used as the recipe says; test labels never reach this method.
         Raises DataError for the wrong kind of supervision, WeightsError when the disk is full.
         """
@@ -111,7 +111,7 @@ class Detector(Saved, ABC):
             raise unwritable(folder, error) from error
         self.footage = footage_of(train)
         self.calibration = self.require_fitted().of(self.footage)
-        self.radius = learned_radius(self.stream, train) if self.tells_traits else None
+        self.radius = learned_radius(self.stream, train) if self.tells_traits and not part else None
         today = datetime.date.today().isoformat()
         self.made = {"command": command, "date": today, "vadistill": __version__}
         if read:

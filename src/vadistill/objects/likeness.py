@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Float32
 
-from vadistill.datasets.sampling import length, pieces
+from vadistill.datasets.sampling import PIECE, length, pieces
 from vadistill.progress import progress
 from vadistill.scores import FrameScore
 
@@ -28,8 +29,14 @@ HIGHEST = 0.1
 
 LEAST_PAIRS = 50
 
+MOST = 300, 3_000
+"""Objects of the highest scores, and of all, that are compared: so many at most, by chance."""
+
 FRAMES = 600
-"""Of normal footage that a radius is learned from, about."""
+"""Of normal footage that a radius is learned from, at most."""
+
+READ = 10 * FRAMES
+"""Frames that are decoded for it, at most: pieces lie in the beginning of a long video."""
 
 
 def iou(a: Float32[np.ndarray, "n 4"], b: Float32[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
@@ -56,7 +63,8 @@ def radius(footage: Sequence[Sequence[FrameScore]]) -> float | None:
 
     ``footage`` is normal, in pieces.  Of two things there, in different pieces, at the same place
     and of the same size, of which one is among the highest, a tenth are nearer.  None where fewer
-    than ``LEAST_PAIRS`` are known, or no traits.
+    than ``LEAST_PAIRS`` are known, or no traits, or where a tenth do not differ at all: nothing
+    that comes again would be as near.
     """
     told = [(part, frame) for part, own in enumerate(footage) for frame in own if len(frame.traits)]
     if not told:
@@ -66,23 +74,45 @@ def radius(footage: Sequence[Sequence[FrameScore]]) -> float | None:
         for name in ("boxes", "traits", "box_scores")
     )
     parts = np.repeat([part for part, _ in told], [len(frame.boxes) for _, frame in told])
-    high = scores >= np.quantile(scores, 1 - HIGHEST)
-    pairs = (iou(boxes[high], boxes) >= OVERLAP) & (parts[high][:, None] != parts[None])
+    rng = np.random.default_rng(0)
+    highest = np.flatnonzero(scores >= np.quantile(scores, 1 - HIGHEST))
+    high, every = (
+        np.sort(rng.permutation(rows)[:most])
+        for rows, most in zip((highest, np.arange(len(scores))), MOST, strict=True)
+    )
+    pairs = iou(boxes[high], boxes[every]) >= OVERLAP
+    pairs &= parts[high][:, None] != parts[every]
     if pairs.sum() < LEAST_PAIRS:
         return None
-    near = float(np.quantile(apart(traits[high], traits)[pairs], ALIKE, method="lower"))
-    return near if np.isfinite(near) else None
+    near = float(np.quantile(apart(traits[high], traits[every])[pairs], ALIKE, method="lower"))
+    return near if 0 < near < np.inf else None
 
 
 def learned_radius(
     stream: Callable[[VideoSource], Iterable[FrameScore]], train: Dataset
 ) -> float | None:
-    """The radius of a detector that streams so, from pieces of its training footage."""
-    lengths, found = [length(video) for video in train], []
-    shares = [max(1, round(FRAMES * frames / sum(lengths))) for frames in lengths]
-    with progress("likeness of objects", sum(map(min, shares, lengths))) as advance:
-        for video, frames, wanted in zip(train, lengths, shares, strict=True):
-            for piece in pieces(video.open(), frames, wanted):
+    """The radius of a detector that streams so, from pieces of its training footage.
+
+    ``FRAMES`` at most, in pieces of about ``PIECE``, within which things move: one each of some
+    videos, evenly spaced among all, or several of each where videos are few.
+    """
+    found: list[list[FrameScore]] = []
+    left, each = FRAMES, max(1, math.ceil(FRAMES / PIECE / len(train)))
+    with progress("likeness of objects", FRAMES) as advance:
+        for number in evenly(len(train)):
+            video = train.videos[number]
+            within = min(length(video), READ // math.ceil(FRAMES / PIECE / each))
+            wanted = min(left, within, each * PIECE)
+            for piece in pieces(video.open(), within, wanted) if wanted else ():
                 found.append([replace(frame, map=None) for frame in stream(piece)])
                 advance(len(found[-1]))
+            left -= wanted
+            if not left:
+                break
     return radius(found)
+
+
+def evenly(count: int) -> list[int]:
+    """The numbers below ``count`` in an order of which each beginning is about evenly spaced."""
+    # Fractions of multiples of the golden ratio are.
+    return sorted(range(count), key=lambda number: (number * 0.6180339887) % 1)

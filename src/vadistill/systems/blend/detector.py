@@ -75,7 +75,7 @@ class Blend(Detector):
         members: dict[str, Detector] = {}
         for asked, (member, folder) in zip(self.config.of, opened, strict=True):
             if member.calibration is None:
-                member.fit(train, out=folder, work=work)
+                member.fit(train, out=folder, work=work, part=True)
             elif (member.footage or {}).get("hash") != footage_hash(train):
                 log.warning("member %s was fitted on other footage than this", asked)
             again = sum(other.name == member.name for other in members.values())

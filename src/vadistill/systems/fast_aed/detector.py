@@ -170,7 +170,7 @@ class FastAed(Detector):
         self.teacher_facts, stores, taught = [], [], []
         for name, (teacher, saved), stored in zip(config.teachers, teachers, patches, strict=True):
             if teacher.calibration is None:
-                teacher.fit(train, out=saved, work=work)
+                teacher.fit(train, out=saved, work=work, part=True)
             facts = {"name": name, "system": teacher.name, "sha": fingerprint(saved)}
             self.teacher_facts.append(facts)
             folder = maps_folder(teacher, saved)
