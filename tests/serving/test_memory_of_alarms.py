@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from support.serving_scene import camera, fitted, scene_settings, served
 from support.waiting import until
 from vadistill.addresses import Address
 from vadistill.levels import Level
+from vadistill.objects.likeness import OVERLAP, iou
 from vadistill.scores import NO_TRAITS, FrameScore
 from vadistill.serving.hub import Hub
 from vadistill.serving.live import memory
 from vadistill.serving.live.memory import LONGEST, Memory, Way, kind
 from vadistill.serving.live.places import Counting
+from vadistill.serving.storage.false_alarms import MOST
 from vadistill.serving.storage.records import Event, FalseAlarm, Place, Step, Trail
 from vadistill.serving.storage.store import Store
 from vadistill.video import VideoWriter
@@ -170,6 +173,53 @@ class TestLikenessWithoutTraits:
     def test_below_the_level_nothing_changes(self):
         assert self.counted(frame((BOX, 0.9))) == (pytest.approx(0.9), [])
         assert self.counted(frame((BOX, 1.5))) == (0.25, [])
+
+    def test_what_would_not_have_rung_is_no_merit_of_it(self):
+        """Masks, or a score that opens no event, have put it aside before."""
+        other = (moved(0.5), 3.0)
+        held: list[int] = []
+        memory = Memory(lambda event, _: held.append(event))
+        memory.learn([ALARM])
+        masked = replace(camera("x"), masks=(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)),))
+        both = frame((BOX, 4.5), (moved(0.5), 0.5))
+        for level, settings in ((LEVEL, masked), (Level(5.0, 1.0, "fixed"), camera("x"))):
+            made, _ = Counting(settings, 0.25, memory)(both, (100, 100), level, 10.0)
+            assert made.score == pytest.approx(0.5) and held == []
+        assert self.counted(frame((BOX, 4.5), other))[1] == []
+        assert self.counted(frame((BOX, 4.5), (moved(0.5), 0.5))) == (pytest.approx(0.5), [7])
+
+    def test_nothing_that_overlaps_by_half_is_left_out(self):
+        rng = np.random.default_rng(0)
+        first = rng.uniform(0, 0.3, (1000, 2))
+        boxes = np.concatenate([first, first + rng.uniform(0.05, 0.4, (1000, 2))], 1)
+        scores = rng.uniform(0, 1, 1000)
+        steps = memory.Steps([Step(tuple(b), s, ()) for b, s in zip(boxes, scores, strict=True)])
+        alike = (iou(steps.boxes, steps.boxes) >= OVERLAP) & (scores >= 0.5)
+        assert alike.sum() > 5_000
+        for box, own in zip(steps.boxes, alike, strict=True):
+            assert set(np.flatnonzero(own)) <= set(steps.reach(box, 0.5))
+
+    def test_a_full_memory_is_soon_looked_through(self):
+        """As many steps as there can be, and a crowd of which each is high."""
+        rng = np.random.default_rng(0)
+
+        def boxes(count: int) -> np.ndarray:
+            first = rng.uniform(0, 0.9, (count, 2))
+            return np.concatenate([first, first + rng.uniform(0.03, 0.1, (count, 2))], 1)
+
+        alarms = [
+            alarm(*(Step(tuple(box), 9.0, tuple(rng.normal(0, 3, 7))) for box in boxes(LONGEST)))
+            for _ in range(MOST)
+        ]
+        found = [(tuple(box), 4.5) for box in boxes(100)]
+        counting = Counting(camera("x"), 0.25, full := Memory(lambda *_: None, 1.0))
+        full.learn(alarms)
+        crowd = frame(*found, traits=rng.normal(0, 3, (100, 7)))
+        begun = time.thread_time()
+        counting(crowd, (100, 100), LEVEL, 10.0)
+        took = time.thread_time() - begun
+        print(f"{1000 * took:.1f} ms")
+        assert took < 0.2
 
     def test_one_stretch_counts_once(self):
         held: list[tuple[int, float]] = []

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float32, Int
 
 from vadistill.objects.likeness import OVERLAP, apart, iou
 from vadistill.serving.storage.records import FalseAlarm, Place, Step, Trail
@@ -109,9 +109,37 @@ class Steps:
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.boxes = _rows([step.box for step in steps]).reshape(-1, 4)
+        self.left, self.top = (np.ascontiguousarray(self.boxes[:, side]) for side in (0, 1))
         self.scores = np.array([step.score for step in steps])
         self.traits = _rows([step.traits for step in steps])
         """The same columns of all: they are of one model."""
+
+    def reach(self, box: Float32[np.ndarray, "4"], score: float) -> Int[np.ndarray, " m"]:
+        """Which are as high as ``score`` and begin near enough to overlap ``box`` by half."""
+        x1, y1, x2, y2 = box
+        # What overlaps by half is at most twice as wide, and begins within a width.
+        near = (score <= self.scores) & (abs(self.left - x1) <= x2 - x1)
+        return np.flatnonzero(near & (abs(self.top - y1) <= y2 - y1))
+
+
+class Known:
+    """False alarms, all their steps, and which alarm each step is of."""
+
+    def __init__(self, alarms: list[FalseAlarm]) -> None:
+        self.alarms = alarms
+        self.steps = Steps([step for alarm in alarms for step in alarm.trail.steps])
+        of = [place for place, alarm in enumerate(alarms) for _ in alarm.trail.steps]
+        self.of = np.array(of, np.int64)
+        kinds = {"", *(each for alarm in alarms for each in alarm.trail.reasons)}
+        self._had = {
+            each: np.array([alarm.trail.has(each) for alarm in alarms], bool)[self.of]
+            for each in kinds
+        }
+
+    def had(self, kind: str, rows: Int[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+        """Of which of these steps the event had a kind of reason."""
+        found = self._had.get(kind)
+        return np.zeros(len(rows), bool) if found is None else found[rows]
 
 
 class Memory:
@@ -122,45 +150,39 @@ class Memory:
 
     def __init__(self, note: Callable[[int, float], object], radius: float | None = None) -> None:
         self._note, self._radius = note, radius
-        self._known: tuple[list[FalseAlarm], Steps, np.ndarray] = ([], Steps(()), np.zeros(0, int))
-        """The alarms, all their steps, and which alarm each step is of."""
+        self._known = Known([])
         self._last: dict[int, float] = {}
 
     def __len__(self) -> int:
-        return len(self._known[0])
+        return len(self._known.alarms)
 
     def learn(self, alarms: list[FalseAlarm]) -> None:
         """Remember these from now on, and no others."""
-        steps = [step for alarm in alarms for step in alarm.trail.steps]
-        of = [i for i, alarm in enumerate(alarms) for _ in alarm.trail.steps]
-        self._known = alarms, Steps(steps), np.array(of, np.int64)
+        self._known = Known(alarms)
 
     def like(
         self,
-        boxes: Float32[np.ndarray, "n 4"],
-        scores: Float[np.ndarray, " n"],
-        traits: Float32[np.ndarray, "n k"],
+        box: Float32[np.ndarray, "4"],
+        score: float,
+        traits: Float32[np.ndarray, " k"],
         reason: str,
-    ) -> tuple[Bool[np.ndarray, " n"], list[int]]:
-        """Which objects are like a false alarm, and the numbers of those alarms' events.
+    ) -> int | None:
+        """The number of the event of a false alarm that an object is like, or None.
 
-        ``reason`` is that of the highest object; of others none is known, so that without traits
-        they are only like alarms without one.
+        ``box`` in shares of the picture; ``reason`` is '' where none is known: without traits it is
+        only like alarms without one.
         """
-        alarms, known, of = self._known
-        if not alarms or not len(boxes):
-            return np.zeros(len(boxes), bool), []
-        near = np.asarray(scores[:, None] <= known.scores)
-        if traits.shape[1] and self._radius is not None:
-            near &= iou(boxes, known.boxes) >= OVERLAP
-            near &= apart(traits, known.traits) <= self._radius
-        else:
-            reasons = ["" for _ in boxes]
-            reasons[int(np.argmax(scores))] = kind(reason)
-            had = [[alarm.trail.has(each) for alarm in alarms] for each in reasons]
-            near &= (iou(boxes, known.boxes) >= NARROW) & np.array(had)[:, of]
-        found = np.asarray(near.any(1))
-        return found, [alarms[int(of[row.argmax()])].event for row in near[found]]
+        known = self._known
+        rows = known.steps.reach(box, score)
+        by_traits = len(traits) > 0 and self._radius is not None
+        if len(rows):
+            overlap = iou(box[None], known.steps.boxes[rows])[0]
+            rows = rows[overlap >= (OVERLAP if by_traits else NARROW)]
+        if len(rows) and self._radius is not None and by_traits:
+            rows = rows[apart(traits[None], known.steps.traits[rows])[0] <= self._radius]
+        elif len(rows):
+            rows = rows[known.had(kind(reason), rows)]
+        return known.alarms[int(known.of[rows[0]])].event if len(rows) else None
 
     def held(self, events: list[int], when: float) -> None:
         """These have held a frame below its level, at a time in Unix seconds."""

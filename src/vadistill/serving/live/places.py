@@ -44,14 +44,33 @@ class Counting:
             boxes = boxes / np.array([width, height, width, height], np.float32)
         counts, alike = self._counts(boxes, width / height, sized), []
         if self._memory and sized and score.score >= level.off:
-            scores = score.score - (values.max() - values)
-            traits = score.traits if len(score.traits) else np.zeros((len(boxes), 0), np.float32)
-            known, alike = self._memory.like(boxes, scores, traits, score.reason)
-            counts &= ~known
+            alike = self._hold_back(self._memory, counts, boxes, score, level)
         made, place = self._highest_of(counts, boxes, score, values, sized)
-        if alike and self._memory and made.score < level.on <= score.score:
+        if alike and self._memory and made.score < level.on:
             self._memory.held(alike, wall)
         return made, place
+
+    def _hold_back(
+        self,
+        memory: Memory,
+        counts: Bool[np.ndarray, " n"],
+        boxes: Float32[np.ndarray, "n 4"],
+        score: FrameScore,
+        level: Level,
+    ) -> list[int]:
+        """Clear ``counts`` of what is like false alarms; the events of those that it would open."""
+        values = score.box_scores
+        highest, scores = int(values.argmax()), score.score - (values.max() - values)
+        opened = []
+        for number in np.flatnonzero(counts & (scores >= level.off)):
+            traits = score.traits[number] if len(score.traits) else np.zeros(0, np.float32)
+            reason = score.reason if number == highest else ""
+            event = memory.like(boxes[number], float(scores[number]), traits, reason)
+            if event is not None:
+                counts[number] = False
+                if scores[number] >= level.on:
+                    opened.append(event)
+        return opened
 
     def _highest_of(
         self,
