@@ -182,3 +182,12 @@ def test_scores_that_are_no_numbers_are_refused_where_they_are_made(bad: float):
         FrameScore(3, 0.1, bad)
     with pytest.raises(DataError, match="frame 3"):
         FrameScore(3, 0.1, 0.0, np.zeros((1, 4), np.float32), np.array([bad], np.float32))
+
+
+def test_traits_of_some_boxes_alone_are_refused():
+    boxes, scores = np.zeros((2, 4), np.float32), np.zeros(2, np.float32)
+    for rows in (0, 2):
+        FrameScore(3, 0.1, 0.0, boxes, scores, traits=np.ones((rows, 3), np.float32))
+    for rows in (1, 3):
+        with pytest.raises(DataError, match="frame 3 has 2 boxes and traits of"):
+            FrameScore(3, 0.1, 0.0, boxes, scores, traits=np.ones((rows, 3), np.float32))

@@ -48,12 +48,21 @@ class FrameScore:
     has no box there.  No columns where a detector tells none."""
 
     def __post_init__(self) -> None:
-        """Raise DataError unless all scores are finite: no level can be compared with others."""
+        """Raise DataError unless all scores are finite: no level can be compared with others.
+
+        Nor where traits are known of some boxes alone: which ones, nobody could tell.
+        """
         if not (math.isfinite(self.score) and np.isfinite(self.box_scores).all()):
             raise DataError(
                 f"frame {self.index} has a score that is no finite number",
                 expected="finite scores",
                 fix="the model may be damaged: load a sound copy, or fit it anew",
+            )
+        if len(self.traits) not in (0, len(self.boxes)):
+            raise DataError(
+                f"frame {self.index} has {len(self.boxes)} boxes and traits of {len(self.traits)}",
+                expected="one row of traits a box, or none",
+                fix="correct the detector",
             )
 
 
