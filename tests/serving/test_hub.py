@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -51,6 +52,7 @@ from vadistill.serving.settings_file import (
     read_settings,
     write_settings,
 )
+from vadistill.serving.storage import clips
 from vadistill.serving.storage.clock import Clock
 from vadistill.serving.storage.store import Store
 from vadistill.serving.web.errors import from_user_error
@@ -147,6 +149,29 @@ class TestEvents:
             os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
             hub.stop()
             receiver.close()
+
+    def test_a_clip_that_cannot_be_made_whole_holds_up_its_thread_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """What it is made in is a pipe that nobody reads: the system's call to open it hangs."""
+        film(tmp_path / "1.part.mp4", 10, frames=20)
+        pipe = tmp_path / "1.mp4"
+        os.mkfifo(pipe)
+        monkeypatch.setattr(clips, "replacing", contextlib.nullcontext)
+        reader = subprocess.Popen(["sh", "-c", 'sleep 3; cat "$0" > /dev/null', pipe])
+
+        def make() -> None:
+            with contextlib.suppress(OSError, ValueError):  # pipes cannot be gone back in
+                clips.whole(tmp_path / "1.part.mp4", pipe)
+
+        thread = threading.Thread(target=make)
+        ticks = [time.monotonic()]
+        thread.start()
+        while thread.is_alive():
+            time.sleep(0.01)
+            ticks.append(time.monotonic())
+        assert reader.wait() == 0 and ticks[-1] - ticks[0] > 2
+        assert max(after - before for before, after in pairwise(ticks)) < 1
 
     def test_calm_video_has_no_event(self, home: Path):
         played(hub := Hub(scene_settings(home, camera("calm.mp4", fast=True))))

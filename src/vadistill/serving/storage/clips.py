@@ -131,11 +131,18 @@ def whole(part: Path, path: Path) -> str | None:
     if not part.exists() or part.stat().st_size == 0:
         part.unlink(missing_ok=True)
         return None
+    # By Python's own files: PyAV's would hold up all threads while the disk hangs.
     with (
         replacing(path) as temporary,
-        av.open(f"file:{part}") as source,
+        part.open("rb") as fragments,
+        temporary.open("wb", buffering=0) as made,
+        av.open(fragments, "r") as source,
         av.open(
-            f"file:{temporary}", "w", format="mp4", options={"movflags": "faststart"}
+            made,
+            "w",
+            format="mp4",
+            options={"movflags": "faststart"},
+            io_open=lambda *_: temporary.open("rb"),  # what the index is put before
         ) as target,
     ):
         given = source.streams.video[0]
