@@ -29,7 +29,7 @@ import vadistill
 from support.rtsp_server import RtspServer, missing
 from support.scenes import FPS, film
 from support.serving_scene import RUSH, camera, scene_settings, served
-from support.waiting import until
+from support.waiting import stood_still, until
 from support.webhook_receiver import Receiver
 from vadistill.addresses import Address
 from vadistill.cli import main
@@ -164,14 +164,8 @@ class TestEvents:
             with contextlib.suppress(OSError, ValueError):  # pipes cannot be gone back in
                 clips.whole(tmp_path / "1.part.mp4", pipe)
 
-        thread = threading.Thread(target=make)
-        ticks = [time.monotonic()]
-        thread.start()
-        while thread.is_alive():
-            time.sleep(0.01)
-            ticks.append(time.monotonic())
-        assert reader.wait() == 0 and ticks[-1] - ticks[0] > 2
-        assert max(after - before for before, after in pairwise(ticks)) < 1
+        took, longest = stood_still(make)
+        assert reader.wait() == 0 and took > 2 and longest < 1
 
     def test_calm_video_has_no_event(self, home: Path):
         played(hub := Hub(scene_settings(home, camera("calm.mp4", fast=True))))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 
@@ -14,3 +16,14 @@ def until(found: Callable[[], Any], seconds: float = 60.0) -> Any:
         assert time.monotonic() < end, f"it did not come within {seconds:g} s"
         time.sleep(0.01)
     return value
+
+
+def stood_still(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds that ``work`` took in a thread, and the most of them that other threads stood."""
+    thread = threading.Thread(target=work)
+    ticks = [time.monotonic()]
+    thread.start()
+    while thread.is_alive():
+        time.sleep(0.01)
+        ticks.append(time.monotonic())
+    return ticks[-1] - ticks[0], max(after - before for before, after in pairwise(ticks))

@@ -29,7 +29,7 @@ from support.folder_server import FolderServer
 from support.mjpeg_server import BOUNDARY, MjpegServer, level, part
 from support.rtsp_proxy import FlippingProxy
 from support.rtsp_server import RtspServer, missing
-from support.waiting import until
+from support.waiting import stood_still, until
 from vadistill.errors import VideoError
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.live.session import RateCap, Stillness
@@ -658,6 +658,26 @@ def test_a_disk_that_is_full_stops_the_recording_only(
         assert len(drained(source)) == 10
     recorder.close()
     assert caplog.text.count("cannot record") == 1
+
+
+def test_a_file_that_cannot_be_opened_holds_up_its_camera_alone(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a pipe that nobody reads: the system's call to open it hangs."""
+    recorder = Recorder(tmp_path, camera="gate")
+    os.mkfifo(tmp_path / "now.part")
+    monkeypatch.setattr(recorder, "_new_path", lambda: tmp_path / "now.mkv")
+    reader = subprocess.Popen(["sh", "-c", 'sleep 3; cat "$0" > /dev/null', tmp_path / "now.part"])
+
+    def record() -> None:
+        with av.open(clip) as file:
+            for packet in file.demux(video=0):
+                if packet.size:
+                    recorder.packet(packet, file.streams.video[0])
+        recorder.close()
+
+    took, longest = stood_still(record)
+    assert reader.wait() == 0 and took > 2 and longest < 1
 
 
 FULL = """

@@ -145,7 +145,9 @@ class _Segment:
         self._stream, self._size = stream, _size(stream)
         self._start, self._last = start, float("-inf")
         self._begun = time.monotonic()
-        self._container: OutputContainer = av.open(str(self._part), "w", format="matroska")
+        # By Python's own file: PyAV's would hold up all threads while the disk hangs.
+        self._file = self._part.open("wb", buffering=0)
+        self._container: OutputContainer = av.open(self._file, "w", format="matroska")
         self._out = self._container.add_stream_from_template(stream, opaque=True)
 
     @property
@@ -178,6 +180,7 @@ class _Segment:
     def finish(self) -> None:
         """Complete the file and give it its name."""
         self._container.close()
+        self._file.close()
         self._part.replace(self.path)
 
     def discard(self) -> None:
@@ -186,6 +189,8 @@ class _Segment:
 
         with contextlib.suppress(FFmpegError, OSError):
             self._container.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
         self._part.unlink(missing_ok=True)
 
 
