@@ -18,7 +18,14 @@ from vadistill.errors import ConfigError
 from vadistill.evaluation.alignment import has_video_labels_only
 from vadistill.evaluation.given import Given
 from vadistill.evaluation.lost_frames import leave_out_lost
-from vadistill.evaluation.measuring import Evaluation, check_measures, interval, measure, percent
+from vadistill.evaluation.measuring import (
+    Evaluation,
+    check_measures,
+    interval,
+    measurable,
+    measure,
+    percent,
+)
 from vadistill.evaluation.naming import name_all, named_precision
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.evaluation.region_files import read_track_folder
@@ -219,7 +226,7 @@ def evaluate(
         regions = True if needs_boxes else None
         run = take(test, raw, name=name, regions=regions, tracks=tracks)
         # A model without boxes has no region figures, unless they were asked for.
-        kept = [p.name for p in wanted if run.regions is not None or p.measure not in REGION]
+        kept = measurable(run, wanted)
         runs[name] = replace(run, protocols=tuple(kept))
         figures[name] = measure(runs[name], kept, bootstrap=bootstrap, seed=seed, notes=notes)
         facts = {
