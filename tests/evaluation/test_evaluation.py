@@ -31,7 +31,7 @@ from vadistill.evaluation import (
 )
 from vadistill.evaluation.alignment import Aligned, align
 from vadistill.evaluation.measuring import measurable
-from vadistill.evaluation.runs import portable_command, run_facts, take
+from vadistill.evaluation.runs import portable_command, run_facts
 from vadistill.reproduce import tables
 from vadistill.reproduce.records import Record, load_records, over_seeds, write_records
 from vadistill.scores import FrameScore, Scores
