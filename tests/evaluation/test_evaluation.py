@@ -30,7 +30,6 @@ from vadistill.evaluation import (
     take,
 )
 from vadistill.evaluation.alignment import Aligned, align
-from vadistill.evaluation.measuring import measurable
 from vadistill.evaluation.runs import portable_command, run_facts
 from vadistill.reproduce import tables
 from vadistill.reproduce.records import Record, load_records, over_seeds, write_records
@@ -558,4 +557,4 @@ class TestTables:
 def test_what_has_no_boxes_has_no_region_figures() -> None:
     clip = Video("a", np.zeros((4, 8, 8, 3), np.uint8), np.array([0, 1, 1, 0], np.uint8), fps=5)
     run = take(Dataset("x", "test", (clip,)), {"a": np.arange(4.0)})
-    assert measurable(run, ["micro/raw", "rbdc/raw", "tbdc/raw"]) == ["micro/raw"]
+    assert run.measurable(["micro/raw", "rbdc/raw", "tbdc/raw"]) == ["micro/raw"]

@@ -18,14 +18,7 @@ from vadistill.errors import ConfigError
 from vadistill.evaluation.alignment import has_video_labels_only
 from vadistill.evaluation.given import Given
 from vadistill.evaluation.lost_frames import leave_out_lost
-from vadistill.evaluation.measuring import (
-    Evaluation,
-    check_measures,
-    interval,
-    measurable,
-    measure,
-    percent,
-)
+from vadistill.evaluation.measuring import Evaluation, check_measures, interval, measure, percent
 from vadistill.evaluation.naming import name_all, named_precision
 from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.evaluation.region_files import read_track_folder
@@ -226,7 +219,7 @@ def evaluate(
         regions = True if needs_boxes else None
         run = take(test, raw, name=name, regions=regions, tracks=tracks)
         # A model without boxes has no region figures, unless they were asked for.
-        kept = measurable(run, wanted)
+        kept = run.measurable(wanted)
         runs[name] = replace(run, protocols=tuple(kept))
         figures[name] = measure(runs[name], kept, bootstrap=bootstrap, seed=seed, notes=notes)
         facts = {

@@ -109,12 +109,6 @@ def measure_scores(
     return measure(run, named, bootstrap=bootstrap, seed=seed, paper=paper, notes=notes)
 
 
-def measurable(run: Run, protocols: Sequence[Protocol | str]) -> list[str]:
-    """Names of the protocols that a run can be measured by: without boxes, none of regions."""
-    named = map(Protocol.parse, protocols)
-    return [p.name for p in named if run.regions is not None or p.measure not in REGION]
-
-
 def measure(
     run: Run,
     protocols: Sequence[Protocol | str],

@@ -17,7 +17,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from vadistill.datasets.base import Dataset, Video
 from vadistill.datasets.tracks import Tracks, tracks_of
 from vadistill.errors import DataError, printable
 from vadistill.evaluation.alignment import Aligned, align_dataset
+from vadistill.evaluation.protocol import REGION, Protocol
 from vadistill.evaluation.region_files import (
     read_detection_folder,
     read_track_folder,
@@ -71,6 +72,11 @@ class Run:
     protocols: tuple[str, ...] = ()
     """What the run reports."""
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def measurable(self, protocols: Iterable[Protocol | str]) -> list[str]:
+        """Names of the protocols that it can be measured by: without boxes, none of regions."""
+        named = map(Protocol.parse, protocols)
+        return [p.name for p in named if self.regions is not None or p.measure not in REGION]
 
     @cached_property
     def matches(self) -> Mapping[str, Matches]:

@@ -14,7 +14,7 @@ from vadistill.datasets import Splits, open_dataset
 from vadistill.datasets.holdout import hold_out
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError, DataError
-from vadistill.evaluation.measuring import measurable, measure
+from vadistill.evaluation.measuring import measure
 from vadistill.evaluation.runs import Run, RunFacts, is_located, load_run, run_facts, save_run, take
 from vadistill.evaluation.scoring import score_videos
 from vadistill.files import content_hash, replacing, write_json
@@ -200,7 +200,7 @@ def run_rows(
             detector = row.make(data, out, device)
             run, timing = _fit_and_score(row, detector, splits, folder, out / "work", facts)
             # A model that finds nothing at all has no boxes.
-            kept = measurable(run, protocols)
+            kept = run.measurable(protocols)
             evaluation = measure(run, kept, paper=row.published)
             save_run(replace(run, protocols=tuple(kept)), folder, evaluation)
             records += [
