@@ -59,8 +59,9 @@ def with_int8(graph: bytes, feeds: Iterable[Mapping[str, np.ndarray]]) -> bytes:
         model = onnx.shape_inference.infer_shapes(onnx.load(prepared))
     pixels = of_bytes(model.graph)
     for name, data in ranges.items():
-        wide = np.float32((0, 255)) if name in pixels else HEADROOM * np.float32(data.range_value)
-        ranges[name] = type(data)(lowest=wide[0], highest=wide[1])
+        known = (0, 255) if name in pixels else HEADROOM * np.asarray(data.range_value)
+        low, high = np.asarray(known, np.float32)
+        ranges[name] = type(data)(lowest=low, highest=high)
     made = QDQQuantizer(
         model,
         per_channel=True,
