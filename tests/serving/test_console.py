@@ -235,7 +235,7 @@ class TestCameras:
             browser.until("document.querySelector('#main .warning:not([hidden])')")
             words = browser.run("document.querySelector('#main .warning').textContent")
             assert words.startswith("Camera slow has") and "the model knows" in words
-            show(browser, site, "#/")  # which asks for nothing of a camera that is gone
+            show(browser, site, "#/status")  # the wall would ask for a picture of one that is gone
         finally:
             site.hub.remove_camera("slow")
 
