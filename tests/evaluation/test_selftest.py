@@ -22,7 +22,7 @@ from vadistill.evaluation.selftest.cutting import Walk, cut_walks, shadowed
 from vadistill.evaluation.selftest.figures import wilson
 from vadistill.evaluation.selftest.kinds import CONTROL, KINDS, Plant, plants_of
 from vadistill.evaluation.selftest.planting import Planted, painted, plan
-from vadistill.evaluation.selftest.results import FILE
+from vadistill.evaluation.selftest.results import FILE, STRANGE, mark_of
 from vadistill.evaluation.selftest.run import Trial
 from vadistill.objects.background import Background
 from vadistill.simulated.walkway.sprites import FOREIGN, sprite
@@ -253,9 +253,25 @@ class TestFigures:
         assert read_self_test(tmp_path) == replace(tested, pictures=())
         (tmp_path / "config.json").write_text("{}")  # another model in its place
         assert read_self_test(tmp_path) is None
-        (tmp_path / FILE).write_text("{}")
-        with pytest.raises(Exception, match="is not a self-test"):
-            read_self_test(tmp_path)
+        plain = replace(tested, high=2.0).to_json()
+        for wrong in ({}, plain | {"model": mark_of(tmp_path)}):
+            (tmp_path / FILE).write_text(json.dumps(wrong))
+            with pytest.raises(Exception, match="is not a self-test"):
+                read_self_test(tmp_path)
+
+    def test_footage_unlike_what_was_learned_is_told(
+        self, tested: SelfTest, footage: Dataset, tmp_path: Path
+    ):
+        assert tested.high is not None and tested.high < STRANGE
+        assert "new to it" not in tested.words
+        slow = replace(footage, videos=tuple(crossing(i, speed=0.8) for i in range(4)))
+        model = Motion(Config(flow="dis")).fit(slow, out=tmp_path / "m.vad")
+        with pytest.MonkeyPatch.context() as patch:
+            keep_kinds(patch, CONTROL, "foreign object")
+            found = self_test(model, footage, plants=1)
+        assert found.high is not None and found.high > STRANGE
+        assert "is new to it" in found.words and "give it more" in found.words
+        assert "new to it" not in replace(found, held_out=False).words
 
     def test_wilson(self):
         """Known values of the interval."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vadistill.evaluation.selftest import KindFigure, SelfTest
 from vadistill.evaluation.selftest.kinds import CONTROL
-from vadistill.evaluation.selftest.results import Picture
+from vadistill.evaluation.selftest.results import HIGH, Picture
 from vadistill.files import replacing
 from vadistill.report.moments import jpeg
 from vadistill.report.page import page, section, small, table
@@ -73,6 +73,14 @@ def _figure(picture: Picture) -> str:
 
 
 def _method(found: SelfTest) -> list[str]:
+    high = (
+        ""
+        if found.high is None
+        else (
+            f" {found.high:.1%} of these frames without plants score above {HIGH:.0%} of normal "
+            "training frames."
+        )
+    )
     seen = (
         "which training did not see"
         if found.held_out
@@ -81,7 +89,7 @@ def _method(found: SelfTest) -> list[str]:
     return [
         f"Objects of normal footage were cut out by their silhouettes, changed, and painted into "
         f"{clock(found.seconds)} of footage ({found.videos} videos, {found.frames:,} frames) {seen}"
-        ". Foreign objects are drawn.",
+        f". Foreign objects are drawn.{high}",
         f"Found: an alarm stood while the plant was abnormal, at the level that is meant to give "
         f"{found.false_alarms_per_day:g} false alarms a day, and the score was higher than without "
         "the plant. AUC: the plant's frames against all frames of the same footage without plants.",

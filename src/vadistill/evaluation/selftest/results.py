@@ -18,6 +18,13 @@ from vadistill.soundness import typed
 FILE = "selftest.json"
 """In a model's folder."""
 
+HIGH = 0.99
+"""Share of normal training frames above which a frame of the held-out footage counts as high."""
+
+STRANGE = 0.1
+"""Share of high frames from which the footage is called new to the model: ten times as many as
+where it is like what training saw."""
+
 
 @dataclass(frozen=True)
 class KindFigure:
@@ -74,6 +81,10 @@ class SelfTest:
     """Not kept in the file."""
     draws: tuple[float, ...] = field(default=(), compare=False)
     """``auc`` for each draw of plants and normal footage; not kept in the file."""
+    high: float | None = None
+    """Share of the frames without plants that score above 99 % of normal training frames: 0.01
+    where they are alike, and more where the model has learned its footage by heart or that was too
+    little.  None where an earlier version has not told it."""
     footage: str = ""
     """``footage_hash`` of the held-out footage; '' where an earlier version has not told it."""
 
@@ -116,7 +127,17 @@ class SelfTest:
         return (
             f"{self.found:.0%} of planted anomalies found at "
             f"{self.false_alarms_per_day:g} false alarm{'s' * (self.false_alarms_per_day != 1)} "
-            f"a day, AUC {100 * self.auc:.1f}{words}"
+            f"a day, AUC {100 * self.auc:.1f}{words}{self._strange}"
+        )
+
+    @property
+    def _strange(self) -> str:
+        """What is said where the held-out footage is new to the model."""
+        if not self.held_out or self.high is None or self.high < STRANGE:
+            return ""
+        return (
+            f"; normal footage that was put aside is new to it ({self.high:.0%} of its frames "
+            f"score as {1 - HIGH:.0%} of those that it learned from): give it more"
         )
 
     @property
@@ -175,7 +196,10 @@ def read_self_test(model: str | Path) -> SelfTest | None:
             shares = (k.found_low, k.found_high, k.auc, k.auc_low, k.auc_high)
             if not (0 <= k.found <= k.plants and all(0 <= share <= 1 for share in shares)):
                 raise ValueError(f"{k}")
-        return SelfTest(**kinds, **typed(SelfTest, plain))
+        found = SelfTest(**kinds, **typed(SelfTest, plain))
+        if not 0 <= (found.high or 0) <= 1:
+            raise ValueError(f"high {found.high}")
+        return found
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise WeightsError(
             f"{path} is not a self-test ({error})",

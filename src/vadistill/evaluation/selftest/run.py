@@ -19,7 +19,7 @@ from vadistill.evaluation.selftest.cutting import cut_walks
 from vadistill.evaluation.selftest.figures import auc_of, blocks, wilson
 from vadistill.evaluation.selftest.kinds import CONTROL, KINDS, Cast, Plant, plants_of
 from vadistill.evaluation.selftest.planting import Planted, Planting, plan
-from vadistill.evaluation.selftest.results import KindFigure, Picture, SelfTest
+from vadistill.evaluation.selftest.results import HIGH, KindFigure, Picture, SelfTest
 from vadistill.objects.background import Background
 from vadistill.progress import progress
 from vadistill.scores import Scores
@@ -149,6 +149,7 @@ class Trial:
             seed=self.seed,
             pictures=tuple(_pictures(tested, self.seen)),
             draws=tuple(np.mean(draws, axis=0).tolist()) if draws else (),
+            high=float((np.concatenate([s.calibrated for s in normal]) > HIGH).mean()),
             footage=footage_hash(self.held),
         )
 
