@@ -59,6 +59,7 @@ interface Camera {
   event_hours: string[];
   check_view: boolean;
   unlike: string | null;
+  drift: string | null;
   score: number | null;
   has_map: boolean;
   event: number | null;

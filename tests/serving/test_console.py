@@ -26,6 +26,7 @@ from vadistill.serving.config import (
     StorageSettings,
 )
 from vadistill.serving.hub import Hub
+from vadistill.serving.live.drift import sentence
 from vadistill.serving.settings_file import read_settings
 from vadistill.serving.web.auth import hash_password
 from vadistill.serving.web.schemas import EDITABLE
@@ -238,6 +239,31 @@ class TestCameras:
             show(browser, site, "#/status")  # the wall would ask for a picture of one that is gone
         finally:
             site.hub.remove_camera("slow")
+
+    def test_one_whose_scores_drift_has_a_warning_and_the_ways_out(
+        self, browser: Browser, site: Site
+    ):
+        door = next(c for c in site.hub.running() if c.name == "door")
+        door.drift.told = sentence(0.12, "hour")
+        try:
+            for route, inside in (("#/", "[data-camera=door]"), ("#/cameras/door", "#main")):
+                show(browser, site, route)
+                browser.until(f"document.querySelector('{inside} .warning:not([hidden])')")
+                words = browser.run(f"document.querySelector('{inside} .warning').textContent")
+                assert words.startswith("Scores have drifted: 12 % of the last hour's frames")
+                press(browser, "calibrate", inside)
+                browser.until("document.querySelector('dialog[open]')")
+                close_dialog(browser)
+                links = f"[...document.querySelectorAll('{inside} a.button:not([hidden])')]"
+                browser.run(f"{links}.find(a => a.textContent === 'fit again').click()")
+                browser.until("location.hash === '#/cameras/door/learn'")
+                browser.until("document.querySelector('#main .warning:not([hidden])')")
+        finally:
+            door.drift.told = ""
+        show(browser, site, "#/cameras/door")
+        browser.until("document.querySelector('#main .warning').hidden")
+        links = "[...document.querySelectorAll('#main a.button')]"
+        assert browser.run(f"{links}.some(a => a.textContent === 'set up')")
 
     def test_the_form_says_the_defaults_and_keeps_what_is_new(self, browser: Browser, site: Site):
         show(browser, site, "#/cameras/away")

@@ -39,7 +39,12 @@ DRAIN = 3.0
 HANGS = 300.0
 """Seconds without a turn after which the clockwork hangs."""
 
-WORDS = {"camera": "are failed or lost", "model": "cannot be used", "sink": "fail"}
+WORDS = {
+    "camera": "are failed or lost",
+    "level": "no longer fit",
+    "model": "cannot be used",
+    "sink": "fail",
+}
 CLOCKWORK = Part("clockwork", "ticker")
 
 
@@ -165,8 +170,8 @@ class Hub(Sending):
         }
 
     def health(self) -> dict[str, Any]:
-        """How cameras, models, sinks, the disk and the clockwork fare, ``ok`` and ``detail`` each,
-        without names; ``ok`` of all is whether each is."""
+        """How cameras, their levels, models, sinks, the disk and the clockwork fare, ``ok`` and
+        ``detail`` each, without names; ``ok`` of all is whether each is."""
         causes: dict[str, list[bool]] = {kind: [] for kind in GRACE}
         parts = self._parts()
         for part, cause in parts.items():
@@ -191,6 +196,7 @@ class Hub(Sending):
         """Why each part fails; '' for those that work, None for those of which nothing is known."""
         return {
             **{Part("camera", camera.name): camera.trouble for camera in self.running()},
+            **{Part("level", camera.name): camera.drift.told for camera in self.running()},
             **{Part("model", name): why for name, why in self.model_troubles().items()},
             **{Part("sink", name): why for name, why in self._dispatcher.troubles().items()},
             Part("disk", "storage"): self._disk.trouble,

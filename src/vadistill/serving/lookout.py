@@ -1,4 +1,4 @@
-"""Looks after cameras, models, sinks, the disk and the clockwork, and tells who goes blind.
+"""Looks after cameras, levels, models, sinks, the disk and the clockwork, and tells who fails.
 
 A part that fails for longer than its grace is told to all sinks, once, and so is its return: "lost"
 and "back" of cameras, "failing" and "working" of all others.  A restart in between tells neither
@@ -26,7 +26,14 @@ log = logging.getLogger("vadistill.serving")
 LOOK_EVERY = 1.0
 """Seconds between two looks at all parts."""
 
-GRACE = {"camera": 10.0, "model": 0.0, "sink": 60.0, "disk": 5.0, "clockwork": 30.0}
+GRACE = {
+    "camera": 10.0,
+    "level": 0.0,
+    "model": 0.0,
+    "sink": 60.0,
+    "disk": 5.0,
+    "clockwork": 30.0,
+}
 """Seconds that each kind of part may fail before it is told: most come back by themselves."""
 
 STEADY = 5.0

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from vadistill.serving.live.batching import Loaded
 from vadistill.serving.live.census import Census
 from vadistill.serving.live.curve import Curve
 from vadistill.serving.live.events import EventKeeper, colours
-from vadistill.serving.live.learned import view
+from vadistill.serving.live.learned import drift_from, view
 from vadistill.serving.live.memory import Memory
 from vadistill.serving.live.places import Counting
 from vadistill.serving.live.reader import Reader, Session
@@ -94,7 +94,9 @@ class Camera:
         self.screen = Screen(lambda: self.scale, self.ended)
         self.scene = Scene(settings.name)
         detector = model.detector if isinstance(model, Loaded) else None
-        quiet = 0.0 if detector is None else detector.require_fitted().quantiles[0]
+        normal = None if detector is None else detector.require_fitted()
+        quiet = 0.0 if normal is None else normal.quantiles[0]
+        self.drift = drift_from(store, settings, normal, self.mark)
         radius = None if detector is None else detector.radius
         self.memory = Memory(lambda *held: self.events.keep(lambda: store.note_held(*held)), radius)
         self._counting = Counting(settings, float(quiet), self.memory)
@@ -204,6 +206,8 @@ class Camera:
         value, index = float(score.score), score.index
         change = self._tracker.push(score.time, value, index=index, came=wall, may_open=may_open)
         self._track(change, shot)
+        if may_open:
+            self.drift.note(score.time, value, event=self._tracker.event is not None)
         if self.curve.due:
             self.write_scores()
 
@@ -212,6 +216,7 @@ class Camera:
         self._track(self._tracker.close(), None, cause)
         self._ring.clear()
         self.write_scores()
+        self.drift.save()
 
     def _track(self, change: Change | None, shot: Shot | None, cause: str | None = None) -> None:
         if change is not None:
@@ -268,23 +273,20 @@ class Camera:
     def set_level(self, level: Level) -> None:
         """Open and close events at another level from the next frame on."""
         self.level = self._tracker.level = level
+        self.drift = drift_from(self._store, self.settings, self.calibration, self.mark)
 
     def as_json(self) -> dict[str, Any]:
         """As the API describes a camera."""
-        settings, status = self.settings, self.reader.status
-        taken = status.frames - status.capped - status.idle
+        settings, scene = self.settings, self.scene
         scored = isinstance(self._model, Loaded)
-        sight = self.scene.sight if status.state == "running" else ""
         return {
             **vars(settings),
             "source": str(settings.source),
             "zones": [vars(zone) for zone in settings.zones],
             "unlike": self.model.unlike.get(self.name) or None if scored else None,
+            "drift": self.drift.told or None,
             "status": {
-                **asdict(status),
-                "state": "failed" if self._failure else sight or status.state,
-                "detail": self._failure or status.detail or (self.scene.detail if sight else ""),
-                "drop_share": status.dropped / taken if taken > 0 else 0.0,
+                **self.reader.status.as_json(self._failure, scene.sight, scene.detail),
                 "scored": self.scored,
                 **self._pace.as_json(),
             },

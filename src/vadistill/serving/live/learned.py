@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
+from typing import Any
 
 from vadistill.addresses import hashed
 from vadistill.errors import StorageError
 from vadistill.files import content_hash
 from vadistill.levels import Calibration, Level, camera_level, training_level, without
 from vadistill.serving.config import CameraSettings
+from vadistill.serving.live import drift
 from vadistill.serving.storage.store import Store
 
 log = logging.getLogger("vadistill.serving")
@@ -31,8 +33,8 @@ def starting_level(
     """
     rate = camera.false_alarms_per_day
     _note_model(store, camera.name, mark)
-    kept = store.value(_key(camera.name))
-    if kept is not None and _belongs(kept["of"], camera, mark):
+    kept = _kept(store, camera, mark)
+    if kept is not None:
         learned = Level.from_json(kept["level"])
     else:
         learned = training_level(calibration, rate, camera.seconds_to_close, camera.frames_to_open)
@@ -41,6 +43,21 @@ def starting_level(
     on = learned.on if camera.on is None else camera.on
     off = min(on, learned.off if camera.off is None else camera.off)
     return Level(on, off, "fixed", false_alarms_per_day=rate)
+
+
+def drift_from(
+    store: Store, camera: CameraSettings, calibration: Calibration | None, mark: str = ""
+) -> drift.Drift:
+    """Watches whether scores drift from those that the camera's level comes from.
+
+    Nothing is watched without a ``calibration``, or where a level is older than that was kept.
+    """
+    kept, usual = _kept(store, camera, mark), None
+    if calibration is not None and kept is not None:
+        usual = kept.get("usual") and drift.Usual(*kept["usual"])
+    elif calibration is not None:
+        usual = drift.usual_of(calibration, camera.frames_to_open)
+    return drift.Drift(store, camera.name, _of(camera, mark), usual)
 
 
 def learned_level(
@@ -61,13 +78,16 @@ def learned_level(
     times, scores = store.scores(camera.name, since, now)
     events = store.events(camera=camera.name, since=since, until=now, verdict="real", limit=100_000)
     abnormal = [(e.start - MARGIN, (e.end or e.last) + MARGIN) for e in events]
+    normal = without(times, scores.astype("f8"), abnormal)
     level = camera_level(
-        without(times, scores.astype("f8"), abnormal),
+        normal,
         false_alarms_per_day=false_alarms_per_day or camera.false_alarms_per_day,
         frames=camera.frames_to_open,
         seconds=camera.seconds_to_close,
     )
-    store.save_value(_key(camera.name), {"of": _of(camera, mark), "level": level.as_json()})
+    usual = drift.usual_in(normal, camera.frames_to_open)
+    kept = {"of": _of(camera, mark), "level": level.as_json(), "usual": usual}
+    store.save_value(_key(camera.name), kept)
     log.info("camera %s: events open at %.4g now (%s)", camera.name, level.on, level.note)
     return level
 
@@ -75,6 +95,7 @@ def learned_level(
 def begin_anew(store: Store, camera: str) -> None:
     """Forget the level, and the scores so far: they are another model's, or another view's."""
     store.save_value(_key(camera), None)
+    store.save_value(drift.key(camera), None)
     store.save_value(_since(camera), time.time())
 
 
@@ -87,6 +108,12 @@ def _note_model(store: Store, camera: str, mark: str) -> None:
         if known is not None:
             store.save_value(_since(camera), time.time())
         store.save_value(f"model:{camera}", mark)
+
+
+def _kept(store: Store, camera: CameraSettings, mark: str) -> dict[str, Any] | None:
+    """What was learned on this camera, as it is now."""
+    kept = store.value(_key(camera.name))
+    return kept if kept is not None and _belongs(kept["of"], camera, mark) else None
 
 
 def _key(camera: str) -> str:

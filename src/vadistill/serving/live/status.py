@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 State = Literal["connecting", "running", "retrying", "ended", "stopped"]
 
@@ -34,3 +34,14 @@ class ReaderStatus:
     height: int = 0
     next_try: float | None = None
     """When the next connection is tried, in unix seconds."""
+
+    def as_json(self, failure: str, sight: str, detail: str) -> dict[str, Any]:
+        """As the API has it, with why nothing can be scored, and what the camera sees wrong."""
+        taken = self.frames - self.capped - self.idle
+        sight = sight if self.state == "running" else ""
+        return {
+            **asdict(self),
+            "state": "failed" if failure else sight or self.state,
+            "detail": failure or self.detail or (detail if sight else ""),
+            "drop_share": self.dropped / taken if taken > 0 else 0.0,
+        }

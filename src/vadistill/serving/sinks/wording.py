@@ -26,7 +26,8 @@ def told(message: Message, left_out: int = 0) -> tuple[str, str]:
         return f"{body['camera']}: over", f"{text} {event['peak']:.3g} ({body['camera']})."
     if message.kind == "clip":
         return f"{body['camera']}: clip", f"The clip of event {body['event']['id']} is there."
-    subject = f"{body['part']} {body['name']}"
+    part = "the level of" if body["part"] == "level" else body["part"]
+    subject = f"{part} {body['name']}"
     words = {
         "lost": f"{subject} sees nothing since {_clock(body['since'])}: {body['cause']}",
         "back": f"{subject} sees again",

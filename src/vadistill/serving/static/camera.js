@@ -11,7 +11,7 @@ import { stream } from "./pictures.js";
 import { overlay } from "./polygons.js";
 import { get, latest, on, post, remove, soundModels, whenConnected } from "./server.js";
 import {
-  mapButton, mapWanted, muter, NO_MODEL, shows, stateBadge, trouble, warning,
+  mapButton, mapWanted, muter, NO_MODEL, shows, stateBadge, trouble, warning, wayButton,
 } from "./wall.js";
 import { count, fixed, moment, percent, score } from "./words.js";
 
@@ -163,6 +163,7 @@ export const page = {
       mute.show(now);
       table.show(now);
       unlike.show(now);
+      way.show(now);
       setText(over, trouble(now.status));
       setHidden(over, now.status.state === "running");
       const shapes = JSON.stringify([now.masks, now.zones]);
@@ -208,8 +209,8 @@ export const page = {
       if (now) show(now);
     });
     const draw = el("a.button", { href: `#/cameras/${name}/areas` }, "masks and zones");
-    const way = el("a.button", { href: `#/cameras/${name}/learn` }, "set up");
-    const tools = el("div.row", map, learn, mute.node, draw, way, right);
+    const way = wayButton(name);
+    const tools = el("div.row", map, learn, mute.node, draw, way.node, right);
     const unmodelled = el("div.warning", { role: "note" }, el("p", "Nothing is scored yet. ",
       el("a", { href: `#/cameras/${name}/learn` }, "See what comes next"), "."));
     root.append(

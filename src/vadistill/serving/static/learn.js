@@ -10,7 +10,7 @@ import { overlay } from "./polygons.js";
 import { selfTest } from "./self_test.js";
 import { get, on, patch, post } from "./server.js";
 import { ACTIVE, gauges, standing } from "./steps.js";
-import { muter, trouble } from "./wall.js";
+import { muter, trouble, warning } from "./wall.js";
 import { count, hours } from "./words.js";
 
 const EVERY = 4000; // ms between looks at what is collected
@@ -153,6 +153,7 @@ export const page = {
     const level = leveller(() => camera, signal);
     const mute = muter(() => camera, signal);
     const watched = el("p");
+    const unlike = warning();
     const steps = [
       step("Look at the picture", screen, el("p.soft", "Not what you want to watch? ",
         el("a", { href: `#/cameras/${name}` }, "Change the address"))),
@@ -179,6 +180,7 @@ export const page = {
       setHidden(keep, camera.record_hours > 0);
       fits.show(learning.job);
       level.show(camera);
+      unlike.show(camera);
       mute.show(camera);
       setText(watched, camera.event === null
         ? "It is scored, and nothing is out of the ordinary." : "An event goes on.");
@@ -213,6 +215,7 @@ export const page = {
     };
     root.append(back("#/", "Cameras"), heading(`Set up ${name}`),
       el("p.soft", "From its address to alarms. Everything is kept: come back when you like."),
+      unlike.node,
       el("ol.steps", steps.map(({ node }) => node)));
     await models();
     draw();

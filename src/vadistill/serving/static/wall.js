@@ -94,16 +94,37 @@ export const muter = (camera, signal) => {
   return { node, show };
 };
 
-// That a camera's pictures are unlike those that its model learned from.
+// That a camera's pictures are unlike those that its model learned from, or its scores unlike those
+// that its level was made from.
 export const warning = () => {
-  const words = el("p");
-  const node = el("div.warning", { role: "note" }, words);
+  const unlike = el("p");
+  const drift = el("p");
+  const node = el("div.warning", { role: "note" }, unlike, drift);
+  const tell = (place, words) => {
+    setText(place, (words ?? "").replace(/^./, (letter) => letter.toUpperCase()));
+    setHidden(place, !words);
+  };
   return {
     node,
     /** @param {Camera} camera */
     show(camera) {
-      setText(words, (camera.unlike ?? "").replace(/^c/, "C"));
-      setHidden(node, !camera.unlike);
+      tell(unlike, camera.unlike);
+      tell(drift, camera.drift && `${camera.drift}.`);
+      setHidden(node, !camera.unlike && !camera.drift);
+    },
+  };
+};
+
+// To the page that leads from an address to alarms, and again once scores have drifted.
+export const wayButton = (name) => {
+  const node = el("a.button", { href: `#/cameras/${name}/learn` });
+  return {
+    node,
+    /** @param {Camera} camera */
+    show({ drift }) {
+      const words = drift ? "fit again" : "set up";
+      setText(node, words);
+      node.setAttribute("aria-label", `${words} ${name}`);
     },
   };
 };
@@ -129,13 +150,14 @@ class Tile {
     const href = `#/cameras/${name}`;
     this.learn = button("calibrate", () => calibrate(this.camera, mine),
       { "aria-label": `calibrate ${name}` });
-    this.way = el("a.button", { href: `${href}/learn`, "aria-label": `set up ${name}` }, "set up");
+    this.way = wayButton(name);
     this.node = el("article.tile", { "aria-labelledby": id, "data-camera": name },
       el("div.head", el("h2", { id }, el("a", { href }, name)), this.badge.node),
       el("a.picture", { href, "aria-label": `open ${name}` }, this.picture, this.over),
       this.curve.node,
       el("p.numbers", el("span", "score ", this.score), this.flow),
-      this.losses, this.level, this.warning.node, el("div.row", this.map, this.learn, this.way));
+      this.losses, this.level, this.warning.node,
+      el("div.row", this.map, this.learn, this.way.node));
     follow(this.picture, () => this.#address(), mine);
     this.show(camera);
   }
@@ -168,7 +190,8 @@ class Tile {
     this.warning.show(camera);
     setHidden(this.map, !camera.has_map);
     setHidden(this.learn, !camera.level);
-    setHidden(this.way, camera.model !== "");
+    this.way.show(camera);
+    setHidden(this.way.node, camera.model !== "" && !camera.drift);
     this.curve.setLevel(camera.level);
   }
 

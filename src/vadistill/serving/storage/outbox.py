@@ -140,7 +140,7 @@ class Outbox:
         body: dict[str, Any] = {
             "key": key,
             "kind": kind,
-            "camera": name if part == "camera" else None,
+            "camera": name if part in ("camera", "level") else None,
             "event": None,
             "part": part,
             "name": name,

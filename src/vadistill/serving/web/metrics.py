@@ -65,7 +65,7 @@ def prometheus(figures: Mapping[str, Any]) -> str:
         metric("healthy", "gauge", "Whether all of a kind work.", healthy),
         *(
             metric(f"{kind}_works", "gauge", f"Whether the {kind} works.", works(kind))
-            for kind in ("camera", "model", "sink")
+            for kind in ("camera", "level", "model", "sink")
         ),
         *(
             metric(f"camera_{key}_total", "counter", line, status(key))

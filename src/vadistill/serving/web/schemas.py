@@ -136,13 +136,15 @@ class CameraStatus(described(ReaderStatus)):
 class Camera(described(CameraSettings)):
     """A camera, its state, its levels, its latest score and its open event's id.
 
-    ``unlike`` tells how its pictures differ from those that its model learned from, ``has_map``
+    ``unlike`` tells how its pictures differ from those that its model learned from, ``drift``
+    whether its scores do from those that its level was made from, in a sentence, ``has_map``
     whether its scores come with an anomaly map, ``muted_until`` (Unix seconds) when its events are
     told again.
     """
 
     status: CameraStatus
     unlike: str | None
+    drift: str | None
     level: Level | None
     score: float | None
     has_map: bool

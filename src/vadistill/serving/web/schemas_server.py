@@ -58,6 +58,7 @@ class Health(BaseModel):
 
     ok: bool
     cameras: Part
+    levels: Part
     models: Part
     sinks: Part
     disk: Part
