@@ -44,6 +44,8 @@ SHOWN = {
     "hunter2@192.0.2.1/x": "…@192.0.2.1/…",
     "host/stream?token=hunter2": "host/…",
     "https://host/x?mail=a@b": "https://…",
+    "s3://key:hunter2@bucket/a.mp4": "s3://bucket/…",
+    "s3:/bucket/hunter2": "s3://bucket/…",
     "webcam:0": "webcam:0",
     "/dev/video1": "/dev/video1",
     "clips/a@b.mp4": "clips/a@b.mp4",
@@ -185,7 +187,7 @@ COMMANDS = {
     "info": [["{}"]],
     "data": [["check", "{}"], ["walkway", "{}"], ["features", "{}"]],
     "pretrain": [["{}"], ["x", "--out", "{}"]],
-    "extract": [["{}"], ["x", "--out={}"]],
+    "extract": [["{}"], ["x", "--out={}"], ["x", "--out", "y", "--ray", "{}"]],
     "fit": [
         *(["motion", "{}"], ["motion", "--data={}"], ["{}"], ["motion", "x", "--recipe", "{}"]),
         *(["auto", "{}"], ["auto", "x", "--out", "{}"], ["auto", "x", "--localiser={}"]),

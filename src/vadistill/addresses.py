@@ -20,11 +20,13 @@ PROTOCOLS = {
     "http": WEB,
     "https": WEB,
 }
+STORES = frozenset({"abfs", "az", "gcs", "gs", "http", "https", "memory", "oss", "s3", "s3a"})
+"""Of stores of files, of which an archive may be scored; by fsspec's names."""
 SCHEMES = re.compile(
-    r"amqp|concat|file|ftps?|gopher|https?|httpproxy|icecast|mms[ht]?|mqtts?|rtmp[est]?|rtps?"
-    r"|rtsp[stu]?|sctp|sftp|smb|srtp?|tcp|tls|udp|wss?"
+    r"abfs|amqp|az|concat|file|ftps?|gc?s|gopher|https?|httpproxy|icecast|memory|mms[ht]?|mqtts?"
+    r"|oss|rtmp[est]?|rtps?|rtsp[stu]?|s3a?|sctp|sftp|smb|srtp?|tcp|tls|udp|wss?"
 )
-"""Of networks, and FFmpeg's own; a Path leaves one of the two strokes after them."""
+"""Of networks and stores, and FFmpeg's own; a Path leaves one of the two strokes after them."""
 DOTS = "•••"
 """How a secret prints."""
 
@@ -122,7 +124,7 @@ class Address(Secret):
     @property
     def host(self) -> str:
         """Host and port; empty where they cannot be told from a password for certain."""
-        authority, beyond = self._parts()
+        authority, beyond = self.parts
         host = authority.rpartition("@")[2]
         # A password with '/', '?' or '#' in it reaches past the authority.
         return host if _HOST.fullmatch(host) and "@" not in beyond else ""
@@ -150,12 +152,13 @@ class Address(Secret):
         begin = f"{self.scheme}://" if self.scheme else ""
         if not self.host:
             return f"{begin}…"
-        authority, beyond = self._parts()
+        authority, beyond = self.parts
         user = "…@" if "@" in authority and not self.scheme else ""
         return f"{begin}{user}{self.host}{'/…' if beyond.strip('/') else ''}"
 
-    def _parts(self) -> tuple[str, str]:
-        """User, password, host and port, as nearly all take them, and what follows."""
+    @property
+    def parts(self) -> tuple[str, str]:
+        """User, password, host and port, as nearly all take them, and what follows: secrets."""
         authority = re.split(r"[/?#]", self._rest, maxsplit=1)[0]
         return authority, self._rest[len(authority) :]
 

@@ -107,6 +107,10 @@ COMMANDS = {
     ],
     "export": ["export", "cafe.vad", "--data", "{n}", "--out", "{o}-onnx.vad", "--frames", "12"],
     "extract": ["extract", "{n}", "--backbones", "flow", "--out", "{o}-store"],
+    "extract on Ray": [
+        *("extract", "{n}", "--backbones", "flow", "--ray", "--workers", "1"),
+        *("--out", "{o}-ray-store"),
+    ],
     "pretrain": [
         *("pretrain", "cafe", "--data", "images", "--out", "{o}-teacher.safetensors"),
         *("--architecture", "narrow9", "--epochs", "1", "--batch", "8"),

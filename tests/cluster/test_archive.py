@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
 import shutil
-import signal
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pyarrow import parquet
 
 from support import scenes
+from support.ray_archive import lines, rows, worker_killed
 from vadistill.cli import main
 from vadistill.cli.score_archive import expanded
 from vadistill.cluster import stretches
-from vadistill.cluster.archive import tables_of
-from vadistill.cluster.connecting import connected
 from vadistill.cluster.manifest import NAME, Manifest
+from vadistill.cluster.run import places_of
 from vadistill.cluster.stretches import part_of, ranges, within
 from vadistill.datasets import Video
 from vadistill.errors import ConfigError, VideoError
@@ -60,24 +52,6 @@ def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "place"
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[int]:
-    """A local cluster of two cores, which all runs of this module use."""
-    if importlib.util.find_spec("ray") is None:  # importing it would settle that it has no secret
-        pytest.skip("Ray is not installed (the extra 'cluster')")
-    with connected("local", 2) as workers:
-        yield workers
-
-
-def rows(path: Path) -> Any:
-    """A table, or a folder's tables as one, by video and frame."""
-    return parquet.read_table(path).sort_by([("video", "ascending"), ("frame", "ascending")])
-
-
-def lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / NAME).read_text().splitlines()]
-
-
 ON_RAY = ["score", "m.vad", "archive/**/*.mp4", "--ray", "--workers", "2", "--out", "scores"]
 
 
@@ -99,7 +73,7 @@ def test_rows_are_the_plain_loops_and_a_run_again_does_nothing(
         pytest.fail("all is done")
 
     with monkeypatch.context() as patch:
-        patch.setattr("vadistill.cluster.archive.connected", no_cluster)
+        patch.setattr("vadistill.cluster.run.connected", no_cluster)
         assert main(ON_RAY) == 2
     said = capsys.readouterr()
     assert "0 scored, 6 scored before, 1 failed" in said.out
@@ -118,16 +92,8 @@ def test_a_killed_workers_video_is_done_again_and_none_twice(
     for number in range(6):
         shutil.copy("archive/cam1/b.mp4", f"archive/cam2/more{number}.mp4")
 
-    def kill() -> None:
-        """The worker that ended the first video, once, which then has another."""
-        while not (place / "scores" / NAME).is_file() or not lines(place / "scores"):
-            time.sleep(0.01)
-        os.kill(int(lines(place / "scores")[0]["worker"].rpartition(":")[2]), signal.SIGKILL)
-
-    killer = threading.Thread(target=kill, daemon=True)
-    killer.start()
-    assert main(ON_RAY) == 2
-    killer.join(10)
+    with worker_killed(place / "scores"):
+        assert main(ON_RAY) == 2
     assert "1 died and their videos were done again" in capsys.readouterr().out.replace("\n", " ")
     kept = lines(place / "scores")
     assert len(kept) == len({line["video"] for line in kept}) == 13
@@ -194,7 +160,7 @@ def test_without_ray_one_line_says_what_to_install(
 
 
 WRONG = {
-    "two addresses": (["--ray", "auto", "b"], "one address"),
+    "two addresses": (["--ray", "auto", "b", "--out", "s"], "one address"),
     "no folder": (["--ray"], "--out"),
     "an address that is none": (["--ray", "ray://user:secret@host:1", "--out", "s"], "HOST:PORT"),
     "a report": (["--ray", "--out", "s", "--report", "a.html"], "without --ray"),
@@ -234,10 +200,10 @@ def test_patterns_stand_for_the_videos_that_match(place: Path) -> None:
 
 def test_tables_have_the_paths_of_their_videos(place: Path) -> None:
     paths = [Path("archive/a.mp4"), Path("/mnt/a.mp4"), Path("./archive/b/a.mp4")]
-    found = tables_of([Video(str(path), path) for path in paths])
+    found = places_of([Video(str(path), path) for path in paths], ".parquet")
     assert found == ["archive/a.mp4.parquet", "mnt/a.mp4.parquet", "archive/b/a.mp4.parquet"]
     with pytest.raises(ConfigError, match="each video once"):
-        tables_of([Video("a", Path("/x/a.mp4")), Video("b", Path("/x/y/../a.mp4"))])
+        places_of([Video("a", Path("/x/a.mp4")), Video("b", Path("/x/y/../a.mp4"))])
 
 
 def test_a_manifest_survives_half_a_line_and_has_one_writer(tmp_path: Path) -> None:
@@ -249,9 +215,14 @@ def test_a_manifest_survives_half_a_line_and_has_one_writer(tmp_path: Path) -> N
     with (tmp_path / NAME).open("a") as file:
         file.write('{"file": "b.pa')
     with Manifest(tmp_path) as manifest:
-        assert manifest.has(tmp_path, "a.parquet", "1")
-        assert not manifest.has(tmp_path, "a.parquet", "2")
+        assert manifest.done("a.parquet", "1") == {"file": "a.parquet", "key": "1"}
+        assert manifest.done("a.parquet", "2") is None
         manifest.add({"file": "c.parquet", "error": "x", "key": "3"})
     with Manifest(tmp_path) as manifest:
         assert set(manifest.lines) == {"a.parquet", "c.parquet"}
         assert manifest.has_failed("c.parquet", "3")
+        manifest.add({"file": "d.mp4", "key": "4", "files": ["a.parquet", "d.parquet"]})
+    with Manifest(tmp_path) as manifest:
+        assert manifest.done("d.mp4", "4") is None, "one of its files is not there"
+        (tmp_path / "d.parquet").touch()
+        assert manifest.done("d.mp4", "4") is not None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +17,7 @@ from jaxtyping import Float32
 from vadistill.backbones import Crops, open_backbone
 from vadistill.backbones.base import Backbone
 from vadistill.backbones.store import FeatureStore, content_key
+from vadistill.backbones.tally import Tally, timed
 from vadistill.datasets import Video, open_dataset
 from vadistill.datasets.snippets import SNIPPET, FeatureSource
 from vadistill.devices import Device
@@ -29,29 +29,6 @@ T = TypeVar("T")
 
 AHEAD = 8
 """Snippets that are decoded and prepared while the networks are busy."""
-
-
-@dataclass
-class Tally:
-    """What an extraction went through, and the seconds of each step.
-
-    Decoding and preparing overlap with the networks, so the seconds add up to more than passed.
-    """
-
-    frames: int = 0
-    snippets: int = 0
-    decode: float = 0.0
-    prepare: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """By backbone."""
-    network: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """By backbone."""
-    extracted: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """Snippets that each backbone worked on."""
-
-    def rate(self, backbone: str) -> float:
-        """Snippets a second of a backbone's own work, decoding aside; NaN where it had none."""
-        spent = self.prepare[backbone] + self.network[backbone]
-        return self.extracted[backbone] / spent if spent else float("nan")
 
 
 @dataclass
@@ -86,19 +63,9 @@ def extract(
     DataError where there are no videos, ConfigError, WeightsError; an unreadable video is among
     the ``failures``.
     """
-    if not backbones:
-        raise ConfigError("no backbone", expected="one or more", fix="leave --backbones out")
-    splits, store = open_dataset(Path(data)), FeatureStore(Path(out))
-    opened = functools.cache(functools.partial(open_backbone, device=device, crops=crops))
-    names = tuple(dict.fromkeys(backbones))
-    made = Extracted(splits.train.name, list(map(opened, names)), dict.fromkeys(names, 0))
-    videos = [*splits.train, *splits.test]
-    if not videos or any(isinstance(video.source, FeatureSource) for video in videos):
-        raise DataError(
-            "the data set has features already" if videos else "the data set has no video",
-            expected="videos",
-            fix="check it with 'vadistill data check'",
-        )
+    name, videos = videos_of(data)
+    store, found = FeatureStore(Path(out)), opened(backbones, device=device, crops=crops)
+    made = Extracted(name, [*found.values()], dict.fromkeys(found, 0))
     lengths: dict[Video, int] = {}
     for video in videos:
         try:
@@ -109,7 +76,9 @@ def extract(
         for video, expected in lengths.items():
             before = made.tally.snippets
             try:
-                rows = features_of(video, names, store, opened, advance=advance, tally=made.tally)
+                rows = features_of(
+                    video, [*found], store, found.__getitem__, advance=advance, tally=made.tally
+                )
             except VideoError as error:
                 # One bad recording must not cost the night that the others take.
                 made.failures.append(error)
@@ -117,10 +86,31 @@ def extract(
             finally:
                 advance(expected - (made.tally.snippets - before), note=video.name)
             made.videos += 1
-            for name in names:
-                made.rows[name] += len(rows[name])
+            for each in found:
+                made.rows[each] += len(rows[each])
     made.damaged = len(store.damaged)
     return made
+
+
+def videos_of(data: str | Path) -> tuple[str, list[Video]]:
+    """Name and videos of a data set; raises DataError for one without pictures."""
+    splits = open_dataset(Path(data))
+    videos = [*splits.train, *splits.test]
+    if not videos or any(isinstance(video.source, FeatureSource) for video in videos):
+        raise DataError(
+            "the data set has features already" if videos else "the data set has no video",
+            expected="videos",
+            fix="check it with 'vadistill data check'",
+        )
+    return splits.train.name, videos
+
+
+def opened(names: Sequence[str], *, device: Device, crops: Crops) -> dict[str, Backbone]:
+    """Backbones by their names, each once; raises ConfigError, WeightsError."""
+    if not names:
+        raise ConfigError("no backbone", expected="one or more", fix="leave --backbones out")
+    found = dict.fromkeys(names)
+    return {name: open_backbone(name, device=device, crops=crops) for name in found}
 
 
 def snippet_features(
@@ -144,7 +134,7 @@ def snippet_features(
 
     def flush() -> None:
         for i, backbone in enumerate(backbones):
-            with _timed(tally.network, backbone.name):
+            with timed(tally.network, backbone.name):
                 rows[backbone.name].append(backbone(np.stack([snippet[i] for snippet in held])))
             tally.extracted[backbone.name] += len(held)
         held.clear()
@@ -260,7 +250,7 @@ def _prepared(
             pixels = np.stack([frame.image for frame in frames])
             made = []
             for backbone in backbones:
-                with _timed(tally.prepare, backbone.name):
+                with timed(tally.prepare, backbone.name):
                     made.append(backbone.prepare(pixels))
             yield made
         start = time.perf_counter()
@@ -277,10 +267,3 @@ def _ahead(items: Iterator[T], count: int) -> Iterator[T]:
             yield item  # pyright: ignore[reportReturnType]
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _timed(spent: defaultdict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    spent[name] += time.perf_counter() - start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,9 @@ SAMPLES = 16
 
 BLOCK = 1 << 20
 MANIFEST = "manifest.json"
+
+Facts = dict[str, str | int]
+"""What is told of an entry: its video, backbone, clips, dim and frames."""
 
 
 def content_key(video: Video) -> str:
@@ -90,11 +94,15 @@ class FeatureStore:
 
     ``FINGERPRINT/CONTENT.safetensors`` holds one video's rows as fp32, with their checksum;
     ``manifest.json`` tells people which video and backbone that is.  Files are replaced whole, so
-    a run that was killed leaves nothing broken, and the next one goes on where it was.
+    a run that was killed leaves nothing broken, and the next one goes on where it was.  Any number
+    of processes may put rows, but one alone keeps the manifest: unless ``listed``, ``put`` leaves
+    that to another's ``note``.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path, *, listed: bool = True) -> None:
+        self.root, self.listed = Path(root), listed
+        self.entries: dict[str, Facts] = {}
+        """Facts of what ``get`` found and ``put`` kept, by ``FINGERPRINT/CONTENT``."""
         self.damaged: list[Path] = []
         """Entries that ``get`` found corrupt."""
         if self.root.exists() and not self.root.is_dir():
@@ -104,7 +112,7 @@ class FeatureStore:
 
     def path(self, video: str, fingerprint: str) -> Path:
         """The file of an entry, there or not."""
-        return self.root / fingerprint / f"{video}.safetensors"
+        return self.root / file_of(f"{fingerprint}/{video}")
 
     def get(self, video: str, fingerprint: str) -> Float32[np.ndarray, "n d"] | None:
         """Rows of the video with this ``content_key``, or None where they must be extracted.
@@ -118,8 +126,9 @@ class FeatureStore:
             tensors, facts = read_safetensors(path)
             rows = tensors["features"].numpy()
             if facts["checksum"] == _checksum(rows, video, fingerprint):
+                self.entries[f"{fingerprint}/{video}"] = json.loads(facts["facts"])
                 return rows
-        except (WeightsError, KeyError):
+        except (WeightsError, KeyError, ValueError):
             pass
         self.damaged.append(path)
         return None
@@ -140,7 +149,7 @@ class FeatureStore:
         """
         import torch
 
-        facts = {
+        facts: Facts = {
             "video": name,
             "backbone": backbone,
             "clips": rows.shape[0],
@@ -153,27 +162,46 @@ class FeatureStore:
             {"features": torch.from_numpy(np.ascontiguousarray(rows))},
             {"checksum": checksum, "facts": json.dumps(facts)},
         )
-        entries = {**self.manifest(), f"{fingerprint}/{video}": facts}
-        write_json(self.root / MANIFEST, dict(sorted(entries.items())))
+        self.entries[f"{fingerprint}/{video}"] = facts
+        if self.listed:
+            self.note({f"{fingerprint}/{video}": facts})
 
-    def manifest(self) -> dict[str, dict[str, str | int]]:
+    def note(self, entries: Mapping[str, Facts]) -> None:
+        """Add to the manifest what is not in it; raises WeightsError."""
+        known = self._listed()
+        if entries and (known is None or any(known.get(n) != entries[n] for n in entries)):
+            known = dict(self._described()) if known is None else known
+            write_json(self.root / MANIFEST, dict(sorted({**known, **entries}.items())))
+
+    def manifest(self) -> dict[str, Facts]:
         """What is known of each entry, by ``FINGERPRINT/CONTENT``; made anew where it is broken."""
+        known = self._listed()
+        return dict(self._described()) if known is None else known
+
+    def _listed(self) -> dict[str, Facts] | None:
+        """What the manifest says, None where it is broken."""
         try:
             entries = read_json(self.root / MANIFEST)
         except (OSError, ValueError):
-            entries = None
-        return entries if isinstance(entries, dict) else dict(self._described())
+            return None
+        return entries if isinstance(entries, dict) else None
 
-    def _described(self) -> list[tuple[str, dict[str, str | int]]]:
+    def _described(self) -> list[tuple[str, Facts]]:
         """The facts that each file of the store carries."""
         found = []
-        for path in sorted(self.root.glob("*/*.safetensors")):
+        # A name that begins with a dot is of a file whose writer was killed.
+        for path in sorted(self.root.glob("*/[!.]*.safetensors")):
             try:
                 facts = json.loads(read_safetensors(path)[1]["facts"])
             except (WeightsError, KeyError, ValueError):
                 continue
             found.append((f"{path.parent.name}/{path.stem}", facts))
         return found
+
+
+def file_of(entry: str) -> str:
+    """The file of an entry ``FINGERPRINT/CONTENT``, from the store's folder."""
+    return f"{entry}.safetensors"
 
 
 def _checksum(rows: np.ndarray, video: str, fingerprint: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.table import Table
 from tyro.conf import Positional, arg
 
-from vadistill.cli import complain
+from vadistill.cli import complain, warn
+from vadistill.cli.on_ray import check_workers, cluster_address, show_work
 from vadistill.cli.outputs import check_outputs
 from vadistill.cli.terminal import Device, console, parse, plain, table
 from vadistill.progress import clock
@@ -22,6 +23,7 @@ EXAMPLES = """
 vadistill extract my_videos/ --out features/
 vadistill extract my_videos/ --backbones compact flow --out features/
 vadistill extract UCF_Crimes/ --backbones i3d:rgb_imagenet.pt clip --crops 10 --out features/
+vadistill extract my_videos/ --ray --out features/
 """
 
 
@@ -36,6 +38,8 @@ def extract(
     backbones: Annotated[tuple[str, ...], arg(metavar="NAME …")] = ("compact",),
     crops: Literal[1, 5, 10] = 1,
     device: Device = "auto",
+    ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]")] = None,
+    workers: int | None = None,
 ) -> int:
     """Make a feature vector of every 16 frames of the videos in DATA, and keep them in STORE.
 
@@ -47,24 +51,42 @@ def extract(
         backbones: compact, flow, i3d:FILE, s3d, clip, torchvision:NAME, timm:NAME; also several.
         crops: Of each frame: its centre, its corners too, or these and their mirror images.
         device: auto takes the GPU where there is one.
+        ray: Extract on a Ray cluster: HOST:PORT, auto for the one that runs on this machine, or
+            nothing for one of its own.
+        workers: With --ray, how many extract at a time, of one core each; default: one a core.
     """
     from vadistill.backbones import extraction
 
     check_outputs([data], folders=[("--out", out)])
     started = time.monotonic()
-    made = extraction.extract(data, out, backbones=backbones, crops=crops, device=device)
+    how: dict[str, Any] = {"backbones": backbones, "crops": crops, "device": device}
+    archive = None
+    if ray is not None:
+        from vadistill.cluster.extraction import extract_archive
+
+        address = cluster_address(ray, workers)
+        archive = extract_archive(data, out, **how, address=address, workers=workers)
+        made, errors = archive.made, [*archive.errors.values()]
+        for line in archive.warnings:
+            warn(line)
+    else:
+        check_workers(workers)
+        made = extraction.extract(data, out, **how)
+        errors = list(map(str, made.failures))
     seconds = time.monotonic() - started
     print_to = console()
     print_to.print(by_backbone(made))
+    if archive is not None:
+        show_work(archive)
     print_to.print(
-        f"[bold]{plain(out)}[/] holds {made.videos} of {made.videos + len(made.failures)} videos "
+        f"[bold]{plain(out)}[/] holds {made.videos} of {made.videos + len(errors)} videos "
         f"of {plain(made.name)}; {made.tally.snippets:,} snippets were new, after {clock(seconds)}"
     )
     if made.damaged:
         print_to.print(f"{made.damaged} damaged entries were made again")
-    for error in made.failures:
-        complain(str(error))
-    return 2 if made.failures else 0
+    for error in errors:
+        complain(error)
+    return 2 if errors else 0
 
 
 def by_backbone(made: Extracted) -> Table:

@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from vadistill.addresses import redacted_words
 from vadistill.cli import complain, refuse_addresses, warn
+from vadistill.cli.on_ray import check_workers
 from vadistill.cli.outputs import check_ending, check_outputs
 from vadistill.cli.prompting import ask, named
 from vadistill.cli.score_archive import expanded, score_on_ray
@@ -63,7 +64,8 @@ def run(argv: list[str]) -> int:
 
         Args:
             model: A folder that 'vadistill fit' wrote; may be left out with --prompts.
-            videos: Video files or folders of frames, or patterns such as 'archive/**/*.mp4'.
+            videos: Video files or folders of frames, or patterns such as 'archive/**/*.mp4'; with
+                --ray also addresses of stores, such as 's3://bucket/*.mp4'.
             out: Table with one row a frame: .csv, .parquet or .json; with --ray the folder of a
                 table a video.
             report: Write a self-contained page with timelines and pictures.
@@ -86,8 +88,7 @@ def run(argv: list[str]) -> int:
             form = smoothing, false_alarms_per_day, mask, device
             others = {"--report": report, "--video": video, "--prompts": prompts, "--clip": clip}
             return score_on_ray(model, videos, out, ray, workers, *form, others=others)
-        if workers is not None:
-            raise ConfigError("--workers without --ray", expected="both", fix="add --ray")
+        check_workers(workers)
         from vadistill.evaluation.evaluate import fit_facts, localiser_facts
         from vadistill.evaluation.runs import run_facts
         from vadistill.evaluation.scoring import score_videos, smoothing_of

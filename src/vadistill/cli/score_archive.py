@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from vadistill.addresses import Address
 from vadistill.cli import complain, refuse_addresses, warn
+from vadistill.cli.on_ray import cluster_address, show_work
 from vadistill.cli.outputs import check_outputs
-from vadistill.cli.terminal import console, plain, table
+from vadistill.cli.terminal import Device, console, plain, table
 from vadistill.errors import ConfigError, VideoError
 from vadistill.progress import clock
 from vadistill.scores import Smoothing
 
 if TYPE_CHECKING:
-    from vadistill.cluster.archive import Archive
+    from vadistill.cluster.archive import ScoredArchive
 
 SHOWN_EVENTS = 12
 """Events that are printed of all videos; all are found again from the tables."""
@@ -60,25 +61,18 @@ def score_on_ray(
     smoothing: str | None,
     false_alarms_per_day: float,
     mask: Path | None,
-    device: str,
+    device: Device,
     *,
     others: Mapping[str, object],
 ) -> int:
     """Score and say what came of it; ``others`` are options that an archive has no use for."""
     from vadistill.cluster.archive import score_archive
-    from vadistill.cluster.connecting import LOCAL, check_address
+    from vadistill.cluster.stores import is_stored, listed, named
     from vadistill.datasets import split_of
     from vadistill.evaluation.scoring import smoothing_of
     from vadistill.systems import load
     from vadistill.video import read_masks
 
-    if len(ray) > 1:
-        raise ConfigError(
-            f"{len(ray)} words after --ray",
-            expected="one address, or none for a cluster of this machine's own",
-            fix="give the videos before it",
-        )
-    address = ray[0] if ray else LOCAL
     for option, value in others.items():
         if value is not None:
             raise ConfigError(
@@ -90,14 +84,13 @@ def score_on_ray(
         raise ConfigError("no video", expected="one or more videos", fix="name them after MODEL")
     if out is None:
         raise ConfigError("--ray without --out", expected="a folder", fix="pass --out scores/")
-    if workers is not None and workers < 1:
-        raise ConfigError(f"--workers {workers}", expected="1 or more", fix="correct it")
+    address = cluster_address(ray, workers)
     if smoothing is not None:
         Smoothing.parse(smoothing)
-    refuse_addresses("score", [model, out, *videos, *filter(None, [mask])])
-    check_outputs([*filter(None, (model, mask)), *videos], folders=[("--out", out)])
-    check_address(address)
-    found = list(split_of(videos, "test").hiding(read_masks(mask)))
+    here = [each for each in videos if not is_stored(each)]
+    refuse_addresses("score", [model, out, *here, *filter(None, [mask])])
+    check_outputs([*filter(None, (model, mask)), *here], folders=[("--out", out)])
+    found = list(split_of(named(listed(videos)), "test").hiding(read_masks(mask)))
     loaded = load(model, device="cpu")
     archive = score_archive(
         model,
@@ -114,26 +107,19 @@ def score_on_ray(
         warn(line)
     show(archive, len(found))
     console().print(f"tables  {plain(out)}", soft_wrap=True)
-    for video in found:
-        if video.name in archive.errors:
-            complain(archive.errors[video.name])
+    for error in archive.errors.values():
+        complain(error)
     return 2 if archive.errors else 0
 
 
-def show(archive: Archive, count: int) -> None:
+def show(archive: ScoredArchive, count: int) -> None:
     """What was done, and the highest events of the videos that were scored."""
     out = console()
-    parts = [f"{archive.scored} scored"]
+    parts = [f"{archive.done} scored"]
     parts += [f"{archive.skipped} scored before"] * bool(archive.skipped)
     parts += [f"{len(archive.errors)} failed"] * bool(archive.errors)
     out.print(f"[bold]{count} video{'s' * (count != 1)}[/]: {', '.join(parts)}")
-    if archive.scored:
-        died = f", {archive.deaths} died and their videos were done again" * bool(archive.deaths)
-        out.print(
-            f"[dim]{archive.frames:,} frames at {archive.speed:.1f} frames/s by {archive.workers} "
-            f"worker{'s' * (archive.workers != 1)}{died}[/]",
-            soft_wrap=True,
-        )
+    show_work(archive)
     events = sorted(archive.events, key=lambda each: -each[1].peak)
     if not events:
         return

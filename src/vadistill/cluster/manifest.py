@@ -1,4 +1,4 @@
-"""The list of an archive's scored videos: a line each, added as it ends, never rewritten.
+"""The list of an archive's videos: a line each, added as it ends, never rewritten.
 
 A re-run reads it and skips what is done.  Its name begins with a stroke, so that Arrow, and what is
 built on it, reads the folder's tables as one and leaves it out.
@@ -23,12 +23,13 @@ NAME = "_manifest.jsonl"
 class Manifest:
     """Lines of JSON in a folder, which one run at a time adds to: ``with Manifest(folder) as …``.
 
-    ``lines`` has the last line of each video, by its table's path in the folder.
+    ``lines`` has the last line of each video, by its place in the folder: that of its table, or
+    where its results are other ``files``, the video's own path.
     Raises ConfigError where another run is at work, WeightsError where it cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+        self.folder, self.path = folder, folder / NAME
         self.lines: dict[str, dict[str, Any]] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -59,13 +60,16 @@ class Manifest:
     ) -> None:
         self._file.close()
 
-    def has(self, folder: Path, file: str, key: str) -> bool:
-        """Whether the table at ``file`` is there, and of what ``key`` stands for."""
+    def done(self, file: str, key: str) -> dict[str, Any] | None:
+        """The line of a video whose results are there, and of what ``key`` stands for."""
         found = self.lines.get(file, {})
-        return "error" not in found and found.get("key") == key and (folder / file).is_file()
+        if "error" in found or found.get("key") != key:
+            return None
+        files = found.get("files", [file])
+        return found if all((self.folder / each).is_file() for each in files) else None
 
     def has_failed(self, file: str, key: str) -> bool:
-        """Whether that is what an earlier run could not score."""
+        """Whether that is what an earlier run could not do."""
         found = self.lines.get(file, {})
         return "error" in found and found.get("key") == key
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from vadistill.cluster.stores import is_stored
 from vadistill.datasets import Video
 from vadistill.detector import Detector
 from vadistill.errors import VideoError
@@ -51,7 +52,7 @@ def ranges(video: Video, model: Detector, count: int) -> list[tuple[int, int]]:
     They begin with a batch of the detector's, so that its batches are those of the whole video,
     and their sums are rounded alike.
     """
-    if count < 2 or model.lookback is None or model.lookahead is None:
+    if count < 2 or model.lookback is None or model.lookahead is None or is_stored(video.source):
         return []
     try:
         source = video.open()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from vadistill.addresses import Address
+from vadistill.addresses import STORES, Address
 from vadistill.errors import VideoError
 from vadistill.video.base import Frame, VideoInfo, VideoSource
 from vadistill.video.connection import Connection
@@ -39,7 +39,9 @@ class LiveSource(VideoSource):
             raise VideoError(
                 f"'{address}' is no address that can be watched",
                 expected="rtsp://…, rtsps://…, http://…, https://…, webcam:0 or /dev/video0",
-                fix="correct it, or record the stream to a file",
+                fix="score it with --ray, or fetch it to a file"
+                if address.scheme in STORES
+                else "correct it, or record the stream to a file",
             )
         self.resized: tuple[int, int] | None = None
         """The (width, height) that arrives now if it is not the first one."""

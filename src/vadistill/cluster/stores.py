@@ -1,0 +1,273 @@
+"""Videos in stores of files, such as S3's, and on the web: listed, named and fetched by fsspec.
+
+Of a web address its host and a video's file name are shown, and a hash stands for the folder, which
+may be a secret; user, password and query are shown nowhere.  Folders of object stores are shown:
+who may read those is told elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from vadistill.addresses import STORES, Address, hashed, without_addresses
+from vadistill.datasets import Video
+from vadistill.datasets.sources import VIDEOS
+from vadistill.errors import ConfigError, VadistillError, VideoError, in_a_line, lacking
+from vadistill.files import short_names
+from vadistill.video import natural_key
+
+WEB = ("http", "https")
+
+CONNECT_SECONDS, READ_SECONDS = 30, 60
+"""Longest waits for a web server, and for its next bytes; a whole video may take any time."""
+
+MARKS = ("size", "ETag", "etag", "Content-MD5", "md5Hash", "content_md5", "Last-Modified",
+         "LastModified", "last_modified", "updated", "created")  # fmt: skip
+"""What stores tell of a file that changes with its content."""
+
+FETCHED = "vadistill-fetched-"
+"""How the folders of fetched files begin."""
+
+SETTLED = 60.0
+"""Seconds after which a folder is held, if anybody holds it."""
+
+
+def is_stored(source: object) -> bool:
+    """Whether a video's source is an address of a store or of the web."""
+    return isinstance(source, str | Path) and Address(str(source)).scheme in STORES
+
+
+def listed(given: Sequence[Path]) -> list[Path]:
+    """Addresses with the patterns among them, such as s3://bucket/*.mp4, as the videos they match.
+
+    Paths stay as they are.  Raises ConfigError without fsspec or what it needs for a scheme,
+    VideoError for a pattern that nothing matches and a store that does not answer.
+    """
+    found: list[Path] = []
+    for each in given:
+        if not is_stored(each):
+            found.append(each)
+            continue
+        address = Address(str(each))
+        with _told(address):
+            system, path = _opened(address)
+            if not _is_pattern(address):
+                found.append(each)
+                continue
+            names = sorted(map(str, system.glob(path)), key=natural_key)
+        before = address.url.removesuffix(path)
+        any_file = PurePosixPath(path).suffix
+        matched = [
+            Path(f"{before}{name}")
+            for name in names
+            if not name.endswith("/") and (any_file or _file(before + name).endswith(VIDEOS))
+        ]
+        if not matched:
+            raise VideoError(
+                f"no video matches a pattern at {address}",
+                expected="a pattern such as s3://bucket/*.mp4, or a web page that links to videos",
+                fix="check the folder and the ending",
+            )
+        found += matched
+    return list(dict.fromkeys(found))
+
+
+def named(given: Sequence[Path]) -> list[Path | Video]:
+    """Addresses as videos with names of their own, in their order among paths, which stay."""
+    paths = [each for each in given if not is_stored(each)]
+    stems = [PurePosixPath(_place(Address(str(each)))).stem for each in given if is_stored(each)]
+    counts = Counter([*short_names(paths), *stems])
+    left = iter(stems)
+    found: list[Path | Video] = []
+    for each in given:
+        if not is_stored(each):
+            found.append(each)
+            continue
+        stem = next(left)
+        found.append(Video(stem if counts[stem] == 1 else place_of(each), each))
+    return found
+
+
+def place_of(source: Path) -> str:
+    """Where the results of an address lie below the folder of all, such as s3/bucket/a.mp4.
+
+    Raises ConfigError for an address whose host cannot be told from a password.
+    """
+    return _place(Address(str(source)))
+
+
+def told(video: Video) -> tuple[int, str]:
+    """Bytes of a stored video, 0 if that is not known, and what changes with its content or ''.
+
+    Raises VideoError, ConfigError.
+    """
+    address = Address(str(video.source))
+    with _told(address):
+        system, path = _opened(address)
+        info = system.info(path)
+    marks = [f"{name} {info[name]}" for name in MARKS if info.get(name) not in (None, "")]
+    return int(info.get("size") or 0), f"{marks} hidden {video.hidden}" if marks else ""
+
+
+@contextlib.contextmanager
+def at_hand(video: Video) -> Iterator[Video]:
+    """A video as a file of this machine; a stored one is fetched, and deleted at the end.
+
+    Raises VideoError where it cannot be fetched.
+    """
+    if not is_stored(video.source):
+        yield video
+        return
+    address = Address(str(video.source))
+    with _folder() as folder:
+        path = folder / (PurePosixPath(_place(address)).name or "video")
+        with _told(address):
+            system, there = _opened(address)
+            if address.scheme in WEB and not system.info(there).get("size"):
+                raise VideoError(
+                    f"{address} tells no length",
+                    expected="a file, not a camera's stream, which has no end",
+                    fix="watch it by 'vadistill watch', or fetch it to a file",
+                )
+            system.get_file(there, str(path))
+        try:
+            yield replace(video, source=path)
+        except VadistillError as error:
+            got = error.got.replace(str(path), str(address))
+            raise type(error)(got, expected=error.expected, fix=error.fix) from error
+
+
+def sweep() -> None:
+    """Delete what workers of this machine had fetched when they were killed."""
+    for name in glob.glob(os.path.join(tempfile.gettempdir(), f"{FETCHED}*")):
+        with contextlib.suppress(OSError, ImportError):
+            if time.time() - os.stat(name).st_mtime > SETTLED:
+                with _held(Path(name)):
+                    shutil.rmtree(name)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder of this process alone, until the end."""
+    with (
+        tempfile.TemporaryDirectory(prefix=FETCHED, ignore_cleanup_errors=True) as name,
+        contextlib.ExitStack() as held,
+    ):
+        with contextlib.suppress(OSError, ImportError):
+            held.enter_context(_held(Path(name)))
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder; a process that dies lets go.  Raises OSError where another holds it."""
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _opened(address: Address) -> tuple[Any, str]:
+    """fsspec's file system of an address, and its path there."""
+    scheme, url = address.scheme, address.url
+    try:
+        import fsspec
+    except ImportError:
+        raise lacking(f"an address of {scheme} without fsspec", "cluster") from None
+    try:
+        kind = fsspec.get_filesystem_class(scheme)
+    except ImportError as error:
+        if scheme in WEB:
+            raise lacking(f"an address of {scheme} without aiohttp", "cluster") from None
+        raise ConfigError(
+            f"an address of {scheme} without its package ({in_a_line(error)})",
+            expected="what fsspec needs for it, on every machine of the cluster",
+            fix="install it with pip",
+        ) from None
+    options = kind._get_kwargs_from_urls(url) | (_web(url) if scheme in WEB else {})
+    return fsspec.filesystem(scheme, **options), kind._strip_protocol(url)
+
+
+def _web(url: str) -> dict[str, Any]:
+    """Options of web addresses: waits with an end, passwords of ~/.netrc, proxies as usual."""
+    import aiohttp  # pyright: ignore[reportMissingImports]
+
+    wait = aiohttp.ClientTimeout(None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
+    as_it_is = re.fullmatch("[!-~]+", url) is not None  # such as one whose signature is escaped
+    return {"encoded": as_it_is, "client_kwargs": {"timeout": wait, "trust_env": True}}
+
+
+@contextlib.contextmanager
+def _told(address: Address) -> Iterator[None]:
+    """What goes wrong with a store, in a line without secrets."""
+    try:
+        yield
+    except VadistillError:
+        raise
+    except Exception as error:  # of any of fsspec's packages
+        raise VideoError(
+            f"{address} cannot be read ({_reason(error, address)})",
+            expected="a store that answers, with that file in it",
+            fix="check the address, and what its store's library reads its keys from",
+        ) from None  # It would show a password.
+
+
+def _reason(error: Exception, address: Address) -> str:
+    # Of the web's files fsspec says that they are not there, whatever keeps them from being read.
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
+    error = cause if isinstance(cause, Exception) else error
+    if status := getattr(error, "status", None):
+        return f"HTTP {status}"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, PermissionError):
+        return "it may not be read"
+    words = in_a_line(error).replace(address.url, str(address))
+    return " ".join(without_addresses(words).split())
+
+
+def _is_pattern(address: Address) -> bool:
+    """Whether it stands for several files; in web addresses ? begins a query."""
+    url = address.url
+    return "*" in url.partition("?")[0] if address.scheme in WEB else glob.has_magic(url)
+
+
+def _file(url: str) -> str:
+    """The last part of an address's path, in lower case."""
+    return re.split("[?#]", url)[0].rpartition("/")[2].lower()
+
+
+def _place(address: Address) -> str:
+    scheme, (authority, path) = address.scheme, address.parts
+    if scheme not in WEB:
+        return "/".join([scheme, authority.rpartition("@")[2], *_parts(path)])
+    if not address.host:
+        raise ConfigError(
+            f"'{address}', whose host cannot be told from a password",
+            expected="an address with '/', '?', '#' and '@' in its password as %2F, %3F, %23, %40",
+            fix="write it so, or put the password into ~/.netrc",
+        )
+    folder, _, file = re.split("[?#]", path)[0].rpartition("/")
+    mark = hashed(f"{scheme}://{address.host}{folder}")[:8]
+    if not file.lower().endswith(VIDEOS):
+        file = hashed(file)[:8]  # which may be a key
+    return "/".join([scheme, address.host, mark, file])
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".", "..")]
