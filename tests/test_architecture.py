@@ -22,6 +22,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("vadistill.serving.hub", "vadistill.serving.demo"),
     ("vadistill.serving.lookout", "vadistill.serving.pruning", "vadistill.serving.sending"),
     ("vadistill.serving.fitting",),
+    ("vadistill.serving.remembering",),
     ("vadistill.serving.live", "vadistill.serving.jobs", "vadistill.serving.sinks"),
     ("vadistill.serving.storage",),
     (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -395,6 +397,45 @@ def test_it_is_kept_for_the_next_start_of_the_same_view_alone(home: Path):
     (home / "scene.vad").symlink_to(fitted(home / "again", videos=1))
     play(home, "both.mp4").close()
     assert len(ended(home)) == before + 2
+
+
+def test_of_many_marks_at_a_time_none_is_lost(home: Path, monkeypatch: pytest.MonkeyPatch):
+    hub = Hub(scene_settings(home, camera("calm.mp4", loop=True)))
+    hub.start()
+    try:
+        (watched,) = hub.running()
+        trail = Trail((Step(BOX, 3.0, TRAITS),), (KIND,), watched.of)
+        ids = [hub.store.open_event("door", 1.0, peak=3.0, level=2.0).id for _ in range(16)]
+        for number in ids:
+            hub.store.update_event(number, last=2.0, peak=3.0, frames=4, trail=trail)
+        read, chance = hub.store.remembered, random.Random(0)
+
+        def slowly(*asked: str) -> list[FalseAlarm]:
+            found = read(*asked)
+            time.sleep(chance.uniform(0.0, 0.02))  # others are marked between reading and learning
+            return found
+
+        def known() -> set[int]:
+            return {alarm.event for alarm in hub.running()[0].memory._known.alarms}
+
+        monkeypatch.setattr(hub.store, "remembered", slowly)
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda number: hub.set_verdict(number, "false"), ids))
+            assert known() == set(ids)
+            # Some are taken back, others marked again, and the camera begins anew meanwhile.
+            changed = threads.submit(hub.change_camera, "door", pre_roll=1.0)
+            list(threads.map(lambda n: hub.set_verdict(n, None if n % 2 else "false"), ids))
+            list(threads.map(hub.forget, ids[:4]))
+            assert changed.result()
+        assert known() == {number for number in ids[4:] if number % 2 == 0}
+        # Of two who say the opposite of one event, the camera goes by what is kept.
+        for _ in range(8):
+            with ThreadPoolExecutor(2) as threads:
+                list(threads.map(lambda v: hub.set_verdict(ids[0], v), ("false", None)))
+            event = hub.store.event(ids[0])
+            assert event and (event.verdict == "false") == (ids[0] in known())
+    finally:
+        hub.stop()
 
 
 def test_what_tells_no_place_is_not_remembered(tmp_path: Path):

@@ -33,6 +33,7 @@ from support.waiting import stood_still, until
 from vadistill.errors import VideoError
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.live.session import RateCap, Stillness
+from vadistill.serving.storage import recorder as recording
 from vadistill.serving.storage.recorder import Recorder, segments
 from vadistill.serving.storage.recordings import prune_recordings
 from vadistill.video import Frame, LiveSource, VideoInfo, open_video
@@ -645,6 +646,49 @@ def test_a_recording_that_was_cut_off_is_repaired(tmp_path: Path) -> None:
     [(start, path)] = segments(tmp_path, "gate", 0, 1e12)
     assert [p.name for p in folder.iterdir()] == ["20260102T030405Z.mkv"]
     assert start == 1767323045 and 40 < len(list(open_video(path))) < 80
+
+
+def test_a_recording_that_cannot_be_repaired_holds_up_neither_start_nor_camera(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a pipe that nobody writes to: the system's call to open it hangs."""
+    monkeypatch.setattr(recording, "REPAIR", 0.5)
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    part, pipe = folder / "20260102T030505Z.part", folder / "20260102T030405Z.part"
+    part.write_bytes(encode(tmp_path / "a.mkv", 40).read_bytes())
+    (folder / ".20260102T030405Z.x.whole").touch()
+    os.mkfifo(pipe)
+    made: list[Recorder] = []
+    took, longest = stood_still(lambda: made.append(Recorder(tmp_path, camera="gate")))
+    assert 0.4 < took < 3 and longest < 0.4
+    with av.open(clip) as file:
+        for packet in file.demux(video=0):
+            if packet.size:
+                made[0].packet(packet, file.streams.video[0])
+    made[0].close()
+    [(_, path)] = segments(tmp_path, "gate", time.time() - 60, 1e12)
+    assert len(list(open_video(path))) == 50 and part.exists()
+    os.close(os.open(pipe, os.O_WRONLY))  # there is nothing in it
+    until(lambda: not list(folder.glob("*.part")))
+    assert len(segments(tmp_path, "gate", 0, 1e12)) == 2 and not list(folder.glob("*.whole"))
+
+
+def test_a_full_disk_leaves_a_recording_for_the_next_repair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    (folder / "20260102T030405Z.part").write_bytes(encode(tmp_path / "a.mkv", 40).read_bytes())
+    with monkeypatch.context() as full:
+        full.setattr(
+            recording, "replacing", lambda *_, **__: contextlib.nullcontext(Path("/dev/full"))
+        )
+        Recorder(tmp_path, camera="gate")
+    assert [p.name for p in folder.iterdir()] == ["20260102T030405Z.part"]
+    assert "No space left on device" in caplog.text
+    Recorder(tmp_path, camera="gate")
+    assert [p.name for p in folder.iterdir()] == ["20260102T030405Z.mkv"]
 
 
 def test_a_disk_that_is_full_stops_the_recording_only(

@@ -13,15 +13,15 @@ from vadistill.errors import ConfigError, in_a_line
 from vadistill.serving.config import ModelSettings, Settings
 from vadistill.serving.jobs.queue import Job, Jobs
 from vadistill.serving.live.batching import named
-from vadistill.serving.live.cameras import Cameras
 from vadistill.serving.live.census import seen
 from vadistill.serving.live.described import described, self_test_page
+from vadistill.serving.remembering import Remembering
 from vadistill.serving.storage import footage
 
 log = logging.getLogger("vadistill.serving")
 
 
-class Fitting(Cameras):
+class Fitting(Remembering):
     """Cameras, and the jobs that fit their models; raises what ``Cameras`` does."""
 
     def __init__(self, settings: Settings, path: Path | None) -> None:

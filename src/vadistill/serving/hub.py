@@ -14,13 +14,12 @@ from typing import Any
 from vadistill.errors import StorageError
 from vadistill.serving.config import ServerSettings, Settings
 from vadistill.serving.faults import Faults
-from vadistill.serving.live.events import Subscription
+from vadistill.serving.live.news import Subscription
 from vadistill.serving.lookout import GRACE, Lookout, Part, glances
 from vadistill.serving.pruning import Pruner
 from vadistill.serving.sending import Sending
 from vadistill.serving.storage.clips import recover_clips
 from vadistill.serving.storage.disk import Disk
-from vadistill.serving.storage.store import Event, Verdict
 
 log = logging.getLogger("vadistill.serving")
 
@@ -130,20 +129,12 @@ class Hub(Sending):
         """[server] of the file where its password or token was changed; raises ConfigError."""
         return None if self._file is None else self._file.changed_secrets()
 
-    # -- events and uploads --------------------------------------------------------------------
+    # -- uploads -------------------------------------------------------------------------------
 
     @property
     def uploads(self) -> Path:
         """Where uploads lie until they are scored."""
         return self.folder / "uploads"
-
-    def set_verdict(self, id: int, verdict: Verdict | None) -> Event | None:
-        """What a person says of an event; None: no such event."""
-        event = self.store.set_verdict(id, verdict)
-        if event is not None:
-            self.remember(event)
-            self.announcer("event", event.as_json())
-        return event
 
     def upload_room(self) -> int:
         """Bytes that a further upload may have."""

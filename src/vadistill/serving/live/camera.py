@@ -1,7 +1,7 @@
 """One camera: its stream through a detector, the curve of its scores, and its events.
 
-Two threads: the reader decodes, and this one cuts out what the detector needs, asks the model's
-loop for scores (``batching``) and keeps events.  Nothing that a camera, a disk or a detector does
+Three threads: the reader decodes, this one cuts out what the detector needs and asks the model's
+loop for scores (``batching``), a third writes.  Nothing that a camera, a disk or a detector does
 ends it; what happened stands in its status and in the log.
 """
 
@@ -37,6 +37,7 @@ from vadistill.serving.live.screen import Screen
 from vadistill.serving.live.times import Pace, Standstill, WallTimes
 from vadistill.serving.schedule import within
 from vadistill.serving.storage.clips import ClipWriter, Shot
+from vadistill.serving.storage.later import Later
 from vadistill.video import covered
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Camera:
         """Set when the source has come to its end, or the camera was stopped."""
         self._stopped = threading.Event()
         self._model = model
-        self._store = store
+        self._store, self._later = store, Later(f"keep-{settings.name}")
         self._thread = threading.Thread(target=self._run, name=f"camera-{self.name}", daemon=True)
         self._tracker = Tracker(
             level, frames=settings.frames_to_open, seconds=settings.seconds_to_close
@@ -86,7 +87,7 @@ class Camera:
         self.of = view(settings, self.mark)
         """What its false alarms belong to."""
         self.events = EventKeeper(
-            settings.name, store=store, clips=clips, publish=publish, of=self.of
+            settings.name, store=store, clips=clips, later=self._later, publish=publish, of=self.of
         )
         self.curve = Curve(settings.name, store, self.events.keep)
         self._pace = Pace()
@@ -96,9 +97,8 @@ class Camera:
         detector = model.detector if isinstance(model, Loaded) else None
         normal = None if detector is None else detector.require_fitted()
         quiet = 0.0 if normal is None else normal.quantiles[0]
-        self.drift = drift_from(store, settings, normal, self.mark)
-        radius = None if detector is None else detector.radius
-        self.memory = Memory(lambda *held: self.events.keep(lambda: store.note_held(*held)), radius)
+        self.drift = drift_from(store, settings, normal, self.mark, self._later)
+        self.memory = Memory(self.events.note_held, None if detector is None else detector.radius)
         self._counting = Counting(settings, float(quiet), self.memory)
         self._failure = model if isinstance(model, str) else ""
         if self._failure:
@@ -129,12 +129,13 @@ class Camera:
         self._thread.start()
 
     def stop(self) -> None:
-        """End both threads; an open event is closed and its scores are written."""
+        """End its threads; an open event is closed and its scores are written."""
         self._stopped.set()
         self.reader.stop()
         self.screen.wake()
         if self._thread.is_alive():
             self._thread.join(10)
+        self._later.ended(10)
 
     # -- scoring -------------------------------------------------------------------------------
 
@@ -145,6 +146,7 @@ class Camera:
                     if session.over or self._stopped.wait(RETRY) or session.over:
                         break
         finally:
+            self._later.end()
             self.ended.set()
             self.screen.wake()
 
@@ -169,7 +171,7 @@ class Camera:
         checked = self.settings.check_view and not self.settings.fast
         source = self.scene.watching(session) if checked else session
         if self._model is None:
-            for frame in Census(self.settings, self._store).watching(source):
+            for frame in Census(self.settings, self._store, self._later).watching(source):
                 session.forget(frame.index + 1)
                 self.screen.show(frame.image, None)
             return
@@ -208,27 +210,26 @@ class Camera:
         self._track(change, shot)
         if may_open:
             self.drift.note(score.time, value, event=self._tracker.event is not None)
-        if self.curve.due:
-            self.write_scores()
+        if self.curve.due():
+            self._later.put(self.write_scores)
 
     def _lost(self, cause: str) -> None:
         """The stream is gone: what is open is closed."""
         self._track(self._tracker.close(), None, cause)
         self._ring.clear()
-        self.write_scores()
+        self._later.put(self.write_scores)
         self.drift.save()
 
     def _track(self, change: Change | None, shot: Shot | None, cause: str | None = None) -> None:
         if change is not None:
-            before = list(self._ring) if self.events.id is None else ()
-            self.events.follow(
-                change, shot, before=before, scale=self.scale, level=self.level.on, cause=cause
-            )
+            before, scale, level = tuple(self._ring), self.scale, self.level.on
+            self.events.follow(change, shot, before=before, scale=scale, level=level, cause=cause)
 
     @property
     def settled(self) -> bool:
         """Whether it has stopped and all of it is kept."""
-        return not self._thread.is_alive() and self.curve.settled and self.events.settled
+        ended = not self._thread.is_alive() and self._later.ended()
+        return ended and self.curve.settled and self.events.settled
 
     def write_scores(self) -> None:
         """Put the curve so far into the store; what a full disk refuses is kept for later."""
@@ -273,7 +274,8 @@ class Camera:
     def set_level(self, level: Level) -> None:
         """Open and close events at another level from the next frame on."""
         self.level = self._tracker.level = level
-        self.drift = drift_from(self._store, self.settings, self.calibration, self.mark)
+        normal = self.calibration
+        self.drift = drift_from(self._store, self.settings, normal, self.mark, self._later)
 
     def as_json(self) -> dict[str, Any]:
         """As the API describes a camera."""

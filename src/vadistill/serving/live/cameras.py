@@ -18,14 +18,13 @@ from vadistill.levels import Level
 from vadistill.serving.config import CameraSettings, Settings, changed
 from vadistill.serving.live.batching import Loaded, Models
 from vadistill.serving.live.camera import Camera
-from vadistill.serving.live.events import Announcer
 from vadistill.serving.live.learned import begin_anew, counted, learned_level, starting_level
+from vadistill.serving.live.news import Announcer
 from vadistill.serving.live.reader import Reader
 from vadistill.serving.live.session import try_source
 from vadistill.serving.settings_file import SettingsFile
 from vadistill.serving.storage.clips import ClipWriter
 from vadistill.serving.storage.recorder import Recorder
-from vadistill.serving.storage.records import Event, FalseAlarm
 from vadistill.serving.storage.store import Store
 
 log = logging.getLogger("vadistill.serving")
@@ -61,6 +60,8 @@ class Cameras:
         """Names of those whose levels it has refused to forget."""
         self._lock, self._changing = threading.RLock(), threading.RLock()
         """Of ``_cameras``, held for a moment; of changes, which may take long."""
+        self._remembering = threading.RLock()
+        """Held from a change of remembered false alarms until its camera knows of it."""
 
     def cameras(self) -> list[dict[str, Any]]:
         """All cameras as the API describes them, in the settings' order."""
@@ -192,9 +193,10 @@ class Cameras:
             level=level,
             publish=self.announcer,
         )
-        made.memory.learn(self.store.remembered(camera.name, made.of))
-        with self._lock:
-            self._cameras[camera.name] = made
+        with self._remembering:
+            made.memory.learn(self.store.remembered(camera.name, made.of))
+            with self._lock:
+                self._cameras[camera.name] = made
         if made.usable:
             made.start()
 
@@ -277,24 +279,3 @@ class Cameras:
         now = time.time()
         self.store.mute(name, now, now + 60 * minutes)
         return True
-
-    def remember(self, event: Event) -> None:
-        """Hold back what is like an event that is marked as a false alarm; nothing for another."""
-        camera = self._camera(event.camera)
-        if camera is None or event.verdict != "false":
-            self.forget(event.id)
-        else:
-            self.store.remember(event)
-            camera.memory.learn(self.remembered(event.camera))
-
-    def remembered(self, name: str) -> list[FalseAlarm]:
-        """False alarms by which a camera holds events back, newest first."""
-        found = self._camera(name)
-        return [] if found is None else self.store.remembered(name, found.of)
-
-    def forget(self, event: int) -> bool:
-        """Hold nothing back for an event any more; False: that was so already."""
-        known = self.store.forget(event)
-        for camera in self.running() if known else ():
-            camera.memory.learn(self.remembered(camera.name))
-        return known

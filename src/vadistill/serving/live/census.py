@@ -6,14 +6,16 @@ One picture a second is looked at.  What differs from the empty scene counts, wh
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from vadistill.errors import StorageError
 from vadistill.objects import build
 from vadistill.serving.config import CameraSettings
+from vadistill.serving.storage.later import Later
 from vadistill.serving.storage.store import Store
 from vadistill.video import Frame, VideoSource, painted
 from vadistill.windows import Triplet
@@ -26,11 +28,11 @@ WRITTEN = 20.0
 
 
 class Census:
-    """Counts what is seen by the hour, and keeps that in the store for as long as the footage."""
+    """Counts what is seen by the hour; kept in the store, ``later``, for as long as the footage."""
 
-    def __init__(self, camera: CameraSettings, store: Store) -> None:
-        self._camera, self._store = camera, store
-        self._new = [0, 0, 0]
+    def __init__(self, camera: CameraSettings, store: Store, later: Later) -> None:
+        self._camera, self._store, self._later = camera, store, later
+        self._new, self._refused = [0, 0, 0], [0, 0, 0]
         self._written = time.monotonic()
 
     def watching(self, source: VideoSource) -> Iterator[Frame]:
@@ -52,22 +54,25 @@ class Census:
 
     def count(self, objects: int) -> None:
         """So many objects were seen in a picture."""
-        self._new = [n + more for n, more in zip(self._new, (1, objects > 0, objects), strict=True)]
+        self._new = _sum(self._new, (1, objects > 0, objects))
 
     def write(self) -> None:
         """Add the counts to those of the hour; what a full disk refuses is kept for later."""
         self._written = time.monotonic()
-        if not self._new[0]:
+        self._later.put(partial(self._add, self._new, int(time.time() // 3600)))
+        self._new = [0, 0, 0]
+
+    def _add(self, new: Sequence[int], hour: int) -> None:
+        self._refused = new = _sum(self._refused, new)
+        if not new[0]:
             return
-        hour = int(time.time() // 3600)
         with suppress(StorageError):
             rows = {row[0]: row[1:] for row in self._store.value(_key(self._camera.name), [])}
-            before = rows.get(hour, [0, 0, 0])
-            rows[hour] = [n + more for n, more in zip(before, self._new, strict=True)]
+            rows[hour] = _sum(rows.get(hour, [0, 0, 0]), new)
             oldest = hour - self._camera.record_hours - 1
             kept = [[at, *counts] for at, counts in sorted(rows.items()) if at >= oldest]
             self._store.save_value(_key(self._camera.name), kept)
-            self._new = [0, 0, 0]
+            self._refused = [0, 0, 0]
 
 
 def seen(store: Store, camera: str, hours: float) -> dict[str, Any]:
@@ -79,6 +84,10 @@ def seen(store: Store, camera: str, hours: float) -> dict[str, Any]:
         sum(column) for column in list(zip(*rows, strict=True))[1:] or [[]] * 3
     )
     return {"looked": looked, "busy": busy, "objects": objects}
+
+
+def _sum(before: Sequence[int], more: Sequence[int]) -> list[int]:
+    return [n + m for n, m in zip(before, more, strict=True)]
 
 
 def _key(camera: str) -> str:

@@ -35,10 +35,12 @@ class Curve:
             self._new.append((wall, score))
         self._points.append((wall, score))
 
-    @property
     def due(self) -> bool:
-        """Whether a chunk is long enough to be written."""
-        return time.monotonic() - self._written >= CHUNK_SECONDS
+        """Whether a chunk is long enough to be written; it is told once of each."""
+        due = time.monotonic() - self._written >= CHUNK_SECONDS
+        if due:
+            self._written = time.monotonic()
+        return due
 
     @property
     def settled(self) -> bool:

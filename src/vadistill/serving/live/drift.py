@@ -14,13 +14,15 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from vadistill.errors import StorageError
 from vadistill.levels import FRAMES, Calibration, lasting
+from vadistill.serving.storage.later import Later
 from vadistill.serving.storage.store import Store
 
 SHARE = 0.01
@@ -66,13 +68,22 @@ class Minute(NamedTuple):
 class Drift:
     """Of one camera; ``note`` each score in order.
 
-    ``of`` stands for what gives its scores.  Where nothing ``usual`` is known, nothing is watched.
+    ``of`` stands for what gives its scores; counts are kept ``later``.  Where nothing ``usual`` is
+    known, nothing is watched.
     """
 
-    def __init__(self, store: Store, camera: str, of: Sequence[str], usual: Usual | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        camera: str,
+        of: Sequence[str],
+        usual: Usual | None,
+        later: Later | None = None,
+    ) -> None:
         self.told: str | None = None
         """The drift in one sentence; '' where there is none, None where that is not known yet."""
         self._store, self._key, self._of, self._usual = store, key(camera), list(of), usual
+        self._later = later
         self._minutes: deque[Minute] = deque(maxlen=WINDOWS[-1][1])
         self._now = [0.0, 0.0, 0.0, 0.0]
         """Of the minute that goes on."""
@@ -120,14 +131,21 @@ class Drift:
         self.told = sentence(shares[worst], worst) if worst else "" if shares else None
 
     def save(self) -> None:
-        """Keep the counts for the camera's next start; a full disk is asked again later."""
+        """Keep the counts for the camera's next start; a full disk is asked again next time."""
         if not self._unsaved:
             return
         self._unsaved = 0
         minutes = [[round(seconds, 2) for seconds in minute] for minute in self._minutes]
         kept = {"of": self._of, "usual": self._usual, "at": time.time()}
+        write = partial(self._write, {**kept, "minutes": minutes, "out": [*self._out]})
+        if self._later is None:
+            write()
+        else:
+            self._later.put(write)
+
+    def _write(self, counts: dict[str, Any]) -> None:
         with suppress(StorageError):
-            self._store.save_value(self._key, {**kept, "minutes": minutes, "out": [*self._out]})
+            self._store.save_value(self._key, counts)
 
     def _restore(self) -> None:
         kept = self._store.value(self._key)

@@ -1,13 +1,11 @@
-"""A camera's events as they are kept, and news of what happens.
+"""A camera's events as they are kept: in the store, with a picture and a clip.
 
-An event is in the store, with a clip and a picture.  News go to everybody who listens: the
-console's pages, the command line.
+All of it waits for the disk in a thread of its own (``storage.later``): the camera goes on.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections import deque
@@ -23,6 +21,7 @@ from vadistill.events import Change, Stretch
 from vadistill.levels import Calibration, Level
 from vadistill.serving.live.memory import Way
 from vadistill.serving.storage.clips import ClipWriter, Shot
+from vadistill.serving.storage.later import Later
 from vadistill.serving.storage.records import Event, Place
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def colours(level: Level, calibration: Calibration) -> Scale:
 
 
 class EventKeeper:
-    """Keeps one camera's events; what a full disk refuses is kept once it has room.
+    """Keeps one camera's events, ``later``; what a full disk refuses is kept once it has room.
 
     ``publish`` is told of each event as it opens, goes on and closes; ``of`` stands for the model
     and the view that they are seen by.
@@ -56,13 +55,14 @@ class EventKeeper:
         *,
         store: Store,
         clips: ClipWriter,
+        later: Later,
         publish: Callable[[str, dict[str, Any]], None],
         of: str = "",
     ) -> None:
         self.camera, self._of = camera, of
         self.id: int | None = None
         """Of the open event, once it is in the store."""
-        self._store, self._clips, self._publish = store, clips, publish
+        self._store, self._clips, self._later, self._publish = store, clips, later, publish
         self._best: Shot | None = None
         self._place: Place | None = None
         """Of the open event's peak, where that is new."""
@@ -85,11 +85,27 @@ class EventKeeper:
         level: float,
         cause: str | None = None,
     ) -> None:
-        """Keep what a frame, of which ``shot`` is the picture, did to the event.
+        """Keep what a frame, of which ``shot`` is the picture, did to the event; returns at once.
 
         ``before`` are the pictures with which a new event's clip begins, ``level`` the score at
-        which it opened, ``cause`` why it ended, if it was not for calm.
+        which it opened, ``cause`` why it ended, if it was not for calm.  Where much waits for the
+        disk, openings, peaks and ends are kept without pictures, and nothing else.
         """
+        if self._later.crowded:
+            if change.kind == "going":
+                return
+            shot, before = None, ()
+        self._later.put(partial(self._follow, change, shot, before, scale, level, cause))
+
+    def _follow(
+        self,
+        change: Change,
+        shot: Shot | None,
+        before: Sequence[Shot],
+        scale: Scale,
+        level: float,
+        cause: str | None,
+    ) -> None:
         event = change.event
         if change.kind == "opened":
             self._way, self._frames = Way(self._of), 0
@@ -107,15 +123,15 @@ class EventKeeper:
         if self.id is None:
             # Also later in an event, if the disk was full at first.
             if change.kind == "opened" or due:
-                self._updated = time.monotonic()
                 self.keep(lambda: self._open(event, shot, before, scale, level))
+                self._updated = time.monotonic()
             return
         if shot is not None:
             self._clips.add(self.id, shot)
             self._best = shot if change.kind == "higher" else self._best
         if due:
-            self._updated = time.monotonic()
             self.keep(lambda: self._update(event, scale))
+            self._updated = time.monotonic()  # however slow the disk is, the rest follows
 
     def _open(
         self,
@@ -213,6 +229,10 @@ class EventKeeper:
                 self._unclosed.popleft()
                 self._ending -= 1
 
+    def note_held(self, event: int, when: float) -> None:
+        """A false alarm held something back at a time in Unix seconds; returns at once."""
+        self._later.put(lambda: self.keep(lambda: self._store.note_held(event, when)))
+
     @property
     def settled(self) -> bool:
         """Whether all events that have ended are kept as ended, with their clips."""
@@ -232,67 +252,3 @@ class EventKeeper:
             log.info("camera %s: the store can be written again", self.camera)
         self._store_fails = False
         return True
-
-
-WAITING = 256
-"""Messages that wait for a slow listener; the oldest go first."""
-
-
-class Subscription:
-    """One listener's messages, as (kind, data): ``with announcer.subscribe() as news``."""
-
-    def __init__(self, announcer: Announcer) -> None:
-        self._announcer = announcer
-        self._messages: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(WAITING)
-
-    def get(self, timeout: float) -> tuple[str, dict[str, Any]] | None:
-        """The next message, or None after ``timeout`` seconds without one."""
-        try:
-            return self._messages.get(timeout=timeout)
-        except queue.Empty:
-            return None
-
-    def put(self, kind: str, data: dict[str, Any]) -> None:
-        while True:
-            try:
-                return self._messages.put_nowait((kind, data))
-            except queue.Full:
-                self.get(0)
-
-    def close(self) -> None:
-        """Listen no more."""
-        self._announcer.leave(self)
-
-    def __enter__(self) -> Subscription:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class Announcer:
-    """Hands each message to every subscription; never blocks."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._listeners: list[Subscription] = []
-
-    def __len__(self) -> int:
-        return len(self._listeners)
-
-    def subscribe(self) -> Subscription:
-        made = Subscription(self)
-        with self._lock:
-            self._listeners.append(made)
-        return made
-
-    def leave(self, listener: Subscription) -> None:
-        with self._lock:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-    def __call__(self, kind: str, data: dict[str, Any]) -> None:
-        with self._lock:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            listener.put(kind, data)

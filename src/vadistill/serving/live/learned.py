@@ -16,6 +16,7 @@ from vadistill.files import content_hash
 from vadistill.levels import Calibration, Level, camera_level, training_level, without
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.live import drift
+from vadistill.serving.storage.later import Later
 from vadistill.serving.storage.store import Store
 
 log = logging.getLogger("vadistill.serving")
@@ -46,18 +47,23 @@ def starting_level(
 
 
 def drift_from(
-    store: Store, camera: CameraSettings, calibration: Calibration | None, mark: str = ""
+    store: Store,
+    camera: CameraSettings,
+    calibration: Calibration | None,
+    mark: str = "",
+    later: Later | None = None,
 ) -> drift.Drift:
     """Watches whether scores drift from those that the camera's level comes from.
 
-    Nothing is watched without a ``calibration``, or where a level is older than that was kept.
+    What it counts is kept ``later``.  Nothing is watched without a ``calibration``, or where a
+    level is older than that was kept.
     """
     kept, usual = _kept(store, camera, mark), None
     if calibration is not None and kept is not None:
         usual = kept.get("usual") and drift.Usual(*kept["usual"])
     elif calibration is not None:
         usual = drift.usual_of(calibration, camera.frames_to_open)
-    return drift.Drift(store, camera.name, _of(camera, mark), usual)
+    return drift.Drift(store, camera.name, _of(camera, mark), usual, later)
 
 
 def learned_level(

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +23,7 @@ from vadistill.errors import WeightsError
 from vadistill.files import DISK_ERRORS, replacing
 from vadistill.limits import LONGEST_CLIP
 from vadistill.scores import FrameScore
+from vadistill.serving.storage.later import Later
 from vadistill.serving.storage.records import Place
 
 if TYPE_CHECKING:
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 log = logging.getLogger("vadistill.serving")
-
-WAITING = 256
-"""Pictures that wait to be encoded; further ones are left out of their clips."""
 
 STOP = 30.0
 """Seconds that the last clips may take."""
@@ -60,48 +56,38 @@ class Shot:
         return from_jpeg(self.jpeg)
 
 
-class ClipWriter:
+class ClipWriter(Later):
     """Writes the clips of all cameras' events, one thread for all."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.left_out = 0
         """Pictures that came too fast to be encoded."""
-        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._clips: dict[int, _Clip] = {}
-        self._thread = threading.Thread(target=self._run, name="clips", daemon=True)
-        self._thread.start()
+        super().__init__("clips")
 
     def open(self, event: int, before: Sequence[Shot], scale: Scale) -> None:
         """Begin an event's clip with the pictures ``before`` it."""
-        self._queue.put(lambda: self._begin(event, before, scale))
+        self.put(lambda: self._begin(event, before, scale))
 
     def add(self, event: int, shot: Shot) -> None:
         """The event's next picture."""
-        # Openings and closings are never refused, and never waited for: cameras go on.
-        if self._queue.qsize() >= WAITING:
+        if self.crowded:
             self.left_out += 1
         else:
-            self._queue.put(lambda: self._append(event, shot))
+            self.put(lambda: self._append(event, shot))
 
     def close(self, event: int, done: Callable[[str | None], None]) -> None:
         """End the event's clip; ``done`` is called in this thread with its file name in ``folder``.
 
         None where it could not be written.
         """
-        self._queue.put(lambda: done(self._end(event)))
+        self.put(lambda: done(self._end(event)))
 
     def stop(self) -> None:
-        """Write what is waiting, then end; a disk that hangs is not waited for for ever."""
-        self._queue.put(None)
-        self._thread.join(STOP)
-
-    def _run(self) -> None:
-        while (task := self._queue.get()) is not None:
-            try:
-                task()
-            except Exception:
-                log.exception("a clip could not be written")
+        """Write what is waiting, then end."""
+        self.end()
+        self.ended(STOP)
 
     def _begin(self, event: int, before: Sequence[Shot], scale: Scale) -> None:
         self._clips[event] = _Clip(self.folder / f"{event}.part.mp4", scale)

@@ -7,11 +7,15 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
+from io import RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from vadistill.errors import WeightsError, in_a_line
+from vadistill.files import replacing
 from vadistill.video.reading import UNTIMED
 
 if TYPE_CHECKING:
@@ -29,6 +33,8 @@ GAP = 10.0
 """Seconds by which time stamps may leap within a file."""
 TICK = Fraction(1, 90000)
 """Unit of the time stamps, in seconds; that of RTP."""
+REPAIR = 5.0
+"""Seconds that finishing what a dead process left may hold up the start."""
 UNSTAMPED = 50
 """Packets in a row without time stamps after which the wall clock gives them."""
 
@@ -38,8 +44,8 @@ class Recorder:
     ``segment_seconds``; ``recordings`` removes those that are too old or too much.
 
     A file begins with a picture that stands alone, and ends in .part while it is written.  What a
-    dead process left unfinished is finished first.  Nothing is raised: a disk that is full pauses
-    the recording.
+    dead process left unfinished is finished first, or beside it where that takes long.  Nothing is
+    raised: a disk that is full pauses the recording.
     """
 
     def __init__(self, folder: Path, *, camera: str, segment_seconds: float = 60.0) -> None:
@@ -51,9 +57,18 @@ class Recorder:
         self._paused_until = 0.0
         self.refused = False
         """Whether its pictures are not compressed: nothing of them is recorded."""
+        self._repair()
+
+    def _repair(self) -> None:
+        parts: list[Path] = []
         with contextlib.suppress(OSError):
-            for part in sorted(self._folder.glob("*.part")):
-                _repair(part)
+            parts = sorted(self._folder.glob("*.part"))
+            for rest in self._folder.glob("*.whole"):  # of a repair that was cut off
+                rest.unlink(missing_ok=True)
+        if parts:
+            thread = threading.Thread(target=_repair, args=(parts,), name="repair", daemon=True)
+            thread.start()
+            thread.join(REPAIR)
 
     def packet(self, packet: Packet, stream: VideoStream) -> None:
         """Record a packet; called in the thread that decodes, before decoding."""
@@ -198,30 +213,45 @@ def _size(stream: VideoStream) -> tuple[int, int]:
     return stream.codec_context.width, stream.codec_context.height
 
 
-def _repair(part: Path) -> None:
-    """Make a whole file of what a dead process left, or remove it if there is nothing in it."""
+def _repair(parts: Sequence[Path]) -> None:
+    """Make whole files of what a dead process left; those with nothing in them are removed."""
+    from av.error import FFmpegError
+
+    for part in parts:
+        try:
+            with contextlib.suppress(FileNotFoundError, FFmpegError, IndexError, ValueError):
+                _make_whole(part)
+            part.unlink(missing_ok=True)
+        except (OSError, WeightsError) as error:  # the next start tries again
+            log.warning("%s is not whole (%s)", part.name, in_a_line(error))
+
+
+def _make_whole(part: Path) -> None:
+    stat = part.stat()
+    # By Python's own files: PyAV's would hold up all threads while the disk hangs.
+    with part.open("rb") as old, replacing(part.with_suffix(".mkv"), suffix=".whole") as whole:
+        with whole.open("wb", buffering=0) as new:
+            _copy(old, new)
+        os.utime(whole, (stat.st_atime, stat.st_mtime))
+
+
+def _copy(old: BinaryIO, new: RawIOBase) -> None:
+    """Copy what can be read of a recording; raises ValueError, FFmpegError for nothing."""
     import av
     from av.error import FFmpegError
 
-    stat, whole = part.stat(), part.with_suffix(".whole")
     packets = 0
-    try:
-        with av.open(str(part)) as old, av.open(str(whole), "w", format="matroska") as new:
-            stream = old.streams.video[0]
-            out = new.add_stream_from_template(stream, opaque=True)
-            with contextlib.suppress(FFmpegError):
-                for packet in old.demux(stream):
-                    if packet.size and not packet.is_corrupt:
-                        packet.stream = out
-                        new.mux(packet)
-                        packets += 1
-    except (FFmpegError, IndexError, ValueError):
-        packets = 0
-    if packets:
-        os.utime(whole, (stat.st_atime, stat.st_mtime))
-        whole.replace(part.with_suffix(".mkv"))
-    whole.unlink(missing_ok=True)
-    part.unlink(missing_ok=True)
+    with av.open(old) as source, av.open(new, "w", format="matroska") as target:
+        stream = source.streams.video[0]
+        out = target.add_stream_from_template(stream, opaque=True)
+        with contextlib.suppress(FFmpegError):
+            for packet in source.demux(stream):
+                if packet.size and not packet.is_corrupt:
+                    packet.stream = out
+                    target.mux(packet)
+                    packets += 1
+    if not packets:
+        raise ValueError("nothing in it")
 
 
 def segments(folder: Path, camera: str, since: float, until: float) -> list[tuple[float, Path]]:

@@ -1,0 +1,176 @@
+"""A disk that hangs holds up what is written to it, and no camera."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.scenes import FPS, film
+from support.serving_scene import camera, scene_settings
+from support.waiting import until
+from support.webhook_receiver import Receiver
+from vadistill.addresses import Address
+from vadistill.serving.config import CameraSettings, SinkSettings
+from vadistill.serving.hub import Hub
+from vadistill.serving.storage import later
+from vadistill.serving.storage.later import Later
+from vadistill.serving.storage.store import Store
+
+HANGS = 3.0
+"""Seconds; an event comes every four."""
+
+
+@pytest.fixture
+def door(home: Path) -> CameraSettings:
+    """A camera with an event again and again."""
+    film(home / "short.mp4", 10, frames=80, rush=range(20, 45))
+    return camera("short.mp4", loop=True, seconds_to_close=0.5)
+
+
+@pytest.fixture
+def hooked(home: Path, door: CameraSettings) -> Iterator[tuple[Hub, Receiver]]:
+    receiver = Receiver()
+    sink = SinkSettings("hook", "webhook", Address(receiver.url))
+    hub = Hub(scene_settings(home, door, sinks=(sink,)))
+    hub.start()
+    yield hub, receiver
+    hub.stop()
+    receiver.close()
+
+
+def goes_on(hub: Hub, seconds: float = HANGS) -> None:
+    """Its camera scores as fast as its frames come, and drops none."""
+    (watched,) = hub.running()
+    until(lambda: watched.scored > 5)
+    before, began = watched.scored, time.monotonic()
+    time.sleep(seconds)
+    scored, took = watched.scored - before, time.monotonic() - began
+    assert scored > 0.8 * FPS * took and watched.reader.status.dropped == 0
+
+
+def told(receiver: Receiver, event: int) -> list[str]:
+    """Kinds of messages of an event, in the order in which they came."""
+    bodies = (body for body in receiver.bodies() if body["event"])
+    return [body["kind"] for body in bodies if body["event"]["id"] == event]
+
+
+def test_a_picture_that_cannot_be_opened(hooked: tuple[Hub, Receiver]):
+    """The first picture is a pipe that nobody reads: the system's call to open it hangs."""
+    hub, receiver = hooked
+    pipe = hub.store.media / "1.part.jpg"
+    os.mkfifo(pipe)
+    until(lambda: hub.store.event(1))
+    try:
+        goes_on(hub)
+        assert hub.store.events()[0].id == 1 and not list(hub.store.media.glob("*.jpg.*"))
+    finally:
+        pipe_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    until(lambda: told(receiver, 2) == ["opened", "closed", "clip"])
+    os.close(pipe_end)
+    assert told(receiver, 1) == ["opened", "closed", "clip"]
+    first, second = (hub.store.event(number) for number in (1, 2))
+    assert first and second and first.end and first.end < second.start
+    assert second.thumbnail and (hub.store.media / second.thumbnail).stat().st_size > 1000
+
+
+def test_a_picture_that_hangs_holds_up_no_other_cameras_alarms(
+    hooked: tuple[Hub, Receiver], door: CameraSettings
+):
+    hub, receiver = hooked
+    pipe = hub.store.media / "1.part.jpg"
+    os.mkfifo(pipe)
+    until(lambda: hub.store.event(1))
+    try:
+        hub.add_camera(replace(door, name="yard"))
+        until(lambda: told(receiver, 2) == ["opened", "closed", "clip"])
+        assert told(receiver, 1) == ["opened"]
+        assert [event.camera for event in hub.store.events()][-2:] == ["yard", "door"]
+    finally:
+        os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+    until(lambda: told(receiver, 1) == ["opened", "closed", "clip"])
+
+
+def test_a_database_whose_disk_hangs(hooked: tuple[Hub, Receiver], home: Path):
+    hub, receiver = hooked
+    with hub.store._database._lock:  # as a commit that does not return
+        goes_on(hub, 3 * HANGS)
+        assert receiver.bodies() == []
+    until(lambda: told(receiver, 2) == ["opened", "closed", "clip"])
+    assert told(receiver, 1) == ["opened", "closed", "clip"]
+    (watched,) = hub.running()
+    hub.stop()
+    store = Store(home / "data")
+    times, _ = store.scores("door", 0, time.time())
+    assert len(times) == watched.scored and np.diff(times).max() < HANGS
+    found = store.events()[::-1]
+    assert [e.id for e in found] == list(range(1, len(found) + 1))
+    assert all(e.end and e.clip and e.thumbnail and not e.interrupted for e in found)
+    assert all(a.end and a.end < b.start for a, b in itertools.pairwise(found))
+    store.close()
+
+
+def test_what_waits_is_bounded_and_its_events_are_kept(
+    hooked: tuple[Hub, Receiver], home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(later, "WAITING", 5)
+    hub, _ = hooked
+    with hub.store._database._lock:
+        goes_on(hub, 4 * HANGS)
+        # Openings, peaks and ends of three events or four, which have a peak in most frames.
+        assert 5 <= hub.running()[0]._later._queue.qsize() < 100
+    hub.stop()
+    store = Store(home / "data")
+    found = store.events()[::-1]
+    assert len(found) >= 3 and all(e.end and not e.interrupted for e in found)
+    store.close()
+
+
+@pytest.mark.parametrize("how", ["stopped", "removed", "changed"])
+def test_all_is_written_when_a_camera_goes(home: Path, door: CameraSettings, how: str):
+    always = replace(door, on=-1.0, off=-1.0)
+    hub = Hub(scene_settings(home, always), path=home / "v.toml")
+    hub.start()
+    slow: Callable[..., Any] = hub.store.update_event
+
+    def slowly(*args: Any, **more: Any) -> Any:
+        time.sleep(0.5)
+        return slow(*args, **more)
+
+    hub.store.update_event = slowly
+    until(hub.store.events)
+    try:
+        if how == "removed":
+            assert hub.remove_camera("door")
+        elif how == "changed":
+            assert hub.change_camera("door", source="calm.mp4", on=None, off=None)
+        if how != "stopped":
+            (event,) = hub.store.events()
+            assert event.end is not None and event.cause == "the camera was stopped"
+    finally:
+        hub.stop()
+    store = Store(home / "data")
+    (event,) = store.events()
+    assert event.end is not None and event.clip and not event.interrupted
+    store.close()
+
+
+def test_a_task_that_fails_is_logged_and_the_next_one_is_done(caplog: pytest.LogCaptureFixture):
+    tasks, done, disk = Later("writing"), [], threading.Event()
+    tasks.put(lambda: 1 / disk.wait(10) - 1 / 0)
+    for number in range(later.WAITING + 1):
+        tasks.put(partial(done.append, number))
+    tasks.end()
+    assert tasks.crowded and not tasks.ended() and done == []
+    disk.set()
+    assert tasks.ended(10) and done == list(range(later.WAITING + 1)) and not tasks.crowded
+    assert "writing: something could not be written" in caplog.text
