@@ -103,7 +103,7 @@ class TestEvents:
         film(home / "short.mp4", 10, frames=80, rush=range(20, 45))
         hub = Hub(scene_settings(home, camera("short.mp4", loop=True, seconds_to_close=0.5)))
         disk, news = threading.Event(), []
-        hub._clips._queue.put(lambda: news.append(disk.wait()))  # as a disk that hangs
+        hub._clips.put(lambda: news.append(disk.wait()))  # as a disk that hangs
         hub.start()
         try:
             until(lambda: any(event.end for event in hub.store.events()))

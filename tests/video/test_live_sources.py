@@ -33,6 +33,7 @@ from support.waiting import stood_still, until
 from vadistill.errors import VideoError
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.live.session import RateCap, Stillness
+from vadistill.serving.storage import late_file
 from vadistill.serving.storage import recorder as recording
 from vadistill.serving.storage.recorder import Recorder, segments
 from vadistill.serving.storage.recordings import prune_recordings
@@ -585,6 +586,14 @@ def test_memory_stays_flat_over_many_connections() -> None:
 # -- recording ---------------------------------------------------------------------------------
 
 
+def record(recorder: Recorder, clip: Path) -> None:
+    """All of a file, as fast as it is read."""
+    with av.open(str(clip)) as file:
+        for packet in file.demux(video=0):
+            if packet.size:
+                recorder.packet(packet, file.streams.video[0])
+
+
 @rtsp
 def test_what_is_recorded_can_be_read_again(tmp_path: Path) -> None:
     path = encode(tmp_path / "long.mp4", 50)
@@ -662,10 +671,7 @@ def test_a_recording_that_cannot_be_repaired_holds_up_neither_start_nor_camera(
     made: list[Recorder] = []
     took, longest = stood_still(lambda: made.append(Recorder(tmp_path, camera="gate")))
     assert 0.4 < took < 3 and longest < 0.4
-    with av.open(clip) as file:
-        for packet in file.demux(video=0):
-            if packet.size:
-                made[0].packet(packet, file.streams.video[0])
+    record(made[0], clip)
     made[0].close()
     [(_, path)] = segments(tmp_path, "gate", time.time() - 60, 1e12)
     assert len(list(open_video(path))) == 50 and part.exists()
@@ -704,24 +710,47 @@ def test_a_disk_that_is_full_stops_the_recording_only(
     assert caplog.text.count("cannot record") == 1
 
 
-def test_a_file_that_cannot_be_opened_holds_up_its_camera_alone(
-    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("most", [32 << 20, 20_000])
+def test_a_disk_that_hangs_holds_up_no_camera(
+    tmp_path: Path,
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    most: int,
 ) -> None:
-    """It is a pipe that nobody reads: the system's call to open it hangs."""
+    """A recording is a pipe that nobody reads: the system's call to open it hangs."""
+    monkeypatch.setattr(recording, "PAUSE", 0.2)
+    recorder, pipe = Recorder(tmp_path, camera="gate"), tmp_path / "gate" / "20260102T030405Z.part"
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)
+    with monkeypatch.context() as hanging:
+        hanging.setattr(recording, "WRITTEN", 0.5)
+        hanging.setattr(late_file, "MOST", most)
+        hanging.setattr(recording, "_stem", lambda _: pipe.stem)
+        took, longest = stood_still(lambda: record(recorder, clip))
+        assert took < 1 and longest < 0.5 and 0 < recorder._later.waiting <= most
+        assert caplog.text.count("the disk does not keep up") == (most < 1 << 20)
+        took, longest = stood_still(recorder.close)
+        assert took < 2 and longest < 0.5
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    until(lambda: recorder._later.flush(0.1) or os.read(reader, 1 << 20))
+    until(lambda: recorder._later.flush(0.1))
+    os.close(reader)
+    time.sleep(0.3)
+    record(recorder, clip)  # the disk is well again
+    recorder.close()
+    assert recorder._later.waiting == 0
+    [(_, path)] = segments(tmp_path, "gate", time.time() - 60, 1e12)
+    assert len(list(open_video(path))) == 50 and not pipe.exists()
+
+
+def test_a_name_that_is_taken_is_left_alone(tmp_path: Path, clip: Path) -> None:
     recorder = Recorder(tmp_path, camera="gate")
-    os.mkfifo(tmp_path / "now.part")
-    monkeypatch.setattr(recorder, "_new_path", lambda: tmp_path / "now.mkv")
-    reader = subprocess.Popen(["sh", "-c", 'sleep 3; cat "$0" > /dev/null', tmp_path / "now.part"])
-
-    def record() -> None:
-        with av.open(clip) as file:
-            for packet in file.demux(video=0):
-                if packet.size:
-                    recorder.packet(packet, file.streams.video[0])
+    for _ in range(3):
+        record(recorder, clip)
         recorder.close()
-
-    took, longest = stood_still(record)
-    assert reader.wait() == 0 and took > 2 and longest < 1
+    found = segments(tmp_path, "gate", 0, 1e12)
+    assert len(found) == 3 and [len(list(open_video(path))) for _, path in found] == [50] * 3
 
 
 FULL = """

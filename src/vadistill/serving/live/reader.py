@@ -168,6 +168,8 @@ class Reader:
                 delay = min(2 * delay, self._backoff[1])
         if self._stop.is_set():
             self._say("stopped", "")
+        if self._recorder is not None:
+            self._recorder.end()
         with self._changed:
             self._finished = True
             self._changed.notify_all()

@@ -21,22 +21,33 @@ class Later:
     """
 
     def __init__(self, name: str) -> None:
-        self._queue: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Callable[[], object], int] | None]
+        self._queue = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._starting, self._started = threading.Lock(), False
+        self._lock, self._started = threading.Lock(), False
+        self.waiting = 0
+        """Bytes that wait, of tasks that told how many they write."""
 
     @property
     def crowded(self) -> bool:
         """Whether ``WAITING`` tasks wait, or more."""
         return self._queue.qsize() >= WAITING
 
-    def put(self, task: Callable[[], object]) -> None:
-        """Do this, too; what it raises is logged."""
-        self._queue.put(task)
-        with self._starting:
+    def put(self, task: Callable[[], object], size: int = 0) -> None:
+        """Do this, too, which writes so many bytes; what it raises is logged."""
+        with self._lock:
+            self.waiting += size
             if not self._started:
                 self._thread.start()
             self._started = True
+        self._queue.put((task, size))
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all that was given so far is done; False: that takes longer."""
+        done = threading.Event()
+        if not self.ended():
+            self.put(done.set)
+        return self.ended() or done.wait(seconds)
 
     def end(self) -> None:
         """Nothing will be given any more; returns at once."""
@@ -49,8 +60,11 @@ class Later:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while (task := self._queue.get()) is not None:
+        while (given := self._queue.get()) is not None:
+            task, size = given
             try:
                 task()
             except Exception:
                 log.exception("%s: something could not be written", self._thread.name)
+            with self._lock:
+                self.waiting -= size

@@ -10,12 +10,15 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
+from functools import partial
 from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from vadistill.errors import WeightsError, in_a_line
 from vadistill.files import replacing
+from vadistill.serving.storage.late_file import LateFile
+from vadistill.serving.storage.later import Later
 from vadistill.video.reading import UNTIMED
 
 if TYPE_CHECKING:
@@ -33,8 +36,8 @@ GAP = 10.0
 """Seconds by which time stamps may leap within a file."""
 TICK = Fraction(1, 90000)
 """Unit of the time stamps, in seconds; that of RTP."""
-REPAIR = 5.0
-"""Seconds that finishing what a dead process left may hold up the start."""
+REPAIR = WRITTEN = 5.0
+"""Seconds that a start may wait for what a dead process left unfinished, and an end for its own."""
 UNSTAMPED = 50
 """Packets in a row without time stamps after which the wall clock gives them."""
 
@@ -45,13 +48,13 @@ class Recorder:
 
     A file begins with a picture that stands alone, and ends in .part while it is written.  What a
     dead process left unfinished is finished first, or beside it where that takes long.  Nothing is
-    raised: a disk that is full pauses the recording.
+    raised: a disk that is full, or so slow that much waits for it, pauses the recording.
     """
 
     def __init__(self, folder: Path, *, camera: str, segment_seconds: float = 60.0) -> None:
         self._folder, self._camera = folder / camera, camera
         self._seconds = segment_seconds
-        self._lock = threading.Lock()
+        self._lock, self._later = threading.Lock(), Later(f"record-{camera}")
         self._segment: _Segment | None = None
         self._unstamped = 0
         self._paused_until = 0.0
@@ -80,11 +83,7 @@ class Recorder:
             try:
                 self._write(packet, stream)
             except (FFmpegError, OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                log.warning(
-                    "%s: cannot record (%s); next try in %.0f s", self._camera, reason, PAUSE
-                )
-                self._paused_until = time.monotonic() + PAUSE
+                self._pause(error)
                 segment, self._segment = self._segment, None
                 if segment is not None:
                     segment.discard()
@@ -93,6 +92,16 @@ class Recorder:
         """Finish the file; a packet that still comes begins another."""
         with self._lock:
             self._finish()
+        self._later.flush(WRITTEN)
+
+    def end(self) -> None:
+        """No packet will come any more."""
+        self._later.end()
+
+    def _pause(self, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or str(error)
+        log.warning("%s: cannot record (%s); next try in %.0f s", self._camera, reason, PAUSE)
+        self._paused_until = time.monotonic() + PAUSE
 
     def _write(self, packet: Packet, stream: VideoStream) -> None:
         stamps = self._stamps(packet, stream)
@@ -106,7 +115,9 @@ class Recorder:
         if segment is None:
             if not packet.is_keyframe or stamps is None or self._raw(stream):
                 return
-            segment = self._segment = _Segment(self._new_path(), stream, stamps[0])
+            path = self._folder / f"{_stem(time.time())}.part"
+            file = LateFile(path, self._later, self._pause)
+            segment = self._segment = _Segment(file, stream, stamps[0])
         if stamps is not None:
             segment.write(packet, *stamps)
 
@@ -128,16 +139,6 @@ class Recorder:
             log.warning("%s: not recorded: its pictures are not compressed", self._camera)
         return raw
 
-    def _new_path(self) -> Path:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        begun = int(time.time())
-        while True:
-            name = datetime.fromtimestamp(begun, UTC).strftime(NAME)
-            path = self._folder / f"{name}.mkv"
-            if not path.exists():
-                return path
-            begun += 1
-
     def _finish(self) -> None:
         from av.error import FFmpegError
 
@@ -146,23 +147,21 @@ class Recorder:
             try:
                 segment.finish()
             except (FFmpegError, OSError) as error:
-                log.warning("%s: %s is lost (%s)", self._camera, segment.path.name, error.strerror)
+                log.warning("%s: a recording is lost (%s)", self._camera, error.strerror)
                 segment.discard()
 
 
 class _Segment:
     """One file that is being written."""
 
-    def __init__(self, path: Path, stream: VideoStream, start: float) -> None:
+    def __init__(self, file: LateFile, stream: VideoStream, start: float) -> None:
         import av
 
-        self.path, self._part = path, path.with_suffix(".part")
+        self._file = file
         self._stream, self._size = stream, _size(stream)
         self._start, self._last = start, float("-inf")
         self._begun = time.monotonic()
-        # By Python's own file: PyAV's would hold up all threads while the disk hangs.
-        self._file = self._part.open("wb", buffering=0)
-        self._container: OutputContainer = av.open(self._file, "w", format="matroska")
+        self._container: OutputContainer = av.open(file, "w", format="matroska")
         self._out = self._container.add_stream_from_template(stream, opaque=True)
 
     @property
@@ -172,7 +171,7 @@ class _Segment:
 
     def fits(self, stream: VideoStream, stamps: tuple[float, float] | None) -> bool:
         """Whether the next packet goes on where this file is."""
-        same = stream is self._stream and _size(stream) == self._size
+        same = stream is self._stream and _size(stream) == self._size and not self._file.over
         if stamps is None or self._last == float("-inf"):
             return same
         return same and 0 <= stamps[1] - self._last < GAP
@@ -195,8 +194,7 @@ class _Segment:
     def finish(self) -> None:
         """Complete the file and give it its name."""
         self._container.close()
-        self._file.close()
-        self._part.replace(self.path)
+        self._file.take(partial(_name, self._file.path))
 
     def discard(self) -> None:
         """Give up, and free what was written."""
@@ -204,9 +202,19 @@ class _Segment:
 
         with contextlib.suppress(FFmpegError, OSError):
             self._container.close()
-        with contextlib.suppress(OSError):
-            self._file.close()
-        self._part.unlink(missing_ok=True)
+        self._file.discard()
+
+
+def _name(part: Path) -> Path:
+    """By when it begins, to the second; later where others have that name."""
+    start = begun(part)
+    while (path := part.with_name(f"{_stem(start)}.mkv")).exists():
+        start += 1
+    return path
+
+
+def _stem(start: float) -> str:
+    return datetime.fromtimestamp(start, UTC).strftime(NAME)
 
 
 def _size(stream: VideoStream) -> tuple[int, int]:
@@ -241,7 +249,7 @@ def _copy(old: BinaryIO, new: RawIOBase) -> None:
     from av.error import FFmpegError
 
     packets = 0
-    with av.open(old) as source, av.open(new, "w", format="matroska") as target:
+    with av.open(old, "r") as source, av.open(new, "w", format="matroska") as target:
         stream = source.streams.video[0]
         out = target.add_stream_from_template(stream, opaque=True)
         with contextlib.suppress(FFmpegError):
