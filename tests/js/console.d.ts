@@ -60,6 +60,7 @@ interface Camera {
   check_view: boolean;
   unlike: string | null;
   drift: string | null;
+  light: "day" | "night" | null;
   score: number | null;
   has_map: boolean;
   event: number | null;

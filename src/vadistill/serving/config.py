@@ -134,7 +134,8 @@ class CameraSettings:
     record_hours: Hours = 0.0
     """Hours of footage that are kept to fit models from; 0: none."""
     check_view: StrictBool = False
-    """Whether a dark, covered, frozen or turned camera is told as that and opens no events."""
+    """Whether a dark, covered, frozen or turned camera is told as that and opens no events, nor
+    one whose level does not know the light that it sees by."""
     masks: Masks = ()
     """Polygons of the picture that are neither scored nor learned from."""
     zones: Annotated[tuple[Zone, ...], Field(max_length=POLYGONS)] = ()

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.drawing import Scale, to_jpeg
-from vadistill.errors import ConfigError, VadistillError, VideoError, in_a_line
+from vadistill.errors import ConfigError, VadistillError, in_a_line
 from vadistill.events import Change, Tracker
 from vadistill.levels import Calibration, Level
 from vadistill.scores import FrameScore
@@ -28,7 +28,8 @@ from vadistill.serving.live.batching import Loaded
 from vadistill.serving.live.census import Census
 from vadistill.serving.live.curve import Curve
 from vadistill.serving.live.events import EventKeeper, colours
-from vadistill.serving.live.learned import drift_from, view
+from vadistill.serving.live.learned import drift_from, starting_level, view
+from vadistill.serving.live.light import Light, note_light
 from vadistill.serving.live.memory import Memory
 from vadistill.serving.live.places import Counting
 from vadistill.serving.live.reader import Reader, Session
@@ -93,11 +94,12 @@ class Camera:
         self._pace = Pace()
         self._times = WallTimes(settings.name)
         self.screen = Screen(lambda: self.scale, self.ended)
-        self.scene = Scene(settings.name)
+        self.scene = Scene(settings.name, settings.check_view)
+        self._light: Light = ""
         detector = model.detector if isinstance(model, Loaded) else None
         normal = None if detector is None else detector.require_fitted()
         quiet = 0.0 if normal is None else normal.quantiles[0]
-        self.drift = drift_from(store, settings, normal, self.mark, self._later)
+        self.drift = drift_from(store, settings, normal, self.mark, later=self._later)
         self.memory = Memory(self.events.note_held, None if detector is None else detector.radius)
         self._counting = Counting(settings, float(quiet), self.memory)
         self._failure = model if isinstance(model, str) else ""
@@ -168,8 +170,7 @@ class Camera:
         return True
 
     def _watch(self, session: Session) -> None:
-        checked = self.settings.check_view and not self.settings.fast
-        source = self.scene.watching(session) if checked else session
+        source = session if self.settings.fast else self.scene.watching(session)
         if self._model is None:
             for frame in Census(self.settings, self._store, self._later).watching(source):
                 session.forget(frame.index + 1)
@@ -177,14 +178,7 @@ class Camera:
             return
         detector = self.model.for_camera(self.settings, session.info)
         for score in detector.stream(covered(source, self.settings.masks)):
-            arrival = session.arrival(score.index)
-            session.forget(score.index + 1)
-            if arrival is None:
-                raise VideoError(
-                    f"frame {score.index} was scored too late to be shown",
-                    expected="a score within some thousand frames",
-                    fix="use a model with less latency",
-                )
+            arrival = session.scored(score.index)
             self._failure = ""
             self._scored(arrival.moment, arrival.frame.image, score)
 
@@ -193,6 +187,10 @@ class Camera:
         now = time.monotonic()
         self._pace.note(now, None if self.settings.fast else now - moment)
         wall = self._times.of(moment, steady=self._tracker.busy)
+        if self._light != self.scene.light:
+            self._light = by = self.scene.light
+            self._later.put(lambda: note_light(self._store, self.name, by, wall))
+            self._later.put(self.take_level)
         size = image.shape[1], image.shape[0]
         score, place = self._counting(score, size, self.level, wall)
         if not self.scene.sight:  # such scores are neither normal nor an anomaly
@@ -204,7 +202,8 @@ class Camera:
         self._ring.append(shot)
         while self._ring[0].moment < moment - self.settings.pre_roll:
             self._ring.popleft()
-        may_open = within(self.settings.event_hours, wall) and not self.scene.holds(moment)
+        held = self.scene.holds(moment) or (self.settings.check_view and self.drift.unseen)
+        may_open = within(self.settings.event_hours, wall) and not held
         value, index = float(score.score), score.index
         change = self._tracker.push(score.time, value, index=index, came=wall, may_open=may_open)
         self._track(change, shot)
@@ -271,11 +270,11 @@ class Camera:
     def scale(self) -> Scale:
         return colours(self.level, self.calibration)
 
-    def set_level(self, level: Level) -> None:
-        """Open and close events at another level from the next frame on."""
-        self.level = self._tracker.level = level
-        normal = self.calibration
-        self.drift = drift_from(self._store, self.settings, normal, self.mark, self._later)
+    def take_level(self) -> None:
+        """Open and close events at the level of what it sees by now from the next frame on."""
+        known, by = (self._store, self.settings, self.calibration, self.mark), self.scene.light
+        self.level = self._tracker.level = starting_level(*known, by)
+        self.drift = drift_from(*known, by, self._later)
 
     def as_json(self) -> dict[str, Any]:
         """As the API describes a camera."""
@@ -287,6 +286,7 @@ class Camera:
             "zones": [vars(zone) for zone in settings.zones],
             "unlike": self.model.unlike.get(self.name) or None if scored else None,
             "drift": self.drift.told or None,
+            "light": scene.light or None,
             "status": {
                 **self.reader.status.as_json(self._failure, scene.sight, scene.detail),
                 "scored": self.scored,

@@ -258,13 +258,11 @@ class Cameras:
         camera = self._camera(name)
         if camera is None:
             return None
-        calibration = camera.calibration  # without a model there is nothing to learn for
+        mark = camera.model.mark  # without a model there is nothing to learn for
         camera.write_scores()
-        settings, mark = camera.settings, camera.mark
-        learned_level(self.store, settings, hours, false_alarms_per_day, mark=mark)
-        level = starting_level(self.store, settings, calibration, mark)
-        camera.set_level(level)
-        return level.as_json()
+        learned_level(self.store, camera.settings, hours, false_alarms_per_day, mark=mark)
+        camera.take_level()
+        return camera.level.as_json()
 
     def accept_view(self, name: str) -> None:
         """Take what a camera sees from now on for its scene."""

@@ -69,7 +69,8 @@ class Drift:
     """Of one camera; ``note`` each score in order.
 
     ``of`` stands for what gives its scores; counts are kept ``later``.  Where nothing ``usual`` is
-    known, nothing is watched.
+    known, nothing is watched; where that is for a light that the level does not know, ``unseen``
+    says so, and is told.
     """
 
     def __init__(
@@ -79,8 +80,10 @@ class Drift:
         of: Sequence[str],
         usual: Usual | None,
         later: Later | None = None,
+        unseen: str = "",
     ) -> None:
-        self.told: str | None = None
+        self.unseen = bool(unseen)
+        self.told: str | None = unseen or None
         """The drift in one sentence; '' where there is none, None where that is not known yet."""
         self._store, self._key, self._of, self._usual = store, key(camera), list(of), usual
         self._later = later

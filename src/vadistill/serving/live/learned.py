@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,28 +16,43 @@ from vadistill.errors import StorageError
 from vadistill.files import content_hash
 from vadistill.levels import Calibration, Level, camera_level, training_level, without
 from vadistill.serving.config import CameraSettings
-from vadistill.serving.live import drift
+from vadistill.serving.live import drift, light
 from vadistill.serving.storage.later import Later
 from vadistill.serving.storage.store import Store
 
 log = logging.getLogger("vadistill.serving")
+
+LEAST = 600.0
+"""Seconds of footage by a light that a level of its own is learned from, where there are two."""
+
+UNSEEN = {
+    "night": "the camera shows a night picture, without colours; its level was learned by day: "
+    "calibrate once it has seen a night",
+    "day": "the camera shows a day picture, in colours; its level was learned by night: calibrate "
+    "once it has seen a day",
+}
+"""Why a level does not fit where its footage has none of a light."""
 
 MARGIN = 5.0
 """Seconds around an event that count as not normal, too."""
 
 
 def starting_level(
-    store: Store, camera: CameraSettings, calibration: Calibration, mark: str = ""
+    store: Store,
+    camera: CameraSettings,
+    calibration: Calibration,
+    mark: str = "",
+    by: light.Light = "",
 ) -> Level:
     """The settings' level, the one learned on this camera, or that of the training frames.
 
-    ``mark`` tells its model from one that is fitted in its place.
+    ``mark`` tells its model from one that is fitted in its place; ``by`` which light it sees now.
     """
     rate = camera.false_alarms_per_day
     _note_model(store, camera.name, mark)
     kept = _kept(store, camera, mark)
     if kept is not None:
-        learned = Level.from_json(kept["level"])
+        learned = Level.from_json(kept.get("lights", {}).get(by, kept)["level"])
     else:
         learned = training_level(calibration, rate, camera.seconds_to_close, camera.frames_to_open)
     if camera.on is None and camera.off is None:
@@ -51,19 +67,25 @@ def drift_from(
     camera: CameraSettings,
     calibration: Calibration | None,
     mark: str = "",
+    by: light.Light = "",
     later: Later | None = None,
 ) -> drift.Drift:
     """Watches whether scores drift from those that the camera's level comes from.
 
     What it counts is kept ``later``.  Nothing is watched without a ``calibration``, or where a
-    level is older than that was kept.
+    level is older than that was kept.  A level that knows nothing seen ``by`` this light is told
+    as that.
     """
-    kept, usual = _kept(store, camera, mark), None
+    kept, usual, unseen = _kept(store, camera, mark), None, ""
     if calibration is not None and kept is not None:
-        usual = kept.get("usual") and drift.Usual(*kept["usual"])
+        lights = kept.get("lights", {})
+        unseen = UNSEEN.get(by, "") if lights and by not in lights else ""
+        own = lights.get(by, kept).get("usual")
+        usual = drift.Usual(*own) if own and not unseen else None
     elif calibration is not None:
         usual = drift.usual_of(calibration, camera.frames_to_open)
-    return drift.Drift(store, camera.name, _of(camera, mark), usual, later)
+    name = f"{camera.name} {by}".strip()
+    return drift.Drift(store, name, _of(camera, mark), usual, later, unseen)
 
 
 def learned_level(
@@ -76,6 +98,7 @@ def learned_level(
 ) -> Level:
     """The level from the camera's last ``hours``, which is kept for its next start.
 
+    Where there are both, those of day and night are learned apart, and kept beside it.
     Events that were called real do not count as normal footage; all others do, since without the
     highest normal scores the level would sink each time.  Raises DataError for less than a minute.
     """
@@ -85,15 +108,25 @@ def learned_level(
     events = store.events(camera=camera.name, since=since, until=now, verdict="real", limit=100_000)
     abnormal = [(e.start - MARGIN, (e.end or e.last) + MARGIN) for e in events]
     normal = without(times, scores.astype("f8"), abnormal)
-    level = camera_level(
-        normal,
-        false_alarms_per_day=false_alarms_per_day or camera.false_alarms_per_day,
-        frames=camera.frames_to_open,
-        seconds=camera.seconds_to_close,
-    )
-    usual = drift.usual_in(normal, camera.frames_to_open)
-    kept = {"of": _of(camera, mark), "level": level.as_json(), "usual": usual}
+    wanted = false_alarms_per_day or camera.false_alarms_per_day
+
+    def found(chunks: Sequence[light.Chunk]) -> dict[str, Any]:
+        level = camera_level(
+            chunks,
+            false_alarms_per_day=wanted,
+            frames=camera.frames_to_open,
+            seconds=camera.seconds_to_close,
+        )
+        usual = drift.usual_in(chunks, camera.frames_to_open)
+        return {"level": level.as_json(), "usual": usual}
+
+    kept = {"of": _of(camera, mark), **found(normal)}
+    parts = light.by_light(normal, store.value(light.key(camera.name), []))
+    if "" not in parts:
+        enough = {n: p for n, p in parts.items() if len(parts) < 2 or light.seconds_of(p) >= LEAST}
+        kept["lights"] = {name: found(part) for name, part in enough.items()}
     store.save_value(_key(camera.name), kept)
+    level = Level.from_json(kept["level"])
     log.info("camera %s: events open at %.4g now (%s)", camera.name, level.on, level.note)
     return level
 
@@ -101,7 +134,8 @@ def learned_level(
 def begin_anew(store: Store, camera: str) -> None:
     """Forget the level, and the scores so far: they are another model's, or another view's."""
     store.save_value(_key(camera), None)
-    store.save_value(drift.key(camera), None)
+    for seen in ("", " day", " night"):
+        store.save_value(drift.key(f"{camera}{seen}"), None)
     store.save_value(_since(camera), time.time())
 
 

@@ -1,4 +1,5 @@
-"""Whether a camera still sees its scene: dark, covered, frozen or turned away, and not an anomaly.
+"""Whether a camera still sees its scene: dark, covered, frozen or turned away, and not an anomaly;
+and by which light it does.
 
 Each picture is looked at in small.  What is only suspected opens no event already; it is told once
 it has lasted.  The scene is learned from the camera's first seconds and followed slowly.
@@ -13,6 +14,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from vadistill.serving.live.light import EVERY, Daylight, Light
 from vadistill.serving.live.session import Session
 from vadistill.video import Frame, VideoSource
 
@@ -50,10 +52,13 @@ ANOTHER, SAME = 0.45, 0.6
 
 
 class Scene:
-    """What one camera sees; ``look`` at each picture with its time in monotonic seconds."""
+    """What one camera sees; ``look`` at each picture with its time in monotonic seconds.
 
-    def __init__(self, camera: str) -> None:
-        self._camera = camera
+    Without a ``check`` it is only asked by which light it is seen.
+    """
+
+    def __init__(self, camera: str, check: bool = True) -> None:
+        self._camera, self._check = camera, check
         self.sight: Sight = ""
         """What is wrong, once it is certain."""
         self._suspect: Sight = ""
@@ -61,6 +66,7 @@ class Scene:
         """When the suspicion, or its end, began; when there was one last; when a pixel changed."""
         self._pixels: UInt8[np.ndarray, "_ _ 3"] | None = None
         self._anew = False
+        self._daylight, self._looked = Daylight(), -np.inf
         self._begin()
 
     def accept(self) -> None:
@@ -74,12 +80,18 @@ class Scene:
         self._contrast = 0.0
 
     @property
+    def light(self) -> Light:
+        """By which light it is seen."""
+        return self._daylight.now
+
+    @property
     def detail(self) -> str:
         """What is wrong, in words; '' where nothing is."""
         return TOLD[self.sight] if self.sight else ""
 
     def holds(self, moment: float) -> bool:
-        """Whether no event may open at a frame of that time: something is wrong, or may be."""
+        """Whether no event may open at a frame of that time: something is wrong, or may be, or
+        day or night begins."""
         return bool(self.sight) or moment <= self._doubted + AFTER
 
     def watching(self, session: Session) -> VideoSource:
@@ -90,15 +102,33 @@ class Scene:
         """The next picture."""
         import cv2
 
+        lit = moment - self._looked >= EVERY
+        if not (lit or self._check):
+            return
+        colours = cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA)
+        if lit:
+            self._looked = moment
+            if self._daylight.look(colours, moment):
+                self._doubted = moment
+        if self._check:
+            self._examine(image, colours, moment)
+
+    def _examine(
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        colours: UInt8[np.ndarray, "_ _ 3"],
+        moment: float,
+    ) -> None:
+        """Whether a picture is of the scene; ``colours`` are it in small."""
+        import cv2
+
         if self._anew:
             self._anew, self.sight, self._suspect = False, "", ""
             self._begin()
         pixels = image[::7, ::7]
         if self._pixels is None or not np.array_equal(pixels, self._pixels):
             self._pixels, self._changed = pixels.copy(), moment
-        small = cv2.cvtColor(
-            cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
-        ).astype(np.float32)
+        small = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY).astype(np.float32)
         found = self._found(small, moment)
         if found:
             self._doubted = moment

@@ -113,6 +113,19 @@ class Session(VideoSource):
             found = self._kept[position] if 0 <= position < len(self._kept) else None
         return found.arrival() if isinstance(found, _Packed) else found
 
+    def scored(self, index: int) -> Arrival:
+        """The frame that was scored; it and those before are let go.  Raises VideoError where it
+        is forgotten."""
+        arrival = self.arrival(index)
+        self.forget(index + 1)
+        if arrival is None:
+            raise VideoError(
+                f"frame {index} was scored too late to be shown",
+                expected="a score within some thousand frames",
+                fix="use a model with less latency",
+            )
+        return arrival
+
     def forget(self, before: int) -> None:
         """Let go of the frames in front of index ``before``."""
         with self._changed:

@@ -22,6 +22,7 @@ const SPANS = [["120", "2 minutes"], ["600", "10 minutes"], ["3600", "1 hour"]];
 /** @type {[string, (camera: Camera) => string][]} */
 const FACTS = [
   ["Score", (c) => score(c.score)],
+  ["Light", ({ light }) => (light === "night" ? "night: without colours" : light ?? "–")],
   ["Frames in", ({ status: s }) => `${fixed(s.input_fps, 1)} a second, ${s.width} × ${s.height}`],
   ["Scored", (c) => `${fixed(c.status.scored_fps, 1)} a second`],
   ["Dropped", (c) => `${percent(c.status.drop_share)} (${count(c.status.dropped, "frame")})`],

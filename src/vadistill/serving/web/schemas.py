@@ -137,7 +137,8 @@ class Camera(described(CameraSettings)):
     """A camera, its state, its levels, its latest score and its open event's id.
 
     ``unlike`` tells how its pictures differ from those that its model learned from, ``drift``
-    whether its scores do from those that its level was made from, in a sentence, ``has_map``
+    whether its scores do from those that its level was made from, in a sentence, ``light``
+    by which it sees (with colours, or without, as by infrared light), ``has_map``
     whether its scores come with an anomaly map, ``muted_until`` (Unix seconds) when its events are
     told again.
     """
@@ -145,6 +146,7 @@ class Camera(described(CameraSettings)):
     status: CameraStatus
     unlike: str | None
     drift: str | None
+    light: Literal["day", "night"] | None
     level: Level | None
     score: float | None
     has_map: bool
