@@ -23,6 +23,8 @@ from vadistill.evaluation import (
 )
 from vadistill.evaluation.comparison import video_shares
 from vadistill.evaluation.protocol import differences
+from vadistill.evaluation.runs import run_facts
+from vadistill.reproduce import tables
 from vadistill.scores import FrameScore, Scores
 
 FRAMES = 40
@@ -64,6 +66,21 @@ def run(name: str, quality: float, seed: int = 0, *protocols: str) -> Run:
 
 
 class TestRuns:
+    def test_runs_stand_in_a_leaderboard(self, tmp_path: Path):
+        for name, quality in (("poor", 0.1), ("good", 3.0)):
+            facts = run_facts(device="cpu", command="vadistill evaluate")
+            kept = replace(run(name, quality), facts={**facts})
+            save_run(kept, tmp_path / name, measure(kept, kept.protocols))
+        mark = "results:poor+good layout=ranked metric=auc protocol=micro/raw"
+        page = tmp_path / "page.md"
+        page.write_text(f"<!-- {mark} -->\n<!-- /results -->\n")
+        assert tables.main([str(page), "--results", str(tmp_path)]) == 0
+        head, _, best, other = page.read_text().splitlines()[2:-2]
+        assert "own AUC micro/raw" in head and "| 1 | good |" in best and "| 2 | poor |" in other
+        (tmp_path / "good" / "run.json").write_text("{}")
+        with pytest.raises(DataError, match="has no figures"):
+            tables.renew(page.read_text(), tmp_path)
+
     def test_a_run_read_back_has_the_same_figures(self, tmp_path: Path):
         dataset = data_set()
         kept = run("good", 2.0, 1, "micro/average3", "macro", "rbdc", "tbdc")

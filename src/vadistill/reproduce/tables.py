@@ -3,9 +3,10 @@
     python -m vadistill.reproduce.tables README.md docs/*.md [--check]
 
 renews every block between ``<!-- results:NAME -->`` and ``<!-- /results -->`` from
-``benchmarks/results/NAME.json``, or of several, NAME+OTHER.  The opening mark takes a layout
-and filters behind the name, such as ``<!-- results:cafe layout=wide dataset=ucsd_ped2 metric=auc
--->``, on one line; ``a|b`` means either.  ``layout=ranked`` is for one metric of one protocol.
+``benchmarks/results/NAME.json``, or of several, NAME+OTHER; or, where --results has such a folder,
+from the run NAME of ``evaluate``.  The opening mark takes a layout and filters behind the name,
+such as ``<!-- results:cafe layout=wide dataset=ucsd_ped2 metric=auc -->``, on one line;
+``a|b`` means either.  ``layout=ranked`` is for one metric of one protocol.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from vadistill.errors import DataError, VadistillError
 from vadistill.files import replacing
-from vadistill.reproduce.records import DIFFERENCES, SHARES, Record, load_records, over_seeds
+from vadistill.reproduce.of_runs import records_named
+from vadistill.reproduce.records import DIFFERENCES, SHARES, Record, over_seeds
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -219,7 +221,7 @@ def renew(text: str, results: Path, *, where: str = "the text") -> str:
     def body(match: re.Match[str]) -> str:
         layout, filters = _options(match["options"], where)
         names = match["name"].split("+")
-        found = [r for name in names for r in load_records(results / f"{name}.json")]
+        found = [r for name in names for r in records_named(results, name)]
         latest = {r.key: r.date for r in sorted(found, key=lambda r: r.date)}
         records = [r for r in found if r.date == latest[r.key]]  # of what several files have
         kept = [
