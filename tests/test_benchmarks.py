@@ -50,6 +50,7 @@ COMMANDS = {
     "region_speed": "",
     "remembered": "--data set --models m.vad",
     "selftest_study": "--data bars --work work",
+    "soak": "",
     "training_memory": "",
     "walkway": "--work work",
 }
