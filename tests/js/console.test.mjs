@@ -175,13 +175,13 @@ test("what is collected is told with how much is enough", () => {
   const said = (learning) => gauges({ ...nothing, ...learning }).map(({ words }) => words);
   const [none, nobody, dark] = said({});
   assert.match(none, /Footage: 0.0 s \(from 2 min on a model can be tested, 1 h is advised\)/);
-  assert.match(nobody, /seen: 0 \(at least 100 are advised\)/);
+  assert.match(nobody, /counted once a second: 0 \(at least 1000 are advised\)/);
   assert.match(dark, /covered: none yet/);
   const by_hour = nothing.by_hour.map((_, hour) => (hour === 7 ? 3600 : hour === 8 ? 400 : 20));
-  const some = { seconds: 4400, looked: 4000, busy: 1000, objects: 150, by_hour };
+  const some = { seconds: 4400, looked: 4000, busy: 1000, objects: 1500, by_hour };
   const [footage, people, hours] = said(some);
   assert.match(footage, /1 h 13 min \(enough\)/);
-  assert.match(people, /150, in 25 % of the pictures \(enough\)/);
+  assert.match(people, /: 1500, in 25 % of the pictures \(enough\)/);
   assert.match(hours, /covered: 7, 8 \(/);
   assert.match(said({ seconds: 300 })[0], /enough to try; 1 h is better/);
   assert.deepEqual(gauges({ ...nothing, ...some }).map(({ share }) => share),

@@ -687,7 +687,7 @@ def test_an_address_alone_is_a_way_to_alarms(chromium: Browser, tmp_path: Path, 
             assert "0 masks, 0 zones" in chromium.run(words)
             assert "from 2 min on a model can be tested" in chromium.run(words)
             chromium.until(f"/Footage: ([89]\\.\\d|\\d\\d) s|Footage: \\d+ min/.test({words})")
-            chromium.until(f"/seen: [1-9]\\d*, in \\d+ % of the pictures/.test({words})")
+            chromium.until(f"/second: [1-9]\\d*, in \\d+ % of the pictures/.test({words})")
             assert chromium.run("document.documentElement.scrollWidth") <= width
             show(chromium, here, "#/", width)
             chromium.until("document.querySelector('[data-camera=porch] canvas.has')")

@@ -114,8 +114,8 @@ def collect_footage(camera: CameraSettings, folder: Path, seconds: float) -> lis
                     told = there
                     print(
                         f"vadistill: {camera.name}: {clock(there)} of {clock(seconds)} collected, "
-                        f"{found['objects']} people and things seen; Ctrl-C, and the same command "
-                        "goes on",
+                        f"{found['objects']} people and things counted, once a second; Ctrl-C, and "
+                        "the same command goes on",
                         file=sys.stderr,
                     )
         finally:

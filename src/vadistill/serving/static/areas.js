@@ -2,7 +2,6 @@
 // Masks and zones of a camera, drawn on its picture.
 import {
   attempt, button, confirmed, el, field, heading, NAME_HINT, nameInput, setHidden, setText,
-  toast,
 } from "./elements.js";
 import { canvas } from "./polygons.js";
 import { get, patch } from "./server.js";
@@ -159,7 +158,8 @@ export const page = {
       saved = JSON.stringify(entries(shapes));
       choose(-1);
       const then = now.model ? "; calibrate once it has seen normal hours" : "";
-      toast(`masks and zones of ${name} are saved${then}`);
+      place.replaceChildren(el("div.good", { role: "status" }, el("p", `Saved${then}. `,
+        el("a", { href: before }, onward))));
     }, { class: "primary" });
     const again = button("New picture", fresh);
     const empty = el("p.soft", "None yet.");
@@ -169,7 +169,8 @@ export const page = {
       board.node.style.aspectRatio = `${image.naturalWidth} / ${image.naturalHeight}`;
     };
     const before = `#/cameras/${name}${camera.model ? "" : "/learn"}`;
-    const leave = el("a", { href: before }, name);
+    const onward = camera.model ? `Back to ${name}` : `Go on setting up ${name}`;
+    const leave = el("a", { href: before }, camera.model ? name : `Set up ${name}`);
     leave.onclick = (event) => {
       if (save.disabled) return;
       event.preventDefault();

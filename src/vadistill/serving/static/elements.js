@@ -226,5 +226,5 @@ export const toast = (words, { topic = words, more = [] } = {}) => {
   note.append(button("×", gone, { "aria-label": "dismiss", class: "close" }));
   place.append(note);
   announce(words);
-  setTimeout(gone, 10000);
+  setTimeout(gone, more.length ? 10000 : 5000); // it may lie over buttons
 };

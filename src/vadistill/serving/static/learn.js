@@ -2,7 +2,7 @@
 // From an address to alarms: where a camera stands on the way, and what comes next.
 import { calibrate, caution, levelWords, RECORDED } from "./camera_settings.js";
 import {
-  attempt, back, button, el, every, field, form, heading, number, select, setHidden, setText, toast,
+  attempt, back, button, el, every, field, form, heading, number, select, setClass, setHidden, setText, toast,
 } from "./elements.js";
 import { JobCard } from "./jobs.js";
 import { follow } from "./pictures.js";
@@ -71,8 +71,11 @@ const fitter = (name, signal, started) => {
     if (made) started(made);
   };
   const again = form("form", "Fit a model", [field("System", system), line], send, place);
+  const fit = again.querySelector("button");
+  const patience = el("p.soft", "It takes some minutes, and longer the more footage there is. The " +
+    "camera gets the model by itself; this page need not stay open.");
   return {
-    nodes: [job, again],
+    nodes: [job, patience, again],
     load(found) {
       systems = found.systems.filter((s) => s.supervision === "one-class");
       taken = found.models.map((m) => m.name);
@@ -81,8 +84,10 @@ const fitter = (name, signal, started) => {
       system.value = systems.some((s) => s.name === chosen) ? chosen : "auto";
       describe();
     },
-    /** @param {ServerJob | null} now */
-    show(now) {
+    /** @param {ServerJob | null} now @param {boolean} modelled */
+    show(now, modelled) {
+      setText(fit, modelled ? "Fit again" : "Fit a model");
+      setClass(fit, "primary", !modelled);
       const told = now !== null && now.state !== "done";
       if (told && card?.job.id !== now.id) {
         card = new JobCard(now, { signal, removed: () => job.replaceChildren() });
@@ -92,7 +97,9 @@ const fitter = (name, signal, started) => {
         card = null;
         job.replaceChildren();
       }
-      setHidden(again, now !== null && ACTIVE.includes(now.state));
+      const active = now !== null && ACTIVE.includes(now.state);
+      setHidden(again, active);
+      setHidden(patience, !active);
     },
   };
 };
@@ -178,7 +185,7 @@ export const page = {
           "everyday life go by, at the hours that shall be watched; this page need not stay open."
         : "Its footage is not kept.");
       setHidden(keep, camera.record_hours > 0);
-      fits.show(learning.job);
+      fits.show(learning.job, camera.model !== "");
       level.show(camera);
       unlike.show(camera);
       mute.show(camera);

@@ -3,7 +3,8 @@
 import { hours, percent, span } from "./words.js";
 
 export const ACTIVE = ["queued", "running"]; // states of a fit
-const SEEN = 100; // objects that a model should have seen at least
+// Counts that a model should have learned from at least: a hundred people for ten seconds each.
+const SEEN = 1000;
 const FILLED = 300; // seconds from which an hour of the day counts as covered
 
 // Where each step stands; it is told from what is there, so no reload or restart loses it.
@@ -37,7 +38,7 @@ export const gauges = ({ seconds, least, advised, objects, busy, looked, by_hour
   return [
     { share: seconds / advised, words: `Footage: ${span(seconds)} (${wanted})` },
     { share: objects / SEEN, words:
-      `People and things seen: ${objects}${moving} (${objects >= SEEN ? "enough" : `at least ${SEEN} are advised`})` },
+      `People and things, counted once a second: ${objects}${moving} (${objects >= SEEN ? "enough" : `at least ${SEEN} are advised`})` },
     { share: covered.length / 24, words:
       `Hours of the day covered: ${covered.length ? covered.join(", ") : "none yet"} (a model knows ` +
       "the light of the hours that it has seen; a whole day is best)" },
