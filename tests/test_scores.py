@@ -162,7 +162,17 @@ class TestTables:
 
     def test_a_header_is_told_by_both_names_of_videos(self, tmp_path: Path):
         (tmp_path / "s.csv").write_text("name,frame,score\na,0,0.5\n")
-        with pytest.raises(DataError, match=r"file,frame,score \(file may be called video\)"):
+        with pytest.raises(DataError, match=r"video,frame,score \(video may be called file\)"):
+            read_scores(tmp_path / "s.csv")
+
+    def test_columns_that_spaces_separate_are_told(self, tmp_path: Path):
+        (tmp_path / "s.csv").write_text("video frame score\na 0 0.5\n")
+        with pytest.raises(DataError, match="separate its columns by commas"):
+            read_scores(tmp_path / "s.csv")
+
+    def test_snippets_that_are_called_by_their_first_frames_are_told(self, tmp_path: Path):
+        (tmp_path / "s.csv").write_text("video,frame,score\na,0,1\na,16,2\na,32,3\n")
+        with pytest.raises(DataError, match=r"lacks frame 1 of a.*snippets:16"):
             read_scores(tmp_path / "s.csv")
 
     def test_boxes_as_a_table(self) -> None:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.files import replacing, write_json
 from vadistill.scores import Scores
-from vadistill.tables import number, read_table, whole_number
+from vadistill.tables import Row, is_number, number, read_table, whole_number
 
 TABLE_FORMATS = (".csv", ".parquet", ".json")
 
@@ -129,8 +129,27 @@ def read_scores(path: Path) -> dict[str, Float[np.ndarray, " n"]]:
 
     Raises DataError, naming the line or row, unless each frame from 0 has one finite score.
     """
+    return _in_order(path, (_of_parquet if path.suffix.lower() == ".parquet" else _of_csv)(path))
+
+
+def read_video_scores(path: Path) -> Float[np.ndarray, " n"]:
+    """Raw scores of the one video that a .csv is called after, in frame order.
+
+    Its column ``score``; beside it may stand ``frame``, without which rows are in order, and
+    ``video``, which must be that video; others are not read.  A lone column may have any name, or
+    none.  Raises DataError as ``read_scores`` does.
+    """
+    found = _in_order(path, _of_video(path))
+    return next(iter(found.values()), np.zeros(0))
+
+
+Rows = Iterator[tuple[str, str, int, float]]
+"""File and line, video, frame and score."""
+
+
+def _in_order(path: Path, rows: Rows) -> dict[str, Float[np.ndarray, " n"]]:
     found: dict[str, dict[int, float]] = {}
-    for where, video, frame, value in (_of_parquet if path.suffix == ".parquet" else _of_csv)(path):
+    for where, video, frame, value in rows:
         known = found.setdefault(video, {})
         twice = frame in known
         if twice or not math.isfinite(value):
@@ -148,26 +167,51 @@ def read_scores(path: Path) -> dict[str, Float[np.ndarray, " n"]]:
                     fix = f"score the first {first} frames, too; if a score is of a window that "
                     fix += f"ends there, count from 0 and give --level windows:{first + 1}"
                 raise _wrong(f"{what}, {first} to {max(scores)}", fix)
+            step = math.gcd(*scores)
+            if step > 1 and max(scores) == step * (len(scores) - 1):
+                fix = f"count scores, not frames: 0, 1, 2; their level may be snippets:{step}"
+                raise _wrong(what, fix)
             raise _wrong(what, "score every frame")
     return {v: np.array([s[f] for f in range(len(s))], np.float64) for v, s in found.items()}
 
 
-Rows = Iterator[tuple[str, str, int, float]]
-"""File and line, video, frame and score."""
-
-
 def _of_csv(path: Path) -> Rows:
     table = read_table(path)
-    columns = table.columns(("file", "frame", "score"))
+    columns = table.columns(("video", "frame", "score"))
     for row in table.rows:
         where = f"{path} line {row.line}"
         video, frame, score = table.cells(row, columns, "video,frame,score")
-        if (index := whole_number(frame)) is None:
-            raise _wrong(f"{where}: {frame[:60]!r} is no frame number")
-        try:
-            yield where, video, index, number(score)
-        except ValueError as error:
-            raise _wrong(f"{where}: {error}") from error
+        yield where, video, *_numbers(where, frame, score)
+
+
+def _of_video(path: Path) -> Rows:
+    table = read_table(path)
+    table.check_videos()
+    header, rows = table.header, table.rows
+    names = ["frame", "score"] if "frame" in header else ["score"]
+    if len(header) == 1 and header[0] not in ("file", "frame"):
+        columns = [0]
+        if is_number(header[0]):
+            rows = [Row(table.line, header), *rows]
+    else:
+        columns = table.columns(names)
+        if other := [name for name in header if name.startswith("frame") and name not in names]:
+            raise _wrong(f"{path} begins with {table.first[:60]!r}", f"call {other[0]} frame")
+    for index, row in enumerate(rows):
+        where = f"{path} line {row.line}"
+        if len(row.cells) <= max(columns) or any(row.cells[len(header) :]):
+            raise _wrong(f"{where} has {len(row.cells)} columns, the header {len(header)}", _MEND)
+        *frame, score = (row.cells[column] for column in columns)
+        yield where, path.stem, *_numbers(where, frame[0] if frame else str(index), score)
+
+
+def _numbers(where: str, frame: str, score: str) -> tuple[int, float]:
+    if (index := whole_number(frame)) is None:
+        raise _wrong(f"{where}: {frame[:60]!r} is no frame number")
+    try:
+        return index, number(score)
+    except ValueError as error:
+        raise _wrong(f"{where}: {error}", _MEND) from error
 
 
 def _of_parquet(path: Path) -> Rows:
@@ -182,6 +226,9 @@ def _of_parquet(path: Path) -> Rows:
         if not isinstance(video, str) or not video or frame < 0:
             raise _wrong(f"{path} row {row}: frame {frame} of the video {video!r}")
         yield f"{path} row {row}", video, int(frame), float(score)
+
+
+_MEND = "write one number in each cell, with a decimal point, and separate columns by commas"
 
 
 def _wrong(got: str, fix: str = "mend it, or write the table anew") -> DataError:

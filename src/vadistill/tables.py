@@ -11,7 +11,7 @@ import errno
 import io
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from vadistill.errors import DataError
@@ -41,17 +41,41 @@ class Table(NamedTuple):
     """The header as it is written."""
 
     def columns(self, names: Sequence[str]) -> list[int]:
-        """Where these columns are; raises DataError for a header without one, or with two of it."""
-        counts = {name: self.header.count(name) for name in names}
+        """Where these columns are; raises DataError for a header without one, or with two of it.
+
+        The column of videos may be named by any of ``FILE_COLUMNS``, as errors then do.
+        """
+        known = {name: FILE_COLUMNS[0] if name in FILE_COLUMNS else name for name in names}
+        counts = {name: self.header.count(own) for name, own in known.items()}
         if wrong := [name for name, count in counts.items() if count != 1]:
             many = "no column" if not counts[wrong[0]] else "more than one column"
+            file = next((name for name in names if name in FILE_COLUMNS), None)
+            other = next(name for name in FILE_COLUMNS if name != file)
+            spaces = len(self.header) == 1 and " " in self.first
             raise DataError(
                 f"{self.path} begins with {self.first[:60]!r}, {many} {', '.join(wrong)}",
                 expected=f"a header {','.join(names)}"
-                + " (file may be called video)" * (FILE_COLUMNS[0] in names),
-                fix="rename its columns",
+                + (f" ({file} may be called {other})" if file else ""),
+                fix="separate its columns by commas" if spaces else "rename its columns",
             )
-        return [self.header.index(name) for name in names]
+        return [self.header.index(own) for own in known.values()]
+
+    def check_videos(self) -> None:
+        """Raise DataError for a row of another video than the one that the file is called after.
+
+        For files of one video, which need no column of videos.
+        """
+        if FILE_COLUMNS[0] not in self.header:
+            return
+        (column,) = self.columns(FILE_COLUMNS[:1])
+        for row in self.rows:
+            cell = row.cells[column] if column < len(row.cells) else ""
+            if not _is_called(cell, self.path.stem):
+                raise DataError(
+                    f"{self.path} line {row.line} is of the video {cell[:60]!r}",
+                    expected=f"rows of {self.path.stem}, as the file is called",
+                    fix="rename the file, or leave that column out if it tells no video",
+                )
 
     def cells(self, row: Row, columns: Sequence[int], expected: str) -> list[str]:
         """The cells of some columns, of which the first is a video; raises DataError without.
@@ -118,10 +142,25 @@ def _renamed(header: list[str]) -> list[str]:
     return ["file" if each == name else each for each in header]
 
 
+def _is_called(cell: str, video: str) -> bool:
+    """Whether a name or path, with an ending or without, is that of a video."""
+    one, other = PurePath(cell.replace("\\", "/")), PurePath(video)
+    return other.name in (one.name, one.stem) or one.name == other.stem
+
+
 def whole_number(text: str) -> int | None:
     """A number of up to 15 digits such as ``60`` or ``60.0``, or None."""
     found = re.fullmatch(r"(\d{1,15})(\.0*)?", text)
     return int(found[1]) if found else None
+
+
+def is_number(text: str) -> bool:
+    """Whether ``number`` takes it."""
+    try:
+        number(text)
+    except ValueError:
+        return False
+    return True
 
 
 def number(text: str) -> float:

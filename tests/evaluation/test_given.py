@@ -186,6 +186,74 @@ def test_an_array_of_all_videos_of_another_length_names_both(
         Given(tmp_path / "s.npy").on(test_set)
 
 
+def tables_of(values: dict[str, np.ndarray], header: str, row: Callable[..., str]) -> dict:
+    """Text of one CSV a video; ``row`` has its video, frame and score."""
+    return {
+        f"{name}.csv": "\n".join([header, *(row(name, i, v) for i, v in enumerate(array.tolist()))])
+        for name, array in values.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("frame,score", lambda video, frame, score: f"{frame},{score!r}"),
+        ("score;time;frame", lambda video, frame, score: f"{score!r};0;{frame}.0"),
+        ("Video,Frame,Score", lambda video, frame, score: f"x/{video}.avi,{frame},{score!r}"),
+    ],
+)
+def test_frames_of_a_csv_of_one_video_are_its_order(
+    header: str,
+    row: Callable[..., str],
+    test_set: Dataset,
+    values: dict[str, np.ndarray],
+    tmp_path: Path,
+) -> None:
+    for name, text in tables_of(values, header, row).items():
+        first, *rest = text.split("\n")
+        (tmp_path / name).write_text("\n".join([first, *sorted(rest)]))  # 0, 1, 10, 11, …
+    found, _ = Given(tmp_path).on(test_set)
+    assert all(np.array_equal(found[name].raw, array) for name, array in values.items())
+
+
+ROWS = [f"Test002,{frame},0.5" for frame in range(50)]
+FAULTY: dict[str, tuple[str, str]] = {
+    "twice": ("\n".join(["video,frame,score", *ROWS[:49], ROWS[0]]), "line 51: frame 0 .* twice"),
+    "from 1": (
+        "\n".join(["frame,score", *(f"{i},0.5" for i in range(1, 51))]),
+        "lacks frame 0 of Test002.*count frames from 0",
+    ),
+    "pictures": ("frame,score\n001.jpg,0.5", "line 2: '001.jpg' is no frame number"),
+    "files of pictures": ("file,score\n001.jpg,0.5", "line 2 is of the video '001.jpg'"),
+    "another video": (
+        "\n".join(["video,frame,score", *ROWS[:7], ROWS[7].replace("Test002", "Test003")]),
+        "line 9 is of the video 'Test003'",
+    ),
+    "another name of frame": ("frame_id,score\n0,0.5", "call frame_id frame"),
+    "frames alone": ("frame\n0\n1", "no column score"),
+    "a word": ("frame,score\n0,high", "line 2: 'high' is no number"),
+    "an empty cell": ("frame,score\n0,0.5\n1,", "line 3: '' is no number"),
+    "a comma": ("score\n81,3697", "line 2 has 2 columns.*decimal point.*by commas"),
+    "a comma behind a semicolon": ("frame;score\n0;81,3697", "line 2: '81,3697' is no number"),
+    "spaces": ("frame score\n0 0.5", "line 2: '0 0.5' is no number.*separate columns by commas"),
+    "a short row": ("frame,score\n0,0.5\n1", "line 3 has 1 columns"),
+    "not finite": ("0.5\nnan", "line 2: frame 1 of Test002 has the score nan"),
+    "no header": ("0,0.5\n1,0.5", "begins with '0,0.5', no column score"),
+}
+
+
+@pytest.mark.parametrize("what", FAULTY)
+def test_faults_of_a_csv_of_one_video_are_told_with_the_line(
+    what: str, test_set: Dataset, values: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    FORMS["csv"](tmp_path / "s", values)
+    text, said = FAULTY[what]
+    (tmp_path / "s" / "Test002.csv").write_text(text)
+    with pytest.raises(DataError, match=f"Test002.csv.*{said}") as error:
+        Given(tmp_path / "s").on(test_set)
+    assert "\n" not in str(error.value)
+
+
 class Planted:
     """Runs when it is unpickled."""
 

@@ -633,6 +633,15 @@ class TestFiles:
             read_tracks(path, 10)
         assert "\n" not in str(caught.value)
 
+    def test_rows_of_another_video_are_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "1.csv").write_text("file,frame,x1,y1,x2,y2,score\nx/1.avi,0,1,1,5,5,1\n")
+        assert len(read_detections(tmp_path / "1.csv")) == 1
+        (tmp_path / "2.csv").write_text(
+            "video,track,frame,x1,y1,x2,y2\n2,0,1,1,1,5,5\n1,0,2,1,1,5,5"
+        )
+        with pytest.raises(DataError, match=r"2\.csv line 3 is of the video '1'"):
+            read_tracks(tmp_path / "2.csv")
+
     def test_too_few_columns_everywhere(self, tmp_path: Path):
         (tmp_path / "v.txt").write_text("1,2,3,4,5\n1,2,3,4,5\n")
         with pytest.raises(DataError, match=r"line 1 is '1,2,3,4,5': expected 6 numbers frame,x1"):

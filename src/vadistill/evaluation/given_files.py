@@ -1,10 +1,10 @@
 """Files of scores: by the videos' names, or all videos in order.  Nothing pickled is read.
 
-A .csv or .parquet has rows of video, frame, score; a folder one .npy, .txt, .csv or .mat a video,
-or .parquet tables, also in folders of its own, as ``vadistill score --ray`` writes them; a .npz an
-array a video, and so a .mat with several variables.  A .npy, or a .mat with one variable,
-holds all videos in the test set's order: one after the other, or a row (in a cell an array) a
-video.
+A .csv or .parquet has rows of video, frame, score; a folder one .npy, .txt, .csv or .mat a video (a
+.csv with a column score, and frame and video if it has them, which are checked), or .parquet
+tables, also in folders of its own, as ``vadistill score --ray`` writes them; a .npz an array a
+video, and so a .mat with several variables.  A .npy, or a .mat with one variable, holds all videos
+in the test set's order: one after the other, or a row (in a cell an array) a video.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from jaxtyping import Float
 from vadistill.datasets import arrays, matlab
 from vadistill.datasets.base import Video
 from vadistill.errors import DataError, in_a_line, printable
-from vadistill.score_tables import read_scores
-from vadistill.tables import number, read_table
+from vadistill.score_tables import read_scores, read_video_scores
 
 Vector = Float[np.ndarray, " n"]
 
@@ -157,7 +156,7 @@ def _of_folder(folder: Path) -> dict[str, Vector]:
         ".npy": lambda path: _vector(path, _array(path)),
         ".mat": lambda path: _vector(path, _array(path)),
         ".txt": lambda path: _vector(path, np.loadtxt(path, np.float64, ndmin=1, encoding="utf-8")),
-        ".csv": _column,
+        ".csv": read_video_scores,
     }
     found: dict[str, Vector] = {}
     files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in readers and _is_own(p)]
@@ -199,25 +198,3 @@ def _twice(path: Path, name: str) -> DataError:
         expected="one file a video",
         fix="remove one",
     )
-
-
-def _column(path: Path) -> Vector:
-    """The column ``score`` of a table, or the only one, with or without a header."""
-    table = read_table(path)
-    cells = [row.cells for row in table.rows]
-    if "score" in table.header:
-        (at,) = table.columns(("score",))
-    elif len(table.header) == 1:
-        at = 0
-        try:
-            number(table.header[0])
-            cells = [table.header, *cells]
-        except ValueError:
-            pass
-    else:
-        raise DataError(
-            f"{path} begins with {table.first[:60]!r}",
-            expected="a column score, or a single one",
-            fix="name the column of scores",
-        )
-    return np.array([number(row[at] if at < len(row) else "") for row in cells], np.float64)

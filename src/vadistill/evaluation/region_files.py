@@ -119,6 +119,7 @@ def _read(
     rows, places = table.rows, list(range(len(columns)))
     if set(columns) <= set(table.header):
         places = table.columns(columns)
+        table.check_videos()
     elif any(table.header):
         rows = [Row(table.line, table.header), *rows]
     values = np.zeros((len(rows), len(columns)))
