@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -254,6 +256,17 @@ def test_faults_of_a_csv_of_one_video_are_told_with_the_line(
     assert "\n" not in str(error.value)
 
 
+def test_an_array_of_all_videos_has_the_level_of_windows_offered(
+    test_set: Dataset, tmp_path: Path
+) -> None:
+    for size in (2, 5):
+        np.save(tmp_path / "s.npy", np.zeros(123 - 3 * (size - 1)))
+        with pytest.raises(DataError, match=f"--level windows:{size} would fit"):
+            Given(tmp_path / "s.npy").on(test_set)
+        found, _ = Given(tmp_path / "s.npy", f"windows:{size}").on(test_set)
+        assert len(found["Test002"]) == 50
+
+
 class Planted:
     """Runs when it is unpickled."""
 
@@ -399,6 +412,53 @@ def test_figures_intervals_runs_comparison_and_report(
     assert "snippet of 16 frames" in page and str(tmp_path) not in page
 
 
+def test_paths_and_names_alone_are_taken_from_python(
+    test_set: Dataset, values: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    path = tmp_path / "one.npz"
+    np.savez(path, **values)  # pyright: ignore[reportArgumentType]
+    expected = measure_scores(test_set, values, "micro/raw").figures
+    for given in (path, str(path), Given(path), {"one": str(path)}, {"one": path}):
+        found = evaluate([], test_set, "micro/raw", given=given)
+        assert found.figures["one"].figures == expected
+    runs = [*evaluate([], test_set, given={"a": path, "b": path}).runs.values()]
+    assert [d.protocol for d in compare(runs, "ap").differences] == ["ap/raw"]
+    np.save(tmp_path / "b.npy", np.arange(10))
+    snippets = {"b": Given(tmp_path / "b.npy", "snippets:16")}
+    assert "b" in evaluate([], test_set, ["micro"], given=snippets).figures
+
+
+SESSION = """
+import numpy
+import vadistill
+from vadistill.evaluation.given import Given, as_given
+class FrameDiff: pass
+scores = numpy.zeros(4)
+for given in ({"t": {"Test001": scores}}, {"Test001": scores}, [1], scores):
+    try:
+        as_given(given)
+    except vadistill.ConfigError as error:
+        print(error)
+for call in (lambda: Given("s.npy", "clips:4"), lambda: Given("s.npy", 4),
+             lambda: vadistill.fit(FrameDiff, "videos/", out="x.vad")):
+    try:
+        call()
+    except vadistill.ConfigError as error:
+        print(error)
+"""
+
+
+def test_what_python_cannot_hand_over_is_one_line_each() -> None:
+    """In a process of its own, without the tests' checks of types."""
+    done = subprocess.run([sys.executable, "-c", SESSION], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *arrays, unknown, number, system = done.stdout.splitlines()
+    assert len(arrays) == 4
+    assert all("the path of a file" in line and "numpy.savez" in line for line in arrays)
+    assert "level 'clips:4'" in unknown and "level '4'" in number
+    assert "system FrameDiff" in system and "FrameDiff(Config()).fit(splits.train" in system
+
+
 def test_boxes_of_a_method_have_region_figures(
     test_set: Dataset, values: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
@@ -457,6 +517,8 @@ def test_the_verb_measures_beside_a_model_and_without_one(
     assert '"model": "s"' in capsys.readouterr().out
     assert main(["evaluate", "--data", "set"]) == 2
     assert "no model" in capsys.readouterr().err
+    assert main(["evaluate", "--data", "set", "--scores", "mine=s.parquet", "m.vad"]) == 2
+    assert "m.vad is a model" in (told := capsys.readouterr().err) and "before --data" in told
     assert main(["evaluate", "m.vad", "--data", "set", "--scores", "m=s.parquet"]) == 2
     assert "named m" in capsys.readouterr().err
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation import bootstrap as resampling
 from vadistill.evaluation.measuring import Evaluation, measure, percent, resamples, value
-from vadistill.evaluation.protocol import Protocol, differences
+from vadistill.evaluation.protocol import Protocol, differences, parsed
 from vadistill.evaluation.runs import Run
 
 
@@ -59,7 +59,7 @@ class Comparison:
 
 def compare(
     runs: Sequence[Run],
-    protocols: Sequence[Protocol | str] = (),
+    protocols: Protocol | str | Sequence[Protocol | str] = (),
     *,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -77,7 +77,7 @@ def compare(
         raise ConfigError(f"two runs named {twice}", expected="different names", fix="rename one")
     for run in runs[1:]:
         same_frames(runs[0], run)
-    named = [Protocol.parse(p) for p in protocols] if protocols else shared_protocols(runs)
+    named = parsed(protocols) if protocols else shared_protocols(runs)
     return Comparison(
         {run.name: measure(run, named, bootstrap=bootstrap, seed=seed) for run in runs},
         paired_differences(runs, named, bootstrap=bootstrap, seed=seed),

@@ -16,11 +16,11 @@ from vadistill.datasets.tracks import Tracks
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError
 from vadistill.evaluation.alignment import has_video_labels_only
-from vadistill.evaluation.given import Given
+from vadistill.evaluation.given import Files, as_given
 from vadistill.evaluation.lost_frames import leave_out_lost
 from vadistill.evaluation.measuring import Evaluation, check_measures, interval, measure, percent
 from vadistill.evaluation.naming import name_all, named_precision
-from vadistill.evaluation.protocol import REGION, Protocol
+from vadistill.evaluation.protocol import REGION, Protocol, parsed
 from vadistill.evaluation.region_files import read_track_folder
 from vadistill.evaluation.runs import Run, is_located, run_facts, save_run, take
 from vadistill.evaluation.scoring import Model, named_models, score_videos, smoothing_of
@@ -137,7 +137,7 @@ class Results:
 def evaluate(
     models: Model | Sequence[Model] | Mapping[str, Model],
     dataset: Videos,
-    protocols: Sequence[Protocol | str] = (),
+    protocols: Protocol | str | Sequence[Protocol | str] = (),
     *,
     tracks: str | Path | Mapping[str, Tracks] | None = None,
     bootstrap: int = 1000,
@@ -145,7 +145,7 @@ def evaluate(
     device: str = "auto",
     command: str = "vadistill.evaluate",
     out: str | Path | None = None,
-    given: Mapping[str, Given] | None = None,
+    given: Files | Mapping[str, Files] | None = None,
     prompts: Prompts | None = None,
 ) -> Results:
     """Score the test videos of a data set and compare the scores with its labels.
@@ -161,14 +161,14 @@ def evaluate(
         device: on which folders are loaded: auto, cpu or cuda.
         command: what the facts say made the results.
         out: a folder that keeps each model's run as it ends, as ``Results.save`` does.
-        given: scores of other methods by name, from their files.
+        given: scores of other methods, from their files, by name.
         prompts: what CLIP names the models' events by.
 
     Raises DataError for absent labels, ConfigError for an unknown protocol, WeightsError for a
     folder that holds no model, VideoError.
     """
     started = time.monotonic()
-    others = given or {}
+    others = as_given(given)
     named = {} if others and not models else named_models(models)
     if both := sorted(set(named) & set(others)):
         raise ConfigError(
@@ -188,7 +188,7 @@ def evaluate(
         sizes = {name: (info.width, info.height) for name, info in infos.items() if info.width}
         frames = {name: len(y) for name, y in labels.items()}
         tracks = read_track_folder(Path(tracks), frames, sizes)
-    wanted = tuple(Protocol.parse(name).on(test.name) for name in protocols)
+    wanted = tuple(protocol.on(test.name) for protocol in parsed(protocols))
     needs_boxes = any(protocol.measure in REGION for protocol in wanted)
     wanted = wanted or default_protocols(
         test, loaded.values(), located=True if tracks is not None else None

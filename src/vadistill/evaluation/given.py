@@ -2,88 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from vadistill.datasets.base import Dataset, Video
 from vadistill.errors import ConfigError, DataError, printable
 from vadistill.evaluation.given_files import InOrder, named_as, read_given
+from vadistill.evaluation.given_levels import FRAME, Level, fitting
 from vadistill.evaluation.region_files import read_detection_folder
 from vadistill.evaluation.region_matching import Detections
 from vadistill.scores import FrameScore, Scores
-
-LIKELY = (16, 8, 32, 64, 24, 10, *range(2, 129))
-"""Sizes of snippets that are tried for scores whose level was not said, the usual ones first."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """What one score is of, and so which frames it is given to; ``size`` is N.
-
-    ``frame``: a frame.  ``snippets:N``: N frames, one snippet after the other, for each of which
-    its score stands; what is left behind the last whole one may have a score of its own, else it
-    has the last one's.  ``segments:N``: one of N equal parts of the video; frame i of T belongs to
-    part ``i * N // T``.  ``windows:N``: N frames, a window for each frame from the N-th on, which
-    is its last; the N - 1 frames before have the first window's score.
-    """
-
-    kind: str = "frame"
-    size: int = 1
-
-    @classmethod
-    def parse(cls, name: str) -> Level:
-        """Such as ``frame`` or ``snippets:16``; raises ConfigError."""
-        found = re.fullmatch(r"(snippets|segments|windows):([1-9]\d{0,5})", name)
-        if name == "frame" or found:
-            return cls(found[1], int(found[2])) if found else cls()
-        raise ConfigError(
-            f"level '{name}'",
-            expected="frame, snippets:N, segments:N or windows:N, such as snippets:16",
-            fix="say what one score is of",
-        )
-
-    def __str__(self) -> str:
-        return self.kind if self.kind == "frame" else f"{self.kind}:{self.size}"
-
-    @property
-    def words(self) -> str:
-        """How scores are given to frames."""
-        return {
-            "frame": "one score a frame",
-            "snippets": f"one score a snippet of {self.size} frames, given to each of them; frames "
-            "behind the last whole snippet have its score where they have none of their own",
-            "segments": f"one score for each of a video's {self.size} equal parts, given to every "
-            "frame of it",
-            "windows": f"one score a window of {self.size} frames, given to its last frame; frames "
-            "before that have the first window's",
-        }[self.kind]
-
-    def counts(self, frames: int) -> tuple[int, ...]:
-        """The numbers of scores that a video of so many frames may have."""
-        if self.kind == "snippets":
-            return (-(-frames // self.size), max(frames // self.size, 1))
-        if self.kind == "segments":
-            return (self.size,)
-        return (frames - self.size + 1,)
-
-    def split(self, total: int, frames: Sequence[int]) -> tuple[int, ...] | None:
-        """How many of ``total`` scores each of some videos has, or None where they do not fit."""
-        ways = zip(*map(self.counts, frames), strict=True)
-        return next((w for w in ways if sum(w) == total and min(w) > 0), None)
-
-    def frames(self, count: int, frames: int) -> Int[np.ndarray, " t"]:
-        """Which of ``count`` scores each frame has."""
-        at = np.arange(frames)
-        if self.kind == "snippets":
-            return np.minimum(at // self.size, count - 1)
-        if self.kind == "segments":
-            return at * self.size // frames
-        return np.maximum(at - self.size + 1, 0)
 
 
 @dataclass(frozen=True)
@@ -91,12 +23,28 @@ class Given:
     """The files of a method: frame scores, and its scored boxes if it has some."""
 
     path: str | Path
-    level: Level = Level()
+    level: Level | str = FRAME
+    """Or its name, such as ``snippets:16``."""
     boxes: str | Path | None = None
     """A folder with one file a video of frame,x1,y1,x2,y2,score (x2 and y2 inclusive)."""
 
+    def __post_init__(self) -> None:
+        """Raises ConfigError."""
+        Level.parse(self.level)
+        for path in (self.path, self.boxes or ""):
+            if not isinstance(path, str | Path):
+                raise ConfigError(
+                    f"scores of type {type(path).__name__}",
+                    expected="the path of a file or folder of scores",
+                    fix="save them by video, as numpy.savez('scores.npz', **scores)",
+                )
+
+    @property
+    def _level(self) -> Level:
+        return Level.parse(self.level)
+
     def __str__(self) -> str:
-        return f"{printable(Path(self.path).name)}, {self.level.words}"
+        return f"{printable(Path(self.path).name)}, {self._level.words}"
 
     @property
     def paths(self) -> list[Path]:
@@ -111,7 +59,7 @@ class Given:
         """
         path, notes = Path(self.path), []
         found, name = read_given(path), printable(path.name)
-        lengths = {video.name: _frames(video, self.level) for video in test}
+        lengths = {video.name: _frames(video, self._level) for video in test}
         if isinstance(found, InOrder):
             parts = self._parts(found, lengths)
             ends = [*lengths][:1] + [*lengths][1:][-1:]
@@ -126,12 +74,12 @@ class Given:
         if self.boxes is not None:
             known = {name: frames or len(parts[name]) for name, frames in lengths.items()}
             boxes = read_detection_folder(Path(self.boxes), known)
-        if self.level.kind != "frame":
-            notes.append(f"{name}: {self.level.words}")
+        if self._level.kind != "frame":
+            notes.append(f"{name}: {self._level.words}")
         made = {}
         for video in test:
             values, frames = parts[video.name], lengths[video.name]
-            expanded = values if frames is None else values[self.level.frames(len(values), frames)]
+            expanded = values if frames is None else values[self._level.frames(len(values), frames)]
             made[video.name] = _scores(video, expanded, boxes.get(video.name))
         return made, notes
 
@@ -142,17 +90,19 @@ class Given:
         values = np.concatenate(found.parts)
         frames = [length for length in lengths.values() if length is not None]
         whole = len(frames) == len(lengths) and len(found.parts) == 1
-        if whole and (counts := self.level.split(len(values), frames)):
+        if whole and (counts := self._level.split(len(values), frames)):
             parts = np.split(values, np.cumsum(counts)[:-1])
             return dict(zip(lengths, parts, strict=True))
+        few, uneven = divmod(sum(frames) - len(values), max(len(frames), 1))
         raise DataError(
             f"{self.path} has {len(values)} scores in {len(found.parts)} arrays, and the"
             f" {len(lengths)} test videos {sum(frames)} frames",
-            expected=f"{self.level.words}, of all videos in the test set's order",
-            fix=_fix(
+            expected=f"{self._level.words}, of all videos in the test set's order",
+            fix=fitting(
                 lambda level: level.split(len(values), frames) is not None,
                 len(values) / max(len(frames), 1),
                 "save the scores by the videos' names",
+                windows=0 if uneven else few + 1,
             ),
         )
 
@@ -183,13 +133,13 @@ class Given:
         pairs = [(len(parts[v]), frames) for v, frames in lengths.items() if frames is not None]
         for video, frames in lengths.items():
             count = len(parts[video])
-            if frames is not None and (not count or count not in self.level.counts(frames)):
-                counts = dict.fromkeys(c for c in self.level.counts(frames) if c > 0)
-                expected = " or ".join(map(str, counts)) or f"at least {self.level.size} frames"
+            if frames is not None and (not count or count not in self._level.counts(frames)):
+                counts = dict.fromkeys(c for c in self._level.counts(frames) if c > 0)
+                expected = " or ".join(map(str, counts)) or f"at least {self._level.size} frames"
                 raise DataError(
                     f"{self.path}: video {video} has {count} scores and {frames} frames",
-                    expected=f"{expected} ({self.level.words})",
-                    fix=_fix(
+                    expected=f"{expected} ({self._level.words})",
+                    fix=fitting(
                         lambda level: all(n and n in level.counts(t) for n, t in pairs),
                         pairs[0][0],
                         "score every frame, or check that these are its scores",
@@ -200,29 +150,10 @@ class Given:
             if len(bad):
                 raise DataError(
                     f"{self.path}: video {video} has the score {parts[video][bad[0]]} at"
-                    f" {self.level.kind.rstrip('s')} {bad[0]} ({len(bad)} such)",
+                    f" {self._level.kind.rstrip('s')} {bad[0]} ({len(bad)} such)",
                     expected="finite scores",
                     fix="score the video again",
                 )
-
-
-def _fix(fits: Callable[[Level], bool], segments: float, otherwise: str, windows: int = 0) -> str:
-    """The level that fits the scores of all videos, or what else may be done."""
-    tried = [Level(), *(Level("snippets", size) for size in LIKELY)]
-    if segments == int(segments) and segments > 1:
-        tried.append(Level("segments", int(segments)))
-    if 1 < windows <= LIKELY[-1]:
-        tried.append(Level("windows", windows))
-    found = next(filter(fits, tried), None)
-    if found is None:
-        return otherwise
-    if found.kind == "windows":
-        lacking = "last frame" if windows == 2 else f"last {windows - 1} frames"
-        return (
-            f"--level {found} would fit if these are scores of windows; else each video's"
-            f" {lacking} may lack a score"
-        )
-    return f"--level {found} would fit"
 
 
 def _frames(video: Video, level: Level) -> int | None:
@@ -257,6 +188,18 @@ def _scores(video: Video, values: Float[np.ndarray, " t"], found: Detections | N
         for index, (score, own) in enumerate(zip(values, boxes, strict=True))
     ]
     return Scores(video.name, frames, fps)
+
+
+Files = Given | str | Path
+"""Scores of a method, or where they are, one a frame."""
+
+
+def as_given(given: Files | Mapping[str, Files] | None) -> dict[str, Given]:
+    """Scores of other methods by name, one alone by its file's; raises ConfigError."""
+    if not isinstance(given, Mapping):
+        one = given if isinstance(given, Given | None) else Given(given)
+        return {} if one is None else {printable(Path(one.path).stem): one}
+    return {n: each if isinstance(each, Given) else Given(each) for n, each in given.items()}
 
 
 def given_scores(

@@ -40,6 +40,8 @@ class InOrder:
 
 def read_given(path: Path) -> dict[str, Vector] | InOrder:
     """Scores by video, or those of all videos in order, in fp64; raises DataError."""
+    if (path / "config.json").is_file():
+        raise DataError(f"{path} is a model", expected=FILES, fix="name it before --data")
     if path.is_dir():
         return _of_folder(path)
     readers: dict[str, Callable[[Path], dict[str, Vector] | InOrder]] = {

@@ -17,7 +17,7 @@ from vadistill.datasets.base import Dataset
 from vadistill.errors import ConfigError, DataError
 from vadistill.evaluation import bootstrap as resampling
 from vadistill.evaluation.frame_level import FRAME_MEASURES
-from vadistill.evaluation.protocol import REGION, Protocol
+from vadistill.evaluation.protocol import REGION, Protocol, parsed
 from vadistill.evaluation.region_level import region_curves, region_resamples
 from vadistill.evaluation.runs import Run, take
 from vadistill.progress import progress
@@ -80,7 +80,7 @@ class Evaluation:
 def measure_scores(
     dataset: Dataset,
     scores: Mapping[str, Any],
-    protocols: Sequence[Protocol | str] = ("micro/raw",),
+    protocols: Protocol | str | Sequence[Protocol | str] = ("micro/raw",),
     *,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -99,7 +99,7 @@ def measure_scores(
     scores that are not finite, a set of one class, region measures without boxes or tracks;
     ConfigError for an unknown protocol, or one of another data set.
     """
-    named = [Protocol.parse(name).on(dataset.name) for name in protocols]
+    named = [protocol.on(dataset.name) for protocol in parsed(protocols)]
     regions = any(p.measure in REGION for p in named)
     run = take(dataset, scores, regions=regions)
     strangers = set(scores) - set(run.frames.names)
@@ -111,7 +111,7 @@ def measure_scores(
 
 def measure(
     run: Run,
-    protocols: Sequence[Protocol | str],
+    protocols: Protocol | str | Sequence[Protocol | str],
     *,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -119,7 +119,7 @@ def measure(
     notes: Sequence[str] = (),
 ) -> Evaluation:
     """The figures of a run; arguments and errors as for ``measure_scores``."""
-    named = list(dict.fromkeys(Protocol.parse(p).on(run.dataset) for p in protocols))
+    named = list(dict.fromkeys(p.on(run.dataset) for p in parsed(protocols)))
     published = {Protocol.parse(name).name: value for name, value in (paper or {}).items()}
     if bootstrap < 0 or not named:
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -147,6 +148,12 @@ class Protocol:
         if self.minmax:
             found.append("minmax stretches each video's scores afterwards: it cannot run live")
         return found
+
+
+def parsed(protocols: Protocol | str | Iterable[Protocol | str]) -> list[Protocol]:
+    """One protocol or several, each as itself or by its name; raises ConfigError."""
+    each = [protocols] if isinstance(protocols, str | Protocol) else protocols
+    return [Protocol.parse(protocol) for protocol in each]
 
 
 def differences(one: Protocol, other: Protocol) -> list[str]:

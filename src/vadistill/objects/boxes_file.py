@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from vadistill.video import VideoInfo
     from vadistill.windows import Triplet
 
-COLUMNS = ("file", "frame", "x1", "y1", "x2", "y2")
-"""The first may be called video, as ``tables`` tells."""
+COLUMNS = ("video", "frame", "x1", "y1", "x2", "y2")
+"""The first may be called file, as ``tables`` tells."""
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,13 @@ def detectors() -> dict[str, Callable[[], type[Detector]]]:
 
 def detector_class(name: str) -> type[Detector]:
     """The class of a detector by name; raises ConfigError."""
+    if not isinstance(name, str):
+        called = getattr(name, "__name__", type(name).__name__)
+        raise ConfigError(
+            f"system {called}, which is no name",
+            expected="a name such as 'cafe'",
+            fix=f"fit a class of your own by {called}(Config()).fit(splits.train, out='own.vad')",
+        )
     known = DETECTORS if name in DETECTORS else detectors()
     return known[one_of("system", name, known)]()
 
