@@ -17,6 +17,7 @@ from vadistill.datasets.holdout import LEAST, hold_out, seconds
 from vadistill.datasets.sampling import data_key
 from vadistill.evaluation.evaluate import evaluate
 from vadistill.evaluation.selftest import SelfTest, read_self_test, self_test
+from vadistill.evaluation.selftest import run as trials
 from vadistill.evaluation.selftest.cast import Cast
 from vadistill.evaluation.selftest.cutting import Walk, cut_walks, shadowed
 from vadistill.evaluation.selftest.figures import wilson
@@ -339,6 +340,19 @@ def test_footage_without_objects_is_one_line(tmp_path: Path):
     model = Motion().fit(empty, out=tmp_path / "m.vad")
     with pytest.raises(Exception, match="no object of empty"):
         self_test(model, empty)
+
+
+def test_a_video_that_is_shorter_than_its_container_says(
+    footage: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    claimed = trials.length
+    monkeypatch.setattr(trials, "length", lambda video: 3 * claimed(video))
+    keep_kinds(monkeypatch, "foreign object")
+    model = Motion().fit(footage, out=tmp_path / "m.vad")
+    trial = Trial.of(footage, plants=8)
+    late = [p for p in trial.placed if p.frames[-1] >= 60]
+    found = trial.result(trial.scores(model), model)
+    assert late and sum(kind.plants for kind in found.kinds) == len(trial.placed) - len(late)
 
 
 def test_a_stretch_beyond_the_end_is_short(footage: Dataset):

@@ -126,7 +126,9 @@ class Trial:
         """The figures of a model's ``scores``."""
         smoothing = smoothing_of(model)
         scores = {place: each.smooth(smoothing) for place, each in scores.items()}
-        tested = [_Tested.of(p, scores, false_alarms_per_day) for p in self.placed]
+        tested = [
+            _Tested.of(p, scores, false_alarms_per_day) for p in self.placed if _shown(p, scores)
+        ]
         normal = [scores[None, video.name] for video in self.held]
         figures, draws, left_out = [], [], dict(self.left_out)
         for kind in KINDS:
@@ -136,7 +138,7 @@ class Trial:
                 figures.append(figure)
                 draws += [drawn] if kind != CONTROL else []
             elif kind not in left_out:
-                left_out[kind] = "longer than any held-out video"
+                left_out[kind] = "no held-out video is as long, or plays so far"
         return SelfTest(
             system=model.name,
             kinds=tuple(figures),
@@ -215,6 +217,12 @@ def _picture(frame: Frame, planting: Planting) -> UInt8[np.ndarray, "h w 3"]:
     tall, wide = cutout.alpha.shape
     end = (round((cutout.left + wide) * scale) + 2, round((cutout.top + tall) * scale) + 2)
     return cv2.rectangle(small, corner, end, (255, 80, 160), 1)
+
+
+def _shown(planting: Planting, scores: dict[Place, Scores]) -> bool:
+    """Whether a video has all frames of a plant: some are shorter than their containers say."""
+    both = (scores[place, planting.video] for place in (planting.copy, None))
+    return int(planting.frames[-1]) < min(map(len, both))
 
 
 @dataclass(frozen=True, eq=False)
