@@ -40,6 +40,9 @@ WINDOWS = (("hour", 60), ("day", 1440))
 PAUSE = 10.0
 """Seconds without a score that are not counted: the slowest rate has one in so many."""
 
+STORM = 0.9
+"""Share of the time that is no exception any more, if events take it."""
+
 SAVED = 10
 """Minutes after which the counts are kept for the camera's next start."""
 
@@ -122,16 +125,21 @@ class Drift:
         shares: dict[str, float] = {}
         for word, length in WINDOWS:
             share, minutes = above(list(self._minutes)[-length:])
+            if minutes < length / 2:
+                continue
+            shares[word] = share
             outside = word in self._out
             self._out.discard(word)
-            if minutes >= length / 2:
-                shares[word] = share
-                if share > band(minutes, WITHIN if outside else CHANCE):
-                    self._out.add(word)
-                elif outside:  # what was before has been told
-                    self._minutes = deque(list(self._minutes)[-length:], self._minutes.maxlen)
+            if share > band(minutes, WITHIN if outside else CHANCE):
+                self._out.add(word)
+            elif outside:  # what was before has been told
+                self._minutes = deque(list(self._minutes)[-length:], self._minutes.maxlen)
+                self._out.intersection_update(shares)
         worst = next((word for word, _ in WINDOWS if word in self._out), None)
-        self.told = sentence(shares[worst], worst) if worst else "" if shares else None
+        if worst in shares:
+            self.told = sentence(shares[worst], worst)
+        elif worst is None:
+            self.told = "" if shares else None
 
     def save(self) -> None:
         """Keep the counts for the camera's next start; a full disk is asked again next time."""
@@ -164,10 +172,10 @@ class Drift:
 def above(minutes: Sequence[Minute]) -> tuple[float, float]:
     """The share of time above the usual score, and of how many minutes that is told.
 
-    Events are left out, where they do not take most of the time.
+    Events are left out, where they do not take nearly all of the time.
     """
     calm, calm_high, event, event_high = np.sum([Minute(), *minutes], axis=0).tolist()
-    if event > calm:
+    if event > STORM * (calm + event):
         calm, calm_high = calm + event, calm_high + event_high
     return calm_high / max(calm, 1e-6), calm / MINUTE
 
