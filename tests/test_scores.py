@@ -170,6 +170,11 @@ class TestTables:
         with pytest.raises(DataError, match="separate its columns by commas"):
             read_scores(tmp_path / "s.csv")
 
+    def test_a_table_without_a_header_is_told(self, tmp_path: Path):
+        (tmp_path / "s.csv").write_text("a,0,0.5\na,1,0.5\n")
+        with pytest.raises(DataError, match=r"video,frame,score .*; write it above the first row"):
+            read_scores(tmp_path / "s.csv")
+
     def test_snippets_that_are_called_by_their_first_frames_are_told(self, tmp_path: Path):
         (tmp_path / "s.csv").write_text("video,frame,score\na,0,1\na,16,2\na,32,3\n")
         with pytest.raises(DataError, match=r"lacks frame 1 of a.*snippets:16"):

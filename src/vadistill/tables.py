@@ -51,12 +51,16 @@ class Table(NamedTuple):
             many = "no column" if not counts[wrong[0]] else "more than one column"
             file = next((name for name in names if name in FILE_COLUMNS), None)
             other = next(name for name in FILE_COLUMNS if name != file)
-            spaces = len(self.header) == 1 and " " in self.first
+            fix = "rename its columns"
+            if len(self.header) == 1 and " " in self.first:
+                fix = "separate its columns by commas"
+            elif any(map(is_number, self.header)):
+                fix = "write it above the first row"
             raise DataError(
                 f"{self.path} begins with {self.first[:60]!r}, {many} {', '.join(wrong)}",
                 expected=f"a header {','.join(names)}"
                 + (f" ({file} may be called {other})" if file else ""),
-                fix="separate its columns by commas" if spaces else "rename its columns",
+                fix=fix,
             )
         return [self.header.index(own) for own in known.values()]
 
