@@ -7,9 +7,11 @@ import functools
 import http.server
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +23,17 @@ from support import scenes
 from support.ray_archive import lines, rows
 from vadistill.addresses import STORES, Address
 from vadistill.cli import main
-from vadistill.cluster.stores import FETCHED, at_hand, listed, named, place_of, sweep, told
+from vadistill.cluster.places import place_of
+from vadistill.cluster.stores import (
+    FETCHED,
+    SETTLED,
+    _before,
+    at_hand,
+    listed,
+    named,
+    sweep,
+    told,
+)
 from vadistill.datasets import Video
 from vadistill.errors import ConfigError, VideoError
 from vadistill.systems import fit
@@ -198,13 +210,16 @@ PLACES = {
     "s3:/bucket/cam1/../a b.mp4": "s3/bucket/cam1/a b.mp4",
     f"s3://key:{SECRET}@bucket/a@b?.mp4": "s3/bucket/a@b?.mp4",
     "gs://bucket//a": "gs/bucket/a",
+    "abfs://c1@acct.dfs.core.windows.net/a.mp4": "abfs/acct.dfs.core.windows.net/c1/a.mp4",
+    "abfs://c2@acct.dfs.core.windows.net/a.mp4": "abfs/acct.dfs.core.windows.net/c2/a.mp4",
+    "az://c1/cam#1/a.mp4": "az/c1/cam#1/a.mp4",
 }
 
 
 def test_results_lie_where_their_videos_do() -> None:
     assert {source: place_of(Path(source)) for source in PLACES} == PLACES
     web = [
-        f"https://me:{SECRET}@host:8080/{SECRET}/a.mp4?key={SECRET}",
+        f"https://me:{SECRET}@host:8080/{SECRET}/a.mp4?token={SECRET}&X-Amz-Date=1",
         f"https://host:8080/{SECRET}/a.mp4",
         f"https://host:8080/{SECRET}/{SECRET}",
         f"https://host:8080/other/a.mp4#{SECRET}",
@@ -216,6 +231,29 @@ def test_results_lie_where_their_videos_do() -> None:
     with pytest.raises(ConfigError, match="told from a password") as caught:
         place_of(Path(f"https://me:{SECRET}/@host/a.mp4"))
     assert SECRET not in str(caught.value)
+    with pytest.raises(ConfigError, match="told from a password") as caught:
+        listed([Path(f"s3://AKIA:{SECRET}/{SECRET}@bucket/*.mp4")])
+    assert SECRET not in str(caught.value) and "AKIA" not in str(caught.value)
+
+
+def test_a_query_that_asks_for_another_file_has_another_place() -> None:
+    asked = [f"https://h/{name}?{query}" for name in ("get", "a.mp4") for query in ("id=1", "id=2")]
+    places = [place_of(Path(each)) for each in (*asked, "https://h/get", "https://h/a.mp4")]
+    assert len(set(places)) == 6 and "id=" not in "".join(places)
+    assert all(place.endswith(".mp4") for place in (*places[2:4], places[5]))
+    signed = place_of(Path(f"{asked[2]}&sig={SECRET}&Expires=7"))
+    assert signed == places[2], "a signature changes, and the file does not"
+
+
+def test_a_files_own_name_is_no_pattern(memory: str) -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe("/bucket/cam1/a[1].mp4", b"1")
+    store.pipe("/bucket/cam1/b#1.mp4", b"1")
+    literal = Path(f"{memory}/cam1/a[1].mp4")
+    assert listed([literal]) == [literal]
+    assert [path.name for path in listed([Path(f"{memory}/cam1/[ab].mp4")])] == ["a.mp4"]
+    found = [path.name for path in listed([Path(f"{memory}/cam1/*")])]
+    assert found == ["a.mp4", "a[1].mp4", "b#1.mp4", "bad.mp4", "same.mp4"]
 
 
 def test_all_stores_are_known_to_fsspec_and_to_addresses() -> None:
@@ -268,3 +306,41 @@ def test_what_a_killed_worker_had_fetched_is_deleted(
         os.utime(video.source.parent, (0, 0))
         sweep()
         assert video.source.exists() and not left.exists() and new.exists()
+
+
+def test_matches_keep_the_container_of_their_pattern() -> None:
+    long = Address("abfs://c1@acct.dfs.core.windows.net/cam1/*.mp4")
+    assert _before(long, "c1/cam1/*.mp4") == ("abfs://c1@acct.dfs.core.windows.net/", "c1/")
+    assert _before(Address("abfs://c1/cam1/*.mp4"), "c1/cam1/*.mp4") == ("abfs://", "")
+
+
+HOLDER = """
+import sys, tempfile
+from pathlib import Path
+from vadistill.cluster import stores
+tempfile.tempdir = sys.argv[1]
+with stores._folder() as folder:
+    (folder / "a.mp4").touch()
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_is_deleted_soon_after_its_worker_was_killed_and_never_before(
+    memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as holder:
+        assert holder.stdout is not None
+        folder = Path(holder.stdout.readline().strip())
+        past = time.time() - SETTLED - 1
+        os.utime(folder, (past, past))
+        with at_hand(Video("a", Path(f"{memory}/cam1/a.mp4"))):
+            assert (folder / "a.mp4").exists(), "its worker lives"
+        holder.kill()
+        holder.wait()
+    with at_hand(Video("a", Path(f"{memory}/cam1/a.mp4"))):
+        assert not folder.exists(), "deleted before the next video is fetched"
+    assert SETTLED < 10

@@ -20,14 +20,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vadistill.addresses import STORES, Address, hashed, without_addresses
+from vadistill.addresses import STORES, Address, without_addresses
+from vadistill.cluster.places import AZURE, WEB, place_of
 from vadistill.datasets import Video
 from vadistill.datasets.sources import VIDEOS
 from vadistill.errors import ConfigError, VadistillError, VideoError, in_a_line, lacking
 from vadistill.files import short_names
 from vadistill.video import natural_key
-
-WEB = ("http", "https")
 
 CONNECT_SECONDS, READ_SECONDS = 30, 60
 """Longest waits for a web server, and for its next bytes; a whole video may take any time."""
@@ -39,7 +38,7 @@ MARKS = ("size", "ETag", "etag", "Content-MD5", "md5Hash", "content_md5", "Last-
 FETCHED = "vadistill-fetched-"
 """How the folders of fetched files begin."""
 
-SETTLED = 60.0
+SETTLED = 5.0
 """Seconds after which a folder is held, if anybody holds it."""
 
 
@@ -51,8 +50,9 @@ def is_stored(source: object) -> bool:
 def listed(given: Sequence[Path]) -> list[Path]:
     """Addresses with the patterns among them, such as s3://bucket/*.mp4, as the videos they match.
 
-    Paths stay as they are.  Raises ConfigError without fsspec or what it needs for a scheme,
-    VideoError for a pattern that nothing matches and a store that does not answer.
+    Paths stay as they are.  Raises ConfigError without fsspec or what it needs for a scheme, and
+    as ``place_of`` does, VideoError for a pattern that nothing matches and a store that does not
+    answer.
     """
     found: list[Path] = []
     for each in given:
@@ -60,18 +60,19 @@ def listed(given: Sequence[Path]) -> list[Path]:
             found.append(each)
             continue
         address = Address(str(each))
+        place_of(each)  # refuses what would show a key, before it is asked for
         with _told(address):
             system, path = _opened(address)
-            if not _is_pattern(address):
+            if not _is_pattern(address, system, path):
                 found.append(each)
                 continue
             names = sorted(map(str, system.glob(path)), key=natural_key)
-        before = address.url.removesuffix(path)
+        before, container = _before(address, path)
         any_file = PurePosixPath(path).suffix
         matched = [
-            Path(f"{before}{name}")
+            Path(f"{before}{name.removeprefix(container)}")
             for name in names
-            if not name.endswith("/") and (any_file or _file(before + name).endswith(VIDEOS))
+            if not name.endswith("/") and (any_file or _file(address, name).endswith(VIDEOS))
         ]
         if not matched:
             raise VideoError(
@@ -86,7 +87,7 @@ def listed(given: Sequence[Path]) -> list[Path]:
 def named(given: Sequence[Path]) -> list[Path | Video]:
     """Addresses as videos with names of their own, in their order among paths, which stay."""
     paths = [each for each in given if not is_stored(each)]
-    stems = [PurePosixPath(_place(Address(str(each)))).stem for each in given if is_stored(each)]
+    stems = [PurePosixPath(place_of(each)).stem for each in given if is_stored(each)]
     counts = Counter([*short_names(paths), *stems])
     left = iter(stems)
     found: list[Path | Video] = []
@@ -97,14 +98,6 @@ def named(given: Sequence[Path]) -> list[Path | Video]:
         stem = next(left)
         found.append(Video(stem if counts[stem] == 1 else place_of(each), each))
     return found
-
-
-def place_of(source: Path) -> str:
-    """Where the results of an address lie below the folder of all, such as s3/bucket/a.mp4.
-
-    Raises ConfigError for an address whose host cannot be told from a password.
-    """
-    return _place(Address(str(source)))
 
 
 def told(video: Video) -> tuple[int, str]:
@@ -130,8 +123,9 @@ def at_hand(video: Video) -> Iterator[Video]:
         yield video
         return
     address = Address(str(video.source))
+    sweep()
     with _folder() as folder:
-        path = folder / (PurePosixPath(_place(address)).name or "video")
+        path = folder / (PurePosixPath(place_of(Path(str(video.source)))).name or "video")
         with _told(address):
             system, there = _opened(address)
             if address.scheme in WEB and not system.info(there).get("size"):
@@ -241,33 +235,24 @@ def _reason(error: Exception, address: Address) -> str:
     return " ".join(without_addresses(words).split())
 
 
-def _is_pattern(address: Address) -> bool:
-    """Whether it stands for several files; in web addresses ? begins a query."""
-    url = address.url
-    return "*" in url.partition("?")[0] if address.scheme in WEB else glob.has_magic(url)
+def _is_pattern(address: Address, system: Any, path: str) -> bool:
+    """Whether it stands for several files; in web addresses ? begins a query, [ an IPv6 host."""
+    authority, beyond = address.parts
+    if address.scheme in WEB:
+        return "*" in re.split("[?#]", beyond)[0]
+    name = f"{authority.rpartition('@')[2]}{beyond}"
+    return "*" in name or (glob.has_magic(name) and not system.exists(path))
 
 
-def _file(url: str) -> str:
-    """The last part of an address's path, in lower case."""
-    return re.split("[?#]", url)[0].rpartition("/")[2].lower()
+def _before(address: Address, path: str) -> tuple[str, str]:
+    """What precedes a store's names in addresses, and how these begin where that says it, too."""
+    before, authority = address.url.removesuffix(path), address.parts[0]
+    if before != address.url or address.scheme not in AZURE:
+        return before, ""
+    return f"{address.scheme}://{authority}/", f"{authority.partition('@')[0]}/"
 
 
-def _place(address: Address) -> str:
-    scheme, (authority, path) = address.scheme, address.parts
-    if scheme not in WEB:
-        return "/".join([scheme, authority.rpartition("@")[2], *_parts(path)])
-    if not address.host:
-        raise ConfigError(
-            f"'{address}', whose host cannot be told from a password",
-            expected="an address with '/', '?', '#' and '@' in its password as %2F, %3F, %23, %40",
-            fix="write it so, or put the password into ~/.netrc",
-        )
-    folder, _, file = re.split("[?#]", path)[0].rpartition("/")
-    mark = hashed(f"{scheme}://{address.host}{folder}")[:8]
-    if not file.lower().endswith(VIDEOS):
-        file = hashed(file)[:8]  # which may be a key
-    return "/".join([scheme, address.host, mark, file])
-
-
-def _parts(path: str) -> list[str]:
-    return [part for part in path.split("/") if part not in ("", ".", "..")]
+def _file(address: Address, path: str) -> str:
+    """The last part of a path at an address, in lower case."""
+    path = re.split("[?#]", path)[0] if address.scheme in WEB else path
+    return path.rpartition("/")[2].lower()

@@ -1,0 +1,64 @@
+"""Where the results of videos in stores and on the web lie, without what may be a secret."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from vadistill.addresses import Address, hashed
+from vadistill.datasets.sources import VIDEOS
+from vadistill.errors import ConfigError
+
+WEB = ("http", "https")
+
+AZURE = ("abfs", "az")
+"""Whose authority may be CONTAINER@ACCOUNT."""
+
+TICKETS = re.compile(
+    r"x-(amz|goog)-.*|token|sig(nature)?|expires|policy|key-pair-id|awsaccesskeyid|googleaccessid"
+    r"|s[eprtv]|spr"
+)
+"""Of a query what opens a file and changes while the file is the same: a signature, its end, …"""
+
+
+def place_of(source: Path) -> str:
+    """Where the results of an address lie below the folder of all, such as s3/bucket/a.mp4.
+
+    Raises ConfigError for an address whose host cannot be told from a password.
+    """
+    address = Address(str(source))
+    scheme, (authority, path) = address.scheme, address.parts
+    # A key with '/' in it reaches past the authority.
+    hidden = ":" in authority and "@" not in authority and "@" in path
+    if hidden or (scheme in WEB and not address.host):
+        raise ConfigError(
+            f"'{address}', whose host cannot be told from a password",
+            expected="an address with '/', '?', '#' and '@' in its password as %2F, %3F, %23, %40",
+            fix="write it so, or put the password into ~/.netrc",
+        )
+    if scheme in WEB:
+        return "/".join([scheme, address.host, *_web_file(address)])
+    user, _, host = authority.rpartition("@")
+    container = [user] if scheme in AZURE and user else []
+    return "/".join([scheme, host, *container, *_parts(path)])
+
+
+def _web_file(address: Address) -> tuple[str, str]:
+    """A hash of the folder, and the file's name with one of the query, if that tells files apart.
+
+    So a file has one place however often its signature changes.
+    """
+    path, _, query = address.parts[1].partition("#")[0].partition("?")
+    folder, _, file = path.rpartition("/")
+    mark = hashed(f"{address.scheme}://{address.host}{folder}")[:8]
+    asked = "&".join(
+        each for each in query.split("&") if not TICKETS.fullmatch(each.partition("=")[0].lower())
+    )
+    if not file.lower().endswith(VIDEOS):
+        return mark, hashed(f"{file}?{asked}" if asked else file)[:8]  # which may be a key
+    name = PurePosixPath(file)
+    return mark, f"{name.stem}-{hashed(asked)[:8]}{name.suffix}" if asked else file
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".", "..")]
