@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from support.scenes import film
 from vadistill.datasets.sources import frame_times
 from vadistill.errors import ConfigError, VideoError
 from vadistill.video import VideoSource, VideoWriter, count_frames, natural_key, open_video
@@ -558,6 +559,11 @@ def test_what_is_written_is_read_back(
     for y, x, colour in [(8, 8, RED), (8, 80, GREEN), (-1, 8, BLUE), (-1, -1, (36, 36, 36))]:
         assert np.abs(frames[9].image[y, x].astype(int) - colour).max() <= 8
     assert [p.name for p in path.parent.iterdir()] == ["out.mp4"]
+
+
+def test_the_same_pictures_make_the_same_file(tmp_path: Path) -> None:
+    made = {film(tmp_path / f"{i}.mp4", 0).read_bytes() for i in range(12)}
+    assert len(made) == 1
 
 
 def test_browsers_can_play_it(tmp_path: Path) -> None:

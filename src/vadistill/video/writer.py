@@ -18,11 +18,15 @@ from vadistill.video.base import check_fps
 TICK = Fraction(1, 90_000)
 """Unit of the times of pictures that come with their own."""
 
+ENCODING = {"crf": "20", "preset": "fast", "x264-params": "mbtree=0"}
+"""Of libx264, whose macroblock tree gives other files for the same pictures, one thread or many."""
+
 
 class VideoWriter:
     """Writes an H.264 MP4 that browsers play: ``with VideoWriter(path, w, h, fps) as writer``.
 
-    Odd sizes are padded to even by repeating the edge.  The file takes its place only when the
+    Odd sizes are padded to even by repeating the edge.  The same pictures make the same file, with
+    the same libx264 on the same processor.  The file takes its place only when the
     block ends well; otherwise nothing is left behind and an older file stays.
 
     Raises ConfigError for a name that does not end in .mp4 and a size or rate that cannot be;
@@ -63,7 +67,7 @@ class VideoWriter:
             replacing(self.path) as file,
             av.open(f"file:{file}", "w", format="mp4", options=faststart) as container,
         ):
-            stream = container.add_stream("libx264", self.fps, {"crf": "20", "preset": "fast"})
+            stream = container.add_stream("libx264", self.fps, ENCODING)
             stream.width = self.width + self.width % 2
             stream.height = self.height + self.height % 2
             stream.pix_fmt = "yuv420p"
