@@ -215,7 +215,8 @@ def test_a_manifest_survives_half_a_line_and_has_one_writer(tmp_path: Path) -> N
     with (tmp_path / NAME).open("a") as file:
         file.write('{"file": "b.pa')
     with Manifest(tmp_path) as manifest:
-        assert manifest.done("a.parquet", "1") == {"file": "a.parquet", "key": "1"}
+        kept = {"file": "a.parquet", "key": "1", "sizes": [0]}
+        assert manifest.done("a.parquet", "1") == kept
         assert manifest.done("a.parquet", "2") is None
         manifest.add({"file": "c.parquet", "error": "x", "key": "3"})
     with Manifest(tmp_path) as manifest:
@@ -226,3 +227,7 @@ def test_a_manifest_survives_half_a_line_and_has_one_writer(tmp_path: Path) -> N
         assert manifest.done("d.mp4", "4") is None, "one of its files is not there"
         (tmp_path / "d.parquet").touch()
         assert manifest.done("d.mp4", "4") is not None
+        (tmp_path / "a.parquet").write_bytes(b"damaged")
+        assert manifest.done("d.mp4", "4") is None, "one of its files has another size"
+        manifest.lines["a.parquet"].pop("sizes")
+        assert manifest.done("a.parquet", "1") is not None, "as lists were that have no sizes"

@@ -61,12 +61,20 @@ class Manifest:
         self._file.close()
 
     def done(self, file: str, key: str) -> dict[str, Any] | None:
-        """The line of a video whose results are there, and of what ``key`` stands for."""
+        """The line of a video whose results are there, of their size, and of what ``key`` says.
+
+        Of a line without ``sizes`` any size will do.
+        """
         found = self.lines.get(file, {})
         if "error" in found or found.get("key") != key:
             return None
         files = found.get("files", [file])
-        return found if all((self.folder / each).is_file() for each in files) else None
+        kept = found.get("sizes") or [None] * len(files)
+        for each, size in zip(files, kept, strict=True):
+            there = self._size(each)
+            if there is None or size not in (None, there):
+                return None
+        return found
 
     def has_failed(self, file: str, key: str) -> bool:
         """Whether that is what an earlier run could not do."""
@@ -74,13 +82,20 @@ class Manifest:
         return "error" in found and found.get("key") == key
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Add a line, which then is on the disk; raises WeightsError."""
+        """Add a line, which then is on the disk, with its files' sizes; raises WeightsError."""
+        if "error" not in line:
+            line = {**line, "sizes": [self._size(f) for f in line.get("files", [line["file"]])]}
         try:
             self._file.write(json.dumps(line).encode() + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise unwritable(self.path, error) from error
+
+    def _size(self, file: str) -> int | None:
+        """Bytes of a file of results, None where there is none."""
+        path = self.folder / file
+        return path.stat().st_size if path.is_file() else None
 
     def _claim(self, folder: Path) -> None:
         try:
