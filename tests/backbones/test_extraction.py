@@ -262,6 +262,16 @@ class TestVerb:
         with pytest.raises(ConfigError, match="no backbone"):
             extract(data, tmp_path / "store", backbones=())
 
+    def test_entries_that_a_killed_run_had_not_listed_are_listed(
+        self, data: Path, tmp_path: Path
+    ) -> None:
+        store, manifest = tmp_path / "store", tmp_path / "store" / "manifest.json"
+        extract(data, store, backbones=("compact",), device="cpu")
+        before = manifest.read_text()
+        manifest.write_text("{}")
+        extract(data, store, backbones=("compact",), device="cpu")
+        assert manifest.read_text() == before != "{}"
+
     def test_a_bad_video_does_not_stop_the_others(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

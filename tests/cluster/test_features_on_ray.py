@@ -13,6 +13,9 @@ from support import scenes
 from support.ray_archive import lines, worker_killed
 from vadistill.backbones.store import MANIFEST
 from vadistill.cli import main
+from vadistill.cluster.extraction import extract_archive
+from vadistill.cluster.manifest import Manifest
+from vadistill.errors import ConfigError
 
 EXTRACT = ["extract", "set", "--backbones", "flow", "--device", "cpu"]
 ON_RAY = [*EXTRACT, "--ray", "--workers", "2", "--out", "store"]
@@ -87,6 +90,26 @@ def test_a_killed_workers_video_is_done_again_and_none_twice(
     assert main([*EXTRACT, "--out", "plain"]) == 2
     assert held(place / "store") == held(place / "plain")
     assert facts(place / "store") == facts(place / "plain")
+
+
+def test_the_stores_manifest_is_written_while_the_run_holds_it(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[bool] = []
+
+    def no_cluster(*_: object) -> None:
+        raise ConfigError("no cluster", expected="one", fix="start it")
+
+    def end(_: object) -> None:
+        with pytest.raises(ConfigError, match="one at a time"):
+            Manifest(place / "store")
+        ended.append(True)
+
+    monkeypatch.setattr("vadistill.cluster.run.connected", no_cluster)
+    monkeypatch.setattr("vadistill.cluster.extraction._Extraction.end", end)
+    with pytest.raises(ConfigError, match="no cluster"):
+        extract_archive(Path("set"), Path("store"), backbones=("flow",), device="cpu")
+    assert ended == [True]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ def extract(
             made.videos += 1
             for each in found:
                 made.rows[each] += len(rows[each])
+    store.note(store.entries)  # also what a run that was killed had not listed
     made.damaged = len(store.damaged)
     return made
 

@@ -100,10 +100,7 @@ def extract_archive(
             store=out.absolute(),
         ),
     )
-    try:
-        run.over(videos, places_of(videos), address, workers)
-    finally:
-        run.note()
+    run.over(videos, places_of(videos), address, workers)
     return run.archive
 
 
@@ -129,10 +126,10 @@ class _Extraction(Run[ExtractedArchive, Featured]):
         self.archive.made.damaged += done.damaged
         self.archive.made.tally.add(done.tally)
         if time.monotonic() - self._noted > NOTED_EVERY:
-            self.note()
+            self.end()
         return done
 
-    def note(self) -> None:
+    def end(self) -> None:
         """Write the store's manifest."""
         self._store.note(self._new)
         self._new, self._noted = {}, time.monotonic()

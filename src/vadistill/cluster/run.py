@@ -6,6 +6,7 @@ done before: left out                                               ->  a line i
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -120,8 +121,10 @@ class Run(ABC, Generic[A, D]):
         archive = self.archive
         with (
             Manifest(self.out) as self._manifest,
+            contextlib.ExitStack() as last,
             progress(self.label, len(videos)) as advance,
         ):
+            last.callback(self.end)
             left: list[Task] = []
             for video, place in zip(videos, places, strict=True):
                 size, key = _told(self.kind, video)
@@ -145,6 +148,9 @@ class Run(ABC, Generic[A, D]):
 
     def skip(self, line: Mapping[str, Any]) -> None:
         """Hear of a video that is done, by its line in the list."""
+
+    def end(self) -> None:
+        """Write what is left, however the run ends, while the folder is still this run's alone."""
 
     def ordered(self, tasks: Sequence[Task]) -> list[Task]:
         """Tasks as they are handed out: the largest first, so that none is left over for long."""
