@@ -16,6 +16,7 @@ import pytest
 
 import vadistill
 from vadistill.cli import VERBS, main
+from vadistill.datasets import open_dataset
 from vadistill.errors import DataError
 from vadistill.score_tables import read_scores
 from vadistill.video import VideoWriter
@@ -492,7 +493,7 @@ def test_evaluate_prints_figures_and_json(
     assert main(argv) == 0
     (figure,) = json.loads(capsys.readouterr().out)
     assert figure["model"] == "motion"
-    assert figure["protocol"] == "micro/raw"
+    assert (figure["dataset"], figure["protocol"]) == (open_dataset(data).test.name, "micro/raw")
     assert figure["value"] > 0.8
 
 

@@ -81,7 +81,8 @@ def test_precision_of_the_baseline(test_set: Dataset, prompts: Prompts) -> None:
     assert results.named == {"prompts": dict.fromkeys((0.1, 0.2, 0.3, 0.4, 0.5), 0.5)}
     assert ["own/map@0.5", "50.0", "–"] in results.rows
     assert results.to_json()[-1] == {
-        **{"model": "prompts", "protocol": "map@0.5", "metric": "map", "value": 0.5}
+        **{"model": "prompts", "dataset": "own", "protocol": "map@0.5", "metric": "map"},
+        "value": 0.5,
     }
 
 

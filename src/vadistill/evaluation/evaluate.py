@@ -65,10 +65,10 @@ class Results:
         return list(folders.values())
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Every figure as plain JSON, with its model."""
-        found = [{"model": n, **asdict(f)} for n, e in self.figures.items() for f in e.figures]
-        return found + [
-            {"model": name, "protocol": f"map@{iou:g}", "metric": "map", "value": value}
+        """Every figure as plain JSON, with its model and data set."""
+        of, by = {"dataset": self.dataset.name}, self.figures.items()
+        return [{"model": n, **of, **asdict(f)} for n, e in by for f in e.figures] + [
+            {"model": name, **of, "protocol": f"map@{iou:g}", "metric": "map", "value": value}
             for name, own in self.named.items()
             for iou, value in own.items()
         ]
