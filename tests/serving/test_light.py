@@ -33,6 +33,7 @@ from vadistill.serving.live.light import (
     GREY,
     KEPT,
     LASTS,
+    TURN,
     Daylight,
     Light,
     by_light,
@@ -145,14 +146,24 @@ class TestDaylight:
 
 class TestByLight:
     def test_pieces_are_cut_where_it_changes(self):
-        times = np.arange(10.0)
+        assert TURN > LASTS + EVERY
+        times = TURN * np.arange(20.0)
         chunk = (times, 10 * times)
         assert by_light([chunk], []).keys() == {""}
-        parts = by_light([chunk], [[0.0, "day"], [4.0, "night"], [7.0, "day"]])
-        assert [t.tolist() for t, _ in parts["day"]] == [[0, 1, 2, 3], [7, 8, 9]]
-        assert [v.tolist() for _, v in parts["night"]] == [[40, 50, 60]]
-        assert seconds_of(parts["day"]) == 5.0
-        assert by_light([chunk], [[3.0, "night"]]).keys() == {"", "night"}
+        changes = [[-TURN, "day"], [7.5 * TURN, "night"], [14.5 * TURN, "day"]]
+        parts = by_light([chunk], changes)
+        ends = [(t[0] / TURN, t[-1] / TURN) for t, _ in parts["day"]]
+        assert ends == [(0, 6), (16, 19)]
+        ((night, scores),) = parts["night"]
+        assert (night / TURN).tolist() == [9, 10, 11, 12, 13]
+        assert scores.tolist() == (10 * night).tolist()
+        assert seconds_of(parts["day"]) == 9 * TURN
+        assert by_light([chunk], [[7.5 * TURN, "night"]]).keys() == {"", "night"}
+
+    def test_many_changes_within_moments_leave_nothing(self):
+        times = np.arange(20.0)
+        changes = [[float(at), "night" if at % 8 else "day"] for at in range(0, 20, 4)]
+        assert by_light([(times, times)], changes) == {}
 
     def test_changes_are_remembered_once_and_not_for_ever(self, store: Store):
         note_light(store, "door", "day", 5.0)
@@ -165,12 +176,16 @@ class TestByLight:
 
 
 def seen(store: Store, *parts: tuple[Light, float, float]) -> None:
-    """Scores of a second each up to now: by which light, for so many seconds, how high."""
+    """Scores of a second each up to now: by which light, for so many seconds, how high.
+
+    As by a camera, the first light is noted at once, another one once it has lasted.
+    """
     now = time.time() - sum(seconds for _, seconds, _ in parts)
     rng = np.random.default_rng(0)
     for light, seconds, height in parts:
         if light:
-            note_light(store, "door", light, now)
+            late = LASTS + EVERY if store.value(key("door")) else 0.0
+            note_light(store, "door", light, now + late)
         times = now + np.arange(seconds)
         store.add_scores("door", times, (height * rng.uniform(0.5, 1, len(times))).astype("f4"))
         now += seconds
@@ -204,10 +219,28 @@ class TestLevels:
         # Nothing is told of a model's own level: what light its footage had is not known.
         assert drift_from(store, DOOR, NORMAL, "second", other).told is None
 
+    @pytest.mark.parametrize("seconds", [0.0, LEAST / 2])
+    def test_what_is_known_of_the_other_light_stays(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, seconds: float
+    ):
+        seen(store, ("day", 1800, 1.0), ("night", 1800, 5.0))
+        learned_level(store, DOOR, 2.0)
+        night = starting_level(store, DOOR, NORMAL, by="night")
+        later = time.time() + 7200
+        monkeypatch.setattr(time, "time", lambda: later)
+        seen(store, ("day", 1800, 2.0), ("night", seconds, 9.0))
+        learned_level(store, DOOR, 1.0)
+        assert 1.9 < starting_level(store, DOOR, NORMAL, by="day").on < 4
+        assert starting_level(store, DOOR, NORMAL, by="night") == night
+        assert not drift_from(store, DOOR, NORMAL, by="night").unseen
+        learned_level(store, DOOR, 1.0, 2.0)  # of another rate nothing was known
+        assert drift_from(store, DOOR, NORMAL, by="night").unseen
+
     def test_a_camera_without_colours_has_one_level(self, store: Store):
         seen(store, ("night", 1800, 1.0))
         level = learned_level(store, DOOR, 2.0)
-        assert starting_level(store, DOOR, NORMAL, by="night") == level
+        night = starting_level(store, DOOR, NORMAL, by="night")
+        assert night.on == pytest.approx(level.on, rel=1e-3)
         assert drift_from(store, DOOR, NORMAL, by="night").told is None
 
     def test_footage_of_unknown_light_is_one(self, store: Store):
@@ -224,6 +257,7 @@ def watched(
 ) -> Iterator[Callable[[bool], Hub]]:
     """Starts a hub on twelve seconds by day, and then by infrared light with people who run."""
     monkeypatch.setattr(levels, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr("vadistill.serving.live.light.TURN", 1.0)
     hubs: list[Hub] = []
 
     def start(check: bool) -> Hub:

@@ -98,7 +98,8 @@ def learned_level(
 ) -> Level:
     """The level from the camera's last ``hours``, which is kept for its next start.
 
-    Where there are both, those of day and night are learned apart, and kept beside it.
+    Where there are both, those of day and night are learned apart, and kept beside it.  Of a light
+    without enough footage the level so far stays, if it was learned for as many false alarms.
     Events that were called real do not count as normal footage; all others do, since without the
     highest normal scores the level would sink each time.  Raises DataError for less than a minute.
     """
@@ -120,15 +121,29 @@ def learned_level(
         usual = drift.usual_in(chunks, camera.frames_to_open)
         return {"level": level.as_json(), "usual": usual}
 
-    kept = {"of": _of(camera, mark), **found(normal)}
+    whole = found(normal)
+    kept = {"of": _of(camera, mark), **whole}
     parts = light.by_light(normal, store.value(light.key(camera.name), []))
     if "" not in parts:
-        enough = {n: p for n, p in parts.items() if len(parts) < 2 or light.seconds_of(p) >= LEAST}
-        kept["lights"] = {name: found(part) for name, part in enough.items()}
+        lights = {} if len(parts) > 1 else dict.fromkeys(parts, whole)
+        lights |= {n: found(part) for n, part in parts.items() if light.seconds_of(part) >= LEAST}
+        kept["lights"] = {**_lights_so_far(store, camera, kept), **lights}
     store.save_value(_key(camera.name), kept)
     level = Level.from_json(kept["level"])
     log.info("camera %s: events open at %.4g now (%s)", camera.name, level.on, level.note)
     return level
+
+
+def _lights_so_far(
+    store: Store, camera: CameraSettings, now: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What was learned by day and by night, where it goes with what is learned ``now``."""
+    former = store.value(_key(camera.name))
+    if former is None or former["of"] != now["of"]:
+        return {}
+    wanted = now["level"]["false_alarms_per_day"]
+    lights = former.get("lights", {})
+    return {n: k for n, k in lights.items() if k["level"]["false_alarms_per_day"] == wanted}
 
 
 def begin_anew(store: Store, camera: str) -> None:

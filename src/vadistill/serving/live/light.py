@@ -38,6 +38,10 @@ LASTS = 3.0
 EVERY = 0.5
 """Seconds between two looks."""
 
+TURN = 5.0
+"""Seconds before and after a noted change that count for neither light: it is noted once it has
+lasted, and detectors remember a moment."""
+
 KEPT = 200
 """Changes that are remembered: scores are kept for a week."""
 
@@ -80,17 +84,19 @@ def note_light(store: Store, camera: str, light: Light, wall: float) -> None:
 def by_light(chunks: Sequence[Chunk], changes: Sequence[Sequence[Any]]) -> dict[Light, list[Chunk]]:
     """Pieces of a curve by their light.
 
-    ``changes``: when (Unix seconds) to which.  What is before the first has none.
+    ``changes``: when (Unix seconds) to which, as noted.  What is before the first has none, and
+    what is ``TURN`` around one is left out.
     """
     starts = np.array([wall for wall, _ in changes], np.float64)
     lights: list[Light] = ["", *(light for _, light in changes)]
     found: dict[Light, list[Chunk]] = defaultdict(list)
     for times, scores in chunks:
-        which = np.searchsorted(starts, times, "right")
+        before, after = (np.searchsorted(starts, times + by, "right") for by in (-TURN, TURN))
+        which = np.where(before == after, before, -1)
         cuts = np.flatnonzero(np.diff(which)) + 1
         pieces = (np.split(part, cuts) for part in (times, scores, which))
         for own_times, own_scores, own in zip(*pieces, strict=True):
-            if len(own):
+            if len(own) and own[0] >= 0:
                 found[lights[own[0]]].append((own_times, own_scores))
     return dict(found)
 
