@@ -17,6 +17,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFile
 from fsspec.registry import _registry, known_implementations
 
 from support import scenes
@@ -234,6 +235,24 @@ def test_results_lie_where_their_videos_do() -> None:
     with pytest.raises(ConfigError, match="told from a password") as caught:
         listed([Path(f"s3://AKIA:{SECRET}/{SECRET}@bucket/*.mp4")])
     assert SECRET not in str(caught.value) and "AKIA" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source", [f"s3://bucket/{SECRET}//b.mp4", f"https://me:{SECRET}@h/b.mp4?sig={SECRET}//b"]
+)
+def test_two_strokes_that_a_path_would_lose_are_refused(
+    source: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", "m.vad", source, "--ray", "--out", "scores"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "'//' behind its host" in line and SECRET not in line
+    assert not (place / "scores").exists()
+
+
+def test_matches_with_two_strokes_are_refused(memory: str) -> None:
+    fsspec.filesystem("memory").store["/bucket/cam1//a.mp4"] = MemoryFile(None, "", b"1")
+    with pytest.raises(ConfigError, match="'//' behind its host"):
+        listed([Path(f"{memory}/**/a.mp4")])
 
 
 def test_a_query_that_asks_for_another_file_has_another_place() -> None:

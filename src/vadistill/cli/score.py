@@ -87,7 +87,7 @@ def run(argv: list[str]) -> int:
         if ray is not None:
             form = smoothing, false_alarms_per_day, mask, device
             others = {"--report": report, "--video": video, "--prompts": prompts, "--clip": clip}
-            return score_on_ray(model, videos, out, ray, workers, *form, others=others)
+            return score_on_ray(model, videos, out, ray, workers, *form, others=others, words=argv)
         check_workers(workers)
         from vadistill.evaluation.evaluate import fit_facts, localiser_facts
         from vadistill.evaluation.runs import run_facts

@@ -64,9 +64,14 @@ def score_on_ray(
     device: Device,
     *,
     others: Mapping[str, object],
+    words: Sequence[str],
 ) -> int:
-    """Score and say what came of it; ``others`` are options that an archive has no use for."""
+    """Score and say what came of it.
+
+    ``others`` are options that an archive has no use for, ``words`` the command's, as given.
+    """
     from vadistill.cluster.archive import score_archive
+    from vadistill.cluster.places import check_strokes
     from vadistill.cluster.stores import is_stored, listed, named
     from vadistill.datasets import split_of
     from vadistill.evaluation.scoring import smoothing_of
@@ -87,6 +92,7 @@ def score_on_ray(
     address = cluster_address(ray, workers)
     if smoothing is not None:
         Smoothing.parse(smoothing)
+    check_strokes(words)
     here = [each for each in videos if not is_stored(each)]
     refuse_addresses("score", [model, out, *here, *filter(None, [mask])])
     check_outputs([*filter(None, (model, mask)), *here], folders=[("--out", out)])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from vadistill.addresses import Address, hashed
+from vadistill.addresses import STORES, Address, hashed
 from vadistill.datasets.sources import VIDEOS
 from vadistill.errors import ConfigError
 
@@ -41,6 +42,20 @@ def place_of(source: Path) -> str:
     user, _, host = authority.rpartition("@")
     container = [user] if scheme in AZURE and user else []
     return "/".join([scheme, host, *container, *_parts(path)])
+
+
+def check_strokes(words: Iterable[str]) -> None:
+    """Raise ConfigError for an address with // behind its host, of which a Path keeps one /.
+
+    It would be another file's.
+    """
+    for address in map(Address, words):
+        if address.scheme in STORES and "//" in address.parts[1]:
+            raise ConfigError(
+                f"'{address}', which has '//' behind its host",
+                expected="single strokes, which name one file",
+                fix="write '/' in a query as %2F, or give the file a name without '//'",
+            )
 
 
 def _web_file(address: Address) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vadistill.addresses import STORES, Address, without_addresses
-from vadistill.cluster.places import AZURE, WEB, place_of
+from vadistill.cluster.places import AZURE, WEB, check_strokes, place_of
 from vadistill.datasets import Video
 from vadistill.datasets.sources import VIDEOS
 from vadistill.errors import ConfigError, VadistillError, VideoError, in_a_line, lacking
@@ -51,8 +51,8 @@ def listed(given: Sequence[Path]) -> list[Path]:
     """Addresses with the patterns among them, such as s3://bucket/*.mp4, as the videos they match.
 
     Paths stay as they are.  Raises ConfigError without fsspec or what it needs for a scheme, and
-    as ``place_of`` does, VideoError for a pattern that nothing matches and a store that does not
-    answer.
+    as ``place_of`` and ``check_strokes`` do, VideoError for a pattern that nothing
+    matches and a store that does not answer.
     """
     found: list[Path] = []
     for each in given:
@@ -70,17 +70,18 @@ def listed(given: Sequence[Path]) -> list[Path]:
         before, container = _before(address, path)
         any_file = PurePosixPath(path).suffix
         matched = [
-            Path(f"{before}{name.removeprefix(container)}")
+            f"{before}{name.removeprefix(container)}"
             for name in names
             if not name.endswith("/") and (any_file or _file(address, name).endswith(VIDEOS))
         ]
+        check_strokes(matched)
         if not matched:
             raise VideoError(
                 f"no video matches a pattern at {address}",
                 expected="a pattern such as s3://bucket/*.mp4, or a web page that links to videos",
                 fix="check the folder and the ending",
             )
-        found += matched
+        found += map(Path, matched)
     return list(dict.fromkeys(found))
 
 
