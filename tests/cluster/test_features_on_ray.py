@@ -75,6 +75,11 @@ def test_the_store_is_the_plain_loops_and_a_run_again_does_nothing(
     said = capsys.readouterr()
     assert "holds 5 of 5 videos" in said.out and "1 damaged entries were made again" in said.out
     assert held(place / "plain") == held(place / "store")
+    # So is what was damaged after Ray had made it.
+    next((place / "plain").glob("*/*.safetensors")).write_bytes(b"damaged")
+    assert main([*ON_RAY[:-1], "plain"]) == 0
+    assert "1 damaged entries were made again" in capsys.readouterr().out
+    assert held(place / "plain") == held(place / "store")
 
 
 def test_a_killed_workers_video_is_done_again_and_none_twice(
