@@ -34,7 +34,6 @@ from vadistill.reproduce.tables import markdown_table
 from vadistill.serving.config import CameraSettings, ModelSettings
 from vadistill.serving.live.batching import Loaded
 from vadistill.serving.live.camera import Camera
-from vadistill.serving.live.learned import starting_level
 from vadistill.serving.live.reader import Reader
 from vadistill.serving.live.session import Session
 from vadistill.serving.storage.clips import ClipWriter
@@ -170,9 +169,6 @@ class Soak:
             model=self._model,
             store=self.store,
             clips=self._clips,
-            level=starting_level(
-                self.store, settings, self._model.detector.require_fitted(), self._model.mark
-            ),
             publish=lambda *_: None,
         )
 
@@ -201,7 +197,7 @@ class Soak:
         place, _ = self._place(number)
         name = DAY[place][0]
         scene = self.camera.scene
-        told = ("drift" if self.camera.drift.told else "", scene.sight, scene.light)
+        told = ("drift" if self.camera.standards.drift.told else "", scene.sight, scene.light)
         self._told.update((name, what) for what in told if what)
         if number % max(1, self.frames // 12) == 0:
             files = len(os.listdir("/proc/self/fd"))

@@ -197,7 +197,7 @@ class TestEvents:
         hub = Hub(scene_settings(home, camera("calm.mp4", loop=True)), path=home / "v.toml")
         hub.start()
         try:
-            store, calibration = hub.store, hub.running()[0].calibration
+            store, calibration = hub.store, hub.running()[0].model.detector.require_fitted()
             level = Level(3.5, 1.5, "camera", 9.0)
             door = hub.settings.cameras[0]
             of = [door.model, door.source.identity]

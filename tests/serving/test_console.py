@@ -244,7 +244,7 @@ class TestCameras:
         self, browser: Browser, site: Site
     ):
         door = next(c for c in site.hub.running() if c.name == "door")
-        door.drift.told = sentence(0.12, "hour")
+        door.standards.drift.told = sentence(0.12, "hour")
         try:
             for route, inside in (("#/", "[data-camera=door]"), ("#/cameras/door", "#main")):
                 show(browser, site, route)
@@ -259,7 +259,7 @@ class TestCameras:
                 browser.until("location.hash === '#/cameras/door/learn'")
                 browser.until("document.querySelector('#main .warning:not([hidden])')")
         finally:
-            door.drift.told = ""
+            door.standards.drift.told = ""
         show(browser, site, "#/cameras/door")
         browser.until("document.querySelector('#main .warning').hidden")
         links = "[...document.querySelectorAll('#main a.button')]"

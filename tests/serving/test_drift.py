@@ -385,7 +385,7 @@ def test_a_camera_whose_scores_drift_is_told_everywhere(home: Path) -> None:
             assert not health["ok"] and health["levels"]["detail"] == "1 of 2 no longer fit"
             text = client.get("/metrics").text
             assert 'vadistill_level_works{level="gate"} 0\n' in text
-            until(lambda: hub.running()[1].drift.told == "")
+            until(lambda: hub.running()[1].standards.drift.told == "")
             assert shown("yard") is None
             text = client.get("/metrics").text
             assert 'vadistill_level_works{level="yard"} 1\n' in text

@@ -20,6 +20,7 @@ from vadistill.levels import Calibration
 from vadistill.serving.config import CameraSettings, ModelSettings, Settings, StorageSettings
 from vadistill.serving.hub import Hub
 from vadistill.serving.live import learned
+from vadistill.serving.live.events import EventKeeper
 from vadistill.serving.live.learned import (
     LEAST,
     UNSEEN,
@@ -42,6 +43,9 @@ from vadistill.serving.live.light import (
     seconds_of,
 )
 from vadistill.serving.live.scene import AFTER, Scene
+from vadistill.serving.live.standards import Standards
+from vadistill.serving.storage.clips import ClipWriter
+from vadistill.serving.storage.later import Later
 from vadistill.serving.storage.store import Store
 from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems.motion import Motion
@@ -249,6 +253,106 @@ class TestLevels:
         assert starting_level(store, DOOR, NORMAL, by="night") == level
         assert starting_level(store, DOOR, NORMAL, by="day") == level
         assert drift_from(store, DOOR, NORMAL, by="day").told is None
+
+
+def scored(standards: Standards, minutes: int, score: float) -> None:
+    """So many minutes of a frame in three seconds."""
+    for step in range(20 * minutes + 1):
+        standards.drift.note(3.0 * step, score, event=False)
+
+
+@pytest.fixture
+def both(store: Store) -> Standards:
+    """Of a camera that knows day and night."""
+    seen(store, ("day", 1800, 1.0), ("night", 1800, 5.0))
+    learned_level(store, DOOR, 2.0)
+    return Standards(store, DOOR, NORMAL)
+
+
+class TestStandards:
+    def test_a_change_of_light_waits_for_no_store_and_loses_no_counts(
+        self, store: Store, both: Standards
+    ):
+        store.close()
+        both.light = "day"
+        assert both.level.on < 2
+        scored(both, 40, 9.0)
+        told = both.drift.told
+        both.light = "night"
+        assert both.level.on > 4 and both.drift.told is None and told
+        both.light = "day"
+        assert both.level.on < 2 and both.drift.told == told
+
+    def test_all_counts_are_kept(self, store: Store, both: Standards):
+        both.light = "day"
+        scored(both, 40, 9.0)
+        both.light = "night"
+        both.save()
+        again = Standards(store, DOOR, NORMAL)
+        again.light = "day"
+        assert again.drift.told
+
+    def test_what_is_learned_anew_keeps_counts_of_the_same(self, store: Store, both: Standards):
+        both.light = "day"
+        scored(both, 40, 9.0)
+        both.learn()
+        assert both.drift.told
+        seen(store, ("day", 1800, 20.0))
+        learned_level(store, DOOR, 2.0)
+        both.learn()
+        assert both.drift.told is None and both.level.on > 4
+
+    def test_drift_by_day_ends_by_day(self, both: Standards):
+        both.light = "day"
+        scored(both, 40, 9.0)
+        told = both.trouble
+        both.light = "night"
+        assert told and both.trouble == told
+        scored(both, 40, 0.1)
+        assert both.drift.told == "" and both.trouble == told
+        both.light = "day"
+        scored(both, 120, 0.1)
+        assert both.trouble == ""
+
+    def test_a_night_that_no_level_knows_is_not_known_by_day(self, store: Store):
+        seen(store, ("day", 1800, 1.0))
+        learned_level(store, DOOR, 2.0)
+        day = Standards(store, DOOR, NORMAL)
+        day.light = "day"
+        scored(day, 40, 0.1)
+        assert day.trouble == ""  # it never saw a night
+        day.light = "night"
+        assert day.trouble == UNSEEN["night"]
+        day.light = "day"
+        assert day.drift.told == "" and day.trouble is None
+        day.learn()
+        assert day.trouble == ""
+
+    def test_without_a_model_no_event_opens(self, store: Store):
+        assert Standards(store, DOOR, None).level.on == np.inf
+
+
+def test_a_change_that_a_full_disk_refuses_follows(store: Store, tmp_path: Path):
+    clips, tasks = ClipWriter(tmp_path), Later("test")
+    events = EventKeeper("door", store=store, clips=clips, later=tasks, publish=lambda *_: None)
+    note_light(store, "door", "day", 1.0)
+    connection = store._database._connection
+    connection.execute("PRAGMA query_only = 1")
+    events.keep_in_turn(lambda: note_light(store, "door", "night", 2.0))
+    assert store.value(key("door")) == [[1.0, "day"]] and not events.settled
+    connection.execute("PRAGMA query_only = 0")
+    events.keep_in_turn(lambda: note_light(store, "door", "day", 3.0))
+    assert store.value(key("door")) == [[1.0, "day"], [2.0, "night"], [3.0, "day"]]
+    assert events.settled
+
+
+def test_a_camera_whose_model_is_taken_away_has_no_level_that_fails(
+    watched: Callable[[bool], Hub],
+):
+    hub = watched(True)
+    hub.change_camera("gate", model="")
+    (gate,) = hub.running()
+    assert gate.level_trouble == "" and hub.health()["levels"]["ok"]
 
 
 @pytest.fixture

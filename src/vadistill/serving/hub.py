@@ -187,7 +187,7 @@ class Hub(Sending):
         """Why each part fails; '' for those that work, None for those of which nothing is known."""
         return {
             **{Part("camera", camera.name): camera.trouble for camera in self.running()},
-            **{Part("level", camera.name): camera.drift.told for camera in self.running()},
+            **{Part("level", camera.name): camera.level_trouble for camera in self.running()},
             **{Part("model", name): why for name, why in self.model_troubles().items()},
             **{Part("sink", name): why for name, why in self._dispatcher.troubles().items()},
             Part("disk", "storage"): self._disk.trouble,

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,20 +22,21 @@ from jaxtyping import UInt8
 from vadistill.drawing import Scale, to_jpeg
 from vadistill.errors import ConfigError, VadistillError, in_a_line
 from vadistill.events import Change, Tracker
-from vadistill.levels import Calibration, Level
+from vadistill.levels import Level
 from vadistill.scores import FrameScore
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.live.batching import Loaded
 from vadistill.serving.live.census import Census
 from vadistill.serving.live.curve import Curve
 from vadistill.serving.live.events import EventKeeper, colours
-from vadistill.serving.live.learned import drift_from, starting_level, view
-from vadistill.serving.live.light import Light, note_light
+from vadistill.serving.live.learned import view
+from vadistill.serving.live.light import note_light
 from vadistill.serving.live.memory import Memory
 from vadistill.serving.live.places import Counting
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.live.scene import Scene
 from vadistill.serving.live.screen import Screen
+from vadistill.serving.live.standards import Standards
 from vadistill.serving.live.times import Pace, Standstill, WallTimes
 from vadistill.serving.schedule import within
 from vadistill.serving.storage.clips import ClipWriter, Shot
@@ -67,20 +69,15 @@ class Camera:
         model: Loaded | str | None,
         store: Store,
         clips: ClipWriter,
-        level: Level,
         publish: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self.settings, self.reader, self.recorder = settings, reader, recorder
-        self.level = level
         self.ended = threading.Event()
         """Set when the source has come to its end, or the camera was stopped."""
         self._stopped = threading.Event()
         self._model = model
         self._store, self._later = store, Later(f"keep-{settings.name}")
         self._thread = threading.Thread(target=self._run, name=f"camera-{self.name}", daemon=True)
-        self._tracker = Tracker(
-            level, frames=settings.frames_to_open, seconds=settings.seconds_to_close
-        )
         self._ring: deque[Shot] = deque()
         """Pictures of the last seconds, with which an event's clip begins."""
         self.mark = model.mark if isinstance(model, Loaded) else ""
@@ -95,11 +92,13 @@ class Camera:
         self._times = WallTimes(settings.name)
         self.screen = Screen(lambda: self.scale, self.ended)
         self.scene = Scene(settings.name, settings.check_view)
-        self._light: Light = ""
         detector = model.detector if isinstance(model, Loaded) else None
         normal = None if detector is None else detector.require_fitted()
         quiet = 0.0 if normal is None else normal.quantiles[0]
-        self.drift = drift_from(store, settings, normal, self.mark, later=self._later)
+        self.standards = Standards(store, settings, normal, self.mark, self._later)
+        self._tracker = Tracker(
+            self.level, frames=settings.frames_to_open, seconds=settings.seconds_to_close
+        )
         self.memory = Memory(self.events.note_held, None if detector is None else detector.radius)
         self._counting = Counting(settings, float(quiet), self.memory)
         self._failure = model if isinstance(model, str) else ""
@@ -108,6 +107,15 @@ class Camera:
         self.scored = 0
         """Frames scored so far."""
         self._standstill = Standstill()
+
+    @property
+    def level(self) -> Level:
+        return self.standards.level
+
+    @property
+    def level_trouble(self) -> str | None:
+        """Why its level no longer fits; '' if it does or there is none, None if not known."""
+        return "" if self._model is None else self.standards.trouble
 
     @property
     def name(self) -> str:
@@ -187,10 +195,11 @@ class Camera:
         now = time.monotonic()
         self._pace.note(now, None if self.settings.fast else now - moment)
         wall = self._times.of(moment, steady=self._tracker.busy)
-        if self._light != self.scene.light:
-            self._light = by = self.scene.light
-            self._later.put(lambda: note_light(self._store, self.name, by, wall))
-            self._later.put(self.take_level)
+        if self.standards.light != self.scene.light:
+            self.standards.light = by = self.scene.light
+            note = partial(note_light, self._store, self.name, by, wall)
+            self._later.put(partial(self.events.keep_in_turn, note))
+        self._tracker.level = self.level
         size = image.shape[1], image.shape[0]
         score, place = self._counting(score, size, self.level, wall)
         if not self.scene.sight:  # such scores are neither normal nor an anomaly
@@ -202,13 +211,13 @@ class Camera:
         self._ring.append(shot)
         while self._ring[0].moment < moment - self.settings.pre_roll:
             self._ring.popleft()
-        held = self.scene.holds(moment) or (self.settings.check_view and self.drift.unseen)
+        drift, value, index = self.standards.drift, float(score.score), score.index
+        held = self.scene.holds(moment) or (self.settings.check_view and drift.unseen)
         may_open = within(self.settings.event_hours, wall) and not held
-        value, index = float(score.score), score.index
         change = self._tracker.push(score.time, value, index=index, came=wall, may_open=may_open)
         self._track(change, shot)
         if may_open:
-            self.drift.note(score.time, value, event=self._tracker.event is not None)
+            drift.note(score.time, value, event=self._tracker.event is not None)
         if self.curve.due():
             self._later.put(self.write_scores)
 
@@ -217,7 +226,7 @@ class Camera:
         self._track(self._tracker.close(), None, cause)
         self._ring.clear()
         self._later.put(self.write_scores)
-        self.drift.save()
+        self.standards.save()
 
     def _track(self, change: Change | None, shot: Shot | None, cause: str | None = None) -> None:
         if change is not None:
@@ -257,24 +266,13 @@ class Camera:
         return self._model or ""
 
     @property
-    def calibration(self) -> Calibration:
-        """Of the model's training frames."""
-        return self.model.detector.require_fitted()
-
-    @property
     def muted(self) -> bool:
         """Whether nobody is told of its events for now."""
         return self._store.muted_until(self.name, time.time()) is not None
 
     @property
     def scale(self) -> Scale:
-        return colours(self.level, self.calibration)
-
-    def take_level(self) -> None:
-        """Open and close events at the level of what it sees by now from the next frame on."""
-        known, by = (self._store, self.settings, self.calibration, self.mark), self.scene.light
-        self.level = self._tracker.level = starting_level(*known, by)
-        self.drift = drift_from(*known, by, self._later)
+        return colours(self.level, self.model.detector.require_fitted())
 
     def as_json(self) -> dict[str, Any]:
         """As the API describes a camera."""
@@ -285,7 +283,7 @@ class Camera:
             "source": str(settings.source),
             "zones": [vars(zone) for zone in settings.zones],
             "unlike": self.model.unlike.get(self.name) or None if scored else None,
-            "drift": self.drift.told or None,
+            "drift": self.standards.drift.told or None,
             "light": scene.light or None,
             "status": {
                 **self.reader.status.as_json(self._failure, scene.sight, scene.detail),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Iterator
@@ -14,11 +13,10 @@ from typing import Any
 
 from vadistill.addresses import Address
 from vadistill.errors import DataError, StorageError, VadistillError, WeightsError, in_a_line
-from vadistill.levels import Level
 from vadistill.serving.config import CameraSettings, Settings, changed
 from vadistill.serving.live.batching import Loaded, Models
 from vadistill.serving.live.camera import Camera
-from vadistill.serving.live.learned import begin_anew, counted, learned_level, starting_level
+from vadistill.serving.live.learned import begin_anew, counted, learned_level
 from vadistill.serving.live.news import Announcer
 from vadistill.serving.live.reader import Reader
 from vadistill.serving.live.session import try_source
@@ -162,13 +160,9 @@ class Cameras:
 
     def _open(self, camera: CameraSettings) -> None:
         model = self._model(self.settings, camera.model) if camera.model else None
-        level = Level(math.inf, math.inf, "fixed")
         if isinstance(model, VadistillError):
             log.warning("camera %s fails: %s", camera.name, model)
             model = self._shown(model)
-        elif model is not None:
-            calibration = model.detector.require_fitted()
-            level = starting_level(self.store, camera, calibration, model.mark)
         recorder = None
         if camera.record_hours > 0:
             recorder = Recorder(self.recordings, camera=camera.name)
@@ -190,7 +184,6 @@ class Cameras:
             model=model,
             store=self.store,
             clips=self._clips,
-            level=level,
             publish=self.announcer,
         )
         with self._remembering:
@@ -261,7 +254,7 @@ class Cameras:
         mark = camera.model.mark  # without a model there is nothing to learn for
         camera.write_scores()
         learned_level(self.store, camera.settings, hours, false_alarms_per_day, mark=mark)
-        camera.take_level()
+        camera.standards.learn()
         return camera.level.as_json()
 
     def accept_view(self, name: str) -> None:

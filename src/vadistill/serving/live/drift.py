@@ -99,6 +99,11 @@ class Drift:
         """Windows whose share has left its band."""
         self._restore()
 
+    def same(self, other: Drift) -> bool:
+        """Whether both count the same."""
+        own, its = ([*d._of, d._key, d._usual, d.unseen] for d in (self, other))
+        return own == its
+
     def note(self, seconds: float, score: float, *, event: bool) -> None:
         """The next frame's score, ``seconds`` into the stream, and whether an event is open."""
         passed, self._last = seconds - self._last, seconds

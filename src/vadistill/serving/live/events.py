@@ -70,7 +70,7 @@ class EventKeeper:
         """Where the open event was, and how many frames it had at the last look."""
         self._unclosed: deque[Callable[[], None]] = deque()
         self._ending = 0
-        """Ends and clips of events that have ended, as far as they are not kept yet."""
+        """Ends and clips of events, and changes of light, as far as they are not kept yet."""
         self._closing = threading.RLock()
         self._updated = 0.0
         self._store_fails = False
@@ -217,13 +217,19 @@ class EventKeeper:
             self._publish("event", event.as_json())
 
     def _ended(self, write: Callable[[], None]) -> None:
-        """Keep something of an ended event, after all that was refused before it."""
+        """Keep what must not be lost, after all that was refused before it."""
         with self._closing:
             self._unclosed.append(write)
             self.close_refused()
 
+    def keep_in_turn(self, write: Callable[[], None]) -> None:
+        """Keep something else; where a full disk refuses it, it follows once there is room."""
+        with self._closing:
+            self._ending += 1
+            self._ended(write)
+
     def close_refused(self) -> None:
-        """Keep what a full disk refused of events that have ended."""
+        """Keep what a full disk refused of what must not be lost, such as ends of events."""
         with self._closing:
             while self._unclosed and self.keep(self._unclosed[0]):
                 self._unclosed.popleft()
@@ -235,7 +241,7 @@ class EventKeeper:
 
     @property
     def settled(self) -> bool:
-        """Whether all events that have ended are kept as ended, with their clips."""
+        """Whether all that must not be lost is kept: ended events, with their clips."""
         with self._closing:
             return self._ending == 0
 

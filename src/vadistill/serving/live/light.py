@@ -9,13 +9,11 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from vadistill.errors import StorageError
 from vadistill.serving.storage.store import Store
 
 log = logging.getLogger("vadistill.serving")
@@ -73,12 +71,11 @@ class Daylight:
 
 
 def note_light(store: Store, camera: str, light: Light, wall: float) -> None:
-    """Remember by which light a camera sees from a time (Unix seconds) on, if the disk takes it."""
-    with suppress(StorageError):
-        changes = store.value(key(camera), [])
-        if not changes or changes[-1][1] != light:
-            log.info("camera %s sees by %s", camera, light)
-            store.save_value(key(camera), [*changes, [wall, light]][-KEPT:])
+    """Remember by which light a camera sees from a time (Unix seconds) on; raises StorageError."""
+    changes = store.value(key(camera), [])
+    if not changes or changes[-1][1] != light:
+        store.save_value(key(camera), [*changes, [wall, light]][-KEPT:])
+        log.info("camera %s sees by %s", camera, light)
 
 
 def by_light(chunks: Sequence[Chunk], changes: Sequence[Sequence[Any]]) -> dict[Light, list[Chunk]]:
