@@ -680,6 +680,31 @@ def test_a_recording_that_cannot_be_repaired_holds_up_neither_start_nor_camera(
     assert len(segments(tmp_path, "gate", 0, 1e12)) == 2 and not list(folder.glob("*.whole"))
 
 
+def test_what_another_recorder_works_at_is_left_to_it(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a changed camera's recorder begins while its former one waits for the disk."""
+    monkeypatch.setattr(recording, "REPAIR", 0.2)
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    pipe = folder / "20260102T030405Z.part"  # a repair of it hangs
+    os.mkfifo(pipe)
+    old = Recorder(tmp_path, camera="gate")
+    record(old, clip)
+    assert old._later.flush(10)
+    part = next(path for path in folder.glob("*.part") if path != pipe)
+    whole, rest = folder / f".{pipe.stem}.x.whole", folder / ".20260102T020405Z.x.whole"
+    whole.touch()
+    rest.touch()
+    Recorder(tmp_path, camera="gate")
+    assert part.exists() and whole.exists() and not rest.exists()
+    old.close()
+    [(_, path)] = segments(tmp_path, "gate", time.time() - 60, 1e12)
+    assert len(list(open_video(path))) == 50 and not part.exists()
+    os.close(os.open(pipe, os.O_WRONLY))
+    until(lambda: not pipe.exists() and not late_file.UNFINISHED)
+
+
 def test_a_full_disk_leaves_a_recording_for_the_next_repair(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MOST = 32 << 20
 """Bytes that wait for the disk at most."""
 
+UNFINISHED: set[Path] = set()
+"""Files that this process writes, and others that it works at: no one else's to take."""
+
 
 class LateFile(RawIOBase):
     """A new file, with its folder, written ``later``.
@@ -33,6 +36,7 @@ class LateFile(RawIOBase):
         """Whether something went wrong."""
         self._file: FileIO | None = None
         self._place = self._size = 0
+        UNFINISHED.add(path)
         self._do(self._open)
 
     def writable(self) -> bool:
@@ -99,9 +103,13 @@ class LateFile(RawIOBase):
         assert self._file is not None
         self._file.close()
         self.path.replace(name())
+        UNFINISHED.discard(self.path)
 
     def _remove(self) -> None:
         self.over = True
-        if self._file is not None:
-            self._file.close()
-        self.path.unlink(missing_ok=True)
+        try:
+            if self._file is not None:
+                self._file.close()
+            self.path.unlink(missing_ok=True)
+        finally:
+            UNFINISHED.discard(self.path)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from vadistill.errors import WeightsError, in_a_line
 from vadistill.files import replacing
-from vadistill.serving.storage.late_file import LateFile
+from vadistill.serving.storage.late_file import UNFINISHED, LateFile
 from vadistill.serving.storage.later import Later
 from vadistill.video.reading import UNTIMED
 
@@ -47,7 +47,8 @@ class Recorder:
     ``segment_seconds``; ``recordings`` removes those that are too old or too much.
 
     A file begins with a picture that stands alone, and ends in .part while it is written.  What a
-    dead process left unfinished is finished first, or beside it where that takes long.  Nothing is
+    dead process left unfinished is finished first, or beside it where that takes long; what another
+    recorder of this process still works at is left to it.  Nothing is
     raised: a disk that is full, or so slow that much waits for it, pauses the recording.
     """
 
@@ -65,9 +66,12 @@ class Recorder:
     def _repair(self) -> None:
         parts: list[Path] = []
         with contextlib.suppress(OSError):
-            parts = sorted(self._folder.glob("*.part"))
+            parts = [p for p in sorted(self._folder.glob("*.part")) if p not in UNFINISHED]
+            others = tuple(f".{path.stem}." for path in tuple(UNFINISHED))
             for rest in self._folder.glob("*.whole"):  # of a repair that was cut off
-                rest.unlink(missing_ok=True)
+                if not rest.name.startswith(others):
+                    rest.unlink(missing_ok=True)
+        UNFINISHED.update(parts)
         if parts:
             thread = threading.Thread(target=_repair, args=(parts,), name="repair", daemon=True)
             thread.start()
@@ -232,6 +236,8 @@ def _repair(parts: Sequence[Path]) -> None:
             part.unlink(missing_ok=True)
         except (OSError, WeightsError) as error:  # the next start tries again
             log.warning("%s is not whole (%s)", part.name, in_a_line(error))
+        finally:
+            UNFINISHED.discard(part)
 
 
 def _make_whole(part: Path) -> None:
