@@ -20,10 +20,17 @@ from support.serving_scene import camera, scene_settings
 from support.waiting import until
 from support.webhook_receiver import Receiver
 from vadistill.addresses import Address
+from vadistill.drawing import Scale, to_jpeg
+from vadistill.events import Tracker
+from vadistill.levels import Level
+from vadistill.scores import FrameScore
 from vadistill.serving.config import CameraSettings, SinkSettings
 from vadistill.serving.hub import Hub
+from vadistill.serving.live.events import EventKeeper
 from vadistill.serving.storage import later
+from vadistill.serving.storage.clips import ClipWriter, Shot
 from vadistill.serving.storage.later import Later
+from vadistill.serving.storage.records import Place
 from vadistill.serving.storage.store import Store
 
 HANGS = 3.0
@@ -175,3 +182,36 @@ def test_a_task_that_fails_is_logged_and_the_next_one_is_done(caplog: pytest.Log
     disk.set()
     assert tasks.ended(10) and done == list(range(later.WAITING + 1)) and not tasks.crowded
     assert "writing: something could not be written" in caplog.text
+
+
+def test_where_much_waits_a_peak_keeps_its_place(tmp_path: Path):
+    store, tasks, goes = Store(tmp_path / "store"), Later("test"), threading.Event()
+    clips = ClipWriter(store.media)
+    events = EventKeeper("door", store=store, clips=clips, later=tasks, publish=lambda *_: None)
+    jpeg = to_jpeg(np.zeros((48, 64, 3), np.uint8))
+
+    def follow(*scores: float) -> None:
+        """An event's frames, further to the right the higher they score."""
+        for score in scores:
+            number = len(shots)
+            place = Place((score / 10, 0.4, score / 10 + 0.1, 0.6), f"zone {score:g}")
+            shots.append(Shot(float(number), jpeg, FrameScore(number, float(number), score), place))
+            change = tracker.push(float(number), score, index=number, came=1e9 + number)
+            if change is not None:
+                events.follow(change, shots[-1], before=shots, scale=scale, level=1.0)
+
+    shots: list[Shot] = []
+    tracker, scale = Tracker(Level(1.0, 1.0, "fixed"), frames=2, seconds=3.0), Scale(0, 1, 2, True)
+    tasks.put(goes.wait)
+    until(lambda: not tasks._queue.qsize())
+    for _ in range(later.WAITING):
+        tasks.put(lambda: None)
+    follow(1.0, 2.0, 5.0, 8.0, 3.0, 0.0, 0.0, 0.0, 0.0)
+    goes.set()
+    until(lambda: tasks.flush(1.0) and events.settled)
+    (event,) = store.events()
+    assert event.peak == 8.0 and event.zone == "zone 8"
+    assert event.trail and [step.box[0] for step in event.trail.steps] == [0.1, 0.2, 0.5, 0.8]
+    tasks.end()
+    clips.stop()
+    store.close()

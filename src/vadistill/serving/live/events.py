@@ -66,8 +66,8 @@ class EventKeeper:
         self._best: Shot | None = None
         self._place: Place | None = None
         """Of the open event's peak, where that is new."""
-        self._way, self._frames = Way(self._of), 0
-        """Where the open event was, and how many frames it had at the last look."""
+        self._way = Way(self._of)
+        """Where the open event was."""
         self._unclosed: deque[Callable[[], None]] = deque()
         self._ending = 0
         """Ends and clips of events, and changes of light, as far as they are not kept yet."""
@@ -91,31 +91,36 @@ class EventKeeper:
         which it opened, ``cause`` why it ended, if it was not for calm.  Where much waits for the
         disk, openings, peaks and ends are kept without pictures, and nothing else.
         """
+        event = change.event
+        shots = [*before[-event.frames : -1]] if change.kind == "opened" else []
+        if shot is not None and shot.score.index == event.final:
+            shots.append(shot)
+        seen = [(each.place, float(each.score.score)) for each in shots]
         if self._later.crowded:
             if change.kind == "going":
                 return
             shot, before = None, ()
-        self._later.put(partial(self._follow, change, shot, before, scale, level, cause))
+        self._later.put(partial(self._follow, change, seen, shot, before, scale, level, cause))
 
     def _follow(
         self,
         change: Change,
+        seen: Sequence[tuple[Place | None, float]],
         shot: Shot | None,
         before: Sequence[Shot],
         scale: Scale,
         level: float,
         cause: str | None,
     ) -> None:
+        """``seen``: where the event's frames of now were highest, and how high: one, none, or those
+        of the run that opened it."""
         event = change.event
         if change.kind == "opened":
-            self._way, self._frames = Way(self._of), 0
-            for first in before[-event.frames : -1]:  # with this one, the run that opened it
-                self._way.add(first.place, float(first.score.score))
-        if shot is not None and change.kind in ("opened", "higher"):
-            self._place = shot.place
-        if shot is not None and event.frames > self._frames:
-            self._way.add(shot.place, float(shot.score.score))
-        self._frames = event.frames
+            self._way = Way(self._of)
+        if seen and change.kind in ("opened", "higher"):
+            self._place = seen[-1][0]
+        for place, score in seen:
+            self._way.add(place, score)
         if change.kind == "closed":
             self._close(event, scale, level, cause)
             return
