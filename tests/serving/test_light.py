@@ -47,28 +47,11 @@ from vadistill.serving.live.standards import Standards
 from vadistill.serving.storage.clips import ClipWriter
 from vadistill.serving.storage.later import Later
 from vadistill.serving.storage.store import Store
-from vadistill.simulated.walkway import WalkwayConfig, render_walkway
-from vadistill.systems.motion import Motion
-from vadistill.video import VideoWriter, open_video
+from vadistill.video import VideoWriter
 
 FPS = 15
 DOOR = CameraSettings("door", Address("rtsp://door/"), "scene")
 NORMAL = Calibration(np.linspace(0, 1, 1001))
-
-
-@pytest.fixture(scope="module")
-def walkway(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The simulated walkway, normal video alone, and a model of it."""
-    folder = tmp_path_factory.mktemp("walkway")
-    config = WalkwayConfig(8, train_clips=1, test_clips=1, frames=180, anomalies=("runner",))
-    splits = render_walkway(folder / "walkway", config)
-    Motion().fit(splits.train, out=folder / "motion.vad")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def frames(walkway: Path) -> list[np.ndarray]:
-    return [frame.image for frame in open_video(walkway / "walkway" / "train" / "01.mp4")]
 
 
 @pytest.fixture

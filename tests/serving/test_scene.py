@@ -20,27 +20,10 @@ from vadistill.serving.config import CameraSettings, ModelSettings, Settings, St
 from vadistill.serving.hub import Hub
 from vadistill.serving.live import scene
 from vadistill.serving.live.scene import AFTER, LASTS, LEARNED, STILL, Scene
-from vadistill.simulated.walkway import WalkwayConfig, render_walkway
-from vadistill.systems.motion import Motion
-from vadistill.video import VideoWriter, open_video
+from vadistill.video import VideoWriter
 
 FPS = 15
 Change = Callable[[np.ndarray], np.ndarray]
-
-
-@pytest.fixture(scope="module")
-def walkway(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The simulated walkway, normal video alone, and a model of it."""
-    folder = tmp_path_factory.mktemp("walkway")
-    config = WalkwayConfig(8, train_clips=1, test_clips=1, frames=180, anomalies=("runner",))
-    splits = render_walkway(folder / "walkway", config)
-    Motion().fit(splits.train, out=folder / "motion.vad")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def frames(walkway: Path) -> list[np.ndarray]:
-    return [frame.image for frame in open_video(walkway / "walkway" / "train" / "01.mp4")]
 
 
 def shifted(image: np.ndarray, by: float = 60.0) -> np.ndarray:
