@@ -665,7 +665,7 @@ STATES = "[...document.querySelectorAll('.steps > li')].map(step => step.dataset
 """Where each step of the way stands: picture, masks, footage, fit, self-test, level, watching."""
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
 def test_an_address_alone_is_a_way_to_alarms(chromium: Browser, tmp_path: Path, width: int):
     calm = [part(f.image) for f in open_video(film(tmp_path / "calm.mp4", 1, frames=FRAMES))]
     settings, path = replace(scene_settings(tmp_path), models=()), tmp_path / "vadistill.toml"

@@ -371,7 +371,7 @@ def watched(
         hub.stop()
 
 
-@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("check", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_camera_that_turns_to_infrared_light_is_told(
     watched: Callable[[bool], Hub], check: bool, monkeypatch: pytest.MonkeyPatch
 ):
