@@ -561,6 +561,34 @@ class TestFrame:
         browser.until(f"!{card}")
         assert settled() is None
 
+    def test_a_look_that_a_change_overtook_is_taken_anew(self, browser: Browser, site: Site):
+        show(browser, site, "#/status")
+        names = browser.run("""(async () => {
+            const server = await import('/static/server.js');
+            const real = window.fetch;
+            const held = Promise.withResolvers(), answered = Promise.withResolvers();
+            let looks = 0;
+            window.fetch = async (path, sent) => {
+                const answer = await real(path, sent);
+                if (path !== '/api/sinks' || sent.method !== 'GET' || looks++) return answer;
+                answered.resolve();
+                await held.promise;
+                return answer;
+            };
+            try {
+                const look = server.get('/api/sinks');
+                await answered.promise;
+                await server.post('/api/sinks', {name: 'late', kind: 'stdout'});
+                held.resolve();
+                const names = (await look).sinks.map((sink) => sink.name);
+                await server.remove('/api/sinks/late');
+                return names;
+            } finally {
+                window.fetch = real;
+            }
+        })()""")
+        assert "late" in names
+
     def test_status_tells_what_the_server_goes_by(self, browser: Browser, site: Site):
         show(browser, site, "#/status")
         browser.until(

@@ -21,6 +21,7 @@ export const whenSignedOut = (listener) => {
 };
 
 const SAFE = new Set(["GET", "HEAD"]);
+let changes = 0; // made from here, whose answers have come
 /** @type {(method: string) => Record<string, string>} */
 const headers = (method) => {
   if (SAFE.has(method)) return {};
@@ -73,7 +74,10 @@ export const call = async (method, path, { body, signal, again = true } = {}) =>
   } catch (error) {
     throw error.name === "AbortError" ? error : offline();
   }
-  if (answer.ok) return text ? JSON.parse(text) : null;
+  if (answer.ok) {
+    if (!SAFE.has(method)) changes += 1;
+    return text ? JSON.parse(text) : null;
+  }
   if (answer.status === 403 && again && session.csrf && !SAFE.has(method)) {
     // The server has started anew, or another tab has signed in: its token is another one now.
     const before = session.csrf;
@@ -83,7 +87,14 @@ export const call = async (method, path, { body, signal, again = true } = {}) =>
   throw noticed(failure(answer.status, text));
 };
 
-export const get = (path, signal) => call("GET", path, { signal });
+// What is.  An answer that a change overtook on its way may be of before it: it is asked anew.
+export const get = async (path, signal) => {
+  for (;;) {
+    const before = changes;
+    const found = await call("GET", path, { signal });
+    if (changes === before) return found;
+  }
+};
 export const post = (path, body, signal) => call("POST", path, { body, signal });
 export const patch = (path, body, signal) => call("PATCH", path, { body, signal });
 export const remove = (path, signal) => call("DELETE", path, { signal });
