@@ -2,9 +2,9 @@
 
     python benchmarks/soak.py [--hours 24] [--out soak.json]
 
-Normal videos of the simulated walkway, which training has not seen, are looped before a camera as
-``serve`` has one: scored by ``motion``, with its level of training footage, the check of its view,
-events, clips and a store.  Its clock runs as fast as it scores.  The light sinks and comes back,
+An hour of the simulated walkway's normal videos, which training has not seen, is looped before a
+camera as ``serve`` has one: scored by ``motion``, fitted to another hour and with its level, with
+the check of its view, events, clips and a store.  Its clock runs as fast as it scores.  The light sinks and comes back,
 the camera turns to infrared light, and is moved.  For each part of the day: events, all of which
 are false alarms, a day; and in which share of it drift, night or another view was told.  Of the
 whole: memory after a twelfth of it and at the end, and threads and open files from then on.
@@ -42,8 +42,10 @@ from vadistill.simulated.walkway import WalkwayConfig, render_walkway
 from vadistill.systems.motion import Motion
 from vadistill.video import Frame, VideoInfo
 
-FPS, UNSEEN = 5, 4
-"""Frames a second, and videos that are looped."""
+FPS = 5
+"""Frames a second."""
+CLIPS, FRAMES = 6, 3000
+"""Videos that are learned from, as many that are looped, and the frames of each."""
 
 Picture = np.ndarray
 Change = Callable[[Picture, float], Picture]
@@ -117,9 +119,9 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="a day of two minutes")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    hours, frames, clips = arguments.hours, 600, 8
+    hours, clips, frames = arguments.hours, CLIPS, FRAMES
     if arguments.smoke:
-        hours, frames, clips = 1 / 30, 40, 1
+        hours, clips, frames = 1 / 30, 1, 40
     facts = run_facts(device="cpu", command=f"python benchmarks/soak.py --hours {hours:g}")
     rows = Rows(arguments.out)
     with tempfile.TemporaryDirectory() as name:
@@ -146,7 +148,7 @@ class Soak:
 
     def __init__(self, folder: Path, hours: float, clips: int, frames: int) -> None:
         small = WalkwayConfig(8, test_clips=0, width=176, height=120, fps=FPS)
-        config = replace(small, train_clips=clips + UNSEEN, frames=frames)
+        config = replace(small, train_clips=2 * clips, frames=frames)
         train = render_walkway(folder / "walkway", config).train
         Motion().fit(replace(train, videos=train.videos[:clips]), out=folder / "motion.vad")
         self._loop = [frame.image for video in train.videos[clips:] for frame in video.open()]
