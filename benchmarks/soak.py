@@ -4,10 +4,11 @@
 
 An hour of the simulated walkway's normal videos, which training has not seen, is looped before a
 camera as ``serve`` has one: scored by ``motion``, fitted to another hour and with its level, with
-the check of its view, events, clips and a store.  Its clock runs as fast as it scores.  The light sinks and comes back,
-the camera turns to infrared light, and is moved.  For each part of the day: events, all of which
-are false alarms, a day; and in which share of it drift, night or another view was told.  Of the
-whole: memory after a twelfth of it and at the end, and threads and open files from then on.
+the check of its view, events, clips and a store.  Its clock runs as fast as it scores.  The light
+sinks and comes back, the camera turns to infrared light, and is moved.  For each part of the day:
+events, all of which are false alarms, a day; and in which share of it drift, night or another view
+was told.  Of the whole: memory after a twelfth of it and at the end, and threads and open files
+from then on.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from vadistill.simulated.walkway.events import cast
 from vadistill.simulated.walkway.figures import Limb
 from vadistill.simulated.walkway.painting import build_scene
 from vadistill.simulated.walkway.people import person
-from vadistill.simulated.walkway.render import MIN_VISIBLE, Rendered, video_frames
+from vadistill.simulated.walkway.render import MIN_VISIBLE, Rendered, compose, video_frames
 
 SMALL = WalkwayConfig(
     train_clips=1, test_clips=2, frames=40, width=240, height=160, pedestrians=(2, 4),
@@ -186,6 +186,15 @@ def test_normal_clips_hold_no_anomaly_but_people():
     frames = rendered(SMALL, "train")
     assert not any(f.abnormal or f.mask.any() for f in frames)
     assert {s.kind for f in frames for s in f.seen} == {"pedestrian"}
+
+
+def test_as_many_may_walk_by_as_there_are():
+    config = WalkwayConfig(8, width=160, height=120, frames=900, fps=5, pedestrians=(40, 40))
+    scene = build_scene(config.width, config.height, config.seed)
+    actors = cast(config, np.random.default_rng(0), None, None)
+    _, owner, sizes = compose(scene, actors, config.frames - 1)
+    shown = set(np.unique(owner)) - {0}
+    assert max(shown) > 255 and shown <= {i + 1 for i in sizes}
 
 
 def test_hidden_and_departed_actors_do_not_count():

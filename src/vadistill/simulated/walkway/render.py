@@ -91,7 +91,7 @@ def video_frames(
 
 def _sightings(
     actors: Sequence[Actor],
-    owner: UInt8[np.ndarray, "h w"],
+    owner: Int32[np.ndarray, "h w"],
     sizes: Mapping[int, int],
     frame: int,
 ) -> tuple[tuple[Sighting, ...], Bool[np.ndarray, "h w"]]:
@@ -112,7 +112,7 @@ def _sightings(
 
 def compose(
     scene: Scene, actors: Sequence[Actor], frame: int
-) -> tuple[Float32[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"], dict[int, int]]:
+) -> tuple[Float32[np.ndarray, "h w 3"], Int32[np.ndarray, "h w"], dict[int, int]]:
     """The scene with everyone in it under full sun, whose each pixel is, and each one's size.
 
     Pixels are 0 (nobody's) or i + 1 (actor i's); sizes are in pixels, whether they show or not.
@@ -132,7 +132,7 @@ def compose(
             _shade(shadow, flat)
     soft = cv2.GaussianBlur(shadow, (0, 0), 1.1 * camera.height / 240)
     canvas = scene.background * (1 - (0.36 / 255) * soft[..., None].astype(np.float32))
-    owner = np.zeros(shadow.shape, np.uint8)
+    owner = np.zeros(shadow.shape, np.int32)
     fixed = [(o.z, -1 - k, None) for k, o in enumerate(scene.occluders)]
     for _, number, flat in sorted([*layers, *fixed], key=lambda layer: -layer[0]):
         if flat is None:
