@@ -291,10 +291,10 @@ def is_ended(out: Path, facts: Mapping[str, Any]) -> bool:
     )
 
 
-def in_the_way(out: str | Path, there: str) -> ConfigError:
-    """What is said of a fit that would replace a finished model."""
+def in_the_way(out: str | Path, there: str, again: str = "the same fit") -> ConfigError:
+    """What is said of work that would replace what is finished, such as a model by another fit."""
     return ConfigError(
         f"{out} holds {there}",
-        expected="a new folder, or the same fit again",
+        expected=f"a new folder, or {again} again",
         fix="choose another folder, or replace it with --overwrite (overwrite=True in Python)",
     )

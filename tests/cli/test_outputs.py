@@ -258,6 +258,39 @@ def test_outputs_of_an_earlier_run_are_replaced(place: Path) -> None:
     assert sorted(p.name for p in (place / "films").iterdir()) == ["a.mp4", "link.mp4"]
 
 
+@pytest.mark.parametrize("other", ["a model", "scores", "labels", "what is no run"])
+def test_a_run_of_something_else_is_replaced_only_if_asked_for(
+    other: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate = ["evaluate", "m.vad", "--data", "set", "--out", "kept"]
+    assert main(evaluate) == 0
+    assert main([*evaluate, "--protocol", "ap/raw"]) == 0, "the same scores"
+    if other == "a model":
+        fit = ["fit", "motion", "normal", "--smoothing", "average10", "--out", "other/m.vad"]
+        assert main(fit) == 0
+        evaluate[1] = "other/m.vad"
+    elif other == "scores":
+        (place / "theirs.csv").write_text(
+            "video,frame,score\n" + "".join(f"test,{frame},{frame}\n" for frame in range(12))
+        )
+        evaluate[1:2] = ["--scores", "m=theirs.csv"]
+    elif other == "labels":
+        (place / "set" / "labels.csv").write_text("file,start,end\ntest.mp4,4,7\n")
+    else:
+        (place / "kept" / "m" / "run.json").write_text("[]")
+    before = contents(place)
+    capsys.readouterr()
+    assert main(evaluate) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "kept/m holds" in line and "--overwrite" in line
+    if other != "what is no run":
+        assert "vadistill evaluate m.vad --data set" in line
+    assert contents(place) == before
+    assert main([*evaluate, "--overwrite"]) == 0
+    assert main(evaluate) == 0
+    assert contents(place / "kept") != before
+
+
 def test_names_are_shown_on_one_line_and_every_output_is_written(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

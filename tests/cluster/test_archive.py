@@ -86,6 +86,26 @@ def test_rows_are_the_plain_loops_and_a_run_again_does_nothing(
     assert "7 scored" in capsys.readouterr().out
 
 
+def test_tables_by_another_model_or_mask_are_not_lost(
+    place: Path, cluster: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["score", "m.vad", "archive/cam2/*.mp4", "--ray", "--out", "scores"]
+    assert main(command) == 0
+    before = {path: path.read_bytes() for path in (place / "scores").rglob("*.*")}
+    fit("motion", place / "normal", out=place / "other.vad", smoothing="average10")
+    (place / "mask.json").write_text("[[[0, 0], [0.2, 0], [0, 0.2]]]")
+    for other in (
+        ["score", "other.vad", *command[2:]],
+        [*command, "--mask", "mask.json"],
+    ):
+        capsys.readouterr()
+        assert main(other) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "by another model or mask" in line
+    assert {path: path.read_bytes() for path in (place / "scores").rglob("*.*")} == before
+    assert main([*command[:-1], "other"]) == 0
+
+
 def test_a_killed_workers_video_is_done_again_and_none_twice(
     place: Path, cluster: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

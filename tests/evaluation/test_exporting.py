@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +115,26 @@ def test_scores_that_differ_too_much_are_refused_unless_forced(
     assert not (tmp_path / "new.vad").exists()
     export(model, tmp_path / "new.vad", splits, frames=24, tolerance=-1.0, force=True)
     assert (tmp_path / "new.vad" / "network.onnx").is_file()
+
+
+def test_another_model_is_replaced_only_if_asked_for(
+    fitted: tuple[Path, Splits], tmp_path: Path
+) -> None:
+    model, splits = fitted
+    if "cafe" not in str(model):
+        pytest.skip("one system is enough")
+    out = tmp_path / "new.vad"
+    for _ in range(2):  # the same again is no other
+        export(model, out, splits, frames=8, force=True)
+    before = (out / "weights.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match=r"holds another model.*--overwrite"):
+        export(model, out, splits, int8=True, frames=8, force=True)
+    assert (out / "weights.safetensors").read_bytes() == before
+    made = export(model, out, splits, int8=True, frames=8, force=True, overwrite=True)
+    assert vadistill.load(made.folder).runtime.precision == "int8"
+    shutil.copytree(model, tmp_path / "fitted.vad")
+    with pytest.raises(ConfigError, match="holds another model"):
+        export(model, tmp_path / "fitted.vad", splits, frames=8)
 
 
 @pytest.mark.parametrize("to", TO)

@@ -21,7 +21,7 @@ from vadistill.backbones.detection import Sizes, fitting, load_onnx
 from vadistill.cli import main
 from vadistill.datasets import Dataset, Video
 from vadistill.errors import ConfigError, WeightsError
-from vadistill.evaluation.evaluate import localiser_facts
+from vadistill.evaluation.facts import localiser_facts
 from vadistill.fetching import OFFLINE, Published
 from vadistill.objects import auto
 from vadistill.torchvision_cpu import import_torchvision

@@ -423,7 +423,18 @@ class TestPretraining:
     def test_bad_settings_and_files(self, images: Images, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="resnet99"):
             pretrain(images, PretrainConfig("resnet99"), tmp_path / "t.safetensors")
+        for name in ("x", "x", "y"):  # the same again is no other
+            config = replace(self.CONFIG, epochs=1, seed=int(name == "y"))
+            pretrain(images, config, tmp_path / f"{name}.safetensors")
+        kept = (tmp_path / "x.safetensors").read_bytes()
+        with pytest.raises(ConfigError, match=r"a teacher of two, 1 epochs.*--overwrite"):
+            pretrain(images, config, tmp_path / "x.safetensors")
+        assert (tmp_path / "x.safetensors").read_bytes() == kept
+        pretrain(images, config, tmp_path / "x.safetensors", overwrite=True)
+        assert (tmp_path / "x.safetensors").read_bytes() != kept
         (tmp_path / "x.safetensors").write_bytes(b"no weights")
+        with pytest.raises(ConfigError, match="no teacher"):
+            pretrain(images, config, tmp_path / "x.safetensors")
         with pytest.raises(WeightsError, match=r"x\.safetensors"):
             Teacher.load(tmp_path / "x.safetensors")
 

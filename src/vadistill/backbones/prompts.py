@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from vadistill.backbones.clip import load_clip
 from vadistill.errors import ConfigError, WeightsError, one_of, printable
+from vadistill.files import content_hash
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,6 +106,9 @@ class Prompts:
         self._kind = torch.tensor([i for i, own in enumerate(prompts.values()) for _ in own])
         self._texts, self._scale = clip.texts(texts), clip.scale
         self.backbone = clip.pictures("clip", device=device)
+        told = [self.backbone.fingerprint, *map(str, self.kinds), str(self._kind.tolist())]
+        self.fingerprint = content_hash(*told, self._texts.numpy().tobytes())
+        """16 digits that change with what shares depend on."""
 
     def shares(self, rows: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n k"]:
         """Of each kind in ``kinds``, for the backbone's features of n snippets; rows sum to 1.

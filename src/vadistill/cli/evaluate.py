@@ -43,6 +43,7 @@ def run(argv: list[str]) -> None:
         prompts: Annotated[str | None, arg(metavar="WORDS")] = None,
         clip: Annotated[Path | None, arg(metavar="PATH")] = None,
         mask: Mask = None,
+        overwrite: bool = False,
         json: bool = False,
         device: Device = "auto",
     ) -> None:
@@ -56,7 +57,7 @@ def run(argv: list[str]) -> None:
                 tracks are known, rbdc and tbdc. With labels of whole videos only: video.
             report: Write a self-contained page with curves, timelines and pictures.
             out: Keep each model's scores, boxes and figures in a sub-folder of its name, for
-                'vadistill compare'.
+                'vadistill compare'; a run of another model or other videos is not replaced.
             tracks: Published tracks for rbdc and tbdc, one file a video of track,frame,x1,y1,x2,y2
                 (inclusive pixels); default: the data set's own, or derived from its masks.
             scores: Scores of other methods, beside or instead of models: a .csv or .parquet of
@@ -70,6 +71,7 @@ def run(argv: list[str]) -> None:
             prompts: Name the models' events by CLIP, as for 'vadistill score', and measure their
                 mAP at IoU where labels name kinds; without MODEL, measure the prompts alone.
             clip: Weights of CLIP for --prompts: a file, or a folder of Hugging Face's hub.
+            overwrite: Replace such runs, too.
             json: Print the figures as JSON, not as a table.
             device: auto takes the GPU where there is one.
         """
@@ -108,6 +110,7 @@ def run(argv: list[str]) -> None:
             out=out,
             given=given,
             prompts=asked,
+            overwrite=overwrite,
         )
         runs = [] if out is None else results.save(out)
         if report is not None:

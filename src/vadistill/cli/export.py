@@ -27,6 +27,7 @@ def run(argv: list[str]) -> None:
         frames: int = 200,
         tolerance: float | None = None,
         force: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """Write a fitted model for another runtime, and say how alike both score real frames.
 
@@ -37,7 +38,7 @@ def run(argv: list[str]) -> None:
             model: A folder that 'vadistill fit' wrote.
             data: A data set: frames of its test split (else training split) are scored by both;
                 with --int8, ranges are measured on its normal training footage.
-            out: The new folder.
+            out: The new folder, or that of the same export, made before.
             to: What runs the network; auto: whatever is the fastest where the model is used, in
                 fp32, with --int8 in 8 bits where that is faster.
             int8: Convolutions in 8 bits.
@@ -45,12 +46,21 @@ def run(argv: list[str]) -> None:
             tolerance: The largest difference of two scores, as a share of the scores' range, that
                 is let pass; default 0.001, with --int8 0.1.
             force: Write it whatever the difference is.
+            overwrite: Replace another model that is there.
         """
         check_outputs([model, data], folders=[("--out", out)])
         from vadistill.evaluation.exporting import export
 
         made = export(
-            model, out, data, to=to, int8=int8, frames=frames, tolerance=tolerance, force=force
+            model,
+            out,
+            data,
+            to=to,
+            int8=int8,
+            frames=frames,
+            tolerance=tolerance,
+            force=force,
+            overwrite=overwrite,
         )
         console().print(f"parity  {made.parity.words}", soft_wrap=True)
         console().print(f"graph   {plain(str(made.graph))}", soft_wrap=True)

@@ -32,6 +32,7 @@ def pretrain(
     data: Annotated[Path, arg(metavar="PATH")],
     out: Annotated[Path, arg(metavar="FILE")],
     config: Annotated[PretrainConfig, arg(name="", prefix_name=False)] = PretrainConfig(),  # noqa: B008
+    overwrite: bool = False,
 ) -> None:
     """Train a system's teacher to classify images, and keep its feature extractor.
 
@@ -42,6 +43,7 @@ def pretrain(
         data: CIFAR-100 or CIFAR-10 as published or as .npz, or one sub-folder of pictures a class.
         out: The .safetensors file to write.
         config: Settings of the run.
+        overwrite: Replace another file that is there.
     """
     check_outputs([data], files=[("--out", out)])
     started = time.monotonic()
@@ -51,7 +53,7 @@ def pretrain(
         f"[bold]{system}[/]: {config.architecture} learns {len(images.classes)} classes from "
         f"{len(images.train):,} images of {plain(images.name)}"
     )
-    teacher = train_teacher(images, config, out)
+    teacher = train_teacher(images, config, out, overwrite=overwrite)
     print_to.print(
         f"wrote [bold]{plain(out)}[/]: {100 * teacher.accuracy:.1f} % of {len(images.test):,} test "
         f"images right, after {clock(time.monotonic() - started)}"

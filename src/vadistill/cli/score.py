@@ -89,7 +89,7 @@ def run(argv: list[str]) -> int:
             others = {"--report": report, "--video": video, "--prompts": prompts, "--clip": clip}
             return score_on_ray(model, videos, out, ray, workers, *form, others=others, words=argv)
         check_workers(workers)
-        from vadistill.evaluation.evaluate import fit_facts, localiser_facts
+        from vadistill.evaluation.facts import fit_facts, localiser_facts
         from vadistill.evaluation.runs import run_facts
         from vadistill.evaluation.scoring import score_videos, smoothing_of
         from vadistill.evaluation.selftest import read_self_test

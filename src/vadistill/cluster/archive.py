@@ -19,6 +19,7 @@ from vadistill.events import Event
 from vadistill.files import content_hash
 from vadistill.runtime import VARIABLE
 from vadistill.scores import FrameScore, Smoothing
+from vadistill.video import Polygon
 
 ENDING = ".parquet"
 """Of a table, behind its video's path."""
@@ -51,8 +52,8 @@ def score_archive(
     which a worker fetches, scores and deletes.  ``loaded`` is the model, which says how
     long videos can be cut and in which runtime it is the fastest.  ``workers`` of one core each,
     by default one a core of the cluster; unless ``device`` is cpu they share its GPUs.  Rows do not
-    depend on how many there are.  Raises ConfigError without a cluster, WeightsError where ``out``
-    cannot be written.
+    depend on how many there are.  Raises ConfigError without a cluster and where ``out`` holds
+    tables by another model or mask, WeightsError where it cannot be written.
     """
     check_address(address)
     places = places_of(videos, ENDING)
@@ -65,7 +66,7 @@ def score_archive(
         smoothing=smoothing,
         false_alarms_per_day=false_alarms_per_day,
     )
-    run = _Scoring(out, plan, loaded)
+    run = _Scoring(out, plan, loaded, videos[0].hidden if videos else ())
     run.over(videos, places, address, workers)
     return run.archive
 
@@ -87,9 +88,12 @@ class _Scoring(Run[ScoredArchive, Scored]):
 
     label = "scoring"
 
-    def __init__(self, out: Path, plan: ScorePlan, loaded: Detector) -> None:
-        kind = content_hash(plan.model / "config.json", plan.smoothing.name)
-        super().__init__(ScoredArchive(), out, plan, Scorer, kind)
+    def __init__(
+        self, out: Path, plan: ScorePlan, loaded: Detector, hidden: Sequence[Polygon]
+    ) -> None:
+        config = plan.model / "config.json"
+        kind, origin = content_hash(config, plan.smoothing.name), content_hash(config, str(hidden))
+        super().__init__(ScoredArchive(), out, plan, Scorer, kind, origin)
         self._score_plan, self._loaded = plan, loaded
         self._parts: dict[Path, dict[int, Scored | None]] = {}
         """Of videos that are cut: what there is of each stretch, by its first frame."""

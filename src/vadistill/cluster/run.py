@@ -99,16 +99,23 @@ D = TypeVar("D", bound=Done)
 class Run(ABC, Generic[A, D]):
     """Hand out videos to workers, gather what becomes of them, and keep the list.
 
-    ``kind`` is what results depend on beside their video: of another kind they are made again.
+    ``kind`` is what results depend on beside their video: of another kind they are made again, but
+    those of another ``origin``, which none gives again, are never replaced.
     """
 
     label = "videos"
 
     def __init__(
-        self, archive: A, out: Path, plan: Plan, worker: type[Worker[Any]], kind: str
+        self,
+        archive: A,
+        out: Path,
+        plan: Plan,
+        worker: type[Worker[Any]],
+        kind: str,
+        origin: str = "",
     ) -> None:
         self.archive, self.out, self.plan, self.kind = archive, out.absolute(), plan, kind
-        self._worker = worker
+        self._worker, self._origin = worker, origin
         self._keys: dict[str, str] = {}
 
     def over(
@@ -116,7 +123,8 @@ class Run(ABC, Generic[A, D]):
     ) -> None:
         """Do all videos that are not done; ``places`` are those of ``places_of``.
 
-        Raises ConfigError without a cluster, WeightsError where ``out`` cannot be written.
+        Raises ConfigError without a cluster and for results of another origin that would be lost,
+        WeightsError where ``out`` cannot be written.
         """
         archive = self.archive
         with (
@@ -135,6 +143,7 @@ class Run(ABC, Generic[A, D]):
                 elif key and self._manifest.has_failed(place, key) and (error := _fault(video)):
                     archive.errors[place] = error
                 else:
+                    self._check_replaced(place)
                     # Labels stay here: their masks may be functions.
                     bare = replace(video, frame_labels=None, mask=None, tracks=())
                     left.append(Task(bare, self.out / place, size=size))
@@ -222,7 +231,19 @@ class Run(ABC, Generic[A, D]):
         source = str(video.source)
         source = redacted(source) if is_stored(source) else source
         line = {"video": video.name, "source": source, "file": self._place(task)}
-        self._manifest.add({**line, **facts})
+        origin = {"origin": self._origin} if self._origin else {}
+        self._manifest.add({**line, **origin, **facts})
+
+    def _check_replaced(self, place: str) -> None:
+        known = self._manifest.lines.get(place)
+        if not (self._origin and known and (self.out / place).exists()):
+            return
+        if known.get("origin") != self._origin:
+            raise ConfigError(
+                f"{self.out}, which holds {place} by another model or mask",
+                expected="a new folder, or the same model again",
+                fix="choose another folder, or delete that one",
+            )
 
     def _place(self, task: Task) -> str:
         return task.file.relative_to(self.out).as_posix()

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vadistill.config import SystemConfig
 from vadistill.datasets import Dataset, Videos, split_of
-from vadistill.datasets.footage import footage_words, unlike
+from vadistill.datasets.footage import unlike
 from vadistill.datasets.tracks import Tracks
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError
 from vadistill.evaluation.alignment import has_video_labels_only
+from vadistill.evaluation.earlier import check_earlier, origin_of
+from vadistill.evaluation.facts import fit_facts, localiser_facts, self_tests
 from vadistill.evaluation.given import Files, as_given
 from vadistill.evaluation.lost_frames import leave_out_lost
 from vadistill.evaluation.measuring import Evaluation, check_measures, interval, measure, percent
@@ -25,9 +26,7 @@ from vadistill.evaluation.region_files import read_track_folder
 from vadistill.evaluation.runs import Run, is_located, run_facts, save_run, take
 from vadistill.evaluation.scoring import Model, named_models, score_videos, smoothing_of
 from vadistill.files import paths_in
-from vadistill.objects.auto import in_words
 from vadistill.progress import clock
-from vadistill.saved import read_config
 from vadistill.scores import Scores
 from vadistill.systems import load
 
@@ -54,12 +53,15 @@ class Results:
     named: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
     """mAP by IoU, by model whose events were named where labels name kinds (``named_events``)."""
 
-    def save(self, folder: str | Path) -> list[Path]:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
         """Keep each model's run in a sub-folder of its name, for ``compare``; returns these.
 
-        Raises WeightsError when a file cannot be written, ConfigError for two of one name.
+        Raises WeightsError when a file cannot be written, ConfigError for two of one name, and for
+        a run of something else that is there, unless it is to ``overwrite`` that.
         """
         folders = paths_in(Path(folder), self.runs)
+        if not overwrite:
+            check_earlier({folders[name]: run.origin for name, run in self.runs.items()})
         for name, run in self.runs.items():
             save_run(replace(run, facts=self.facts), folders[name], self.figures.get(name))
         return list(folders.values())
@@ -147,6 +149,7 @@ def evaluate(
     out: str | Path | None = None,
     given: Files | Mapping[str, Files] | None = None,
     prompts: Prompts | None = None,
+    overwrite: bool = False,
 ) -> Results:
     """Score the test videos of a data set and compare the scores with its labels.
 
@@ -163,9 +166,10 @@ def evaluate(
         out: a folder that keeps each model's run as it ends, as ``Results.save`` does.
         given: scores of other methods, from their files, by name.
         prompts: what CLIP names the models' events by.
+        overwrite: replace runs of other models, scores or videos that ``out`` holds.
 
-    Raises DataError for absent labels, ConfigError for an unknown protocol, WeightsError for a
-    folder that holds no model, VideoError.
+    Raises DataError for absent labels, ConfigError for an unknown protocol and a run in the way,
+    WeightsError for a folder that holds no model, VideoError.
     """
     started = time.monotonic()
     others = as_given(given)
@@ -195,6 +199,10 @@ def evaluate(
     )
     check_measures(wanted, test.name, of_videos=of_videos)
     _warn_of_others(loaded, test)
+    scorers = {**loaded, **others} if folders else {}
+    origins = {name: origin_of(each, test, tracks) for name, each in scorers.items()}
+    if not overwrite:
+        check_earlier({folders[name]: origin for name, origin in origins.items()})
     runs: dict[str, Run] = {}
     figures: dict[str, Evaluation] = {}
     scores: dict[str, Mapping[str, Scores]] = {}
@@ -220,7 +228,7 @@ def evaluate(
         run = take(test, raw, name=name, regions=regions, tracks=tracks)
         # A model without boxes has no region figures, unless they were asked for.
         kept = run.measurable(wanted)
-        runs[name] = replace(run, protocols=tuple(kept))
+        runs[name] = replace(run, protocols=tuple(kept), origin=origins.get(name, ""))
         figures[name] = measure(runs[name], kept, bootstrap=bootstrap, seed=seed, notes=notes)
         facts = {
             **run_facts(device=device, command=command),
@@ -229,43 +237,12 @@ def evaluate(
             **{f"scores of {name}": str(each) for name, each in others.items()},
             **localiser_facts(loaded),
             **fit_facts(loaded, named),
-            **_self_tests(named),
+            **self_tests(named),
         }
         if folders:  # what comes after may fail
             save_run(replace(runs[name], facts=facts), folders[name], figures[name])
     found = {name: own for name, own in named_maps.items() if own}
     return Results(test, scores, runs, figures, facts, found)
-
-
-def localiser_facts(models: Mapping[str, Detector]) -> dict[str, dict[str, str]]:
-    """What finds the objects of each model that looks for some, and why, as a report's fact."""
-    looking = {name: model for name, model in models.items() if hasattr(model, "localiser")}
-    told = {name: in_words(model.localiser.describe()) for name, model in looking.items()}
-    return {"localiser": told} if told else {}
-
-
-def fit_facts(
-    models: Mapping[str, Detector], folders: Mapping[str, Model]
-) -> dict[str, dict[str, Any]]:
-    """How each model came to be and its settings; of those in folders the weights' hash."""
-    told = {}
-    for name, model in models.items():
-        here = folders.get(name)
-        saved = {} if here is None or isinstance(here, Detector) else read_config(Path(here))
-        footage = {"footage": footage_words(model.footage)} if model.footage else {}
-        weights = {"weights": saved["weights"]} if "weights" in saved else {}
-        config = model.config
-        settings = {"settings": asdict(config)} if isinstance(config, SystemConfig) else {}
-        told[name] = {**(model.made or {}), **footage, **weights, **settings}
-    return {"models": told} if told else {}
-
-
-def _self_tests(models: Mapping[str, Model]) -> dict[str, str]:
-    """What was kept of the self-tests of models in folders, in a line each."""
-    from vadistill.evaluation.selftest import read_self_test
-
-    found = {n: read_self_test(m) for n, m in models.items() if not isinstance(m, Detector)}
-    return {f"self-test of {n}": test.words for n, test in found.items() if test is not None}
 
 
 def _warn_of_others(models: Mapping[str, Detector], test: Dataset) -> None:

@@ -12,10 +12,10 @@ import numpy as np
 from scipy.stats import rankdata
 
 from vadistill.datasets import Dataset, Splits, open_dataset
-from vadistill.detector import Detector
+from vadistill.detector import Detector, in_the_way
 from vadistill.errors import ConfigError, DataError, one_of
 from vadistill.evaluation.frame_level import micro_auc
-from vadistill.files import replacing, write_json
+from vadistill.files import content_hash, read_json, replacing, write_json
 from vadistill.program import Arrays, Program
 from vadistill.progress import progress
 from vadistill.race import present
@@ -78,15 +78,21 @@ def export(
     frames: int = 200,
     tolerance: float | None = None,
     force: bool = False,
+    overwrite: bool = False,
 ) -> Exported:
     """Write a model folder whose runtime is ``to``, and ``network.onnx`` or ``.xml`` beside it.
 
     ``data``: a data set, of whose test split (else training split) ``frames`` frames are scored by
     both; 8-bit ranges are measured on its training split.  Nothing is written where scores differ
-    by more than ``tolerance``, a share of their range, unless forced.  With ``auto`` whichever
-    runtime here differs most is told.  Raises ConfigError for that, and for a model without a
-    network of its own or a runtime that cannot have it; DataError.
+    by more than ``tolerance``, a share of their range, unless forced; nor in place of a model that
+    is no earlier export of the same kind, unless it is to ``overwrite`` that.  With ``auto``
+    whichever runtime here differs most is told.  Raises ConfigError for that, and for a model
+    without a network of its own or a runtime that cannot have it; DataError.
     """
+    folder, config = Path(out), Path(model) / "config.json"
+    origin = content_hash(config, to, str(int8)) if config.is_file() else ""
+    if not overwrite:
+        _check_replaced(folder, origin)
     splits = data if isinstance(data, Splits) else open_dataset(data)
     plain, made = load(model, device="cpu"), load(model, device="cpu")
     plain.program(())  # which tells a model that has none
@@ -115,12 +121,24 @@ def export(
     if to == "auto":
         made.config = _with_runtime(made, to)
         made.open_runtime(inputs if int8 else ())
-    folder = Path(out)
     made.save(folder)
     program = made.program(made.runtime.int8 or ())
     graph = _write_graph(program, folder, to, int8=int8)
-    write_json(folder / "graph.json", described(made, program, graph, like))
+    about = described(made, program, graph, like)
+    write_json(folder / "graph.json", {**about, "origin": origin})
     return Exported(folder, graph, like)
+
+
+def _check_replaced(out: Path, origin: str) -> None:
+    """Raise ConfigError where ``out`` holds a model that the same export has not made."""
+    if not (out / "config.json").exists():
+        return
+    try:
+        known = read_json(out / "graph.json").get("origin")
+    except (OSError, ValueError, AttributeError):
+        known = None
+    if known != origin:
+        raise in_the_way(out, "another model", "the same export")
 
 
 def _tried(to: To) -> list[str]:

@@ -72,6 +72,8 @@ class Run:
     protocols: tuple[str, ...] = ()
     """What the run reports."""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = ""
+    """Of what scores and labels are (``earlier.origin_of``); empty where that is not known."""
 
     def measurable(self, protocols: Iterable[Protocol | str]) -> list[str]:
         """Names of the protocols that it can be measured by: without boxes, none of regions."""
@@ -165,6 +167,7 @@ def save_run(run: Run, folder: Path, evaluation: Any = None) -> None:
             "fps": dict(run.fps),
             "regions": None if run.regions is None else list(run.regions.notes),
             "labels": "videos" if run.frames.of_videos else "frames",
+            "origin": run.origin,
             "facts": dict(run.facts),
             "evaluation": None if evaluation is None else evaluation.to_json(),
         },
@@ -174,10 +177,10 @@ def save_run(run: Run, folder: Path, evaluation: Any = None) -> None:
 def load_run(folder: Path) -> Run:
     """The inverse of ``save_run``; raises DataError for a folder that is no whole run."""
     try:
-        facts = read_json(folder / "run.json")
+        facts = {"origin": "", **read_json(folder / "run.json")}
         if facts["format"] != FORMAT:
             raise ValueError(f"format {facts['format']}")
-        own = ("name", "dataset", "fps", "protocols", "facts")
+        own = ("name", "dataset", "fps", "protocols", "facts", "origin")
         saved = typed(Run, {name: facts[name] for name in own})
         frames = read_parquet(folder / "frames.parquet")
         if not (np.isin(frames["label"], (0, 1)).all() and np.isfinite(frames["score"]).all()):
@@ -287,10 +290,8 @@ def commit() -> str:
         return f"v{__version__}"
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         changed = git("status", "--porcelain", "--", "src")

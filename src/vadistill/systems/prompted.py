@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float32
@@ -46,6 +46,9 @@ class Prompted(Detector):
     def __init__(self, prompts: Prompts) -> None:
         self.config, self.prompts = Config(), prompts
         self.level = self.LEVEL
+
+    def facts(self) -> dict[str, Any]:
+        return {"prompts": self.prompts.fingerprint}
 
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
         raise ConfigError(

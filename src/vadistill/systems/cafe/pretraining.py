@@ -6,6 +6,8 @@ will do.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from torch.nn import functional as F
 from vadistill.backbones.teachers import ARCHITECTURES, ResNet, Teacher
 from vadistill.batches import seeded_generator, shuffled
 from vadistill.devices import Device, Precision, autocast, pick_device
-from vadistill.errors import one_of
+from vadistill.errors import ConfigError, WeightsError, one_of
 from vadistill.files import content_hash
 from vadistill.systems.cafe.data import Images
 from vadistill.training import Run, milestones
@@ -116,13 +118,19 @@ def accuracy(
     return correct / len(images)
 
 
-def pretrain(images: Images, config: PretrainConfig, out: Path) -> Teacher:
+def pretrain(
+    images: Images, config: PretrainConfig, out: Path, *, overwrite: bool = False
+) -> Teacher:
     """Train a classifier and write its feature extractor to ``out`` (safetensors, fp16).
 
     The losses lie beside it as .jsonl; what an interrupted run goes on from, in the folder .fit.
-    Raises ConfigError, WeightsError.
+    Raises ConfigError, also for another file in ``out`` unless it is to ``overwrite`` that,
+    WeightsError.
     """
     one_of("architecture", config.architecture, ARCHITECTURES)
+    source = f"{images.name}, {config.epochs} epochs"
+    if out.exists() and not overwrite:
+        _check_replaced(out, source, config)
     device, work = pick_device(config.device), out.with_suffix(".fit")
     torch.manual_seed(config.seed)
     mean, std = images.statistics()
@@ -166,7 +174,7 @@ def pretrain(images: Images, config: PretrainConfig, out: Path) -> Teacher:
     teacher = Teacher(
         network=network.eval(),
         architecture=config.architecture,
-        source=f"{images.name}, {config.epochs} epochs",
+        source=source,
         accuracy=run.facts.get("accuracy", 0.0),
         config=asdict(config),
     )
@@ -174,3 +182,18 @@ def pretrain(images: Images, config: PretrainConfig, out: Path) -> Teacher:
     run.log.path.replace(out.with_suffix(".jsonl"))
     shutil.rmtree(work)
     return teacher
+
+
+def _check_replaced(out: Path, source: str, config: PretrainConfig) -> None:
+    """Raise ConfigError where a file is no teacher of the same settings and images."""
+    there = "a file that is no teacher"
+    with contextlib.suppress(WeightsError):
+        known = Teacher.load(out)
+        if (known.source, known.config) == (source, json.loads(json.dumps(asdict(config)))):
+            return
+        there = f"a teacher of {known.source} with other settings or images"
+    raise ConfigError(
+        f"{out}, {there}",
+        expected="a new file, or the same run again",
+        fix="choose another name, or replace it with --overwrite (overwrite=True in Python)",
+    )
