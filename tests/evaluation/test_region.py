@@ -550,6 +550,20 @@ class TestFiles:
             assert detections[name].boxes == pytest.approx(found[name].boxes)
             assert detections[name].scores.tolist() == found[name].scores.tolist()
 
+    @pytest.mark.parametrize("seed", range(3))
+    def test_rows_have_the_same_figures_in_any_order(self, seed: int, hand, tmp_path: Path):
+        rng = np.random.default_rng(seed)
+        mixed = []
+        for texts in (HAND_TRACKS, HAND_DETECTIONS):
+            shuffled = {n: rng.permutation(text.splitlines(True)) for n, text in texts.items()}
+            files = {n: "".join(lines.tolist()) for n, lines in shuffled.items()}
+            mixed.append(written(tmp_path / str(len(mixed)), files))
+        tracks = read_track_folder(mixed[0], HAND_FRAMES)
+        found = read_detection_folder(mixed[1], HAND_FRAMES)
+        again = region_curves(match_videos(tracks, found, HAND_FRAMES))
+        curves = region_curves(match_videos(*hand))
+        assert (again.rbdc, again.tbdc) == (curves.rbdc, curves.tbdc)
+
     def test_boxes_are_inclusive_in_files_and_only_there(self, tmp_path: Path):
         tracks = Tracks(np.array([1234567]), np.array([3]), np.array([[10.0, 10, 30, 30.5]]))
         write_tracks(tmp_path / "v.txt", tracks)

@@ -389,6 +389,19 @@ def test_boxes_come_from_all_files_and_fit_the_picture(tmp_path: Path) -> None:
         boxes_of(localiser, frames, "x")
 
 
+def test_frames_of_a_boxes_file_may_come_in_any_order(tmp_path: Path) -> None:
+    rows = [f"{video},{frame},{frame},2,{frame + 9},20" for video in "vw" for frame in range(8)]
+    frames = np.zeros((8, 30, 40, 3), np.uint8)
+    found = []
+    for number in range(3):
+        mixed = np.random.default_rng(number).permutation(rows).tolist() if number else rows
+        write_boxes(tmp_path / f"{number}.csv", mixed)
+        localiser = objects.build(f"boxes:{tmp_path}/{number}.csv")
+        found.append([boxes_of(localiser, frames, video) for video in "vw"])
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
 def test_boxes_are_read_once_for_all_videos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
