@@ -187,7 +187,9 @@ COMMANDS = {
     "info": [["{}"]],
     "data": [["check", "{}"], ["walkway", "{}"], ["features", "{}"]],
     "pretrain": [["{}"], ["x", "--out", "{}"]],
-    "extract": [["{}"], ["x", "--out={}"], ["x", "--out", "y", "--ray", "{}"]],
+    "extract": [
+        *(["{}"], ["{}", "--out", "y"], ["x", "--out={}"], ["x", "--out", "y", "--ray", "{}"]),
+    ],
     "fit": [
         *(["motion", "{}"], ["motion", "--data={}"], ["{}"], ["motion", "x", "--recipe", "{}"]),
         *(["auto", "{}"], ["auto", "x", "--out", "{}"], ["auto", "x", "--localiser={}"]),

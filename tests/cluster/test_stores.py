@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import http.server
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +17,13 @@ from fsspec.implementations.memory import MemoryFile
 from fsspec.registry import _registry, known_implementations
 
 from support import scenes
+from support.guarded_server import SECRET, guarded
 from support.ray_archive import lines, rows
 from vadistill.addresses import STORES, Address
 from vadistill.cli import main
-from vadistill.cluster.places import place_of
-from vadistill.cluster.stores import (
+from vadistill.datasets import Video
+from vadistill.datasets.places import place_of
+from vadistill.datasets.stores import (
     FETCHED,
     SETTLED,
     _before,
@@ -35,11 +33,8 @@ from vadistill.cluster.stores import (
     sweep,
     told,
 )
-from vadistill.datasets import Video
 from vadistill.errors import ConfigError, VideoError
 from vadistill.systems import fit
-
-SECRET = "QXZ-jqx7"
 
 
 @pytest.fixture(scope="module")
@@ -79,44 +74,12 @@ def memory(made: Path) -> Iterator[str]:
     store.rm("/bucket", recursive=True)
 
 
-class Guarded(http.server.SimpleHTTPRequestHandler):
-    """A folder on the web, of which one must know the password; /live never ends."""
-
-    WANTED = f"Basic {base64.b64encode(f'me:{SECRET}'.encode()).decode()}"
-
-    def do_GET(self) -> None:
-        if self.is_allowed():
-            super().do_GET()
-
-    def do_HEAD(self) -> None:
-        if self.is_allowed():
-            super().do_HEAD()
-
-    def is_allowed(self) -> bool:
-        if self.path == "/live":
-            self.send_response(200)
-            self.end_headers()
-            return False
-        if self.headers.get("Authorization") == self.WANTED:
-            return True
-        self.send_error(401)
-        return False
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def web(place: Path) -> Iterator[str]:
     """The address of ``archive`` in a web server, with its password."""
     pytest.importorskip("aiohttp")
-    handler = functools.partial(Guarded, directory=str(place / "archive"))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://me:{SECRET}@127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with guarded(place / "archive") as address:
+        yield address
 
 
 def fetched() -> list[Path]:
@@ -154,6 +117,24 @@ def test_an_archive_on_the_web_has_the_rows_of_its_files(
     shutil.copy("archive/cam1/a.mp4", "archive/cam1/bad.mp4")
     assert main(command) == 0
     assert "4 videos: 2 scored, 2 scored before" in capsys.readouterr().out
+
+
+def test_features_of_an_archive_on_the_web_are_those_of_its_files(
+    place: Path, web: str, cluster: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    how = ["--backbones", "flow", "--device", "cpu"]
+    assert main(["extract", "archive/cam1", *how, "--out", "plain"]) == 2
+    capsys.readouterr()
+    assert main(["extract", f"{web}/cam1/*.mp4", *how, "--ray", "--out", "store"]) == 2
+    said = capsys.readouterr()
+    assert "holds 2 of 3 videos" in said.out and "error: bad: cannot open http" in said.err
+    plain, stored = (
+        {path.name for path in (place / name).glob("*/[!.]*.safetensors")}
+        for name in ("plain", "store")
+    )
+    assert len(stored) == 2 and stored == plain
+    everything = "".join([*said, (place / "store" / "_manifest.jsonl").read_text()])
+    assert SECRET not in everything and "Traceback" not in everything
 
 
 def test_what_cannot_be_fetched_is_a_line_without_secrets(
@@ -280,11 +261,12 @@ def test_all_stores_are_known_to_fsspec_and_to_addresses() -> None:
     assert all(Address(f"{scheme}:/a/b").scheme == scheme for scheme in STORES)
 
 
+@pytest.mark.parametrize("on_ray", [True, False])
 @pytest.mark.parametrize(
     ("missing", "source", "said"),
     [
-        ("fsspec", "s3://bucket/a.mp4", "the extra 'cluster'"),
-        ("fsspec.implementations.http", f"https://me:{SECRET}@host/*.mp4", "the extra 'cluster'"),
+        ("fsspec", "s3://bucket/a.mp4", "the extra 'stores'"),
+        ("fsspec.implementations.http", f"https://me:{SECRET}@host/*.mp4", "the extra 'stores'"),
         ("s3fs", f"s3://bucket/{SECRET}/*.mp4", "s3fs"),
     ],
 )
@@ -292,6 +274,7 @@ def test_a_missing_package_is_said_in_a_line(
     missing: str,
     source: str,
     said: str,
+    on_ray: bool,
     place: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -299,16 +282,16 @@ def test_a_missing_package_is_said_in_a_line(
     monkeypatch.setitem(sys.modules, missing, None)
     for scheme in ("s3", "https"):
         monkeypatch.delitem(_registry, scheme, raising=False)
-    assert main(["score", "m.vad", source, "--ray", "--out", "scores"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert said in line and "pip" in line and SECRET not in line
-    assert not (place / "scores").exists()
-
-
-def test_without_ray_a_store_is_a_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["score", "m.vad", f"s3://bucket/{SECRET}.mp4"]) == 2
-    said = capsys.readouterr()
-    assert "--ray" in said.err.splitlines()[-1] and SECRET not in said.out + said.err
+    ray = ["--ray"] if on_ray else []
+    out = "scores" if on_ray else "scores.csv"
+    for command in (
+        ["score", "m.vad", source, "--out", out],
+        ["extract", source, "--out", "store"],
+    ):
+        assert main([*command, *ray]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line and "pip" in line and SECRET not in line
+    assert not list(place.glob("s*"))
 
 
 def test_what_a_killed_worker_had_fetched_is_deleted(
@@ -336,7 +319,7 @@ def test_matches_keep_the_container_of_their_pattern() -> None:
 HOLDER = """
 import sys, tempfile
 from pathlib import Path
-from vadistill.cluster import stores
+from vadistill.datasets import stores
 tempfile.tempdir = sys.argv[1]
 with stores._folder() as folder:
     (folder / "a.mp4").touch()

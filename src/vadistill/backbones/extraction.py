@@ -19,7 +19,9 @@ from vadistill.backbones.base import Backbone
 from vadistill.backbones.store import FeatureStore, content_key
 from vadistill.backbones.tally import Tally, timed
 from vadistill.datasets import Video, open_dataset
+from vadistill.datasets.places import is_stored
 from vadistill.datasets.snippets import SNIPPET, FeatureSource
+from vadistill.datasets.stores import at_hand, listed, named
 from vadistill.devices import Device
 from vadistill.errors import ConfigError, DataError, VideoError
 from vadistill.progress import progress
@@ -50,7 +52,7 @@ class Extracted:
 
 
 def extract(
-    data: str | Path,
+    data: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     backbones: Sequence[str] = ("compact",),
@@ -59,6 +61,7 @@ def extract(
 ) -> Extracted:
     """Features of every 16 frames of a data set's videos, in the store ``out``.
 
+    ``data``: a data set, or addresses of videos and patterns, each fetched and deleted in turn.
     What the store holds already is kept, so an interrupted run goes on where it was.  Raises
     DataError where there are no videos, ConfigError, WeightsError; an unreadable video is among
     the ``failures``.
@@ -69,22 +72,25 @@ def extract(
     lengths: dict[Video, int] = {}
     for video in videos:
         try:
-            lengths[video] = (video.open().info.frames or 0) // SNIPPET
+            here = not is_stored(video.source)
+            lengths[video] = (video.open().info.frames or 0) // SNIPPET if here else 0
         except VideoError as error:
             made.failures.append(error)
-    with progress("snippets of 16 frames", sum(lengths.values())) as advance:
+    with progress("snippets of 16 frames", sum(lengths.values()) or None) as advance:
         for video, expected in lengths.items():
             before = made.tally.snippets
             try:
-                rows = features_of(
-                    video, [*found], store, found.__getitem__, advance=advance, tally=made.tally
-                )
+                with at_hand(video) as local:
+                    rows = features_of(
+                        local, [*found], store, found.__getitem__, advance=advance, tally=made.tally
+                    )
             except VideoError as error:
                 # One bad recording must not cost the night that the others take.
                 made.failures.append(error)
                 continue
             finally:
-                advance(expected - (made.tally.snippets - before), note=video.name)
+                left = expected - (made.tally.snippets - before) if expected else 0
+                advance(left, note=video.name)
             made.videos += 1
             for each in found:
                 made.rows[each] += len(rows[each])
@@ -93,9 +99,22 @@ def extract(
     return made
 
 
-def videos_of(data: str | Path) -> tuple[str, list[Video]]:
-    """Name and videos of a data set; raises DataError for one without pictures."""
-    splits = open_dataset(Path(data))
+def videos_of(data: str | Path | Sequence[str | Path]) -> tuple[str, list[Video]]:
+    """Name and videos of a data set, or of addresses and patterns of some.
+
+    Raises DataError for a data set without pictures, ConfigError for several or one beside
+    addresses, and as ``stores.listed`` does.
+    """
+    given = [Path(each) for each in ([data] if isinstance(data, str | Path) else data)]
+    if given and all(map(is_stored, given)):
+        return "videos", [each for each in named(listed(given)) if isinstance(each, Video)]
+    if len(given) != 1:
+        raise ConfigError(
+            f"{len(given)} data sets",
+            expected="one, or addresses of videos alone",
+            fix="extract them one after the other, into one store",
+        )
+    splits = open_dataset(given[0])
     videos = [*splits.train, *splits.test]
     if not videos or any(isinstance(video.source, FeatureSource) for video in videos):
         raise DataError(

@@ -43,7 +43,7 @@ RESUMABLE = frozenset({"demo", "pretrain", "extract", "fit", "reproduce"})
 
 LIVE = frozenset({"watch", "serve"})
 
-READ_ADDRESSES = frozenset({"watch", "score", "info"})
+READ_ADDRESSES = frozenset({"watch", "score", "extract", "info"})
 """Verbs that read video from a network, too; all others work on files."""
 
 EXAMPLES = """\

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from rich.table import Table
 from tyro.conf import Positional, arg
 
-from vadistill.cli import complain, warn
+from vadistill.cli import complain, refuse_addresses, warn
 from vadistill.cli.on_ray import check_workers, cluster_address, show_work
 from vadistill.cli.outputs import check_outputs
 from vadistill.cli.terminal import Device, console, parse, plain, table
@@ -23,6 +23,7 @@ EXAMPLES = """
 vadistill extract my_videos/ --out features/
 vadistill extract my_videos/ --backbones compact flow --out features/
 vadistill extract UCF_Crimes/ --backbones i3d:rgb_imagenet.pt clip --crops 10 --out features/
+vadistill extract 's3://bucket/cam1/*.mp4' https://host/monday.mp4 --out features/
 vadistill extract my_videos/ --ray --out features/
 """
 
@@ -32,7 +33,7 @@ def run(argv: list[str]) -> int:
 
 
 def extract(
-    data: Annotated[Positional[Path], arg(metavar="DATA")],
+    data: Annotated[Positional[tuple[Path, ...]], arg(metavar="DATA")],
     *,
     out: Annotated[Path, arg(metavar="STORE")],
     backbones: Annotated[tuple[str, ...], arg(metavar="NAME …")] = ("compact",),
@@ -46,7 +47,8 @@ def extract(
     What STORE holds already is kept, so an interrupted run goes on where it was.
 
     Args:
-        data: Folder of videos, or a data set.
+        data: Folder of videos, or a data set; or addresses of videos in stores and on the web,
+            also patterns, such as 's3://bucket/*.mp4'.
         out: Folder of the feature store.
         backbones: compact, flow, i3d:FILE, s3d, clip, torchvision:NAME, timm:NAME; also several.
         crops: Of each frame: its centre, its corners too, or these and their mirror images.
@@ -56,8 +58,11 @@ def extract(
         workers: With --ray, how many extract at a time, of one core each; default: one a core.
     """
     from vadistill.backbones import extraction
+    from vadistill.datasets.places import is_stored
 
-    check_outputs([data], folders=[("--out", out)])
+    here = [each for each in data if not is_stored(each)]
+    refuse_addresses("extract", [*here, out])
+    check_outputs(here, folders=[("--out", out)])
     started = time.monotonic()
     how: dict[str, Any] = {"backbones": backbones, "crops": crops, "device": device}
     archive = None

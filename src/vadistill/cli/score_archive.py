@@ -71,9 +71,9 @@ def score_on_ray(
     ``others`` are options that an archive has no use for, ``words`` the command's, as given.
     """
     from vadistill.cluster.archive import score_archive
-    from vadistill.cluster.places import check_strokes
-    from vadistill.cluster.stores import is_stored, listed, named
     from vadistill.datasets import split_of
+    from vadistill.datasets.places import check_strokes, is_stored
+    from vadistill.datasets.stores import listed, named
     from vadistill.evaluation.scoring import smoothing_of
     from vadistill.systems import load
     from vadistill.video import read_masks

@@ -70,7 +70,7 @@ class ExtractedArchive(Archive):
 
 
 def extract_archive(
-    data: Path,
+    data: Path | Sequence[Path],
     out: Path,
     *,
     backbones: Sequence[str] = ("compact",),
@@ -80,6 +80,8 @@ def extract_archive(
     workers: int | None = None,
 ) -> ExtractedArchive:
     """Features of every 16 frames of a data set's videos, in the store ``out``, made on Ray.
+
+    ``data``: a data set, or addresses of videos and patterns, which workers fetch and delete.
 
     ``out``/_manifest.jsonl lists the videos, done and failed; what is done is left out by a run
     again.  ``workers`` of one core each, by default one a core of the cluster; unless ``device`` is

@@ -21,12 +21,12 @@ from vadistill.addresses import redacted
 from vadistill.cluster.connecting import connected
 from vadistill.cluster.crew import Crew, Lost
 from vadistill.cluster.manifest import Manifest
-from vadistill.cluster.places import place_of
-from vadistill.cluster.stores import is_stored, told
 from vadistill.cluster.worker import Done, Plan, Task, Worker
 from vadistill.datasets import Video
 from vadistill.datasets.footage import footage_hash
+from vadistill.datasets.places import is_stored, place_of
 from vadistill.datasets.sources import pictures
+from vadistill.datasets.stores import told
 from vadistill.errors import ConfigError, VadistillError
 from vadistill.evaluation.scoring import of_video
 from vadistill.files import content_hash

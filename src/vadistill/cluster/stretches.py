@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from vadistill.cluster.stores import is_stored
 from vadistill.datasets import Video
+from vadistill.datasets.places import is_stored
 from vadistill.detector import Detector
 from vadistill.errors import VideoError
 from vadistill.scores import FrameScore

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from vadistill import __version__
-from vadistill.cluster.stores import at_hand, sweep
 from vadistill.datasets import Video
+from vadistill.datasets.stores import at_hand, sweep
 from vadistill.devices import Device
 from vadistill.errors import VadistillError, in_a_line
 from vadistill.evaluation.scoring import of_video

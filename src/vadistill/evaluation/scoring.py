@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from vadistill.addresses import redacted
 from vadistill.datasets import Video
 from vadistill.datasets.footage import unlike
+from vadistill.datasets.places import is_file
 from vadistill.datasets.snippets import FeatureSource
 from vadistill.datasets.sources import dim, pictures
+from vadistill.datasets.stores import at_hand
 from vadistill.detector import Detector
 from vadistill.errors import ConfigError, VadistillError
 from vadistill.files import short_names
@@ -47,28 +51,34 @@ def score_videos(
     *,
     failures: list[VadistillError] | None = None,
     each: Callable[[Scores], None] = lambda scores: None,
+    begin: Callable[[Video], None] = lambda video: None,
     maps: bool = True,
 ) -> Scored:
     """Raw scores of every video, with one bar named ``label`` over all frames.
 
-    ``each`` is handed those of a video as it ends; without ``maps``, which take far more memory
-    than all else.  Raises VadistillError, or with ``failures`` adds it there, with the video's
-    name, and goes on with the next video.
+    A video in a store is fetched when its turn comes, and deleted.  ``begin`` is handed each video
+    before it is scored, and ``each`` the scores as it ends; without ``maps``, which take far more
+    memory than all else.  Raises VadistillError, or with ``failures`` adds it there, with the
+    video's name, and goes on with the next video.
     """
     found: dict[str, Scores] = {}
     started = time.monotonic()
-    with progress(label, sum(_length(video, failures) for video in videos) or None) as advance:
+    lengths = [_length(video, failures) for video in videos]
+    total = None if None in lengths else sum(filter(None, lengths))
+    with progress(label, total or None) as advance:
         for video in videos:
             advance(0, note=video.name)
             try:
-                source = video.open()
-                # Features have no frames to count: the bar moves at their end.
-                counted = isinstance(source, FeatureSource)
-                source = source if counted else _Watched(source, advance)
-                frames = model.stream(source)
-                if not maps:
-                    frames = (replace(frame, map=None) for frame in frames)
-                scores = model.collect(source.info, frames)
+                with at_hand(video, streams=True) as here:
+                    begin(here)
+                    source = here.open()
+                    # Features have no frames to count: the bar moves at their end.
+                    counted = isinstance(source, FeatureSource)
+                    source = source if counted else _Watched(source, advance)
+                    frames = model.stream(source)
+                    if not maps:
+                        frames = (replace(frame, map=None) for frame in frames)
+                    scores = model.collect(source.info, frames)
             except VadistillError as error:
                 if failures is None:
                     raise
@@ -78,6 +88,32 @@ def score_videos(
             found[video.name] = scores
             each(scores)
     return Scored(found, time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def all_at_hand(videos: Sequence[Video], failures: list[VadistillError]) -> Iterator[list[Video]]:
+    """Videos whose pictures are looked at again: those in stores are fetched until the end.
+
+    One that cannot be fetched is among the ``failures``, which name no file that was fetched.
+    """
+    found: list[Video] = []
+    fetched: list[tuple[Video, str]] = []
+    with contextlib.ExitStack() as held:
+        for video in videos:
+            try:
+                here = held.enter_context(at_hand(video, streams=True))
+            except VadistillError as error:
+                failures.append(of_video(video, error))
+                continue
+            found.append(here)
+            if here is not video:
+                fetched.append((here, redacted(str(video.source))))
+        yield found
+    for number, error in enumerate(failures):
+        for video, address in fetched:
+            if str(video.source) in error.got:
+                got = f"{video.name}: {error.got.replace(str(video.source), address)}"
+                failures[number] = type(error)(got, expected=error.expected, fix=error.fix)
 
 
 def doubts(video: Video, model: Detector) -> list[str]:
@@ -108,13 +144,15 @@ class _Watched(VideoSource):
         self.corrupt_frames = self.source.corrupt_frames
 
 
-def _length(video: Video, failures: list[VadistillError] | None) -> int:
-    """Number of frames as far as it is known without decoding.
+def _length(video: Video, failures: list[VadistillError] | None) -> int | None:
+    """Number of frames as far as it is known without decoding; None of a video in a store.
 
     A video that cannot be opened has none, where ``failures`` will have its error.
     """
     if video.frame_labels is not None:
         return len(video.frame_labels)
+    if is_file(video.source):
+        return None
     try:
         return video.open().info.frames or 0
     except VadistillError:

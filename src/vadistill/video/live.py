@@ -39,7 +39,7 @@ class LiveSource(VideoSource):
             raise VideoError(
                 f"'{address}' is no address that can be watched",
                 expected="rtsp://…, rtsps://…, http://…, https://…, webcam:0 or /dev/video0",
-                fix="score it with --ray, or fetch it to a file"
+                fix="score it by 'vadistill score', or fetch it to a file"
                 if address.scheme in STORES
                 else "correct it, or record the stream to a file",
             )

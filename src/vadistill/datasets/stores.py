@@ -20,9 +20,17 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vadistill.addresses import STORES, Address, without_addresses
-from vadistill.cluster.places import AZURE, WEB, check_strokes, place_of
-from vadistill.datasets import Video
+from vadistill.addresses import Address, without_addresses
+from vadistill.datasets.base import Video
+from vadistill.datasets.places import (
+    AZURE,
+    WEB,
+    check_strokes,
+    has_star,
+    is_file,
+    is_stored,
+    place_of,
+)
 from vadistill.datasets.sources import VIDEOS
 from vadistill.errors import ConfigError, VadistillError, VideoError, in_a_line, lacking
 from vadistill.files import short_names
@@ -42,25 +50,28 @@ SETTLED = 5.0
 """Seconds after which a folder is held, if anybody holds it."""
 
 
-def is_stored(source: object) -> bool:
-    """Whether a video's source is an address of a store or of the web."""
-    return isinstance(source, str | Path) and Address(str(source)).scheme in STORES
+def _is_meant(source: object, streams: bool) -> bool:
+    return is_file(source) if streams else is_stored(source)
 
 
-def listed(given: Sequence[Path]) -> list[Path]:
+def listed(given: Sequence[Path], *, streams: bool = False) -> list[Path]:
     """Addresses with the patterns among them, such as s3://bucket/*.mp4, as the videos they match.
 
-    Paths stay as they are.  Raises ConfigError without fsspec or what it needs for a scheme, and
-    as ``place_of`` and ``check_strokes`` do, VideoError for a pattern that nothing
-    matches and a store that does not answer.
+    Paths stay as they are, and with ``streams`` all that ``is_file`` is not true of.  Raises
+    ConfigError without fsspec or what it needs for a scheme, and as ``place_of`` and
+    ``check_strokes`` do, VideoError for a pattern that nothing matches and a store that does not
+    answer.
     """
     found: list[Path] = []
     for each in given:
-        if not is_stored(each):
+        if not _is_meant(each, streams):
             found.append(each)
             continue
         address = Address(str(each))
         place_of(each)  # refuses what would show a key, before it is asked for
+        if streams and address.scheme in WEB and not has_star(address):
+            found.append(each)  # which may be read as it comes, without fsspec
+            continue
         with _told(address):
             system, path = _opened(address)
             if not _is_pattern(address, system, path):
@@ -85,15 +96,15 @@ def listed(given: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def named(given: Sequence[Path]) -> list[Path | Video]:
-    """Addresses as videos with names of their own, in their order among paths, which stay."""
-    paths = [each for each in given if not is_stored(each)]
-    stems = [PurePosixPath(place_of(each)).stem for each in given if is_stored(each)]
+def named(given: Sequence[Path], *, streams: bool = False) -> list[Path | Video]:
+    """Addresses as videos with names of their own, among others, which stay as in ``listed``."""
+    paths = [each for each in given if not _is_meant(each, streams)]
+    stems = [PurePosixPath(place_of(each)).stem for each in given if _is_meant(each, streams)]
     counts = Counter([*short_names(paths), *stems])
     left = iter(stems)
     found: list[Path | Video] = []
     for each in given:
-        if not is_stored(each):
+        if not _is_meant(each, streams):
             found.append(each)
             continue
         stem = next(left)
@@ -115,32 +126,49 @@ def told(video: Video) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def at_hand(video: Video) -> Iterator[Video]:
+def at_hand(video: Video, *, streams: bool = False) -> Iterator[Video]:
     """A video as a file of this machine; a stored one is fetched, and deleted at the end.
 
-    Raises VideoError where it cannot be fetched.
+    With ``streams``, what the web gives without a length, or without fsspec, stays as it is, to be
+    read as it comes.  Raises VideoError where it cannot be fetched, ConfigError without fsspec or
+    what it needs.
     """
-    if not is_stored(video.source):
+    if not is_stored(video.source) or (streams and not is_file(video.source)):
         yield video
         return
     address = Address(str(video.source))
     sweep()
     with _folder() as folder:
         path = folder / (PurePosixPath(place_of(Path(str(video.source)))).name or "video")
-        with _told(address):
-            system, there = _opened(address)
-            if address.scheme in WEB and not system.info(there).get("size"):
-                raise VideoError(
-                    f"{address} tells no length",
-                    expected="a file, not a camera's stream, which has no end",
-                    fix="watch it by 'vadistill watch', or fetch it to a file",
-                )
-            system.get_file(there, str(path))
         try:
-            yield replace(video, source=path)
+            is_here = _fetch(address, path, streams=streams)
+            yield replace(video, source=path) if is_here else video
         except VadistillError as error:
             got = error.got.replace(str(path), str(address))
+            got = got if got.startswith(video.name) else f"{video.name}: {got}"
             raise type(error)(got, expected=error.expected, fix=error.fix) from error
+
+
+def _fetch(address: Address, path: Path, *, streams: bool) -> bool:
+    """Fetch a file; whether it was, which with ``streams`` some of the web are not."""
+    on_web = address.scheme in WEB
+    with _told(address):
+        try:
+            system, there = _opened(address)
+        except ConfigError:
+            if streams and on_web:
+                return False
+            raise
+        if on_web and not system.info(there).get("size"):
+            if streams:
+                return False
+            raise VideoError(
+                f"{address} tells no length",
+                expected="a file, not a camera's stream, which has no end",
+                fix="watch it by 'vadistill watch', or fetch it to a file",
+            )
+        system.get_file(there, str(path))
+    return True
 
 
 def sweep() -> None:
@@ -183,15 +211,15 @@ def _opened(address: Address) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError:
-        raise lacking(f"an address of {scheme} without fsspec", "cluster") from None
+        raise lacking(f"an address of {scheme} without fsspec", "stores") from None
     try:
         kind = fsspec.get_filesystem_class(scheme)
     except ImportError as error:
         if scheme in WEB:
-            raise lacking(f"an address of {scheme} without aiohttp", "cluster") from None
+            raise lacking(f"an address of {scheme} without aiohttp", "stores") from None
         raise ConfigError(
             f"an address of {scheme} without its package ({in_a_line(error)})",
-            expected="what fsspec needs for it, on every machine of the cluster",
+            expected="what fsspec needs for it, on every machine that fetches",
             fix="install it with pip",
         ) from None
     options = kind._get_kwargs_from_urls(url) | (_web(url) if scheme in WEB else {})
@@ -238,9 +266,9 @@ def _reason(error: Exception, address: Address) -> str:
 
 def _is_pattern(address: Address, system: Any, path: str) -> bool:
     """Whether it stands for several files; in web addresses ? begins a query, [ an IPv6 host."""
-    authority, beyond = address.parts
     if address.scheme in WEB:
-        return "*" in re.split("[?#]", beyond)[0]
+        return has_star(address)
+    authority, beyond = address.parts
     name = f"{authority.rpartition('@')[2]}{beyond}"
     return "*" in name or (glob.has_magic(name) and not system.exists(path))
 

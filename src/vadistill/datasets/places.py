@@ -1,4 +1,4 @@
-"""Where the results of videos in stores and on the web lie, without what may be a secret."""
+"""Addresses of videos in stores and on the web, and where their results lie, without secrets."""
 
 from __future__ import annotations
 
@@ -20,6 +20,29 @@ TICKETS = re.compile(
     r"|s[eprtv]|spr"
 )
 """Of a query what opens a file and changes while the file is the same: a signature, its end, …"""
+
+
+def is_stored(source: object) -> bool:
+    """Whether a video's source is an address of a store or of the web."""
+    return isinstance(source, str | Path) and Address(str(source)).scheme in STORES
+
+
+def is_file(source: object) -> bool:
+    """Whether it is an address of files, and none of the web's that may be a camera's stream.
+
+    Those name a video file, or are a pattern.
+    """
+    if not is_stored(source):
+        return False
+    address = Address(str(source))
+    if address.scheme not in WEB or has_star(address):
+        return True
+    return re.split("[?#]", address.parts[1])[0].lower().endswith(VIDEOS)
+
+
+def has_star(address: Address) -> bool:
+    """Whether a web address is a pattern: there ? begins a query, and [ an IPv6 host."""
+    return "*" in re.split("[?#]", address.parts[1])[0]
 
 
 def place_of(source: Path) -> str:
