@@ -1,6 +1,6 @@
 """A day at one camera in fast-forward: what changes of its scene raise, and what is told of them.
 
-    python benchmarks/soak.py [--hours 24] [--out soak.json]
+    python benchmarks/soak.py [--hours 24] [--work FOLDER] [--out soak.json]
 
 An hour of the simulated walkway's normal videos, which training has not seen, is looped before a
 camera as ``serve`` has one: scored by ``motion``, fitted to another hour and with its level, with
@@ -118,6 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--smoke", action="store_true", help="a day of two minutes")
+    parser.add_argument("--work", type=Path, help="where films are rendered, and kept")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     hours, clips, frames = arguments.hours, CLIPS, FRAMES
@@ -126,7 +127,8 @@ def main() -> None:
     facts = run_facts(device="cpu", command=f"python benchmarks/soak.py --hours {hours:g}")
     rows = Rows(arguments.out)
     with tempfile.TemporaryDirectory() as name:
-        watched = Soak(Path(name), hours, clips, frames)
+        films = (arguments.work or Path(name)) / "walkway"
+        watched = Soak(Path(name), films, hours, clips, frames)
         seconds = watched.run()
         for variant, found in watched.found().items():
             rows.add(
@@ -147,10 +149,10 @@ def main() -> None:
 class Soak:
     """A day of so many ``hours``, with all that is kept of it in ``folder``."""
 
-    def __init__(self, folder: Path, hours: float, clips: int, frames: int) -> None:
+    def __init__(self, folder: Path, films: Path, hours: float, clips: int, frames: int) -> None:
         small = WalkwayConfig(8, test_clips=0, width=176, height=120, fps=FPS)
         config = replace(small, train_clips=2 * clips, frames=frames)
-        train = render_walkway(folder / "walkway", config).train
+        train = render_walkway(films, config).train
         Motion().fit(replace(train, videos=train.videos[:clips]), out=folder / "motion.vad")
         self._loop = [frame.image for video in train.videos[clips:] for frame in video.open()]
         self.frames = round(hours * 3600 * FPS)
