@@ -208,8 +208,14 @@ class TestLevels:
         known = quantiles.of({"frames": 2500, "seconds": 250.0})
         often = training_level(known, 86400 * 10 * 0.5)  # half of all frames at 10 a second
         assert often.on == pytest.approx(0.5, abs=0.01) and not often.extrapolated
-        short = "from 4.2 minutes of training footage, too short to tell 1 false alarm a day"
-        assert training_level(known, 1.0).note == short
+        short = "from 50 seconds of training footage, too short to tell 1 false alarm a day"
+        assert training_level(known, 1.0).note == short, "500 of the 2,500 frames were looked at"
+        again = Calibration.from_arrays(known.arrays()).of({"frames": 2500, "seconds": 250.0})
+        assert (again.frames, again.seconds) == (known.frames, known.seconds) == (500, 50.0)
+        snippets = Calibration.fit(np.linspace(0, 1, 500), each=16)
+        assert snippets.of({"frames": 2500, "seconds": 250.0}).seconds == 250.0
+        of_old = Calibration.from_arrays({"calibration": quantiles.quantiles})
+        assert of_old.of({"frames": 2500, "seconds": 250.0}).seconds == 250.0
         assert "calibrate on this camera" in training_level(known, 1.0).as_json()["note"]
         for wrong in ({"frames": "many"}, {"seconds": -1}, {"seconds": float("nan")}):
             with pytest.raises(DataError, match="fit the model again"):

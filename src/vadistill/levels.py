@@ -57,18 +57,20 @@ class Calibration:
     """The same of the scores that ``FRAMES`` in a row stay at or above, which is what opens an
     event; None where training has not seen frames in a row, or a model is older than this."""
     frames: int = 0
-    """Of the training footage, 0 where that is not known."""
+    """That the quantiles are of, as far as is known: of the training footage, where a model is
+    older than this; 0 where that is not known either."""
     seconds: float = 0.0
-    """Its length, 0 where that is not known."""
+    """The time that these take, 0 where that is not known."""
 
     @classmethod
     def fit(
-        cls, values: Iterable[float], runs: Sequence[int] = (), size: int = 1001
+        cls, values: Iterable[float], runs: Sequence[int] = (), size: int = 1001, each: int = 1
     ) -> Calibration:
         """Keep ``size`` evenly spaced quantiles of normal scores; raises DataError if none.
 
         ``runs`` are numbers of frames that follow each other in a video, in the order of
-        ``values``, all of which they make up; none where frames between these are missing.
+        ``values``, all of which they make up; none where frames between these are missing.  A
+        score is of so many frames ``each``.
         """
         scores = np.asarray(list(values), np.float64)
         if len(scores) == 0:
@@ -82,13 +84,16 @@ class Calibration:
         lasted = [lasting(own, FRAMES) for own in np.split(scores, np.cumsum(runs)[:-1])]
         known = len(runs) > 0 and any(map(len, lasted))
         return cls(
-            np.quantile(scores, grid), np.quantile(np.concatenate(lasted), grid) if known else None
+            np.quantile(scores, grid),
+            np.quantile(np.concatenate(lasted), grid) if known else None,
+            each * len(scores),
         )
 
     def of(self, footage: Mapping[str, Any] | None) -> Calibration:
-        """The same quantiles, of footage as ``datasets.footage`` describes it, if it is known.
+        """The same quantiles, with the time that their frames take of ``footage``, if it is known.
 
-        Raises DataError for a description that cannot be one.
+        ``footage`` is as ``datasets.footage`` describes it; not all of its frames may have been
+        looked at.  Raises DataError for a description that cannot be one.
         """
         known = footage or {}
         frames, seconds = known.get("frames", 0), known.get("seconds", 0.0)
@@ -98,7 +103,8 @@ class Calibration:
                 expected="numbers from 0",
                 fix="fit the model again",
             )
-        return replace(self, frames=int(frames), seconds=float(seconds))
+        seen = min(self.frames or frames, frames)
+        return replace(self, frames=int(seen), seconds=seconds * seen / max(frames, 1))
 
     def check(self) -> Calibration:
         """Itself; raises ValueError for what ``fit`` cannot have made, such as one out of order."""
@@ -110,13 +116,17 @@ class Calibration:
 
     def arrays(self) -> dict[str, Float[np.ndarray, " q"]]:
         """What a saved model keeps of it, by name."""
-        kept = {"calibration": self.quantiles, "lasting": self.lasting}
+        frames = np.array([self.frames], np.float64) if self.frames else None
+        kept = {"calibration": self.quantiles, "lasting": self.lasting, "calibrated": frames}
         return {name: values.copy() for name, values in kept.items() if values is not None}
 
     @classmethod
     def from_arrays(cls, kept: Mapping[str, Float[np.ndarray, "..."]]) -> Calibration:
         """The inverse of ``arrays``; raises KeyError, and ValueError as ``check``."""
-        return cls(kept["calibration"], kept.get("lasting")).check()
+        frames = kept.get("calibrated", np.zeros(1))
+        if frames.shape != (1,) or not 0 <= frames[0] < 2**53:
+            raise ValueError(f"calibration of {frames} frames")
+        return cls(kept["calibration"], kept.get("lasting"), int(frames[0])).check()
 
     def __call__(self, values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Share of normal training frames that score lower, in [0, 1]."""
@@ -189,8 +199,10 @@ def training_level(
 
 
 def _length(hours: float) -> str:
-    """Such as ``4.2 minutes`` or ``1.5 hours``."""
+    """Such as ``50 seconds``, ``4.2 minutes`` or ``1.5 hours``."""
     number, unit = (60 * hours, "minute") if hours < 1 else (hours, "hour")
+    if number < 1:
+        number, unit = 3600 * hours, "second"
     text = f"{number:.2g}" if number < 100 else f"{number:.0f}"
     return f"{text} {unit}{'s' * (text != '1')}"
 

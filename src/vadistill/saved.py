@@ -222,7 +222,7 @@ class Saved:
 
 def take_calibration(tensors: dict[str, Tensor]) -> Calibration:
     """Take the calibration out of saved tensors; raises KeyError, and ValueError if it is none."""
-    names = [name for name in ("calibration", "lasting") if name in tensors]
+    names = [name for name in ("calibration", "lasting", "calibrated") if name in tensors]
     return Calibration.from_arrays({name: tensors.pop(name).double().numpy() for name in names})
 
 

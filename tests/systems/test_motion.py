@@ -168,6 +168,17 @@ def test_it_looks_as_far_ahead_as_it_says(fitted: Motion) -> None:
     assert len(fitted.score(Video("v", pixels, fps=25).open())) == len(pixels)
 
 
+def test_its_level_is_of_more_frames_than_its_scales(tmp_path: Path) -> None:
+    steps = [2.0] * 20 + [4.0] * 8 + [2.0] * 6
+    train = Dataset("n", "train", (Video("n", walk(steps, seed=1), fps=10),))
+    model = Motion(Config(localiser="motion", frames=15)).fit(train, out=tmp_path / "m.vad")
+    known = vadistill.load(tmp_path / "m.vad").require_fitted()
+    assert known.frames == len(steps) and known.seconds == pytest.approx(3.4)
+    scores = model.score(train.videos[0].open())
+    assert scores.raw.max() == pytest.approx(known.quantiles[-1])
+    assert scores.raw.max() > 1.5, "the scale is of the fifteen frames before it"
+
+
 def test_models_of_earlier_versions_score_as_they_did(tmp_path: Path) -> None:
     videos = tuple(Video(f"n{i}", walk([2.0] * 20, seed=i), fps=10) for i in range(2))
     old = Config(

@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     from vadistill.video import VideoSource
 
 
+CALIBRATED = 20_000
+"""Training frames, about, that the calibration is of: the first ones of every video.  What is rare
+in normal footage takes more of it than scales do."""
+
+
 @dataclass(frozen=True)
 class Config(SystemConfig):
     """Settings of the baseline."""
@@ -69,7 +74,7 @@ class Config(SystemConfig):
     """The flow is computed on pictures whose longer side is at most so many pixels; None: as they
     are."""
     frames: int = 1000
-    """Training frames that scales and calibration learn from: the first ones of every video."""
+    """Training frames that scales learn from: the first ones of every video."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,8 +141,10 @@ class Motion(Detector):
         if self._travels:
             fastest = max((source.info.fps for source in videos), default=0.0)
             self.reach = frames_of_travel(fastest) or 1
-        per_video = max(1, -(-self.config.frames // len(train)))
+        most = max(CALIBRATED, self.config.frames)
+        scaling, per_video = (-(-frames // len(train)) for frames in (self.config.frames, most))
         highest: list[np.ndarray] = []
+        learned: list[np.ndarray] = []
         runs: list[int] = []
         with progress("calibration", frames_of(videos, per_video)) as advance:
             for source in videos:
@@ -145,8 +152,9 @@ class Motion(Detector):
                     highest.append(speeds.max(axis=0, initial=0.0))
                     advance()
                 runs.append(len(highest) - sum(runs))
+                learned += highest[len(highest) - runs[-1] :][:scaling]
         if self.config.unit == "normal":
-            self.scales = [Scale.of(column) for column in np.transpose(highest)]
+            self.scales = [Scale.of(column) for column in np.transpose(learned)]
         values = self._scaled(np.array(highest)).max(axis=1)
         self.calibration = Calibration.fit(values.tolist(), runs=runs)
 

@@ -198,7 +198,7 @@ class Dakd(Detector):
                         found = read(clip)
                         scores += scorer.crops([found[name] for name in self.sees]).tolist()
                     advance(note=clip.name)
-        self.calibration = Calibration.fit(scores)
+        self.calibration = Calibration.fit(scores, each=SNIPPET)
 
     # -- scoring -------------------------------------------------------------------------------
 
