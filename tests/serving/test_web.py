@@ -292,7 +292,7 @@ def test_a_feed_ends_with_its_session(guarded: WebServer, monkeypatch: pytest.Mo
         state = client.post("/api/session", json={"password": PASSWORD}).json()
         with client.stream("GET", "/api/stream") as stream:
             lines = stream.iter_lines()
-            assert first(lines, "cameras") == {"cameras": []}
+            assert first(lines, "cameras")["cameras"] == []
             client.delete("/api/session", headers={"X-CSRF-Token": state["csrf"]})
             for _ in lines:
                 pass
@@ -426,6 +426,21 @@ def test_news_of_cameras_scores_and_verdicts(client: httpx.Client, hub: Hub) -> 
     until(lambda: len(hub.announcer) == 0)
 
 
+def test_news_say_whether_a_change_is_in_them(client: httpx.Client) -> None:
+    with client.stream("GET", "/api/stream") as stream:
+        lines = stream.iter_lines()
+        before = first(lines, "cameras")["asked"]
+        answer = client.post("/api/cameras/walk/mute", json={"minutes": 60})
+        answered = float(answer.headers[guard.ANSWERED])
+        assert before < answered
+        while (told := first(lines, "cameras"))["asked"] < answered:
+            pass
+        assert told["cameras"][0]["muted_until"] == answer.json()["muted_until"]
+    client.post("/api/cameras/walk/mute", json={"minutes": 0})
+    assert guard.ANSWERED not in client.get("/api/cameras").headers
+    assert guard.ANSWERED not in client.delete("/api/cameras/none").headers
+
+
 def test_feeds_are_bounded_and_give_their_places_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -435,7 +450,7 @@ def test_feeds_are_bounded_and_give_their_places_back(
         for _ in range(2):
             with client.stream("GET", url) as one, client.stream("GET", url) as two:
                 lines = one.iter_lines(), two.iter_lines()
-                assert [first(found, "cameras") for found in lines] == [{"cameras": []}] * 2
+                assert [first(found, "cameras")["cameras"] for found in lines] == [[], []]
                 refused(client.get(url), 429, "busy")
             until(lambda: len(hub.announcer) == 0)
 
@@ -444,7 +459,7 @@ def test_stopping_does_not_wait_for_feeds(tmp_path: Path) -> None:
     with httpx.Client(timeout=10) as client, running(Settings(base=tmp_path)) as (_, server):
         stream = client.send(client.build_request("GET", f"{server.url}api/stream"), stream=True)
         lines = stream.iter_lines()
-        assert first(lines, "cameras") == {"cameras": []}
+        assert first(lines, "cameras")["cameras"] == []
         started = time.monotonic()
         server.stop()
         for _ in lines:

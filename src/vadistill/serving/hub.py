@@ -146,6 +146,11 @@ class Hub(Sending):
         """Messages of kind cameras, scores, event and job from now on."""
         return self.announcer.subscribe()
 
+    def camera_news(self) -> dict[str, Any]:
+        """The message of kind cameras: all of them, and when, in monotonic seconds, that was
+        ``asked``; a change that was answered before is in it."""
+        return {"asked": time.monotonic(), "cameras": self.cameras()}
+
     def metrics(self) -> dict[str, Any]:
         """Numbers for monitoring."""
         return {
@@ -213,7 +218,7 @@ class Hub(Sending):
                         self.announcer("scores", {"camera": camera.name, "points": points})
                 if len(self.announcer) and time.monotonic() - told >= 1:
                     told = time.monotonic()
-                    self.announcer("cameras", {"cameras": self.cameras()})
+                    self.announcer("cameras", self.camera_news())
             pause = min(PRUNE_EVERY, RETRY) if self._faults else PRUNE_EVERY
             if time.monotonic() - pruned >= pause:
                 self._pruner.prune(self.settings)

@@ -99,12 +99,18 @@ const memory = (name, signal) => {
     return el("figure", el("a.still", { href: `#/events?event=${alarm.event}` }, image),
       el("figcaption", `${moment(alarm.start)} · ${held}`), el("div.row", drop));
   };
-  const draw = (alarms) => {
+  /** @type {FalseAlarm[]} */
+  let alarms = [];
+  const draw = (now) => {
+    alarms = now;
     list.replaceChildren(...alarms.map(figure));
     setHidden(none, alarms.length > 0);
   };
   const load = async () => draw((await get(path, signal)).remembered);
-  on("event", (event) => event.camera === name && load().catch(() => {}), signal);
+  on("event", ({ id, camera, verdict }) => {
+    const remembered = alarms.some((alarm) => alarm.event === id);
+    if (camera === name && remembered !== (verdict === "false")) load().catch(() => {});
+  }, signal);
   return { node: el("div", none, list, place), load };
 };
 
@@ -199,7 +205,6 @@ export const page = {
         return true;
       });
       if (!done) return;
-      if (latest.cameras) latest.cameras = latest.cameras.filter((c) => c.name !== name);
       toast(`${name} is removed`);
       location.hash = "#/";
     }, { class: "danger" });

@@ -21,7 +21,9 @@ export const whenSignedOut = (listener) => {
 };
 
 const SAFE = new Set(["GET", "HEAD"]);
+const ANSWERED = "X-Vadistill-Answered";
 let changes = 0; // made from here, whose answers have come
+let changed = 0; // when the last was answered, in seconds of the server's
 /** @type {(method: string) => Record<string, string>} */
 const headers = (method) => {
   if (SAFE.has(method)) return {};
@@ -47,6 +49,13 @@ const failure = (status, text) => {
   }
   const message = found.message || `the server answered ${status}`;
   return new ApiError(status, found.code || String(status), message, found.remedy || "");
+};
+
+// What was known of the cameras may be of before the change.
+const noteChange = (answered) => {
+  changes += 1;
+  changed = Math.max(changed, Number(answered));
+  latest.cameras = null;
 };
 
 const noticed = (error) => {
@@ -75,7 +84,7 @@ export const call = async (method, path, { body, signal, again = true } = {}) =>
     throw error.name === "AbortError" ? error : offline();
   }
   if (answer.ok) {
-    if (!SAFE.has(method)) changes += 1;
+    if (!SAFE.has(method)) noteChange(answer.headers.get(ANSWERED));
     return text ? JSON.parse(text) : null;
   }
   if (answer.status === 403 && again && session.csrf && !SAFE.has(method)) {
@@ -120,8 +129,10 @@ export const upload = (path, file, progress, signal) =>
     request.upload.onprogress = (event) =>
       event.lengthComputable && progress(event.loaded / event.total);
     request.onload = () => {
-      if (request.status < 300) resolve(JSON.parse(request.responseText));
-      else reject(noticed(failure(request.status, request.responseText)));
+      const { status, responseText } = request;
+      if (status >= 300) return reject(noticed(failure(status, responseText)));
+      noteChange(request.getResponseHeader(ANSWERED));
+      resolve(JSON.parse(responseText));
     };
     request.onerror = () => reject(offline());
     request.onabort = () => reject(new DOMException("stopped", "AbortError"));
@@ -189,6 +200,7 @@ const hangUp = () => {
 
 const connect = () => {
   hangUp();
+  changed = 0; // it may be another server, whose seconds begin anew
   const mine = new EventSource("/api/stream");
   source = mine;
   heard = performance.now();
@@ -205,6 +217,7 @@ const connect = () => {
       if (mine !== source) return;
       heard = performance.now();
       const data = JSON.parse(event.data);
+      if (kind === "cameras" && data.asked < changed) return;
       if (kind === "cameras") latest.cameras = data.cameras;
       if (kind === "scores") setClock(data.points);
       tell(kind, data);

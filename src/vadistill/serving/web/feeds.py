@@ -161,7 +161,8 @@ def feed_routes(hub: Hub, feeds: Feeds) -> APIRouter:
         "/stream", responses={**responses(), 200: {"content": text}}, response_class=Response
     )
     def stream(request: Request) -> Response:
-        """Server-sent events ``cameras``, ``scores``, ``event`` and ``job``."""
+        """Server-sent events ``cameras``, ``scores``, ``event`` and ``job``; of ``cameras`` that
+        were ``asked`` before a change was ``X-Vadistill-Answered``, it may not be in them."""
         allowed = still_allowed(feeds.access, request.state.caller)
         return Feed(feeds, lambda: news(hub), "text/event-stream", allowed)
 
@@ -190,7 +191,7 @@ def news(hub: Hub) -> Iterator[bytes]:
     subscription = hub.subscribe()
     try:
         yield b"retry: 2000\n\n"
-        yield message("cameras", {"cameras": hub.cameras()})
+        yield message("cameras", hub.camera_news())
         sent = time.monotonic()
         while True:
             found = subscription.get(TICK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -39,6 +40,9 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 
+ANSWERED = "X-Vadistill-Answered"
+"""When a change was answered, in monotonic seconds."""
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -64,7 +68,7 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        answer = _Answer(send)
+        answer = _Answer(send, changes=scope["method"] not in SAFE)
         try:
             self._check(scope)
             body = await _bounded(scope, receive, self._limit(scope))
@@ -219,10 +223,13 @@ async def _bounded(scope: Scope, receive: Receive, limit: int | None) -> Receive
 
 
 class _Answer:
-    """Adds the headers, and gives errors that are not JSON the one shape."""
+    """Adds the headers, and gives errors that are not JSON the one shape.
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    What has changed something says when it was answered: pages leave out news from before.
+    """
+
+    def __init__(self, send: Send, *, changes: bool) -> None:
+        self._send, self._changes = send, changes
         self.started = self._replaced = False
 
     async def send(self, message: Message) -> None:
@@ -238,6 +245,8 @@ class _Answer:
             headers.setdefault(name, value)
         headers.setdefault("Cache-Control", "no-store")
         body, status = b"", message["status"]
+        if self._changes and status < 400:
+            headers[ANSWERED] = repr(time.monotonic())
         if status >= 400 and not headers.get("content-type", "").startswith("application/json"):
             self._replaced = True
             body = json.dumps(from_status(status).body()).encode()
