@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -293,6 +294,34 @@ def test_nobody_is_told_of_events_that_begin_while_a_camera_is_muted(tmp_path: P
     store.mute("door", 150.0, 150.0)
     assert store.muted_until("door", 150.0) is None
     store.close()
+
+
+def test_cameras_that_are_muted_at_the_same_time_all_are(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, saves, disk = store.save_value, threading.Event(), threading.Event()
+
+    def slowly(key: str, value: Any) -> None:
+        if list(value) == ["door"]:
+            saves.set()
+            disk.wait(10)
+        save(key, value)
+
+    monkeypatch.setattr(store, "save_value", slowly)
+    door, yard = (
+        threading.Thread(target=store.mute, args=(name, 100.0, 200.0)) for name in ("door", "yard")
+    )
+    door.start()
+    assert saves.wait(10)
+    yard.start()
+    yard.join(0.3)  # as far as it comes
+    disk.set()
+    for thread in (door, yard):
+        thread.join(10)
+    store.close()
+    again = Store(tmp_path / "data")
+    assert again.muted == store.muted == {name: (100.0, 200.0) for name in ("door", "yard")}
+    again.close()
 
 
 def test_events_marked_real_outlive_the_others(store: Store) -> None:

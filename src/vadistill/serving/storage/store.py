@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ class Store(Outbox, Curves, FalseAlarms):
             raise unusable(self.folder, error) from error
         super().__init__(Database(self.folder / "events.db"), sinks)
         self.muted = {camera: (a, b) for camera, (a, b) in self.value(MUTED, {}).items()}
+        self._muting = threading.Lock()
+        """Held from a change of ``muted`` until that is kept, so that of two none is lost."""
 
     def open_event(
         self,
@@ -226,8 +229,9 @@ class Store(Outbox, Curves, FalseAlarms):
 
     def mute(self, camera: str, begin: float, until: float) -> None:
         """Tell sinks of no event of a camera that begins between these times (Unix seconds)."""
-        self.muted = {**self.muted, camera: (float(begin), float(until))}
-        self.save_value(MUTED, self.muted)
+        with self._muting:
+            self.muted = {**self.muted, camera: (float(begin), float(until))}
+            self.save_value(MUTED, self.muted)
 
     def muted_until(self, camera: str, now: float) -> float | None:
         """When a camera's events are told again, if they are not now."""
