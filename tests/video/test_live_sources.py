@@ -705,6 +705,36 @@ def test_what_another_recorder_works_at_is_left_to_it(
     until(lambda: not pipe.exists() and not late_file.UNFINISHED)
 
 
+def test_recorders_that_begin_in_the_same_second_write_files_of_their_own(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1767323045.5  # 2026-01-02 03:04:05
+    monkeypatch.setattr(time, "time", lambda: now)
+    old, new = (Recorder(tmp_path, camera="gate") for _ in range(2))
+    record(old, clip)
+    assert old._later.flush(10)
+    record(new, clip)
+    assert new._later.flush(10)
+    stems = [f"20260102T03040{second}Z" for second in (5, 6)]
+    assert sorted(p.name for p in (tmp_path / "gate").iterdir()) == [f"{s}.part" for s in stems]
+    old.close()
+    new.close()
+    found = segments(tmp_path, "gate", now - 60, 1e12)
+    assert [path.name for _, path in found] == [f"{stem}.mkv" for stem in stems]
+    assert [len(list(open_video(path))) for _, path in found] == [50, 50]
+
+
+def test_a_repair_takes_no_name_of_another_recording(tmp_path: Path) -> None:
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    (folder / "20260102T030405Z.mkv").write_bytes(b"whole")
+    (folder / "20260102T030405Z.part").write_bytes(encode(tmp_path / "a.mkv", 40).read_bytes())
+    Recorder(tmp_path, camera="gate")
+    names = [f"20260102T03040{second}Z.mkv" for second in (5, 6)]
+    assert sorted(p.name for p in folder.iterdir()) == names
+    assert (folder / names[0]).read_bytes() == b"whole"
+
+
 def test_a_full_disk_leaves_a_recording_for_the_next_repair(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

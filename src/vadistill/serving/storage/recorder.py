@@ -119,8 +119,7 @@ class Recorder:
         if segment is None:
             if not packet.is_keyframe or stamps is None or self._raw(stream):
                 return
-            path = self._folder / f"{_stem(time.time())}.part"
-            file = LateFile(path, self._later, self._pause)
+            file = LateFile(_free(self._folder, time.time()), self._later, self._pause)
             segment = self._segment = _Segment(file, stream, stamps[0])
         if stamps is not None:
             segment.write(packet, *stamps)
@@ -209,6 +208,13 @@ class _Segment:
         self._file.discard()
 
 
+def _free(folder: Path, start: float) -> Path:
+    """Where a file that begins then is written; as if later where this process writes another."""
+    while (path := folder / f"{_stem(start)}.part") in UNFINISHED:
+        start += 1
+    return path
+
+
 def _name(part: Path) -> Path:
     """By when it begins, to the second; later where others have that name."""
     start = begun(part)
@@ -243,7 +249,7 @@ def _repair(parts: Sequence[Path]) -> None:
 def _make_whole(part: Path) -> None:
     stat = part.stat()
     # By Python's own files: PyAV's would hold up all threads while the disk hangs.
-    with part.open("rb") as old, replacing(part.with_suffix(".mkv"), suffix=".whole") as whole:
+    with part.open("rb") as old, replacing(_name(part), suffix=".whole") as whole:
         with whole.open("wb", buffering=0) as new:
             _copy(old, new)
         os.utime(whole, (stat.st_atime, stat.st_mtime))
