@@ -13,6 +13,8 @@ interface Level {
 type CameraState =
   | "connecting" | "running" | "retrying" | "ended" | "stopped" | "failed"
   | "dark" | "covered" | "frozen" | "moved";
+// Whether parts of the server work, and what does not, in words.
+type Health = Record<"disk" | "clockwork", { ok: boolean; detail: string }>;
 interface CameraStatus {
   state: CameraState;
   detail: string;

@@ -28,6 +28,7 @@ from vadistill.serving.config import (
 from vadistill.serving.hub import Hub
 from vadistill.serving.live.drift import sentence
 from vadistill.serving.settings_file import read_settings
+from vadistill.serving.storage import later
 from vadistill.serving.web.auth import hash_password
 from vadistill.serving.web.schemas import EDITABLE
 from vadistill.video import open_video
@@ -600,8 +601,10 @@ class TestFrame:
             };
             try {
                 const { cameras } = await server.get('/api/cameras');
+                const { disk, clockwork } = await server.get('/healthz');
+                const health = { disk, clockwork };
                 const tell = (asked, cameras) => {
-                    const data = JSON.stringify({ asked, cameras });
+                    const data = JSON.stringify({ asked, cameras, health });
                     stream.dispatchEvent(new MessageEvent('cameras', { data }));
                 };
                 server.stop();
@@ -622,6 +625,15 @@ class TestFrame:
             }
         })()""")
         assert heard == [2, 2, 1]
+
+    def test_a_disk_that_hangs_is_told_on_every_page(
+        self, browser: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
+    ):
+        with monkeypatch.context() as hanging:
+            hanging.setattr(later, "HANGS", -1.0)
+            show(browser, site, "#/")
+            browser.until("!banner.hidden && banner.textContent.includes('hangs')")
+        browser.until("banner.hidden")
 
     def test_status_tells_what_the_server_goes_by(self, browser: Browser, site: Site):
         show(browser, site, "#/status")

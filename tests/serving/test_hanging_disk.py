@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import threading
 import time
@@ -12,11 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
 from support.scenes import film
-from support.serving_scene import camera, scene_settings
+from support.serving_scene import camera, scene_settings, served
 from support.waiting import until
 from support.webhook_receiver import Receiver
 from vadistill.addresses import Address
@@ -24,10 +26,11 @@ from vadistill.drawing import Scale, to_jpeg
 from vadistill.events import Tracker
 from vadistill.levels import Level
 from vadistill.scores import FrameScore
+from vadistill.serving import lookout
 from vadistill.serving.config import CameraSettings, SinkSettings
 from vadistill.serving.hub import Hub
 from vadistill.serving.live.events import EventKeeper
-from vadistill.serving.storage import later
+from vadistill.serving.storage import later, outbox
 from vadistill.serving.storage.clips import ClipWriter, Shot
 from vadistill.serving.storage.later import Later
 from vadistill.serving.storage.records import Place
@@ -125,6 +128,40 @@ def test_a_database_whose_disk_hangs(hooked: tuple[Hub, Receiver], home: Path):
     assert all(e.end and e.clip and e.thumbnail and not e.interrupted for e in found)
     assert all(a.end and a.end < b.start for a, b in itertools.pairwise(found))
     store.close()
+
+
+@pytest.mark.parametrize("what", ["picture", "database"])
+def test_a_disk_that_hangs_is_told_everywhere_and_so_is_its_end(
+    hooked: tuple[Hub, Receiver], monkeypatch: pytest.MonkeyPatch, what: str
+):
+    monkeypatch.setattr(later, "HANGS", 2.0)
+    monkeypatch.setattr(outbox, "PATIENCE", 0.2)
+    monkeypatch.setattr(lookout, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(lookout, "STEADY", 0.3)
+    hub, receiver = hooked
+    pipe, lock = hub.store.media / "1.part.jpg", hub.store._database._lock
+
+    def of_the_disk() -> list[dict[str, Any]]:
+        return [body for body in receiver.bodies() if body.get("part") == "disk"]
+
+    os.mkfifo(pipe) if what == "picture" else lock.acquire()
+    try:
+        with served(hub) as server, httpx.Client(base_url=server.url) as client:
+            until(lambda: not client.get("/healthz").json()["disk"]["ok"])
+            with client.stream("GET", "/api/stream") as stream:
+                news = next(line for line in stream.iter_lines() if line.startswith("data: "))
+            assert "hangs" in json.loads(news.removeprefix("data: "))["health"]["disk"]["detail"]
+            (told,) = until(of_the_disk)
+            assert (told["kind"], told["name"]) == ("failing", "storage")
+            assert told["cause"].startswith("it hangs")
+            goes_on(hub, 2)
+            assert of_the_disk() == [told]
+    finally:
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK) if what == "picture" else lock.release()
+    until(lambda: hub.health()["disk"]["ok"])
+    until(lambda: [body["kind"] for body in of_the_disk()] == ["failing", "working"])
+    if reader is not None:
+        os.close(reader)
 
 
 def test_what_waits_is_bounded_and_its_events_are_kept(

@@ -66,7 +66,7 @@ class Hub(Sending):
         self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
         self._beat = time.monotonic()
         """When the ticker last had a turn, in monotonic seconds."""
-        self._disk = Disk(self.store)
+        self._disk = Disk(self.store, self.settle)
 
         def show(seen: Mapping[str, bool]) -> None:
             self._dispatcher.show(glances(self.running(), seen))
@@ -98,6 +98,7 @@ class Hub(Sending):
         """
         self._stop.set()
         self._lookout.stop()
+        self._disk.stop()
         with self._lock:
             cameras = list(self._cameras.values())
         for camera in cameras:
@@ -147,9 +148,10 @@ class Hub(Sending):
         return self.announcer.subscribe()
 
     def camera_news(self) -> dict[str, Any]:
-        """The message of kind cameras: all of them, and when, in monotonic seconds, that was
-        ``asked``; a change that was answered before is in it."""
-        return {"asked": time.monotonic(), "cameras": self.cameras()}
+        """The message of kind cameras: all of them, the server's ``health``, and when, in monotonic
+        seconds, that was ``asked``; a change that was answered before is in it."""
+        asked = time.monotonic()
+        return {"asked": asked, "cameras": self.cameras(), "health": self.health()}
 
     def metrics(self) -> dict[str, Any]:
         """Numbers for monitoring."""
@@ -178,14 +180,15 @@ class Hub(Sending):
             else ""
             for kind, words in WORDS.items()
         }
-        details["disk"] = "it cannot be written, or is nearly full" if any(causes["disk"]) else ""
+        details["disk"] = (
+            "it cannot be written, hangs, or is nearly full" if any(causes["disk"]) else ""
+        )
         details["clockwork"] = parts[CLOCKWORK] or ""
         shown = {name: {"ok": not detail, "detail": detail} for name, detail in details.items()}
         return {"ok": not any(details.values()), **shown}
 
     def _look(self) -> dict[Part, str | None]:
-        self._disk.probe()
-        self.settle()
+        self._disk.look()
         return self._parts()
 
     def _parts(self) -> dict[Part, str | None]:

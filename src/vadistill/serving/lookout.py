@@ -18,6 +18,7 @@ from vadistill.errors import StorageError
 from vadistill.serving.faults import Faults
 from vadistill.serving.live.camera import Camera
 from vadistill.serving.sinks import Glance
+from vadistill.serving.storage import outbox
 from vadistill.serving.storage.records import Kind
 from vadistill.serving.storage.store import Store
 
@@ -131,7 +132,7 @@ class Lookout:
         if self._unsaved:
             told = [(*p, t.cause, t.since) for p, t in self._troubles.items() if t.told]
             try:
-                self._store.save_value(KEY, told)
+                self._store.save_value(KEY, told, patience=outbox.PATIENCE)
                 self._unsaved = False
             except StorageError:  # the disk is a part of its own
                 pass

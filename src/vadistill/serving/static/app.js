@@ -131,7 +131,7 @@ const login = () => {
 const showLogin = () => {
   current.abort();
   stop();
-  setHidden(banner, true);
+  showBanner("");
   setHidden(nav, true);
   setHidden(document.getElementById("sign-out"), true);
   document.title = "Sign in – vadistill";
@@ -160,21 +160,26 @@ const begin = async () => {
 
 // -- connection and events ------------------------------------------------------------------------
 
+const showBanner = (words) => {
+  setText(banner, words);
+  setHidden(banner, !words);
+};
 // A short break, such as a reload's, is not worth a banner.
 let late = null;
 const showState = (state) => {
   clearTimeout(late);
-  if (state !== "lost") {
-    setHidden(banner, true);
-    return;
-  }
-  late = setTimeout(() => {
-    setText(banner,
-      "The connection to vadistill is lost. What you see is no longer live; trying again …");
-    setHidden(banner, false);
-  }, 1500);
+  if (state !== "lost") return showBanner("");
+  late = setTimeout(showBanner, 1500,
+    "The connection to vadistill is lost. What you see is no longer live; trying again …");
   // The stream does not say why it failed: an ended session is one reason.
   loadSession().then(() => session.required && !session.signed_in && showLogin(), () => {});
+};
+
+// What the server itself suffers from; how cameras and receivers fare stands beside them.
+/** @type {(news: { health: Health }) => void} */
+const showHealth = ({ health: { disk, clockwork } }) => {
+  if (!disk.ok) showBanner(`What happens may not be kept. The server's disk: ${disk.detail}.`);
+  else showBanner(clockwork.ok ? "" : `The server's clockwork: ${clockwork.detail}.`);
 };
 
 const openEvents = () => {
@@ -231,5 +236,6 @@ addEventListener("pageshow", (event) => event.persisted && begin());
 whenSignedOut(showLogin);
 on("state", showState, forever);
 on("cameras", openEvents, forever);
+on("cameras", showHealth, forever);
 on("event", showEvent, forever);
 begin();

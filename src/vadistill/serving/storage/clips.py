@@ -92,6 +92,7 @@ class ClipWriter(Later):
     def _begin(self, event: int, before: Sequence[Shot], scale: Scale) -> None:
         self._clips[event] = _Clip(self.folder / f"{event}.part.mp4", scale)
         for shot in before:
+            self.get_on()
             self._clips[event].write(shot)
 
     def _append(self, event: int, shot: Shot) -> None:

@@ -1,4 +1,4 @@
-"""One SQLite file that several threads of one process share: its tables, and what can go wrong."""
+"""One SQLite file that several threads of one process share, and its tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from vadistill.errors import StorageError
 from vadistill.files import private
+from vadistill.serving.storage.failures import failure, slow, unusable
 
 APPLICATION = int.from_bytes(b"vadi", "big")
 """SQLite's application_id of a store, which tells it from other programs' databases."""
@@ -177,9 +178,22 @@ class Database:
         return connection
 
     @contextlib.contextmanager
-    def writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+    def turn(self, patience: float = -1) -> Iterator[None]:
+        """The connection for one thread; others let it have it within ``patience`` seconds, or
+        however late (-1).  Raises StorageError where that takes longer: the disk hangs."""
+        if not self._lock.acquire(timeout=patience):
+            raise slow(self.path, patience)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextlib.contextmanager
+    def writing(
+        self, *, durable: bool = False, patience: float = -1
+    ) -> Iterator[sqlite3.Connection]:
         """A transaction: committed when the block ends well, else as if it had not begun."""
-        with self._lock:
+        with self.turn(patience):
             try:
                 if durable:
                     self._connection.execute("PRAGMA synchronous = FULL")
@@ -195,9 +209,11 @@ class Database:
                     if durable:
                         self._connection.execute("PRAGMA synchronous = NORMAL")
 
-    def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
+    def rows(
+        self, sql: str, values: Sequence[Any] | Mapping[str, Any] = (), *, patience: float = -1
+    ) -> list[sqlite3.Row]:
         """All rows of a query; none for values that no row can hold (2**70, half a character)."""
-        with self._lock:
+        with self.turn(patience):
             try:
                 return self._connection.execute(sql, values).fetchall()
             except (OverflowError, UnicodeEncodeError):
@@ -244,55 +260,3 @@ def _claimed(path: Path) -> IO[str]:
         file.write(str(os.getpid()))
         file.flush()
     return file
-
-
-def unusable(folder: Path, error: OSError) -> StorageError:
-    """The one line for a storage folder that cannot be made or written."""
-    return StorageError(
-        f"cannot use {folder} ({error.strerror or error})",
-        expected="a writable folder",
-        fix="check its permissions, or choose another storage folder",
-    )
-
-
-def failure(path: Path, error: sqlite3.Error) -> StorageError:
-    """The one line for what SQLite says: a full disk, a damaged file, no permission, …"""
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = code & 0xFF if isinstance(code, int) else None
-    said = str(error).splitlines()[0] if str(error) else type(error).__name__
-    # A file beyond a quota or limit is an input/output error to SQLite.
-    if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return StorageError(
-            f"cannot write {path} ({said})",
-            expected="free space and a working disk",
-            fix="free some space, or lower keep_days and keep_gb; what was stored before is whole",
-        )
-    if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return StorageError(
-            f"cannot open {path} for writing ({said})",
-            expected="a writable file in a writable folder",
-            fix="check their permissions, or choose another storage folder",
-        )
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StorageError(
-            f"{path} is locked ({said})",
-            expected="no other program that writes to it",
-            fix="close the other program",
-        )
-    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or (
-        isinstance(error, sqlite3.DatabaseError)
-        and primary is None
-        and code is None
-        and not isinstance(error, sqlite3.ProgrammingError)
-    ):
-        return StorageError(
-            f"{path} is damaged ({said})",
-            expected="a whole SQLite database",
-            fix=f"move it away to begin anew, or restore a copy; 'sqlite3 {path.name} .recover' "
-            "saves what can be read",
-        )
-    return StorageError(
-        f"{path}: {said}",
-        expected="a store that is open and whole",
-        fix="start the server again",
-    )

@@ -5,12 +5,27 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
+from weakref import WeakSet
 
 log = logging.getLogger("vadistill.serving")
 
 WAITING = 256
 """Tasks that wait before pictures are left out of further ones."""
+
+HANGS = 20.0
+"""Seconds after which a task that does not come to its end counts as held up by its disk."""
+
+_all: WeakSet[Later] = WeakSet()
+_listing = threading.Lock()
+
+
+def stuck() -> float:
+    """Seconds that the slowest task of this process has been at it, of those under way."""
+    with _listing:
+        begun = [later.begun for later in _all]
+    return max((time.monotonic() - each for each in begun if each is not None), default=0.0)
 
 
 class Later:
@@ -27,6 +42,10 @@ class Later:
         self._lock, self._started = threading.Lock(), False
         self.waiting = 0
         """Bytes that wait, of tasks that told how many they write."""
+        self.begun: float | None = None
+        """When the task at hand began, or last got on, in monotonic seconds; None: none."""
+        with _listing:
+            _all.add(self)
 
     @property
     def crowded(self) -> bool:
@@ -41,6 +60,10 @@ class Later:
                 self._thread.start()
             self._started = True
         self._queue.put((task, size))
+
+    def get_on(self) -> None:
+        """Say, in a task that takes long by itself, that no disk holds it up."""
+        self.begun = time.monotonic()
 
     def flush(self, seconds: float) -> bool:
         """Wait until all that was given so far is done; False: that takes longer."""
@@ -62,9 +85,11 @@ class Later:
     def _run(self) -> None:
         while (given := self._queue.get()) is not None:
             task, size = given
+            self.get_on()
             try:
                 task()
             except Exception:
                 log.exception("%s: something could not be written", self._thread.name)
+            self.begun = None
             with self._lock:
                 self.waiting -= size

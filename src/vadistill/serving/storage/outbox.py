@@ -9,6 +9,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,9 @@ from vadistill.serving.storage.records import Event, Kind, Message
 
 AHEAD = 7200.0
 """Seconds: a retry that is due later than this was set by a clock that has since gone back."""
+
+PATIENCE = 5.0
+"""Seconds that sinks wait for a database whose disk hangs; what is kept in memory is sent then."""
 
 HELD = 1000
 """Messages that are kept in memory at most while the disk refuses them; the oldest go first."""
@@ -61,6 +65,7 @@ class Outbox:
                 f"AND earlier.event = m.event AND earlier.id < m.id AND {late}) "
                 "ORDER BY id LIMIT :limit",
                 {"sink": sink, "now": now, "ahead": now + AHEAD, "limit": limit},
+                patience=PATIENCE,
             )
         except StorageError:
             if not held:
@@ -74,7 +79,7 @@ class Outbox:
             with self._holding:
                 self._held = [(m, at) for m, at in self._held if m.id != id]
             return
-        with self._database.writing() as connection:
+        with self._database.writing(patience=PATIENCE) as connection:
             connection.execute("DELETE FROM messages WHERE id = ?", (id,))
 
     def failed(self, id: int, error: str, next_try: float) -> None:
@@ -86,7 +91,7 @@ class Outbox:
                     for m, at in self._held
                 ]
             return
-        with self._database.writing() as connection:
+        with self._database.writing(patience=PATIENCE) as connection:
             connection.execute(
                 "UPDATE messages SET attempts = attempts + 1, error = ?, next_try = ? WHERE id = ?",
                 (error, float(next_try), id),
@@ -96,7 +101,7 @@ class Outbox:
         """What waits for a sink is due at once: it is there again, or was mended."""
         with self._holding:
             self._held = [(m, 0.0 if m.sink == sink else at) for m, at in self._held]
-        with self._database.writing() as connection:
+        with self._database.writing(patience=PATIENCE) as connection:
             connection.execute("UPDATE messages SET next_try = 0 WHERE sink = ?", (sink,))
 
     def pending(self) -> dict[str, int]:
@@ -132,7 +137,7 @@ class Outbox:
     ) -> None:
         """Queue a message for every sink, or for ``sinks``, on how a part of the server fares.
 
-        What a full disk refuses is kept in memory, and sent from there.
+        What a full disk refuses, or one that hangs, is kept in memory, and sent from there.
         """
         now = time.time()
         token, subject = secrets.token_hex(8), -1 - zlib.crc32(f"{part} {name}".encode())
@@ -164,23 +169,20 @@ class Outbox:
 
     def settle(self) -> None:
         """Put messages that are kept in memory into the database, if it takes them."""
-        with self._holding:
-            if not self._held:
-                return
+        if not self._held:
+            return
+        with suppress(StorageError), self._database.turn(PATIENCE), self._holding:
             rows = [
                 (m.sink, m.key, m.kind, m.event, json.dumps(m.body), m.created, m.attempts, at)
                 for m, at in self._held
             ]
-            try:
-                with self._database.writing(durable=True) as connection:
-                    connection.executemany(
-                        "INSERT OR IGNORE INTO messages "
-                        "(sink, key, kind, event, body, created, attempts, next_try) "
-                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                        rows,
-                    )
-            except StorageError:
-                return
+            with self._database.writing(durable=True) as connection:
+                connection.executemany(
+                    "INSERT OR IGNORE INTO messages "
+                    "(sink, key, kind, event, body, created, attempts, next_try) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    rows,
+                )
             self._held.clear()
 
     def _queue(

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vadistill.errors import StorageError
-from vadistill.serving.storage.database import Database, unusable
+from vadistill.serving.storage.database import Database
+from vadistill.serving.storage.failures import unusable
 from vadistill.serving.storage.records import Pruned
 
 log = logging.getLogger("vadistill.serving")
