@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -33,6 +34,7 @@ from support.waiting import stood_still, until
 from vadistill.errors import VideoError
 from vadistill.serving.live.reader import Reader, Session
 from vadistill.serving.live.session import RateCap, Stillness
+from vadistill.serving.live.status import State
 from vadistill.serving.storage import late_file
 from vadistill.serving.storage import recorder as recording
 from vadistill.serving.storage.recorder import Recorder, segments
@@ -419,6 +421,20 @@ def test_a_file_that_is_cut_short_ends_its_session(tmp_path: Path, clip: Path, l
         until(lambda: reader.status.state == state)
         assert "cut short" in reader.status.detail
         assert len(list(next(sessions, ()))) == (0 if not loop else pytest.approx(50, abs=30))
+
+
+def test_a_file_that_is_played_again_runs_on(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    states, say = [], Reader._say
+
+    def noted(self: Reader, state: State, detail: str, **more: Any) -> None:
+        states.append(state)
+        say(self, state, detail, **more)
+
+    monkeypatch.setattr(Reader, "_say", noted)
+    with reading(clip, fast=True, loop=True) as (reader, sessions):
+        for session in itertools.islice(sessions, 3):
+            assert len(list(session)) == 50 and reader.trouble == ""
+    assert states[:4] == ["connecting", "running", "running", "running"]
 
 
 def test_a_file_is_played_at_its_own_speed(tmp_path: Path) -> None:

@@ -138,7 +138,8 @@ class Reader:
         delay, failed = self._backoff[0], False
         while not self._stop.is_set():
             began, session, reason = time.monotonic(), None, ""
-            self._say("connecting", self._status.detail)
+            if self._status.state != "running":  # a file that starts again goes on
+                self._say("connecting", self._status.detail)
             try:
                 source = self._open()
                 session = self._begin(source, failed)
