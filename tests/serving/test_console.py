@@ -107,7 +107,9 @@ def show(browser: Browser, site: Site, route: str, width: int = 1280, height: in
 
 def press(browser: Browser, words: str, inside: str = "#main") -> None:
     """Click the button that says ``words``, once it is there."""
-    found = f"[...document.querySelectorAll('{inside} button')].find(b => b.textContent==='{words}')"
+    found = (
+        f"[...document.querySelectorAll('{inside} button')].find(b => b.textContent==='{words}')"
+    )
     # At once: it may say something else a moment later.
     browser.until(f"(b => b?.disabled === false && (b.click(), true))({found})")
 
@@ -355,6 +357,34 @@ class TestAreas:
         press(browser, "Save")
         until(lambda: not site.hub.settings.cameras[0].zones)
 
+    def test_what_is_drawn_while_it_is_saved_is_not_taken_for_saved(
+        self, browser: Browser, site: Site
+    ):
+        show(browser, site, "#/cameras/door/areas")
+        press(browser, "New zone")
+        for _ in range(3):
+            press(browser, "Add a corner")
+        press(browser, "Done")
+        browser.run("""(() => {
+            const real = window.fetch;
+            window.held = Promise.withResolvers();
+            window.fetch = async (path, sent) => {
+                const answer = await real(path, sent);
+                if (sent?.method === 'PATCH') {
+                    window.fetch = real;
+                    await window.held.promise;
+                }
+                return answer;
+            };
+        })()""")
+        press(browser, "Save")
+        until(lambda: site.hub.settings.cameras[0].zones)
+        browser.run("document.querySelector('.shapes .danger').click()")
+        browser.run("held.resolve()")
+        browser.until("document.querySelector('.good')")
+        press(browser, "Save")
+        until(lambda: not site.hub.settings.cameras[0].zones)
+
 
 class TestMemory:
     def test_a_false_alarm_is_listed_and_forgotten(self, browser: Browser, site: Site):
@@ -516,7 +546,7 @@ class TestFrame:
         before = site.hub.store.pending()["bell"]
         press(browser, "test")
         until(lambda: site.hub.store.pending()["bell"] > before)
-        browser.until("document.querySelector('.toast')?.textContent.includes('to bell')")
+        browser.until("document.querySelector('#toasts').textContent.includes('to bell')")
 
     @pytest.mark.parametrize("width", [1280, 390])
     def test_a_receiver_is_added_changed_turned_off_and_removed(

@@ -134,7 +134,7 @@ class Jobs:
                     self._child.kill()
                 self._news.wait_for(lambda: self._running != id, timeout=10)
                 return True
-            self._waiting.remove(id)
+            self._waiting = deque(each for each in self._waiting if each != id)
             self._finish(job, "cancelled")
         self._tell(job)
         return True
@@ -204,12 +204,13 @@ class Jobs:
                 )
             self._jobs[job.id], self._tasks[job.id] = job, task
             write_job(self.folder / job.id, job)
-            self._waiting.append(job.id)
             old = [j.id for j in self._jobs.values() if j.finished]
             for each in old[: max(0, len(old) - KEPT)]:
                 self.remove(each)
+        self._tell(job)  # before anybody hears that it runs
+        with self._news:
+            self._waiting += () if job.finished else (job.id,)
             self._news.notify_all()
-        self._tell(job)
 
     def _work(self) -> None:
         while True:

@@ -151,12 +151,15 @@ export const page = {
         place.replaceChildren(el("div.problem", { role: "alert" }, el("p", wrong)));
         return;
       }
-      const made = { ...entries(shapes), only_zones: only.checked };
+      const drawn = entries(shapes);
+      const made = { ...drawn, only_zones: only.checked };
       const now = await attempt(save, place, () => patch(`/api/cameras/${name}`, made, signal));
       if (!now) return show();
       camera = now;
-      saved = JSON.stringify(entries(shapes));
-      choose(-1);
+      saved = JSON.stringify(drawn);
+      // What was drawn meanwhile goes on.
+      if (JSON.stringify(entries(shapes)) === saved) choose(-1);
+      else show();
       const then = now.model ? "; calibrate once it has seen normal hours" : "";
       place.replaceChildren(el("div.good", { role: "status" }, el("p", `Saved${then}. `,
         el("a", { href: before }, onward))));

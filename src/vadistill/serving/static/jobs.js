@@ -50,14 +50,9 @@ export class JobCard {
       await remove(`/api/jobs/${id}`, signal);
       return true;
     });
-    if (!done) return;
-    if (!active) {
-      this.node.remove();
-      removed(this.job);
-      return;
-    }
-    const now = await get(`/api/jobs/${id}`, signal).catch(() => null);
-    if (now) this.show(now);
+    if (!done || active) return; // that it has ended is told as all else of it
+    this.node.remove();
+    removed(this.job);
   }
 
   /** @param {ServerJob} job */
