@@ -384,8 +384,8 @@ class TestHub:
         assert kinds["event"]["camera"] == "door"
         (shown,) = kinds["cameras"]["cameras"]
         assert shown["status"]["latency_ms"]["median"] < 1000
-        recent = hub.recent_scores("door", 60)
-        assert len(recent["scores"]) == len(recent["times"]) > 60
+        recent = until(lambda: len((r := hub.recent_scores("door", 60))["scores"]) > 60 and r)
+        assert len(recent["scores"]) == len(recent["times"])
         assert recent["level"]["source"] == "training"
         shots = hub.pictures("door")
         assert next(filter(None, shots)) != next(filter(None, shots))
