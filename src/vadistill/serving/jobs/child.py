@@ -63,7 +63,8 @@ class Child:
         self.pid = self._process.pid
         self.last_line = ""
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, self.pid, NICENESS)
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, self.pid, own + NICENESS)
         with contextlib.suppress(OSError):
             Path(f"/proc/{self.pid}/oom_score_adj").write_text(str(OOM_SCORE))
 
