@@ -179,6 +179,7 @@ class TestConnections:
     ) -> None:
         monkeypatch.setattr(limits, "CONNECTIONS", 20)
         monkeypatch.setattr(limits, "CONNECTIONS_BY_ADDRESS", 2)
+        monkeypatch.setattr(limits, "REQUEST_SECONDS", 60.0)  # none goes for its silence
         with (
             console(tmp_path, "127.0.0.1", server=ServerSettings()) as server,
             ExitStack() as stack,
