@@ -613,7 +613,8 @@ def record(recorder: Recorder, clip: Path) -> None:
 @rtsp
 def test_what_is_recorded_can_be_read_again(tmp_path: Path) -> None:
     path = encode(tmp_path / "long.mp4", 50)
-    recorder = Recorder(tmp_path, camera="gate", segment_seconds=0.6)
+    # A file for each picture that stands alone: on a busy machine they may all come in a moment.
+    recorder = Recorder(tmp_path, camera="gate", segment_seconds=0.0)
     began = time.time()
     with (
         RtspServer(gate=path) as server,
@@ -623,7 +624,7 @@ def test_what_is_recorded_can_be_read_again(tmp_path: Path) -> None:
         next(iter(session))
         until(lambda: len(list((tmp_path / "gate").glob("*.part"))) == 1)
         list(session)
-    found = segments(tmp_path, "gate", began - 2, time.time() + 2)
+    found = segments(tmp_path, "gate", began - 2, time.time() + 9)
     assert len(found) > 1 and [s for s, _ in found] == sorted(s for s, _ in found)
     assert began - 2 < found[0][0] < time.time()
     read = [open_video(p) for _, p in found]
