@@ -19,8 +19,8 @@ from vadistill.levels import (
     pareto_quantile,
     peaks_over,
     training_level,
-    without,
 )
+from vadistill.serving.live.learned import without
 
 LEVEL = Level(2.0, 1.0, "fixed")
 

@@ -290,21 +290,3 @@ def camera_level(
     highest = np.concatenate([-lasting(-v, min(rest, len(v))) for _, v in chunks if len(v)])
     off = min(on, above(float(np.quantile(highest, CLOSING))))
     return Level(on, off, "camera", length / 3600, false_alarms_per_day, extrapolated=wanted < 1)
-
-
-def without(
-    times: Float[np.ndarray, " n"],
-    values: Float[np.ndarray, " n"],
-    intervals: Sequence[tuple[float, float]],
-    *,
-    gap: float = 5.0,
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Unbroken pieces of a score curve outside intervals; a pause of ``gap`` seconds breaks one."""
-    keep = np.ones(len(times), bool)
-    for start, end in intervals:
-        keep &= (times < start) | (times > end)
-    index = np.flatnonzero(keep)
-    if len(index) == 0:
-        return []
-    breaks = np.flatnonzero((np.diff(index) > 1) | (np.diff(times[index]) > gap)) + 1
-    return [(times[part], values[part]) for part in np.split(index, breaks)]

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from vadistill.addresses import hashed
 from vadistill.errors import StorageError
 from vadistill.files import content_hash
-from vadistill.levels import Calibration, Level, camera_level, training_level, without
+from vadistill.levels import Calibration, Level, camera_level, training_level
 from vadistill.serving.config import CameraSettings
 from vadistill.serving.live import drift, light
 from vadistill.serving.storage.later import Later
@@ -206,3 +209,21 @@ def _belongs(of: list[str], camera: CameraSettings, mark: str = "") -> bool:
     own, _, *own_rules = _of(camera, mark)
     same = model in (own, camera.model) and rules == own_rules
     return same and camera.source.identity in (view, hashed(view))
+
+
+def without(
+    times: Float[np.ndarray, " n"],
+    values: Float[np.ndarray, " n"],
+    intervals: Sequence[tuple[float, float]],
+    *,
+    gap: float = 5.0,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Unbroken pieces of a score curve outside intervals; a pause of ``gap`` seconds breaks one."""
+    keep = np.ones(len(times), bool)
+    for start, end in intervals:
+        keep &= (times < start) | (times > end)
+    index = np.flatnonzero(keep)
+    if len(index) == 0:
+        return []
+    breaks = np.flatnonzero((np.diff(index) > 1) | (np.diff(times[index]) > gap)) + 1
+    return [(times[part], values[part]) for part in np.split(index, breaks)]
