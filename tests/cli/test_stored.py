@@ -125,6 +125,9 @@ def test_features_are_those_of_the_files(
     for sources in (["archive", f"{memory}/a.mp4"], ["archive", "normal"], []):
         assert main(["extract", *sources, *how, "store"]) == 2
         assert "expected one, or addresses" in capsys.readouterr().err
+    assert main(["extract", f"{memory}//a.mp4", *how, "strokes"]) == 2
+    assert "has '//' behind its host" in capsys.readouterr().err
+    assert not (place / "strokes").exists()
 
 
 def test_what_the_web_gives_without_a_length_is_scored_as_it_comes(
