@@ -104,6 +104,16 @@ def test_reports_films_and_masks_are_made_of_fetched_videos(
     assert page.count("data:image") > 2 and FETCHED not in page
 
 
+def test_an_error_of_a_model_names_no_video(
+    place: Path, memory: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "m.vad" / "selftest.json").write_text("{")
+    sources = [f"{memory}/a.mp4", f"{memory}/b.mp4"]
+    assert main(["score", "m.vad", *sources, "--report", "page.html"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("vadistill: error: m.vad/selftest.json is not a self-test"), line
+
+
 def test_features_are_those_of_the_files(
     place: Path, memory: str, web: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

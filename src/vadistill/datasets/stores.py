@@ -131,7 +131,7 @@ def at_hand(video: Video, *, streams: bool = False) -> Iterator[Video]:
 
     With ``streams``, what the web gives without a length, or without fsspec, stays as it is, to be
     read as it comes.  Raises VideoError where it cannot be fetched, ConfigError without fsspec or
-    what it needs.
+    what it needs; these, and errors that name the file, name the video instead.
     """
     if not is_stored(video.source) or (streams and not is_file(video.source)):
         yield video
@@ -140,10 +140,14 @@ def at_hand(video: Video, *, streams: bool = False) -> Iterator[Video]:
     sweep()
     with _folder() as folder:
         path = folder / (PurePosixPath(place_of(Path(str(video.source)))).name or "video")
+        is_fetched = False
         try:
             is_here = _fetch(address, path, streams=streams)
+            is_fetched = True
             yield replace(video, source=path) if is_here else video
         except VadistillError as error:
+            if is_fetched and str(path) not in error.got:
+                raise  # it may be another video's, or a model's
             got = error.got.replace(str(path), str(address))
             got = got if got.startswith(video.name) else f"{video.name}: {got}"
             raise type(error)(got, expected=error.expected, fix=error.fix) from error
