@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 import pytest
 
+import vadistill
 from vadistill.cli import VERBS, data, main
 from vadistill.datasets import Video
 from vadistill.errors import VideoError, WeightsError
@@ -256,6 +257,12 @@ def test_outputs_of_an_earlier_run_are_replaced(place: Path) -> None:
     for command in (score, evaluate, score, evaluate):
         assert main(command.split()) == 0
     assert sorted(p.name for p in (place / "films").iterdir()) == ["a.mp4", "link.mp4"]
+
+
+def test_results_are_saved_again_where_they_were(place: Path) -> None:
+    for _ in range(2):
+        vadistill.evaluate("m.vad", "set").save("runs")
+    assert (place / "runs" / "m" / "run.json").is_file()
 
 
 @pytest.mark.parametrize("other", ["a model", "scores", "labels", "what is no run"])

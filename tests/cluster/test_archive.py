@@ -214,6 +214,7 @@ def test_patterns_stand_for_the_videos_that_match(place: Path) -> None:
     assert len(found) == 8 and found[-1] == Path("m.vad") and found[0].name == "a.mp4"
     stream = Path("http://camera/live?user=[me]")
     assert expanded([stream]) == (stream,), "an address is no pattern"
+    assert expanded([found[0].parent])[0] == found[0], "a folder of films is its films"
     with pytest.raises(VideoError, match="no video matches"):
         expanded([Path("archive/*.avi")])
 

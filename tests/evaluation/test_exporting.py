@@ -130,6 +130,11 @@ def test_another_model_is_replaced_only_if_asked_for(
     with pytest.raises(ConfigError, match=r"holds another model.*--overwrite"):
         export(model, out, splits, int8=True, frames=8, force=True)
     assert (out / "weights.safetensors").read_bytes() == before
+    kept = (out / "config.json").read_text()
+    (out / "config.json").write_text(kept + "\n")  # as of a model that was fitted there since
+    with pytest.raises(ConfigError, match=r"holds another model.*--overwrite"):
+        export(model, out, splits, frames=8, force=True)
+    (out / "config.json").write_text(kept)
     made = export(model, out, splits, int8=True, frames=8, force=True, overwrite=True)
     assert vadistill.load(made.folder).runtime.precision == "int8"
     shutil.copytree(model, tmp_path / "fitted.vad")

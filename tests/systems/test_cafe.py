@@ -426,6 +426,9 @@ class TestPretraining:
         for name in ("x", "x", "y"):  # the same again is no other
             config = replace(self.CONFIG, epochs=1, seed=int(name == "y"))
             pretrain(images, config, tmp_path / f"{name}.safetensors")
+        others = replace(images, train=255 - images.train)  # of the same name, in another folder
+        with pytest.raises(ConfigError, match="other settings or images"):
+            pretrain(others, config, tmp_path / "y.safetensors")
         kept = (tmp_path / "x.safetensors").read_bytes()
         with pytest.raises(ConfigError, match=r"a teacher of two, 1 epochs.*--overwrite"):
             pretrain(images, config, tmp_path / "x.safetensors")

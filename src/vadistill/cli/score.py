@@ -61,8 +61,8 @@ def run(argv: list[str]) -> int:
 
         Args:
             model: A folder that 'vadistill fit' wrote; may be left out with --prompts.
-            videos: Video files or folders of frames, patterns such as 'archive/**/*.mp4', or
-                addresses of stores and of the web, such as 's3://bucket/*.mp4'.
+            videos: Video files, folders of them or of frames, patterns such as
+                'archive/**/*.mp4', or addresses of stores and of the web, such as 's3://bucket/*.mp4'.
             out: Table with one row a frame: .csv, .parquet or .json; with --ray the folder of a
                 table a video.
             report: Write a self-contained page with timelines and pictures.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,15 +25,19 @@ SHOWN_EVENTS = 12
 
 
 def expanded(videos: Sequence[Path]) -> tuple[Path, ...]:
-    """Paths with the patterns among them, such as 'archive/**/*.mp4', as the videos they stand for.
+    """Paths with the patterns among them, such as 'archive/**/*.mp4', and folders of video files,
+    as the videos they stand for.
 
     So a pattern may be longer than a shell takes.  Raises VideoError for one that no video matches.
     """
-    from vadistill.datasets.sources import is_frame_folder, is_video
+    from vadistill.datasets.sources import is_frame_folder, is_video, video_files
     from vadistill.video import natural_key
 
     found: list[Path] = []
     for each in videos:
+        if os.path.isdir(each) and (inside := video_files(each)):
+            found += inside
+            continue
         if not glob.has_magic(str(each)) or Address(str(each)).scheme or each.exists():
             found.append(each)
             continue

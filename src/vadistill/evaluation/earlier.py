@@ -47,7 +47,8 @@ def check_earlier(origins: Mapping[Path, str]) -> None:
         try:
             kept = read_json(folder / "run.json")
             told = ": ".join(kept["facts"][name] for name in ("date", "command"))
-            same, there = bool(origin) and kept.get("origin") == origin, f"another run ({told})"
+            same = bool(origin) and kept.get("origin") == origin
+            there = f"another run ({told})" if origin else f"a run ({told}) that may be another"
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             same, there = False, "a run that cannot be told from this one"
         if not same:

@@ -199,9 +199,8 @@ def evaluate(
     )
     check_measures(wanted, test.name, of_videos=of_videos)
     _warn_of_others(loaded, test)
-    scorers = {**loaded, **others} if folders else {}
-    origins = {name: origin_of(each, test, tracks) for name, each in scorers.items()}
-    if not overwrite:
+    origins = {name: origin_of(s, test, tracks) for name, s in {**loaded, **others}.items()}
+    if folders and not overwrite:
         check_earlier({folders[name]: origin for name, origin in origins.items()})
     runs: dict[str, Run] = {}
     figures: dict[str, Evaluation] = {}

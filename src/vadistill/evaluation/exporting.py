@@ -122,22 +122,26 @@ def export(
         made.config = _with_runtime(made, to)
         made.open_runtime(inputs if int8 else ())
     made.save(folder)
+    by = {"origin": origin, "model": content_hash(folder / "config.json")}
+    write_json(folder / "graph.json", by)  # so that what ends early may be done again
     program = made.program(made.runtime.int8 or ())
     graph = _write_graph(program, folder, to, int8=int8)
     about = described(made, program, graph, like)
-    write_json(folder / "graph.json", {**about, "origin": origin})
+    write_json(folder / "graph.json", {**about, **by})
     return Exported(folder, graph, like)
 
 
 def _check_replaced(out: Path, origin: str) -> None:
-    """Raise ConfigError where ``out`` holds a model that the same export has not made."""
+    """Raise ConfigError where ``out`` holds a model that the same export has not made, or a fit
+    has made since."""
     if not (out / "config.json").exists():
         return
     try:
-        known = read_json(out / "graph.json").get("origin")
-    except (OSError, ValueError, AttributeError):
-        known = None
-    if known != origin:
+        known = read_json(out / "graph.json")
+        same = known["origin"] == origin and known["model"] == content_hash(out / "config.json")
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
         raise in_the_way(out, "another model", "the same export")
 
 

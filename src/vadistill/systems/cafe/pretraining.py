@@ -11,6 +11,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -129,8 +130,10 @@ def pretrain(
     """
     one_of("architecture", config.architecture, ARCHITECTURES)
     source = f"{images.name}, {config.epochs} epochs"
+    pixels = content_hash(*images.classes, images.train.tobytes(), images.train_labels.tobytes())
+    settings = {**asdict(config), "images": pixels}
     if out.exists() and not overwrite:
-        _check_replaced(out, source, config)
+        _check_replaced(out, source, settings)
     device, work = pick_device(config.device), out.with_suffix(".fit")
     torch.manual_seed(config.seed)
     mean, std = images.statistics()
@@ -176,7 +179,7 @@ def pretrain(
         architecture=config.architecture,
         source=source,
         accuracy=run.facts.get("accuracy", 0.0),
-        config=asdict(config),
+        config=settings,
     )
     teacher.save(out)
     run.log.path.replace(out.with_suffix(".jsonl"))
@@ -184,12 +187,12 @@ def pretrain(
     return teacher
 
 
-def _check_replaced(out: Path, source: str, config: PretrainConfig) -> None:
+def _check_replaced(out: Path, source: str, settings: dict[str, Any]) -> None:
     """Raise ConfigError where a file is no teacher of the same settings and images."""
     there = "a file that is no teacher"
     with contextlib.suppress(WeightsError):
         known = Teacher.load(out)
-        if (known.source, known.config) == (source, json.loads(json.dumps(asdict(config)))):
+        if (known.source, known.config) == (source, json.loads(json.dumps(settings))):
             return
         there = f"a teacher of {known.source} with other settings or images"
     raise ConfigError(
