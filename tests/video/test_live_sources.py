@@ -722,6 +722,28 @@ def test_what_another_recorder_works_at_is_left_to_it(
     until(lambda: not pipe.exists() and not late_file.UNFINISHED)
 
 
+def test_a_repair_is_left_to_itself_where_its_name_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a pipe, which gives the recording's bytes later."""
+    monkeypatch.setattr(recording, "REPAIR", 0.2)
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    taken, pipe = folder / "20260102T030405Z.mkv", folder / "20260102T030405Z.part"
+    taken.touch()
+    os.mkfifo(pipe)
+    Recorder(tmp_path, camera="gate")
+    with pipe.open("wb") as writer:
+        until(lambda: list(folder.glob("*.whole")))
+        [whole] = folder.glob("*.whole")
+        Recorder(tmp_path, camera="gate")
+        assert whole.exists()
+        writer.write(encode(tmp_path / "a.mkv", 40).read_bytes())
+    until(lambda: not late_file.UNFINISHED)
+    assert sorted(folder.iterdir()) == [taken, later := folder / "20260102T030406Z.mkv"]
+    assert len(list(open_video(later))) == 40 and not taken.stat().st_size
+
+
 def test_recorders_that_begin_in_the_same_second_write_files_of_their_own(
     tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

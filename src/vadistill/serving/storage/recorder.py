@@ -249,10 +249,12 @@ def _repair(parts: Sequence[Path]) -> None:
 def _make_whole(part: Path) -> None:
     stat = part.stat()
     # By Python's own files: PyAV's would hold up all threads while the disk hangs.
-    with part.open("rb") as old, replacing(_name(part), suffix=".whole") as whole:
+    # In place first: what is being made goes by the part's own name, which no other recorder takes.
+    with part.open("rb") as old, replacing(part, suffix=".whole") as whole:
         with whole.open("wb", buffering=0) as new:
             _copy(old, new)
         os.utime(whole, (stat.st_atime, stat.st_mtime))
+    part.replace(_name(part))
 
 
 def _copy(old: BinaryIO, new: RawIOBase) -> None:
