@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -101,8 +102,14 @@ def test_tables_by_another_model_or_mask_are_not_lost(
         capsys.readouterr()
         assert main(other) == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert "by another model or mask" in line
+        assert "by another model or mask: expected" in line
     assert {path: path.read_bytes() for path in (place / "scores").rglob("*.*")} == before
+    # Earlier versions did not list of which model a table is.
+    listed = place / "scores" / NAME
+    listed.write_text(re.sub('"origin": "[^"]*", ', "", listed.read_text()))
+    assert main([*command, "--smoothing", "average10"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "by another model or mask, or by an earlier version: expected" in line
     assert main([*command[:-1], "other"]) == 0
 
 

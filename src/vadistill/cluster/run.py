@@ -239,8 +239,9 @@ class Run(ABC, Generic[A, D]):
         if not (self._origin and known and (self.out / place).exists()):
             return
         if known.get("origin") != self._origin:
+            earlier = "" if "origin" in known else ", or by an earlier version"
             raise ConfigError(
-                f"{self.out}, which holds {place} by another model or mask",
+                f"{self.out}, which holds {place} by another model or mask{earlier}",
                 expected="a new folder, or the same model again",
                 fix="choose another folder, or delete that one",
             )
