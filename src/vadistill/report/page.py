@@ -78,15 +78,25 @@ def small(words: str) -> str:
     return f"<p><small>{escape(words)}</small></p>" if words else ""
 
 
+SENTENCE = 32
+"""Letters from which on a cell's words may be broken into lines."""
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """An HTML table; cells are escaped."""
+    """An HTML table; cells are escaped.  A column of sentences breaks its lines."""
     texts = [[_cell(cell) for cell in row] for row in rows]
-    numeric = [all(_is_number(row[i]) for row in texts) for i in range(len(header))]
+    columns = [[row[i] for row in texts] for i in range(len(header))]
+    kinds = [
+        " class=n"
+        if all(map(_is_number, own))
+        else " class=w" * any(len(c) > SENTENCE for c in own)
+        for own in columns
+    ]
 
     def line(tag: str, cells: Sequence[str]) -> str:
         parts = (
-            f"<{tag}{' class=n' * right}>{escape(words)}</{tag}>"
-            for words, right in zip(cells, numeric, strict=True)
+            f"<{tag}{kind}>{escape(words)}</{tag}>"
+            for words, kind in zip(cells, kinds, strict=True)
         )
         return f"<tr>{''.join(parts)}</tr>"
 
