@@ -181,7 +181,7 @@ def _check_source(source: Address) -> None:
         raise ConfigError(
             "the camera's source",
             expected="rtsp://…, http://… or webcam:0",
-            fix="correct it; files and folders are named in the settings file (vadistill.toml) only",
+            fix="correct it; files and folders are named in vadistill.toml alone",
         )
 
 
