@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from support.waiting import until
 from support.webhook_receiver import Receiver
 from vadistill.addresses import Address
 from vadistill.drawing import Scale, to_jpeg
+from vadistill.errors import StorageError
 from vadistill.events import Tracker
 from vadistill.levels import Level
 from vadistill.scores import FrameScore
@@ -58,9 +60,28 @@ def hooked(home: Path, door: CameraSettings) -> Iterator[tuple[Hub, Receiver]]:
     receiver.close()
 
 
+@contextmanager
+def own_write_hangs(store: Store) -> Iterator[threading.Event]:
+    """A commit of messages that were kept in memory hangs inside; set is when one does."""
+    hangs, goes, messages = threading.Event(), threading.Event(), threading.Event()
+
+    def step(sql: str) -> None:
+        if "INTO messages" in sql and "attempts" in sql:
+            messages.set()
+        elif sql == "COMMIT" and messages.is_set():
+            hangs.set()
+            goes.wait(60)
+
+    store._database._connection.set_trace_callback(step)
+    try:
+        yield hangs
+    finally:
+        goes.set()
+
+
 def goes_on(hub: Hub, seconds: float = HANGS) -> None:
     """Its camera scores its frames as they come, as far as other programs leave it time to."""
-    (watched,) = hub.running()
+    watched = hub.running()[0]
     until(lambda: watched.scored > 5)
     for _ in range(round(seconds)):
         before = watched.scored
@@ -162,6 +183,61 @@ def test_a_disk_that_hangs_is_told_everywhere_and_so_is_its_end(
     until(lambda: [body["kind"] for body in of_the_disk()] == ["failing", "working"])
     if reader is not None:
         os.close(reader)
+
+
+def test_the_lookouts_own_write_hangs_and_all_is_told(
+    hooked: tuple[Hub, Receiver], monkeypatch: pytest.MonkeyPatch, door: CameraSettings
+):
+    monkeypatch.setattr(later, "HANGS", 2.0)
+    monkeypatch.setattr(outbox, "PATIENCE", 0.2)
+    monkeypatch.setattr(lookout, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(lookout, "GRACE", {**lookout.GRACE, "camera": 1.0, "disk": 0.0})
+    monkeypatch.setattr(lookout, "STEADY", 0.3)
+    hub, receiver = hooked
+
+    def of_parts() -> list[str]:
+        bodies = [body for body in receiver.bodies() if body.get("part")]
+        return [f"{body['name']} {body['kind']}" for body in bodies]
+
+    until(lambda: hub.running()[0].scored > 5)
+    with own_write_hangs(hub.store) as hangs:
+        hub.add_camera(replace(door, name="yard", source=Address("rtsp://127.0.0.1:1/")))
+        assert hangs.wait(20)
+        until(lambda: of_parts() == ["yard lost", "storage failing"])
+        begun = time.monotonic()
+        assert hub.test_sink("hook") and time.monotonic() - begun < 1.0
+        until(lambda: of_parts() == ["yard lost", "storage failing", "hook test"])
+        goes_on(hub, 2)
+    until(lambda: of_parts()[3:] == ["storage working"])
+    until(lambda: told(receiver, 2) == ["opened", "closed", "clip"])
+    assert len(of_parts()) == 4 and not hub.store._held
+    until(lambda: [part[1] for part in hub.store.value(lookout.KEY)] == ["yard"])
+
+
+def test_what_is_kept_while_a_write_hangs_comes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outbox, "PATIENCE", 0.2)
+    store = Store(tmp_path / "store", sinks=["hook"])
+    notify = partial(store.notify, "lost", part="camera", cause="cut", since=1.0)
+    with own_write_hangs(store) as hangs:
+        begun = time.monotonic()
+        notify(name="arrives")
+        assert hangs.is_set()
+        notify(name="waits")
+        first, second = store.due("hook", 2e9)
+        assert [m.body["name"] for m in (first, second)] == ["arrives", "waits"]
+        with pytest.raises(StorageError, match="did not answer"):
+            store.delivered(first)  # it may be in the database
+        assert store.due("hook", 2e9) == [second]
+        assert time.monotonic() - begun < 5.0
+    store.delivered(first)
+    notify(name="last")
+    assert [m.body["name"] for m in store.due("hook", 2e9)] == ["waits", "last"]
+    assert not store._held and store.pending() == {"hook": 2}
+    store.delivered(second)  # as it was given, from memory
+    assert [m.body["name"] for m in store.due("hook", 2e9)] == ["last"]
+    store.close()
 
 
 def test_what_waits_is_bounded_and_its_events_are_kept(

@@ -262,7 +262,7 @@ def test_what_a_full_disk_refuses_is_sent_all_the_same(
     store.notify("lost", part="camera", name="door", cause=long, since=1.0)
     assert store._held and store.pending() == {"hook": 1}
     (message,) = store.due("hook", 2e9)
-    store.failed(message.id, "no", 3e9)
+    store.failed(message, "no", 3e9)
     full(store, 10**6)
     store.settle()
     assert not store._held and store.pending() == {"hook": 1}

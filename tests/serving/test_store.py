@@ -157,7 +157,7 @@ def test_every_opening_and_closing_is_queued_for_every_sink(store: Store, tmp_pa
     assert re.fullmatch(r"[0-9a-f]{16}-2-closed", messages[3].key)
     assert [m.key for m in store.due("b", time.time())] == [m.key for m in messages]
     assert messages[0].attempts == 0 and abs(messages[0].created - time.time()) < 60
-    store.delivered(messages[0].id)
+    store.delivered(messages[0])
     assert [m.key for m in store.due("a", time.time(), 1)] == [messages[1].key]
     store.forget_sink("b")
     assert store.pending() == {"a": 3, "b": 0} and first.id == 1
@@ -171,13 +171,13 @@ def test_a_message_that_failed_waits_and_its_successor_with_it(store: Store) -> 
     closed(store, 100.0)
     closed(store, 200.0)
     opened, _, *others = store.due("a", 1000.0)
-    store.failed(opened.id, "no answer", 1030.0)
+    store.failed(opened, "no answer", 1030.0)
     assert store.due("a", 1029.0) == others
     again = store.due("a", 1030.0)
     assert [m.id for m in again] == [1, 3, 5, 7] and again[0].attempts == 1
     # The clock was set back by a day: nothing waits that long.
     assert store.due("a", 1030.0 - DAY)[0].id == opened.id
-    store.failed(opened.id, "no answer", 1090.0)
+    store.failed(opened, "no answer", 1090.0)
     store.hasten("a")
     assert store.due("a", 1031.0)[0].attempts == 2
 
@@ -459,7 +459,7 @@ def test_threads_share_a_store(store: Store) -> None:
                 assert store.events(camera=name)[0].id == event.id
                 store.close_event(event.id, end=n + 0.5, peak=1.0, frames=3)
                 for message in store.due(name, time.time()):
-                    store.delivered(message.id)
+                    store.delivered(message)
         except BaseException as error:
             failures.append(error)
 

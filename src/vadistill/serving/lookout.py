@@ -14,11 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vadistill.errors import StorageError
 from vadistill.serving.faults import Faults
 from vadistill.serving.live.camera import Camera
 from vadistill.serving.sinks import Glance
-from vadistill.serving.storage import outbox
 from vadistill.serving.storage.records import Kind
 from vadistill.serving.storage.store import Store
 
@@ -131,11 +129,8 @@ class Lookout:
         self._store.settle()
         if self._unsaved:
             told = [(*p, t.cause, t.since) for p, t in self._troubles.items() if t.told]
-            try:
-                self._store.save_value(KEY, told, patience=outbox.PATIENCE)
-                self._unsaved = False
-            except StorageError:  # the disk is a part of its own
-                pass
+            # The disk is a part of its own.
+            self._unsaved = not self._store.patiently(lambda: self._store.save_value(KEY, told))
 
     def _certain(self, part: Part) -> bool:
         """Whether its trouble was told, or there is none."""

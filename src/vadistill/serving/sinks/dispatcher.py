@@ -161,8 +161,8 @@ class _Courier(threading.Thread):
         self._ahead = time.time() - time.monotonic()
         self._row = 0
         """Failures since the last success."""
-        self._arrived: set[int] = set()
-        """Messages that arrived but could not be marked so: they must not be sent again."""
+        self._arrived: dict[str, Message] = {}
+        """Messages that arrived but could not be marked so, by key: they must not be sent again."""
         sink.restored = self._restored
 
     def end(self) -> None:
@@ -207,7 +207,7 @@ class _Courier(threading.Thread):
             self._back.set()
         fault = self._mark()
         messages = self.store.due(self.sink.name, time.time())
-        messages = [message for message in messages if message.id not in self._arrived]
+        messages = [message for message in messages if message.key not in self._arrived]
         refused: set[int] = set()
         for message in messages:
             if self._over.is_set():
@@ -225,10 +225,10 @@ class _Courier(threading.Thread):
                     return delay
                 refused.add(message.event)
                 continue
-            self._arrived.add(message.id)
+            self._arrived[message.key] = message
             self._succeeded()
-            self.store.delivered(message.id)
-            self._arrived.discard(message.id)
+            self.store.delivered(message)
+            del self._arrived[message.key]
         if fault is not None:
             raise fault
         return None if messages else POLL
@@ -236,9 +236,9 @@ class _Courier(threading.Thread):
     def _mark(self) -> StorageError | None:
         """Note in the store what has happened; why it could not be, if it could not."""
         try:
-            for id in tuple(self._arrived):
-                self.store.delivered(id)
-                self._arrived.discard(id)
+            for key, message in tuple(self._arrived.items()):
+                self.store.delivered(message)
+                del self._arrived[key]
             if self._back.is_set():
                 self.store.hasten(self.sink.name)
                 self._back.clear()
@@ -268,7 +268,7 @@ class _Courier(threading.Thread):
             message.key,
             delay,
         )
-        self.store.failed(message.id, self.last_error, time.time() + delay)
+        self.store.failed(message, self.last_error, time.time() + delay)
         return delay
 
 

@@ -16,13 +16,15 @@ from typing import Any
 from vadistill.errors import StorageError
 from vadistill.serving.storage import records
 from vadistill.serving.storage.database import Database
+from vadistill.serving.storage.later import Later
 from vadistill.serving.storage.records import Event, Kind, Message
 
 AHEAD = 7200.0
 """Seconds: a retry that is due later than this was set by a clock that has since gone back."""
 
 PATIENCE = 5.0
-"""Seconds that sinks wait for a database whose disk hangs; what is kept in memory is sent then."""
+"""Seconds that sinks, and who tells them, wait for a database whose disk hangs; what is kept in
+memory is sent then."""
 
 HELD = 1000
 """Messages that are kept in memory at most while the disk refuses them; the oldest go first."""
@@ -41,7 +43,11 @@ class Outbox:
         self._database = database
         self._held: list[tuple[Message, float]] = []
         """Messages that the disk refuses, with when they are due; their ids are below 0."""
+        self._writing: set[int] = set()
+        """Ids of those that are being written, and may be in the database already."""
         self._holding = threading.Lock()
+        """Of the two; nobody waits for the disk while holding it."""
+        self._later = Later("outbox")
         row = database.rows("SELECT value FROM state WHERE key = 'store.instance'")[0]
         self.instance: str = json.loads(row["value"])
         """Which store this is, of all there are."""
@@ -52,12 +58,7 @@ class Outbox:
         An event's "closed" is not due while its "opened" waits for another try.
         """
         late = "(next_try > :now AND next_try <= :ahead)"
-        with self._holding:
-            held = [
-                message
-                for message, at in self._held
-                if message.sink == sink and not now < at <= now + AHEAD
-            ]
+        refused = None
         try:
             found = self._database.rows(
                 f"SELECT * FROM messages AS m WHERE sink = :sink AND NOT {late} "
@@ -67,35 +68,48 @@ class Outbox:
                 {"sink": sink, "now": now, "ahead": now + AHEAD, "limit": limit},
                 patience=PATIENCE,
             )
-        except StorageError:
-            if not held:
-                raise
-            found = []
+        except StorageError as error:
+            found, refused = [], error
+        with self._holding:  # after the database: what was put there meanwhile comes only once
+            held = [
+                message
+                for message, at in self._held
+                if message.sink == sink and not now < at <= now + AHEAD
+            ]
+        if refused is not None and not held:
+            raise refused
         return [*(records.message(row) for row in found), *held]
 
-    def delivered(self, id: int) -> None:
-        """A message arrived: it is not sent again."""
-        if id < 0:
-            with self._holding:
-                self._held = [(m, at) for m, at in self._held if m.id != id]
-            return
-        with self._database.writing(patience=PATIENCE) as connection:
-            connection.execute("DELETE FROM messages WHERE id = ?", (id,))
+    def delivered(self, message: Message) -> None:
+        """It arrived, and is not sent again."""
+        with self._holding:
+            only_held = self._only_held(message)
+            self._held = [(m, at) for m, at in self._held if m.id != message.id]
+        if not only_held:
+            with self._database.writing(patience=PATIENCE) as connection:
+                connection.execute(
+                    "DELETE FROM messages WHERE sink = ? AND key = ?", (message.sink, message.key)
+                )
 
-    def failed(self, id: int, error: str, next_try: float) -> None:
-        """A message did not arrive; it is due again at ``next_try`` (Unix seconds)."""
-        if id < 0:
-            with self._holding:
-                self._held = [
-                    (replace(m, attempts=m.attempts + 1), next_try) if m.id == id else (m, at)
-                    for m, at in self._held
-                ]
-            return
-        with self._database.writing(patience=PATIENCE) as connection:
-            connection.execute(
-                "UPDATE messages SET attempts = attempts + 1, error = ?, next_try = ? WHERE id = ?",
-                (error, float(next_try), id),
-            )
+    def failed(self, message: Message, error: str, next_try: float) -> None:
+        """It did not arrive; it is due again at ``next_try`` (Unix seconds)."""
+        with self._holding:
+            only_held = self._only_held(message)
+            self._held = [
+                (replace(m, attempts=m.attempts + 1), next_try) if m.id == message.id else (m, at)
+                for m, at in self._held
+            ]
+        if not only_held:
+            with self._database.writing(patience=PATIENCE) as connection:
+                connection.execute(
+                    "UPDATE messages SET attempts = attempts + 1, error = ?, next_try = ? "
+                    "WHERE sink = ? AND key = ?",
+                    (error, float(next_try), message.sink, message.key),
+                )
+
+    def _only_held(self, message: Message) -> bool:
+        """Whether it is in memory and surely not in the database, too."""
+        return message.id not in self._writing and any(m.id == message.id for m, _ in self._held)
 
     def hasten(self, sink: str) -> None:
         """What waits for a sink is due at once: it is there again, or was mended."""
@@ -169,21 +183,49 @@ class Outbox:
 
     def settle(self) -> None:
         """Put messages that are kept in memory into the database, if it takes them."""
-        if not self._held:
-            return
-        with suppress(StorageError), self._database.turn(PATIENCE), self._holding:
+        if self._held:
+            self.patiently(self._settle)
+
+    def patiently(self, task: Callable[[], object]) -> bool:
+        """Write something in a thread that may hang, and wait ``PATIENCE`` seconds for it.
+
+        False: the disk refuses it, or hangs.  What hangs is still written once the disk answers;
+        until then, further tasks are left out at once.
+        """
+        begun, taken = self._later.begun, threading.Event()
+
+        def attempt() -> None:
+            with suppress(StorageError):
+                task()
+                taken.set()
+
+        if begun is None or time.monotonic() - begun < PATIENCE:
+            self._later.put(attempt)
+            self._later.flush(PATIENCE)
+        return taken.is_set()
+
+    def _settle(self) -> None:
+        with self._database.turn():  # until they are gone from memory: sinks see each once
+            with self._holding:
+                held = tuple(self._held)
+                self._writing = {message.id for message, _ in held}
             rows = [
                 (m.sink, m.key, m.kind, m.event, json.dumps(m.body), m.created, m.attempts, at)
-                for m, at in self._held
+                for m, at in held
             ]
-            with self._database.writing(durable=True) as connection:
-                connection.executemany(
-                    "INSERT OR IGNORE INTO messages "
-                    "(sink, key, kind, event, body, created, attempts, next_try) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    rows,
-                )
-            self._held.clear()
+            try:
+                with self._database.writing(durable=True) as connection:
+                    connection.executemany(
+                        "INSERT OR IGNORE INTO messages "
+                        "(sink, key, kind, event, body, created, attempts, next_try) "
+                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        rows,
+                    )
+                with self._holding:
+                    self._held = [(m, at) for m, at in self._held if m.id not in self._writing]
+            finally:
+                with self._holding:
+                    self._writing = set()
 
     def _queue(
         self, connection: sqlite3.Connection, kind: Kind, event: Event, now: float | None = None

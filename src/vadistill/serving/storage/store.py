@@ -16,7 +16,7 @@ from vadistill.serving.storage.curves import Curves
 from vadistill.serving.storage.database import Database
 from vadistill.serving.storage.failures import unusable
 from vadistill.serving.storage.false_alarms import FalseAlarms
-from vadistill.serving.storage.outbox import Outbox
+from vadistill.serving.storage.outbox import PATIENCE, Outbox
 from vadistill.serving.storage.records import Event, Message, Place, Pruned, Trail, Verdict
 
 __all__ = ["Event", "Message", "Place", "Pruned", "Store", "Verdict"]
@@ -214,10 +214,9 @@ class Store(Outbox, Curves, FalseAlarms):
             connection.execute("UPDATE events SET verdict = ? WHERE id = ?", (verdict, id))
         return self.event(id)
 
-    def save_value(self, key: str, value: Any, *, patience: float = -1) -> None:
-        """Keep a small JSON value, such as a camera's threshold; raises StorageError, too, where
-        a disk that hangs takes more than so many seconds."""
-        with self._database.writing(durable=True, patience=patience) as connection:
+    def save_value(self, key: str, value: Any) -> None:
+        """Keep a small JSON value, such as a camera's threshold."""
+        with self._database.writing(durable=True) as connection:
             connection.execute(
                 "INSERT INTO state VALUES (?, ?) "
                 "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -263,6 +262,9 @@ class Store(Outbox, Curves, FalseAlarms):
 
     def close(self) -> None:
         """Let go of the folder; a second time does nothing."""
+        self.settle()
+        self._later.end()
+        self._later.ended(PATIENCE)
         self._database.close()
 
 
