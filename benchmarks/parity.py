@@ -99,11 +99,7 @@ def made_in(work: Path, name: str, fitted: Path, splits: Splits, frames: int) ->
     kept = work / f"{name.replace(' ', '-')}.npz"
     folder = fitted if to == "torch" else kept.with_suffix(".vad")
     if to != "torch" and not (folder / "graph.json").is_file():
-        # The ranges that were measured for one runtime are the other's.
-        ranged = work / "onnx-int8.vad"
-        known = int8 and to == "openvino" and (ranged / "graph.json").is_file()
-        model = ranged if known else fitted
-        export(model, folder, splits, to=to, int8=int8, frames=SHOWN, force=True)
+        export(fitted, folder, splits, to=to, int8=int8, frames=SHOWN, force=True)
     model = opened(folder, "torch" if to == "torch" else "", "cpu")
     if not kept.is_file():
         scores = list(scores_of(model, splits.test, frames))

@@ -207,7 +207,8 @@ def test_a_model_is_exported_with_a_race_and_told(
     cafe.Cafe(config, device="cpu").fit(training("one-class"), out=tmp_path / "m.vad")
     argv = ["export", "m.vad", "--to", "auto", "--int8", "--data", "set", "--out", "new.vad"]
     assert main([*argv, "--frames", "8", "--force"]) == 0
-    assert "8 frames: largest difference" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "8 frames: largest difference" in said and "\n8 bits  " in said
     assert (tmp_path / "new.vad" / "network.onnx").is_file()
     model = load(tmp_path / "new.vad", device="cpu")
     assert model.config.runtime == "auto" and model.runtime.int8 and model.runtime.race

@@ -61,16 +61,38 @@ class Small(nn.Module):
 
 
 class Deep(nn.Module):
-    """Three convolutions of bytes, as they come, to a score."""
+    """Three convolutions of three frames' bytes, as they come, to a score of what moves."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
         layers = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3)
         self.layers = nn.Sequential(*layers)
+        with torch.no_grad():
+            layers[0].weight -= 0.9 * layers[0].weight.mean(1, keepdim=True)
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.layers(pictures.float()).amax((1, 2, 3))
+
+
+class Residual(nn.Module):
+    """Three blocks with shortcuts, and a convolution, to a score."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 1, 3)
+        pairs = [(nn.Conv2d(8, 8, 3, 1, 1), nn.Conv2d(8, 8, 3, 1, 1)) for _ in range(3)]
+        self.blocks = nn.ModuleList(nn.Sequential(a, nn.ReLU(), b) for a, b in pairs)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        x = self.first(pictures.float() / 255).relu()
+        for block in self.blocks:
+            x = (x + block(x)).relu()
+        return self.last(x).amax((1, 2, 3))
+
+
+PICTURES = {"pictures": torch.zeros(2, 3, 8, 8, dtype=torch.uint8)}
 
 
 def small(**settings: Any) -> Program:
@@ -127,9 +149,9 @@ class TestRuntimes:
             open_runtime(small(), "onnx-int8", CPU)
 
     def test_eight_bits_leave_room_for_what_normal_footage_has_not(self) -> None:
-        rows = pictures(8)[0]
-        examples = {"pictures": torch.zeros(2, 3, 8, 8, dtype=torch.uint8)}
-        program = Program(Deep(), examples, ("scores",), int8=[(rows // 4,)])
+        pixels, _ = pictures(16)
+        still = np.repeat(pixels[:, :1], 3, axis=1)  # nothing moves
+        program = Program(Deep(), PICTURES, ("scores",), int8=[(still,)])
         graph = onnx.load_from_string(program.to_int8()).graph
         made = {name: node.op_type for node in graph.node for name in node.output}
         weights = [made.get(node.input[1]) for node in graph.node if node.op_type == "Conv"]
@@ -139,13 +161,43 @@ class TestRuntimes:
         found = {made[name]: (constants[scale], constants[zero]) for name, scale, zero in inputs}
         assert found.pop("Cast") == (1, 0), "bytes are bytes"
         assert [zero for _, zero in found.values()] == [0], "no number is kept for below a ReLU's 0"
-        # Brighter than what ranges are of, by less than the room that there is.
-        bright = rows // 4 * 1.2
-        whole, small = (
-            open_runtime(program, name, CPU)(bright.astype(np.uint8))[0]
-            for name in ("onnx", "onnx-int8")
-        )
-        np.testing.assert_allclose(small, whole, atol=0.03 * np.abs(whole).max())
+        whole, eight = (open_runtime(program, name, CPU) for name in ("onnx", "onnx-int8"))
+        # What moves has far higher scores than any normal row.
+        (highest,), (wanted,), (given,) = whole(still), whole(pixels), eight(pixels)
+        assert wanted.max() > 3 * highest.max()
+        np.testing.assert_allclose(given, wanted, atol=0.1 * np.ptp(wanted))
+
+    @pytest.mark.parametrize("name", [n for n in NAMES if "int8" in str(n.values[0])])
+    def test_shortcuts_are_not_rounded_anew_in_each_block(self, name: str) -> None:
+        program = Program(Residual(), PICTURES, ("scores",), int8=[pictures(16)[:1]])
+        graph = onnx.load_from_string(program.to_int8()).graph
+        made = {name: node.op_type for node in graph.node for name in node.output}
+        sums = [{made[name] for name in node.input} for node in graph.node if node.op_type == "Add"]
+        # What an 8-bit convolution gave is in 8 bits: of the first sum that is all.
+        assert sums == [{"DequantizeLinear"}, *[{"DequantizeLinear", "Relu"}] * 2]
+        (wanted,) = open_runtime(program, "onnx", CPU)(*pictures(16)[:1])
+        (given,) = open_runtime(program, name, CPU)(*pictures(16)[:1])
+        np.testing.assert_allclose(given, wanted, atol=0.05 * np.ptp(wanted))
+
+    @pytest.mark.parametrize("name", [n for n in NAMES if "int8" in str(n.values[0])])
+    def test_what_differs_most_stays_in_fp32(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = Program(Residual(), PICTURES, ("scores",), int8=[pictures(16)[:1]])
+
+        def kept(largest: float) -> int8.Kept:
+            monkeypatch.setattr(int8, "LARGEST", largest)
+            found = int8.kept_of(runtime.eight_bits(program, [name]))
+            assert found is not None and found.difference is not None
+            assert (found.convolutions, found.last) == (8, 1) and found.difference <= largest
+            return found
+
+        free = kept(1.0)
+        assert free.difference and not free.fp32 and "7 of 8 convolutions" in free.words
+        some = kept(free.difference / 2)
+        assert 0 < len(some.fp32) < 7 and some.fp32[0] in some.words
+        none = kept(0.0)
+        assert len(none.fp32) == 7 and "nothing is left in 8 bits" in none.words
 
     def test_bytes_beside_other_numbers_are_no_bytes(self) -> None:
         make, kinds = onnx.helper.make_node, onnx.TensorProto

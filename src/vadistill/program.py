@@ -13,7 +13,7 @@ import numpy as np
 
 from vadistill.errors import WeightsError
 from vadistill.files import content_hash
-from vadistill.int8 import with_int8
+from vadistill.int8 import Opener, with_int8
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -88,15 +88,18 @@ class Program:
             )
         return buffer.getvalue()
 
-    def to_int8(self) -> bytes:
-        """The graph with 8-bit convolutions; raises WeightsError without ranges."""
+    def to_int8(self, opened: Sequence[Opener] = ()) -> bytes:
+        """The graph with 8-bit convolutions, as many as do in what ``opened`` opens.
+
+        Raises WeightsError without ranges.
+        """
         if isinstance(self.int8, bytes):
             return self.int8
-        feeds = [dict(zip(self.inputs, arrays, strict=True)) for arrays in self.int8]
-        if not feeds:
+        inputs = list(self.int8)
+        if not inputs:
             raise WeightsError(
                 "a model without the ranges of 8-bit convolutions",
                 expected="one that was fitted with runtime onnx-int8",
                 fix="fit it again, or choose another runtime",
             )
-        return with_int8(self.to_onnx(), feeds)
+        return with_int8(self.to_onnx(), list(self.inputs), inputs, opened)

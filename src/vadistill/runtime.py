@@ -11,6 +11,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from vadistill.devices import Precision, asked_threads, autocast
 from vadistill.errors import lacking, one_of
+from vadistill.int8 import Opener
 from vadistill.program import Arrays, Program
 from vadistill.race import VARIABLE, Race, present, settled
 
@@ -242,11 +244,23 @@ def pick_runtime(name: str, device: torch.device) -> str:
     return one_of("runtime", on if name == "auto" else name, RUNTIMES)
 
 
+def eight_bits(program: Program, names: Sequence[str]) -> bytes:
+    """The program's 8-bit graph, as it scores well in all these runtimes; raises WeightsError."""
+    import torch
+
+    def opener(name: str) -> Opener:
+        return lambda graph: RUNTIMES[name](replace(program, int8=graph), torch.device("cpu"))
+
+    return program.to_int8([opener(name) for name in names])
+
+
 def open_runtime(program: Program, name: str, device: torch.device) -> Runtime:
     """The program in the runtime of this name; ``auto`` on a CPU is the winner of a race.
 
     Raises ConfigError for an unknown name, WeightsError for 8 bits without ranges.
     """
+    if name.endswith(f"-{INT8}") and name in RUNTIMES:
+        program = replace(program, int8=eight_bits(program, [name]))
     if name != "auto" or device.type == "cuda" or os.environ.get(VARIABLE):
         runtime = RUNTIMES[pick_runtime(name, device)](program, device)
         if name == "auto" and isinstance(program.int8, bytes):

@@ -37,11 +37,12 @@ def run(argv: list[str]) -> None:
         Args:
             model: A folder that 'vadistill fit' wrote.
             data: A data set: frames of its test split (else training split) are scored by both;
-                with --int8, ranges are measured on its normal training footage.
+                with --int8, ranges, and what stays in fp32, are measured on its normal training
+                footage.
             out: The new folder, or that of the same export, made before.
             to: What runs the network; auto: whatever is the fastest where the model is used, in
                 fp32, with --int8 in 8 bits where that is faster.
-            int8: Convolutions in 8 bits.
+            int8: Convolutions in 8 bits, but for those with which scores would differ much.
             frames: Frames that are scored by both.
             tolerance: The largest difference of two scores, as a share of the scores' range, that
                 is let pass; default 0.001, with --int8 0.1.
@@ -63,6 +64,8 @@ def run(argv: list[str]) -> None:
             overwrite=overwrite,
         )
         console().print(f"parity  {made.parity.words}", soft_wrap=True)
+        if made.kept is not None:
+            console().print(f"8 bits  {plain(made.kept.words)}", soft_wrap=True)
         console().print(f"graph   {plain(str(made.graph))}", soft_wrap=True)
         console().print(f"model   {plain(str(made.folder))}", soft_wrap=True)
 

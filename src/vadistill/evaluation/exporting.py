@@ -16,10 +16,11 @@ from vadistill.detector import Detector, in_the_way
 from vadistill.errors import ConfigError, DataError, one_of
 from vadistill.evaluation.frame_level import micro_auc
 from vadistill.files import content_hash, read_json, replacing, write_json
+from vadistill.int8 import Kept, kept_of
 from vadistill.program import Arrays, Program
 from vadistill.progress import progress
 from vadistill.race import present
-from vadistill.runtime import TOLERANCE, Runtime
+from vadistill.runtime import TOLERANCE, Runtime, eight_bits
 from vadistill.systems import load
 
 To = Literal["onnx", "openvino", "auto"]
@@ -66,6 +67,8 @@ class Exported:
     folder: Path
     graph: Path
     parity: Parity
+    kept: Kept | None = None
+    """With 8 bits, what of the network is in them."""
 
 
 def export(
@@ -83,11 +86,12 @@ def export(
     """Write a model folder whose runtime is ``to``, and ``network.onnx`` or ``.xml`` beside it.
 
     ``data``: a data set, of whose test split (else training split) ``frames`` frames are scored by
-    both; 8-bit ranges are measured on its training split.  Nothing is written where scores differ
-    by more than ``tolerance``, a share of their range, unless forced; nor in place of a model that
-    is no earlier export of the same kind, unless it is to ``overwrite`` that.  With ``auto``
-    whichever runtime here differs most is told.  Raises ConfigError for that, and for a model
-    without a network of its own or a runtime that cannot have it; DataError.
+    both; 8-bit ranges are measured on its training split, and so is which convolutions stay in
+    fp32 (``vadistill.int8``), in all runtimes that are asked for.  Nothing is written where scores
+    differ by more than ``tolerance``, a share of their range, unless forced; nor in place of a
+    model that is no earlier export of the same kind, unless it is to ``overwrite`` that.  With
+    ``auto`` whichever runtime here differs most is told.  Raises ConfigError for that, and for a
+    model without a network of its own or a runtime that cannot have it; DataError.
     """
     folder, config = Path(out), Path(model) / "config.json"
     origin = content_hash(config, to, str(int8)) if config.is_file() else ""
@@ -102,13 +106,14 @@ def export(
     plain.config = _with_runtime(plain, "torch")
     plain.open_runtime()
     inputs = known or (_normal_inputs(plain, splits.train, frames) if int8 else ())
+    if inputs and not known:
+        inputs = eight_bits(made.program(inputs), wanted)
     shown = splits.test if len(splits.test) else splits.train
     scores = list(scores_of(plain, shown, frames))
     likes = list[Parity]()
     for config in tried:
         made.config = config
         made.open_runtime(inputs)
-        inputs = made.runtime.int8 or inputs
         likes.append(parity(shown, scores, list(scores_of(made, shown, frames))))
     like = max(likes, key=lambda each: each.share)
     most = TOLERANCE[made.runtime.precision] if tolerance is None else tolerance
@@ -127,8 +132,11 @@ def export(
     program = made.program(made.runtime.int8 or ())
     graph = _write_graph(program, folder, to, int8=int8)
     about = described(made, program, graph, like)
+    kept = kept_of(program.to_int8()) if int8 else None
+    if kept is not None:
+        about["int8"] = asdict(kept)
     write_json(folder / "graph.json", {**about, **by})
-    return Exported(folder, graph, like)
+    return Exported(folder, graph, like, kept)
 
 
 def _check_replaced(out: Path, origin: str) -> None:
