@@ -79,6 +79,8 @@ $(LIGHT): pyproject.toml constraints.txt
 	  { echo "vadistill needs Python 3.11 or newer as '$(PYTHON)'; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "this Python lacks venv; install it first (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sys; r = os.path.realpath; sys.exit(r("$(VENV)/bin/python") != r(sys._base_executable))' || \
+	  rm -rf $(VENV)  # none, or another Python's, of which this one would take over half
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e .
 	@touch $@
