@@ -80,11 +80,12 @@ def run(argv: list[str]) -> int:
                 machine, or nothing for one of its own. A run again skips what is done.
             workers: With --ray, how many score at a time, of one core each; default: one a core.
         """
-        videos = expanded(videos)
+        places, videos = videos, expanded(videos)
         if ray is not None:
             form = smoothing, false_alarms_per_day, mask, device
             others = {"--report": report, "--video": video, "--prompts": prompts, "--clip": clip}
-            return score_on_ray(model, videos, out, ray, workers, *form, others=others, words=argv)
+            what = model, videos, places, out, ray, workers
+            return score_on_ray(*what, *form, others=others, words=argv)
         check_workers(workers)
         from vadistill.evaluation.facts import fit_facts, localiser_facts
         from vadistill.evaluation.runs import run_facts

@@ -60,6 +60,7 @@ def expanded(videos: Sequence[Path]) -> tuple[Path, ...]:
 def score_on_ray(
     model: Path,
     videos: Sequence[Path],
+    named: Sequence[Path],
     out: Path | None,
     ray: Sequence[str],
     workers: int | None,
@@ -73,12 +74,12 @@ def score_on_ray(
 ) -> int:
     """Score and say what came of it.
 
-    ``others`` are options that an archive has no use for, ``words`` the command's, as given.
+    ``named`` is what the ``videos`` come from, patterns and folders among it; ``others`` are
+    options that an archive has no use for, ``words`` the command's, as given.
     """
     from vadistill.cluster.archive import score_archive
-    from vadistill.datasets import split_of
+    from vadistill.datasets import split_of, stores
     from vadistill.datasets.places import check_strokes, is_stored
-    from vadistill.datasets.stores import listed, named
     from vadistill.evaluation.scoring import smoothing_of
     from vadistill.systems import load
     from vadistill.video import read_masks
@@ -100,8 +101,10 @@ def score_on_ray(
     check_strokes(words)
     here = [each for each in videos if not is_stored(each)]
     refuse_addresses("score", [model, out, *here, *filter(None, [mask])])
-    check_outputs([*filter(None, (model, mask)), *here], folders=[("--out", out)])
-    found = list(split_of(named(listed(videos)), "test").hiding(read_masks(mask)))
+    inputs = [*filter(None, (model, mask)), *here, *filter(os.path.isdir, named)]
+    check_outputs(inputs, folders=[("--out", out)])
+    listed = stores.named(stores.listed(videos))
+    found = list(split_of(listed, "test").hiding(read_masks(mask)))
     loaded = load(model, device="cpu")
     archive = score_archive(
         model,

@@ -58,7 +58,7 @@ class Recorder:
         self._lock, self._later = threading.Lock(), Later(f"record-{camera}")
         self._segment: _Segment | None = None
         self._unstamped = 0
-        self._paused_until = 0.0
+        self._paused_until, self._pausing = 0.0, threading.Lock()
         self.refused = False
         """Whether its pictures are not compressed: nothing of them is recorded."""
         self._repair()
@@ -103,9 +103,13 @@ class Recorder:
         self._later.end()
 
     def _pause(self, error: Exception) -> None:
+        """Also in the thread that writes, whose error the one that decodes may be told, too."""
+        with self._pausing:
+            if time.monotonic() < self._paused_until:
+                return
+            self._paused_until = time.monotonic() + PAUSE
         reason = getattr(error, "strerror", None) or str(error)
         log.warning("%s: cannot record (%s); next try in %.0f s", self._camera, reason, PAUSE)
-        self._paused_until = time.monotonic() + PAUSE
 
     def _write(self, packet: Packet, stream: VideoStream) -> None:
         stamps = self._stamps(packet, stream)
