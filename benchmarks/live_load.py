@@ -95,7 +95,8 @@ def rounds(video: Path, fps: float, seconds: float, path: Path) -> Path:
     once = path.with_name("once.mp4")
     with VideoWriter(once, source.info.width, source.info.height, fps) as writer:
         for frame in source:
-            writer.write(frame.image)
+            if int(frame.time * fps) >= writer.frames:  # or people would walk in slow motion
+                writer.write(frame.image)
     with av.open(str(once)) as given, av.open(str(path), "w") as made:
         stream = made.add_stream_from_template(given.streams.video[0])
         packets = [p for p in given.demux(video=0) if p.dts is not None]
