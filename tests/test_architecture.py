@@ -42,7 +42,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("vadistill.systems",),
     ("vadistill.systems.object_centric",),
     ("vadistill.detector", "vadistill.distill", "vadistill.training"),
-    ("vadistill.saved",),
+    ("vadistill.saved", "vadistill.calibrating"),
     ("vadistill.config",),
     ("vadistill.objects",),
     ("vadistill.backbones",),

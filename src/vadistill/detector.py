@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from vadistill import __version__
+from vadistill.calibrating import widened
 from vadistill.devices import keep_freed_memory, subnormals_as_zero
 from vadistill.errors import ConfigError, DataError, VadistillError
 from vadistill.files import DISK_ERRORS, content_hash, unwritable
@@ -110,10 +111,12 @@ class Detector(Saved, ABC):
                 raise
             raise unwritable(folder, error) from error
         self.footage = footage_of(train)
-        self.calibration = self.require_fitted().of(self.footage)
+        known = self.require_fitted()
+        if self.supervision == "one-class" and not part:
+            known = widened(known, self.stream, train, self.lookahead or 0)
+        self.calibration = known.of(self.footage)
         self.radius = learned_radius(self.stream, train) if self.tells_traits and not part else None
-        today = datetime.date.today().isoformat()
-        self.made = {"command": command, "date": today, "vadistill": __version__}
+        self.made = {"command": command, "date": str(date.today()), "vadistill": __version__}
         if read:
             self.made["read"] = read
         self.save(out)
@@ -243,8 +246,7 @@ class Detector(Saved, ABC):
     def __repr__(self) -> str:
         fitted = "not fitted" if self.calibration is None else "fitted"
         known = (name for name, recipe in self.RECIPES.items() if recipe() == self.config)
-        recipe = next(known, "settings of its own")
-        return f"{type(self).__name__}({fitted}, {recipe})"
+        return f"{type(self).__name__}({fitted}, {next(known, 'settings of its own')})"
 
     def check_supervision(self, train: Dataset) -> None:
         """Raise DataError unless ``train`` carries the labels that this system learns from."""
@@ -266,15 +268,13 @@ class Detector(Saved, ABC):
                 expected=f"normal and abnormal videos with video-level labels for {self.name}",
                 fix="add a labels.csv (file,label)",
             )
-        if self.supervision == "weak":
-            lacking = train.lacking_labels()
-            if lacking:
-                raise DataError(
-                    lacking,
-                    expected=f"a video label for each, and both normal and abnormal ones,"
-                    f" which {self.name} tells apart",
-                    fix="label them 0 (normal) or 1 (abnormal), and add videos of the other kind",
-                )
+        if self.supervision == "weak" and (lacking := train.lacking_labels()):
+            raise DataError(
+                lacking,
+                expected=f"a video label for each, and both normal and abnormal ones,"
+                f" which {self.name} tells apart",
+                fix="label them 0 (normal) or 1 (abnormal), and add videos of the other kind",
+            )
 
 
 def is_ended(out: Path, facts: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vadistill.calibrating import widened
 from vadistill.datasets import split_of
 from vadistill.datasets.footage import footage_hash
 from vadistill.datasets.holdout import hold_out
@@ -126,9 +127,13 @@ def fit_auto(
         blends = {f"blend ({how})": blend.combined(how) for how in HOW}
     choice = chosen(models, blends, trial)
     choice = replace(choice, left_out=late)
-    choice.model.made = {**(choice.model.made or {}), "command": command}
-    choice.model.save(out)
-    _keep_log(logs[choice.model.name], out / LOG)
+    model = choice.model
+    model.made = {**(model.made or {}), "command": command}
+    if isinstance(model, Blend):  # by this way of the two its members' scores are new
+        wide = widened(model.require_fitted(), model.stream, kept, model.lookahead or 0)
+        model.calibration = wide.of(model.footage)
+    model.save(out)
+    _keep_log(logs[model.name], out / LOG)
     if choice.test is not None:
         choice.test.save(out)
     seconds = time.monotonic() - started
