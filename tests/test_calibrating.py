@@ -18,6 +18,9 @@ from vadistill.systems.motion import Motion
 from vadistill.video import Frame, VideoInfo, VideoSource
 
 
+MARGIN = 2
+
+
 class Told(VideoSource):
     """A video whose frames know their number by time alone."""
 
@@ -32,8 +35,6 @@ class Told(VideoSource):
 class Edgy(Motion):
     """Scores 9 where a neighbour is missing, else 1."""
 
-    lookahead = 2
-
     def __init__(self, known: int) -> None:
         self.pieces: list[tuple[int, int]] = []
         self.calibration = Calibration.fit(np.zeros(known), runs=[known])
@@ -42,7 +43,7 @@ class Edgy(Motion):
         frames = list(source)
         self.pieces.append((int(source.info.name), len(frames)))
         for n in range(len(frames)):
-            edge = min(n, len(frames) - 1 - n) < self.lookahead
+            edge = min(n, len(frames) - 1 - n) < MARGIN
             yield FrameScore(n, n / 25, 9.0 if edge else 1.0)
 
 
@@ -51,7 +52,7 @@ def looked_at(*lengths: int, known: int = 10) -> tuple[list[tuple[int, int]], Ca
     edgy = Edgy(known)
     videos = tuple(Video(str(n), Told(n, length)) for n, length in enumerate(lengths))
     train = Dataset("own", "train", videos)
-    wide = widened(edgy.require_fitted(), edgy.stream, train, edgy.lookahead)
+    wide = widened(edgy.require_fitted(), edgy.stream, train, MARGIN)
     return edgy.pieces, wide
 
 
@@ -78,7 +79,7 @@ def test_of_many_videos_some():
 def test_of_frames_of_which_training_took_some_all():
     edgy = Edgy(170)
     train = Dataset("own", "train", (Video("0", Told(0, 170)),))
-    known = widened(Calibration.fit(np.zeros(170)), edgy.stream, train, 2)
+    known = widened(Calibration.fit(np.zeros(170)), edgy.stream, train, MARGIN)
     assert edgy.pieces == [(0, 170)] and known.lasting is not None
 
 
