@@ -17,8 +17,8 @@ from vadistill.systems import cafe
 from vadistill.systems.motion import Motion
 from vadistill.video import Frame, VideoInfo, VideoSource
 
-
 MARGIN = 2
+"""Frames at the ends of a piece that do not count."""
 
 
 class Told(VideoSource):
