@@ -32,7 +32,7 @@ def home(scene: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def walkway(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The simulated walkway, normal video alone, and a model of it."""
     folder = tmp_path_factory.mktemp("walkway")
@@ -42,6 +42,6 @@ def walkway(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def frames(walkway: Path) -> list[np.ndarray]:
     return [frame.image for frame in open_video(walkway / "walkway" / "train" / "01.mp4")]

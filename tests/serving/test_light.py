@@ -49,7 +49,8 @@ from vadistill.serving.storage.later import Later
 from vadistill.serving.storage.store import Store
 from vadistill.video import VideoWriter
 
-FPS = 15
+FPS, DAY = 15, 8
+"""Of the film: frames a second, and how long it is day, in seconds."""
 DOOR = CameraSettings("door", Address("rtsp://door/"), "scene")
 NORMAL = Calibration(np.linspace(0, 1, 1001))
 
@@ -342,7 +343,7 @@ def test_a_camera_whose_model_is_taken_away_has_no_level_that_fails(
 def watched(
     walkway: Path, tmp_path: Path, frames: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[bool], Hub]]:
-    """Starts a hub on twelve seconds by day, and then by infrared light with people who run."""
+    """Starts a hub on eight seconds by day, and ten by infrared light with people who run."""
     monkeypatch.setattr(levels, "LEAST_SECONDS", 1.0)
     monkeypatch.setattr("vadistill.serving.live.light.TURN", 1.0)
     hubs: list[Hub] = []
@@ -351,9 +352,9 @@ def watched(
         film = tmp_path / "film.mp4"
         height, width = frames[0].shape[:2]
         with VideoWriter(film, width, height, FPS) as writer:
-            for number in range(12 * FPS):
+            for number in range(DAY * FPS):
                 writer.write(frames[number % len(frames)])
-            for number in range(12 * FPS):
+            for number in range(10 * FPS):
                 writer.write(infrared(frames[4 * number % len(frames)]))
         camera = CameraSettings("gate", Address(str(film)), "walkway", check_view=check)
         settings = Settings(
@@ -391,7 +392,7 @@ def test_a_camera_that_turns_to_infrared_light_is_told(
         until(lambda: gate.ended.is_set())
     began = [event.begins for event in hub.store.events()]
     # Held back where that is wanted alone; else it rings as it would.
-    assert bool([begins for begins in began if begins and begins > 12]) != check
+    assert bool([begins for begins in began if begins and begins > DAY]) != check
     # What was seen by night is there to be learned from.
     assert len(hub.store.scores("gate", 0, 1e12)[0]) == gate.scored
     monkeypatch.setattr(learned, "LEAST", 5.0)

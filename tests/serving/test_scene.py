@@ -149,12 +149,12 @@ class TestScene:
 
 
 def film(path: Path, frames: list[np.ndarray], change: Change) -> Path:
-    """Six seconds of the scene, then eight of it changed."""
+    """Four seconds of the scene, then six of it changed."""
     height, width = frames[0].shape[:2]
     with VideoWriter(path, width, height, FPS) as writer:
-        for number in range(14 * FPS):
+        for number in range(10 * FPS):
             image = frames[number % len(frames)]
-            writer.write(change(image) if number >= 6 * FPS else image)
+            writer.write(change(image) if number >= 4 * FPS else image)
     return path
 
 
@@ -165,8 +165,8 @@ def watched(
     frames: list[np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Hub]]:
-    """Starts a hub on such a film, of which it learns the scene in four seconds."""
-    monkeypatch.setattr(scene, "LEARNED", 4.0)
+    """Starts a hub on such a film, of which it learns the scene in two seconds."""
+    monkeypatch.setattr(scene, "LEARNED", 2.0)
     hubs: list[Hub] = []
 
     def start(change: Change, **entries: object) -> Hub:
