@@ -53,8 +53,7 @@ class Detector(Saved, ABC):
     tells_where: ClassVar[bool] = True
     """Whether scores have boxes or a map."""
     GRAPH: ClassVar[Mapping[str, str]] = {}
-    """What the inputs and outputs of ``program`` are, by name, and what is done ``before`` and
-    ``after``."""
+    """What ``program`` takes and gives, by name, and what is done ``before`` and ``after``."""
     level: float | None = None
     """What raw scores of events are above, of a detector that has no calibration."""
     lookahead: int | None = 0
@@ -228,15 +227,16 @@ class Detector(Saved, ABC):
     def score(self, source: Any) -> Scores | dict[str, Scores]:
         """All of ``stream``, collected: offline and live cannot disagree.
 
-        Scores of one video, which is a file, a folder of pictures, pixels (t, h, w, 3) or an open
-        source; of a data set or a folder of videos those of each by name.  See ``open_source``.
+        Scores of one video, which is a file, a folder of pictures, pixels (t, h, w, 3), an open
+        source, or an address such as s3://bucket/a.mp4; of a data set, a folder of videos or a
+        pattern of addresses those of each by name.  See ``open_source``.
         """
         from vadistill.datasets import Dataset, open_source
 
-        found = open_source(source)
-        if isinstance(found, Dataset):
-            return {video.name: self.score(video) for video in found}
-        return self.collect(found.info, self.stream(found))
+        with open_source(source) as found:
+            if isinstance(found, Dataset):
+                return {video.name: self.score(video) for video in found}
+            return self.collect(found.info, self.stream(found))
 
     def collect(self, info: VideoInfo, frames: Iterable[FrameScore]) -> Scores:
         """The scores of a video of which ``stream`` gave these frames."""

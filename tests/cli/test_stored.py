@@ -1,25 +1,35 @@
-"""``score`` and ``extract`` of videos in stores and on the web, without Ray."""
+"""Videos in stores and on the web, without Ray: ``score``, ``extract``, and in Python."""
 
 from __future__ import annotations
 
+import _thread
+import contextlib
+import http.server
 import shutil
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.registry import _registry
 from safetensors.numpy import load_file
 
 from support import scenes
 from support.folder_server import FolderServer
 from support.guarded_server import SECRET, guarded
 from vadistill.cli import main
+from vadistill.datasets import Dataset, open_source
 from vadistill.datasets.places import is_file
 from vadistill.datasets.stores import FETCHED, named
+from vadistill.errors import VadistillError
 from vadistill.score_tables import read_scores
-from vadistill.systems import fit
+from vadistill.scores import Scores
+from vadistill.systems import fit, load
+from vadistill.video import FileSource
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +53,7 @@ def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "fetched"))
     monkeypatch.chdir(tmp_path / "place")
     yield tmp_path / "place"
-    assert not list((tmp_path / "fetched").glob(f"{FETCHED}*")), "what was fetched is deleted"
+    assert not fetched(), "what was fetched is deleted"
 
 
 @pytest.fixture
@@ -62,6 +72,10 @@ def web(place: Path) -> Iterator[str]:
     pytest.importorskip("aiohttp")
     with guarded(place / "archive") as address:
         yield address
+
+
+def fetched() -> list[Path]:
+    return sorted(Path(tempfile.gettempdir()).glob(f"{FETCHED}*"))
 
 
 def scored(table: Path) -> dict[str, list[float]]:
@@ -145,9 +159,12 @@ def test_what_the_web_gives_without_a_length_is_scored_as_it_comes(
 ) -> None:
     assert main(["score", "m.vad", "archive/a.mp4", "--out", "plain.csv"]) == 0
     shutil.copy("archive/a.mp4", "archive/day")
+    model = load("m.vad", device="cpu")
+    wanted = model.score("archive/a.mp4").raw.tolist()
     with FolderServer(place / "archive", lengths=False) as server:
         for name in ("a.mp4", "day"):
             assert main(["score", "m.vad", server.address(name), "--out", f"{name}.csv"]) == 0
+            assert model.score(server.address(name)).raw.tolist() == wanted
         assert main(["extract", server.address("a.mp4"), "--out", "store"]) == 2
     assert "a: http://127.0.0.1" in (said := capsys.readouterr().err) and "no length" in said
     plain = scored(place / "plain.csv")
@@ -157,7 +174,84 @@ def test_what_the_web_gives_without_a_length_is_scored_as_it_comes(
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with FolderServer(place / "archive") as server:
         assert main(["score", "m.vad", server.address("a.mp4"), "--out", "bare.csv"]) == 0
+        assert model.score(server.address("a.mp4")).raw.tolist() == wanted
     assert scored(place / "bare.csv") == plain
+
+
+def test_python_scores_addresses_as_it_scores_files(place: Path, memory: str, web: str) -> None:
+    model = load("m.vad", device="cpu")
+    wanted = {name: model.score(f"archive/{name}.mp4").raw.tolist() for name in "ab"}
+    for source in (f"{memory}/a.mp4", Path(f"{memory}/a.mp4"), f"{web}/a.mp4?token={SECRET}"):
+        found = model.score(source)
+        assert isinstance(found, Scores) and found.raw.tolist() == wanted["a"]
+        assert found.video == "a" and SECRET not in repr(found)
+    for pattern, names in ((f"{memory}/[ab].mp4", "ab"), (f"{web}/a*", "a")):
+        found = {name: each.raw.tolist() for name, each in model.score(pattern).items()}
+        assert found == {name: wanted[name] for name in names}
+    with open_source(f"{memory}/[ab].mp4") as videos:
+        assert isinstance(videos, Dataset) and not fetched()
+        for video in videos:
+            with open_source(video) as frames:
+                assert isinstance(frames, FileSource) and len(fetched()) == 1, "one at a time"
+
+
+def test_what_python_cannot_score_is_a_line_without_secrets(
+    place: Path, memory: str, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load("m.vad", device="cpu")
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(_registry, "s3", raising=False)
+    for source, said in {
+        f"{web}/none.mp4?token={SECRET}": "none: http://127.0.0.1",
+        f"{web.replace(SECRET, f'wrong{SECRET}')}/a.mp4": "HTTP 401",
+        f"{web}/[ab]*{SECRET}.mp4": "no video matches a pattern at http://127.0.0.1",
+        f"{memory}/none.mp4": "there is no such file",
+        f"{memory}/bad.mp4": "bad: cannot open memory://stored/…",
+        f"{memory}/*.mp4": "bad: cannot open memory://stored/…",
+        f"{memory}//{SECRET}.mp4": "'//' behind its host",
+        f"s3://AKIA:{SECRET}/{SECRET}@bucket/a.mp4": "told from a password",
+        f"s3://key:{SECRET}@bucket/a.mp4": "without its package",
+    }.items():
+        with pytest.raises(VadistillError) as caught:
+            model.score(source)
+        line = str(caught.value)
+        assert said in line and "\n" not in line, line
+        assert SECRET not in line and "AKIA" not in line and FETCHED not in line
+    with pytest.raises(KeyboardInterrupt), open_source(f"{memory}/a.mp4"):
+        assert len(fetched()) == 1
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_fetch_ends(place: Path) -> None:
+    """In Python the thread that fetches lives on."""
+    ended = threading.Event()
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000000")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            self.wfile.write(b"begin")
+            _thread.interrupt_main()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"more" * 1000)
+                    time.sleep(0.05)
+            ended.set()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            load("m.vad", device="cpu").score(f"http://127.0.0.1:{server.server_port}/a.mp4")
+        assert not fetched() and ended.wait(10)
+        server.shutdown()
 
 
 def test_what_may_be_a_camera_is_left_as_it_is() -> None:

@@ -604,8 +604,8 @@ class TestFolder:
             frames(tmp_path / folder, 4)
         write(tmp_path / "thumbnail.jpg", picture(0))
         assert [video.name for video in open_dataset(tmp_path).train] == ["day1", "day2"]
-        found = open_source(tmp_path)
-        assert isinstance(found, Dataset) and len(found) == 2
+        with open_source(tmp_path) as found:
+            assert isinstance(found, Dataset) and len(found) == 2
 
     def test_a_frame_folder_may_hold_folders(self, tmp_path: Path) -> None:
         frames(tmp_path / "a", 4)

@@ -9,6 +9,7 @@ Imports ``video`` and what lies below it, never what makes the data.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
 from collections import Counter
@@ -20,7 +21,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from vadistill.datasets.base import Dataset, Splits, Video
+from vadistill.datasets.places import check_strokes, is_file
 from vadistill.datasets.sources import entries, is_frame_folder
+from vadistill.datasets.stores import at_hand, listed, named
 from vadistill.errors import ConfigError, DataError, one_of
 from vadistill.files import short_names
 from vadistill.plugins import added
@@ -234,23 +237,31 @@ def split_of(source: Videos, split: Literal["train", "test"]) -> Dataset:
     return Dataset("videos", split, tuple(videos))
 
 
+@contextlib.contextmanager
 def open_source(
     source: str | Path | np.ndarray | Sequence[np.ndarray] | VideoSource | Video | Dataset | Splits,
-) -> VideoSource | Dataset:
+) -> Iterator[VideoSource | Dataset]:
     """The frames of one video or, for a data set or a folder of videos, the videos to score.
 
-    These are the test videos or, where there are none, the training ones.  Raises VideoError, and
-    errors as for ``open_dataset``.
+    These are the test videos or, where there are none, the training ones.  A file in a store or on
+    the web is fetched, and deleted at the end; a pattern of such addresses gives videos, fetched
+    as each is opened here.  Raises VideoError, and errors as for ``open_dataset`` and ``listed``.
     """
-    if isinstance(source, VideoSource | Dataset):
-        return source
-    if isinstance(source, Video):
-        return source.open()
+    if is_file(source):
+        check_strokes([str(source)])
+        given = [Path(str(source))]
+        matched = listed(given, streams=True)
+        videos = split_of(named(matched, streams=True), "test")
+        source = videos.videos[0] if matched == given else videos
     if isinstance(source, str | Path) and Path(source).is_dir():
         source = source if is_frame_folder(Path(source)) else open_dataset(source)
     if isinstance(source, Splits):
-        return source.test if len(source.test) else source.train
-    return open_video(source)
+        source = source.test if len(source.test) else source.train
+    if isinstance(source, Video):
+        with at_hand(source, streams=True) as here:
+            yield here.open()
+    else:
+        yield source if isinstance(source, VideoSource | Dataset) else open_video(source)
 
 
 def _existing(path: str | Path) -> Path:

@@ -90,7 +90,7 @@ def listed(given: Sequence[Path], *, streams: bool = False) -> list[Path]:
             raise VideoError(
                 f"no video matches a pattern at {address}",
                 expected="a pattern such as s3://bucket/*.mp4, or a web page that links to videos",
-                fix="check the folder and the ending",
+                fix="check the bucket or the host, the folder and the ending",
             )
         found += map(Path, matched)
     return list(dict.fromkeys(found))
@@ -171,7 +171,11 @@ def _fetch(address: Address, path: Path, *, streams: bool) -> bool:
                 expected="a file, not a camera's stream, which has no end",
                 fix="watch it by 'vadistill watch', or fetch it to a file",
             )
-        system.get_file(there, str(path))
+        from fsspec.callbacks import Callback
+
+        # Its thread outlives Ctrl-C, and would fetch on into a file that is deleted.
+        wanted = Callback(hooks={"wanted": lambda *_: os.stat(path.parent)})
+        system.get_file(there, str(path), callback=wanted)
     return True
 
 
