@@ -183,6 +183,7 @@ type StepState = "done" | "now" | "open" | "later";
 interface JobResult {
   frames: number;
   level: number | null;
+  note?: string;
   events: { start: number; end: number; peak: number }[];
 }
 interface EventFilter {

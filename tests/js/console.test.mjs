@@ -6,7 +6,7 @@ process.env.TZ = "Europe/Berlin";
 globalThis.document = { addEventListener() {}, hidden: false };
 const STATIC = "../../src/vadistill/serving/static";
 const { bounds, fits, tickStep } = await import(`${STATIC}/event_filters.js`);
-const { caution, levelWords } = await import(`${STATIC}/camera_settings.js`);
+const { caution, levelWords, opening, tooShort } = await import(`${STATIC}/camera_settings.js`);
 const { axisStep, Series } = await import(`${STATIC}/series.js`);
 const { on, query, whenConnected } = await import(`${STATIC}/server.js`);
 const { placeOf } = await import(`${STATIC}/polygons.js`);
@@ -114,7 +114,14 @@ test("levels say where they come from, and what keeps them from being trusted", 
   const note = "from 3 hours of this camera, too short to tell 1 false alarm a day";
   assert.equal(caution({ ...level, source: "training", note: "from training footage" }),
     "The level is from training footage.");
-  assert.equal(caution({ ...level, extrapolated: true, note }), `The level is ${note}.`);
+  const short = { ...level, extrapolated: true, note };
+  assert.equal(caution(short), `The level is ${note}.`);
+  assert.equal(tooShort(null), "");
+  assert.equal(tooShort(level), "");
+  assert.ok(note.endsWith(`, ${tooShort(short)}`), "in the note's words");
+  assert.equal(tooShort({ ...short, false_alarms_per_day: 0.5 }),
+    "too short to tell 0.5 false alarms a day");
+  assert.match(opening(short), /, from 3 h of this camera$/);
 });
 
 test("queries leave out what is not given", () => {

@@ -156,6 +156,19 @@ class TestCameras:
         browser.until(f"{door}.matches('.open')")
         browser.until("document.querySelector('#nav .count').textContent === '1'")
 
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_tiles_say_that_a_levels_footage_is_too_short(
+        self, browser: Browser, site: Site, width: int
+    ):
+        show(browser, site, "#/", width)
+        words = "too short to tell 1 false alarm a day"
+        assert words in (site.hub.camera("door") or {})["level"]["note"]
+        short = "document.querySelector('[data-camera=door] .short')"
+        browser.until(f"{short}?.checkVisibility() && {short}.textContent.includes('{words}')")
+        tile = browser.run(f"{short}.parentElement.textContent")
+        assert tile.count("false alarm") == 1 and tile.endswith(f", {words}")
+        assert browser.run("document.documentElement.scrollWidth") <= width
+
     def test_a_curve_forgets_what_is_old(self, browser: Browser, site: Site):
         show(browser, site, "#/")
         browser.until("document.querySelector('.curve')?.curve")
@@ -484,9 +497,9 @@ class TestJobs:
         browser.until("document.querySelector('.picture canvas.has')")
         browser.until("document.querySelector('.job .badge')?.textContent === 'done'")
         browser.until("document.querySelector('table')")
-        assert f"1 event in {FRAMES} frames" in browser.run(
-            "document.querySelector('#main').textContent"
-        )
+        words = browser.run("document.querySelector('#main').textContent")
+        assert f"1 event in {FRAMES} frames" in words
+        assert "of training footage, too short to tell 1 false alarm a day." in words
         assert browser.run("document.querySelector('.curve').curve.series.length") == FRAMES
         press(browser, "remove")
         browser.until("location.hash === '#/upload'")

@@ -184,7 +184,7 @@ def test_an_upload_is_scored_while_it_is_watched(
     result = done.result
     assert result is not None and (result["frames"], result["fps"]) == (40, 15.0)
     level = training_level(direct.require_fitted(), 1.0)
-    assert result["level"] == level.on
+    assert (result["level"], result["note"]) == (level.on, level.note)
     for event in result["events"]:
         assert 0 <= event["start"] < event["end"] <= 40 / 15 + 1e-6
         assert event["peak"] >= level.on

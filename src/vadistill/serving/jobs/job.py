@@ -52,8 +52,8 @@ class Job:
     started: float | None = None
     ended: float | None = None
     result: dict[str, Any] | None = None
-    """Of a fit ``model`` and ``system``; of a scored video ``frames``, ``fps``, ``level``,
-    ``events``."""
+    """Of a fit ``model`` and ``system``; of a scored video ``frames``, ``fps``, ``level`` and its
+    ``note``, ``events``."""
     camera: str | None = None
     """Which one gets the model of a fit; None: none does."""
     left: float | None = None

@@ -140,8 +140,8 @@ def score(model: Path, video: Path, folder: Path) -> None:
         for change in changes
         if change is not None and change.kind == "closed"
     ]
-    told = {"frames": frames, "fps": source.info.fps, "level": level.on, "events": events}
-    write_json(folder / RESULT, told)
+    told = {"frames": frames, "fps": source.info.fps, "level": level.on, "note": level.note}
+    write_json(folder / RESULT, {**told, "events": events})
     if lost is not None:
         raise lost
 

@@ -13,16 +13,26 @@ const rate = (perDay) =>
   perDay === 1 ? "1 false alarm a day" : `${short(perDay)} false alarms a day`;
 
 /** @type {(level: Level | null) => string} */
-export const levelWords = (level) => {
+export const opening = (level) => {
   if (!level) return "no level yet: events cannot open";
   const from = {
     training: "from the model's training footage",
     camera: `from ${hours(level.footage_hours)} of this camera`,
     fixed: "set by hand",
   }[level.source];
-  const aim = level.source === "fixed" ? "" : `, for ${rate(level.false_alarms_per_day)}`;
-  return `events open at ${score(level.on)} and close below ${score(level.off)}, ${from}${aim}`;
+  return `events open at ${score(level.on)} and close below ${score(level.off)}, ${from}`;
 };
+
+/** @type {(level: Level | null) => string} */
+export const levelWords = (level) => {
+  const aim = !level || level.source === "fixed" ? "" : `, for ${rate(level.false_alarms_per_day)}`;
+  return `${opening(level)}${aim}`;
+};
+
+// That a level's footage cannot tell so rare an alarm, as its note has it; '' where it can.
+/** @type {(level: Level | null) => string} */
+export const tooShort = (level) =>
+  level?.extrapolated ? `too short to tell ${rate(level.false_alarms_per_day)}` : "";
 
 // What keeps a level from being trusted.
 /** @type {(level: Level | null) => string} */

@@ -116,13 +116,14 @@ export const jobList = async (kind, signal, { link = false, changed = () => {}, 
 // -- a video that is being scored: picture with boxes, growing curve, events ----------------------
 
 /** @param {JobResult} result */
-const resultNodes = ({ events, frames, level }) => {
+const resultNodes = ({ events, frames, level, note }) => {
   if (!events.length) {
     const why = "the score never stayed above the level";
     return [el("p", `No events in ${count(frames, "frame")}: ${why}.`)];
   }
   const rows = events.map((e) => [clock(e.start), clock(e.end), score(e.peak)]);
-  const from = Number.isFinite(level) ? `They open at a score of ${score(level)}.` : "";
+  const learned = note ? `, ${note}` : ""; // results of earlier versions have none
+  const from = Number.isFinite(level) ? `They open at a score of ${score(level)}${learned}.` : "";
   return [
     el("p", `${count(events.length, "event")} in ${count(frames, "frame")}.`),
     ...(from ? [el("p.soft", from)] : []),

@@ -1,6 +1,6 @@
 // @ts-check
 // The wall: one tile for each camera.
-import { calibrate, caution, levelWords } from "./camera_settings.js";
+import { calibrate, caution, levelWords, opening, tooShort } from "./camera_settings.js";
 import { Curve } from "./curve.js";
 import {
   button, el, empty, heading, setClass, setHidden, setText, showRows, toast, within,
@@ -143,7 +143,10 @@ class Tile {
     this.score = el("b");
     this.flow = el("span");
     this.losses = el("p.soft");
-    this.level = el("p.soft");
+    this.words = el("span");
+    this.short = el("span.short");
+    this.silent = el("span");
+    this.level = el("p.soft", this.words, this.short, this.silent);
     this.warning = warning();
     this.map = mapButton(name);
     const id = `tile-${name}`;
@@ -184,8 +187,11 @@ class Tile {
     setText(this.over, trouble(status));
     setHidden(this.over, status.state === "running");
     const until = camera.muted_until;
-    const silent = until === null ? "" : `; muted until ${timeOfDay(until)}`;
-    setText(this.level, `${camera.model ? levelWords(camera.level) : NO_MODEL}${silent}`);
+    const short = tooShort(camera.level);
+    const words = short ? opening(camera.level) : levelWords(camera.level);
+    setText(this.words, camera.model ? words : NO_MODEL);
+    setText(this.short, short && `, ${short}`);
+    setText(this.silent, until === null ? "" : `; muted until ${timeOfDay(until)}`);
     this.level.title = caution(camera.level);
     this.warning.show(camera);
     setHidden(this.map, !camera.has_map);
