@@ -29,6 +29,9 @@ from vadistill.progress import progress
 OFFLINE = "VADISTILL_OFFLINE"
 """Environment variable: with anything but 0 or nothing in it, no file is fetched."""
 
+SWITCHED_OFF = f"fetching is switched off by {OFFLINE}"
+"""What messages say of a file that was not asked for."""
+
 BLOCK = 1 << 16
 MEGABYTE = 1_000_000
 
@@ -36,6 +39,11 @@ MEGABYTE = 1_000_000
 def is_offline() -> bool:
     """Whether fetching is forbidden."""
     return os.environ.get(OFFLINE, "") not in ("", "0")
+
+
+def or_allow(fix: str) -> str:
+    """How to mend that something is missing: also by letting it be fetched, where that is off."""
+    return f"unset {OFFLINE}, or {fix}" if is_offline() else fix
 
 
 @dataclass(frozen=True)
@@ -86,9 +94,8 @@ def fetched(
         return path
     there = f", and what lies at {path} is another file" if path.exists() else ""
     if is_offline():
-        raise _missing(
-            published, f"{what} is not on this machine ({OFFLINE} is set){there}", instead
-        )
+        got = f"{what} is not on this machine, and {SWITCHED_OFF}{there}"
+        raise _missing(published, got, instead)
     total = published.size / MEGABYTE if published.size < FETCHED_BYTES else None
     try:
         with (
@@ -155,9 +162,9 @@ def _answer(address: str, patience: float) -> Any:
 
 
 def _missing(published: Published, got: str, instead: str) -> WeightsError:
+    fix = f"download {published.address} on another machine and put it at {published.path}"
     return WeightsError(
         got,
-        expected="network access, or the file itself",
-        fix=f"download {published.address} on another machine and put it at {published.path}, "
-        f"or {instead}",
+        expected="the file itself" if is_offline() else "network access, or the file itself",
+        fix=or_allow(f"{fix}, or {instead}"),
     )

@@ -20,6 +20,7 @@ from vadistill.backbones.flow import DIRECTIONS, GRID, STATISTICS
 from vadistill.backbones.pretrained import drop_classifier
 from vadistill.backbones.weights import drawn
 from vadistill.errors import ConfigError, WeightsError
+from vadistill.fetching import OFFLINE
 from vadistill.torchvision_cpu import import_torchvision
 
 FIXTURES = Path(__file__).parent
@@ -330,10 +331,18 @@ class TestWeights:
             "torchvision:resnet18": r"resnet18-.*\.pth.*'torchvision:resnet18@FILE'",
             "timm:resnet18": r"huggingface\.co/timm/resnet18.*'timm:resnet18@FILE'",
         }
+        off = f"fetching is switched off by {OFFLINE}"
         for name, said in expected.items():
             with pytest.raises(WeightsError, match=said) as caught:
                 open_backbone(name)
-            assert "\n" not in str(caught.value)
+            line = str(caught.value)
+            assert "\n" not in line and off in line and "network access" not in line
+        monkeypatch.delenv(OFFLINE)
+        for name in ("clip", "timm:resnet18"):
+            with pytest.raises(WeightsError, match=expected[name]) as caught:
+                open_backbone(name)
+            line = str(caught.value)
+            assert "could not be downloaded (<urlopen" in line and off not in line
 
     def test_random_weights_leave_the_seed_alone(self) -> None:
         torch.manual_seed(5)

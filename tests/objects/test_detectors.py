@@ -330,7 +330,8 @@ def test_auto_is_background_offline_and_stays_so(
     described = json.loads(json.dumps(made.describe()))
     assert published.asked == [] and not caplog.records
     assert auto.in_words(described) == (
-        "background (auto: yolox_nano is not on this machine and could not be fetched)"
+        "background (auto: yolox_nano is not on this machine, and fetching is switched off by "
+        "VADISTILL_OFFLINE)"
     )
     monkeypatch.delenv(OFFLINE)
     assert json.loads(json.dumps(objects.build(described).describe())) == described

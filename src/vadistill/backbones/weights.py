@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vadistill.errors import WeightsError
+from vadistill.fetching import SWITCHED_OFF, is_offline, or_allow
 from vadistill.files import content_hash, read_safetensors
 
 M = TypeVar("M", bound=nn.Module)
@@ -108,6 +109,7 @@ def downloading(what: str, *, address: str, local: str) -> Iterator[None]:
     """Turns whatever a library raises in a download into one WeightsError.
 
     ``address``: where the file can be got by other means.  ``local``: the name that reads it.
+    Where fetching is switched off, the library has looked into its own cache alone.
     """
     try:
         with quiet():  # the libraries log each attempt; the error below says it once
@@ -115,10 +117,12 @@ def downloading(what: str, *, address: str, local: str) -> Iterator[None]:
     # Each library has its own errors, down to bare RuntimeError and those of HTTP clients.
     except Exception as error:
         reason = textwrap.shorten(str(error) or type(error).__name__, 120, placeholder=" …")
+        off = is_offline()
+        lack = f"are not on this machine, and {SWITCHED_OFF}" if off else "could not be downloaded"
         raise WeightsError(
-            f"the weights of {what} could not be downloaded ({reason})",
-            expected="network access, or the weights in a file",
-            fix=f"download {address} on another machine and name the file as '{local}'",
+            f"the weights of {what} {lack} ({reason})",
+            expected="the weights in a file" if off else "network access, or the weights in a file",
+            fix=or_allow(f"download {address} on another machine and name the file as '{local}'"),
         ) from error
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from vadistill.backbones.detectors import PUBLISHED
 from vadistill.errors import WeightsError
-from vadistill.fetching import Published, fetched, is_offline
+from vadistill.fetching import SWITCHED_OFF, Published, fetched, is_offline
 from vadistill.objects.base import Boxes, Localiser
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Auto(Localiser):
                 self._why = f"{DETECTOR} is on this machine"
             else:
                 self._inner = self._build("background")
-                self._why = f"{DETECTOR} is not on this machine and could not be fetched"
+                gone = f", and {SWITCHED_OFF}" if is_offline() else " and could not be fetched"
+                self._why = f"{DETECTOR} is not on this machine{gone}"
         return self._inner
 
     def fit(self, train: Dataset) -> None:
