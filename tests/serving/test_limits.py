@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import logging
 import resource
 import socket
 import subprocess
@@ -27,7 +28,7 @@ from vadistill import limits
 from vadistill.addresses import Address
 from vadistill.serving.config import CameraSettings, Settings, SinkSettings
 from vadistill.serving.hub import Hub
-from vadistill.serving.log_limit import LogLimit
+from vadistill.serving.log_limit import LogLimit, Repeats
 from vadistill.serving.settings_file import write_settings
 from vadistill.serving.storage.store import Store
 from vadistill.serving.web.connections import Connections, Door, most_connections
@@ -189,6 +190,33 @@ def test_lines_that_others_cause_are_limited(caplog: pytest.LogCaptureFixture) -
         "7 more of such lines were left out",
         "number 10",
     ]
+
+
+def test_what_fails_again_and_again_is_logged_ever_less_often(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "vadistill.serving")
+    now = [0.0]
+    lines = Repeats(lambda: now[0])
+
+    def fails(hours: float, reason: str = "refused", every: float = 30.0) -> list[str]:
+        caplog.clear()
+        for _ in range(round(3600 * hours / every)):
+            lines.warning(reason, "gate: %s", reason)
+            now[0] += every
+        return [record.getMessage() for record in caplog.records]
+
+    assert fails(0.1) == ["gate: refused"]
+    assert fails(0.1, "timed out") == ["gate: timed out"], "another reason, at once"
+    assert fails(2) == [f"gate: refused ({n} times since it was last told)" for n in (12, 40, 80)]
+    told = len(fails(240))
+    assert 10 < told < 20, "at last once a day"
+    caplog.clear()
+    for _ in range(2):
+        lines.works("gate: connected")
+    assert [record.getMessage() for record in caplog.records] == ["gate: connected"]
+    now[0] += 2 * 86400
+    assert fails(0.1) == ["gate: refused"], "long after, it is new"
 
 
 @contextmanager

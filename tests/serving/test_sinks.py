@@ -126,13 +126,16 @@ def test_a_receiver_that_fails_for_a_while_loses_nothing(
     assert "ssssssss" not in caplog.text
 
 
-def test_a_receiver_that_is_not_there_gets_everything_once_it_is(store: Store) -> None:
+def test_a_receiver_that_is_not_there_gets_everything_once_it_is(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
     port = free_port()
     url = f"http://user:hidden@127.0.0.1:{port}/hook"
     dispatcher = Dispatcher(store, [webhook(url)], backoff=(0.02, 0.1))
     dispatcher.start()
     expected = [ending for _ in range(20) for ending in event(store)]
     status = until(lambda: dispatcher.status()[0]["failures"] > 2 and dispatcher.status()[0])
+    assert caplog.text.count("is tried again in") == 1, "the same reason is logged once"
     assert status["state"] == "failing" and status["pending"] == 40
     assert status["last_error"].startswith(f"http://127.0.0.1:{port}")
     assert "hidden" not in str(status)

@@ -400,13 +400,24 @@ def test_a_missing_and_an_empty_file_are_tried_until_they_are_there(
     assert "next try in" in caplog.text
 
 
-def test_tries_come_ever_less_often(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    reader = Reader(str(tmp_path / "none.mp4"), name="gate", backoff=(0.02, 0.1))
+def test_tries_come_ever_less_often_and_each_reason_is_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "notes.mp4"
+    path.write_text("no video at all " * 100)
+    reader, waits = Reader(str(path), name="gate", backoff=(0.02, 0.1)), []
+    stop, wait = reader._stop, reader._stop.wait
+    monkeypatch.setattr(stop, "wait", lambda seconds: waits.append(seconds) or wait(seconds))
     reader.start()
-    until(lambda: len(caplog.records) > 5)
+    until(lambda: len(waits) > 5)
+    assert [r.getMessage().count("next try in") for r in caplog.records] == [1]
+    path.write_bytes(b"")
+    until(lambda: "is empty" in reader.status.detail)
+    until(lambda: len(waits) > 12)
     reader.stop()
-    waits = [float(record.getMessage().split()[-2]) for record in caplog.records]
     assert waits[0] <= 0.02 and max(waits) <= 0.1 and min(waits[3:]) >= 0.07
+    first, second = (record.getMessage() for record in caplog.records)
+    assert "notes.mp4" in first and "is empty" not in first and "is empty" in second
 
 
 @pytest.mark.parametrize("loop", [False, True])

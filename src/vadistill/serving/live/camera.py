@@ -7,7 +7,6 @@ ends it; what happened stands in its status and in the log.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -38,6 +37,7 @@ from vadistill.serving.live.scene import Scene
 from vadistill.serving.live.screen import Screen
 from vadistill.serving.live.standards import Standards
 from vadistill.serving.live.times import Pace, Standstill, WallTimes
+from vadistill.serving.log_limit import Repeats
 from vadistill.serving.schedule import within
 from vadistill.serving.storage.clips import ClipWriter, Shot
 from vadistill.serving.storage.later import Later
@@ -46,8 +46,6 @@ from vadistill.video import covered
 if TYPE_CHECKING:
     from vadistill.serving.storage.recorder import Recorder
     from vadistill.serving.storage.store import Store
-
-log = logging.getLogger("vadistill.serving")
 
 RETRY = 30.0
 """Seconds after which a camera whose detector failed is tried again."""
@@ -101,6 +99,7 @@ class Camera:
         )
         self.memory = Memory(self.events.note_held, None if detector is None else detector.radius)
         self._counting = Counting(settings, float(quiet), self.memory)
+        self._failures = Repeats()
         self._failure = model if isinstance(model, str) else ""
         if self._failure:
             self.ended.set()
@@ -168,10 +167,8 @@ class Camera:
             self._watch(session)
         except Exception as error:
             cause = self._failure = in_a_line(error)
-            if isinstance(error, VadistillError):
-                log.warning("camera %s: %s", self.name, error)
-            else:
-                log.exception("camera %s cannot be scored", self.name)
+            odd = None if isinstance(error, VadistillError) else error
+            self._failures.warning(cause, "camera %s: %s", self.name, cause, exc_info=odd)
             return False
         finally:
             self._lost(cause or session.reason)

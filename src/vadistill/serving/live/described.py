@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,10 @@ from vadistill.errors import VadistillError
 from vadistill.report import SELF_TEST_PAGE
 from vadistill.saved import read_config
 from vadistill.serving.config import Settings
+from vadistill.serving.log_limit import Repeats
 
-log = logging.getLogger("vadistill.serving")
+_unread = Repeats()
+"""Files beside models, which each page that lists models reads again."""
 
 SYSTEMS = {
     "auto": "several are fitted, and the one is kept that finds most of what is planted as a test",
@@ -64,7 +65,7 @@ def _self_test(folder: Path) -> dict[str, Any] | None:
     try:
         test = read_self_test(folder)
     except VadistillError as error:
-        log.warning("%s", error)
+        _unread.warning(str(error), "%s", error)
         return None
     if test is None:
         return None
@@ -83,7 +84,7 @@ def _choice(folder: Path) -> dict[str, Any] | None:
     try:
         found = read_choice(folder)
     except VadistillError as error:
-        log.warning("%s", error)
+        _unread.warning(str(error), "%s", error)
         return None
     return found and {"kept": found["kept"], "reason": found["reason"]}
 

@@ -16,6 +16,7 @@ from vadistill.addresses import Address, without_addresses
 from vadistill.errors import VideoError
 from vadistill.serving.live.session import Arrival, RateCap, Session, Stillness
 from vadistill.serving.live.status import ReaderStatus, State
+from vadistill.serving.log_limit import Repeats
 from vadistill.video import LiveSource, Polygon, VideoSource, open_video
 
 if TYPE_CHECKING:
@@ -67,15 +68,14 @@ class Reader:
         self._fast, self._loop = fast and not self._live, loop and not self._live
         self._transport, self._timeout = transport, timeout
         self._backoff, self._recorder, self._masks = backoff, recorder, masks
-        self._changed = threading.Condition()
-        self._stop = threading.Event()
+        self._changed, self._stop = threading.Condition(), threading.Event()
         self._thread: threading.Thread | None = None
         self._status = ReaderStatus(since=time.time())
         self._decoded: deque[float] = deque()
         self._began = self._seen = -math.inf
         """When the session began, and when its last picture was decoded, in monotonic seconds."""
         self._next: Session | None = None
-        self._finished = False
+        self._finished, self._losses = False, Repeats()
         self._cap = RateCap(fps)
 
     def start(self) -> None:
@@ -209,7 +209,7 @@ class Reader:
             self._changed.notify_all()
         self._say("running", "")
         if again:
-            log.info("%s: connected again, %dx%d", self.name, info.width, info.height)
+            self._losses.works("%s: connected again, %dx%d", self.name, info.width, info.height)
         return session
 
     def _read(self, source: VideoSource, session: Session) -> None:
@@ -278,7 +278,7 @@ class Reader:
         # Cameras behind one switch would otherwise all come back in the same moment.
         delay *= random.uniform(0.75, 1.0)
         reason = self._shown(reason)
-        log.warning("%s: %s; next try in %.1f s", self.name, reason, delay)
+        self._losses.warning(reason, "%s: %s; next try in %.1f s", self.name, reason, delay)
         self._say("retrying", reason, next_try=time.time() + delay)
         self._stop.wait(delay)
 

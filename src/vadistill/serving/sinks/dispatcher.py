@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from vadistill.errors import StorageError
+from vadistill.serving.log_limit import Repeats
 from vadistill.serving.sinks.base import DeliveryError, Glance, Refused, Sink
 from vadistill.serving.storage.outbox import Outbox
 from vadistill.serving.storage.records import Message
@@ -161,6 +162,7 @@ class _Courier(threading.Thread):
         self._ahead = time.time() - time.monotonic()
         self._row = 0
         """Failures since the last success."""
+        self._losses = Repeats()
         self._arrived: dict[str, Message] = {}
         """Messages that arrived but could not be marked so, by key: they must not be sent again."""
         sink.restored = self._restored
@@ -248,7 +250,8 @@ class _Courier(threading.Thread):
 
     def _succeeded(self) -> None:
         if self._row:
-            log.info("sink %s delivers again after %d failures", self.sink.name, self._row)
+            words = "sink %s delivers again after %d failures"
+            self._losses.works(words, self.sink.name, self._row)
         self.state, self._row, self.last_error = "ok", 0, None
         self.delivered += 1
 
@@ -261,7 +264,10 @@ class _Courier(threading.Thread):
         times = message.attempts if refused else self._row - 1
         # Jitter: many senders must not come back all at once.
         delay = min(first * 2 ** min(times, 30), longest) * random.uniform(0.8, 1.2)
-        log.warning(
+        # What is refused is of one message, else all wait for the oldest.
+        reason = f"{message.key}: {self.last_error}" if refused else self.last_error
+        self._losses.warning(
+            reason,
             "sink %s: %s; message %s is tried again in %.0f s",
             self.sink.name,
             self.last_error,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from vadistill.errors import WeightsError, in_a_line
 from vadistill.files import replacing
+from vadistill.serving.log_limit import Repeats
 from vadistill.serving.storage.late_file import UNFINISHED, LateFile
 from vadistill.serving.storage.later import Later
 from vadistill.video.reading import UNTIMED
@@ -58,7 +59,7 @@ class Recorder:
         self._lock, self._later = threading.Lock(), Later(f"record-{camera}")
         self._segment: _Segment | None = None
         self._unstamped = 0
-        self._paused_until, self._pausing = 0.0, threading.Lock()
+        self._paused_until, self._pausing, self._failures = 0.0, threading.Lock(), Repeats()
         self.refused = False
         """Whether its pictures are not compressed: nothing of them is recorded."""
         self._repair()
@@ -109,7 +110,8 @@ class Recorder:
                 return
             self._paused_until = time.monotonic() + PAUSE
         reason = getattr(error, "strerror", None) or str(error)
-        log.warning("%s: cannot record (%s); next try in %.0f s", self._camera, reason, PAUSE)
+        line = f"{self._camera}: cannot record ({reason}); next try in {PAUSE:.0f} s"
+        self._failures.warning(line, "%s", line)
 
     def _write(self, packet: Packet, stream: VideoStream) -> None:
         stamps = self._stamps(packet, stream)
@@ -281,10 +283,7 @@ def _copy(old: BinaryIO, new: RawIOBase) -> None:
 
 
 def segments(folder: Path, camera: str, since: float, until: float) -> list[tuple[float, Path]]:
-    """Finished recordings of a camera that overlap ``since`` to ``until``, in order.
-
-    Each with when it begins; all times in unix seconds.
-    """
+    """Whole recordings that overlap ``since`` to ``until``, with when each begins; unix seconds."""
     found = []
     for path in sorted((folder / camera).glob("*.mkv")):
         with contextlib.suppress(ValueError, OSError):
