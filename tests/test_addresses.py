@@ -184,7 +184,7 @@ LIVE = (
 )
 SECRET = ("QX", "ZZ9", "jqx", "jq x", "x7", "QXj")
 COMMANDS = {
-    "info": [["{}"]],
+    "info": [["{}"], ["{}", "--all"]],
     "data": [["check", "{}"], ["walkway", "{}"], ["features", "{}"]],
     "pretrain": [["{}"], ["x", "--out", "{}"]],
     "extract": [

@@ -389,6 +389,49 @@ def test_a_fit_that_has_ended_is_not_done_again(
     assert fits(*given), "boxes are others"
 
 
+def info_of(model: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, str]:
+    """What ``info`` shows of a model, by name, in order."""
+    capsys.readouterr()
+    assert main(["info", str(model), *options]) == 0
+    shown, name = {}, ""
+    for cells in (line.split("│") for line in capsys.readouterr().out.splitlines()):
+        if len(cells) == 4:  # a long fact goes on in the next row, without a name
+            name = cells[1][1:].rstrip() or name
+            shown[name] = f"{shown.get(name, '')} {cells[2].strip()}".strip()
+    return shown
+
+
+def test_info_tells_first_what_is_asked_and_only_settings_that_were_changed(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "m.vad"
+    changed = ["--localiser", "motion", "--percentile", "90"]
+    assert main(["fit", "motion", str(data), "--out", str(out), *changed]) == 0
+    shown = info_of(out, capsys)
+    assert list(shown) == [
+        *("model", "system", "recipe", "fitted", "command", "learned from", "level", "localiser"),
+        *("latency", "size", "settings", "  localiser", "  percentile"),
+    ]
+    assert shown["system"] == "motion, which learns from normal video"
+    assert shown["recipe"] == "default, but for 2 settings"
+    assert shown["learned from"].startswith("2 videos, 0:06.0, 128x96 at 10 frames/s, 60 frames")
+    assert "raw score" in shown["level"] and "too short to tell 1 false alarm" in shown["level"]
+    assert shown["localiser"] == "motion" and shown["latency"].endswith(" s at 10 frames/s")
+    settings = json.loads((out / "config.json").read_text())["config"]
+    rest = f"2 changed, {len(settings) - 2} others as in the default recipe (--all shows them)"
+    assert shown["settings"] == rest
+    assert shown["  percentile"] == "90.0 (default: 95.0)"
+    every = info_of(out, capsys, "--all")
+    assert {f"config.{name}" for name in settings} <= every.keys()
+    # Another package's system, or another version's settings, are told as far as they are known.
+    facts = json.loads((out / "config.json").read_text())
+    for changes in ({"system": "elsewhere"}, {"config": {**settings, "colour": 1}}):
+        (out / "config.json").write_text(json.dumps({**facts, **changes}))
+        shown = info_of(out, capsys)
+        assert shown["recipe"].startswith("unknown: ") and "--all" in shown["settings"]
+        assert shown["fitted"].endswith(vadistill.__version__)
+
+
 def test_info_tells_how_a_model_came_to_be(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -398,13 +441,7 @@ def test_info_tells_how_a_model_came_to_be(
     assert facts["made"]["command"] == f"vadistill fit motion {data.name} --out m.vad"
     today = facts["made"]["date"]
     assert facts["footage"]["dates"] == [today, today]
-    capsys.readouterr()
-    assert main(["info", str(out)]) == 0
-    shown = {}
-    for line in capsys.readouterr().out.splitlines():
-        cells = [cell.strip() for cell in line.split("│")]
-        if len(cells) == 4:
-            shown[cells[1]] = cells[2]
+    shown = info_of(out, capsys, "--all")
     assert shown["footage.sizes"] == "128x96"
     assert shown["footage.rates"] == "10.0"
     assert shown["footage.videos"] == "2"
@@ -512,8 +549,7 @@ def test_data_check_exits_2_for_a_broken_set(
 def test_info_of_a_model_and_a_video(
     data: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["info", str(model)]) == 0
-    assert "config.percentile" in capsys.readouterr().out
+    assert info_of(model, capsys)["settings"].startswith("all ")
     assert main(["info", str(data / "test" / "a0.mp4")]) == 0
     shown = capsys.readouterr().out
     assert "128 x 96 pixels" in shown and "30 by its header" in shown and "problem" not in shown

@@ -72,6 +72,7 @@ COMMANDS = {
     "fit blend": ["fit", "blend", "{n}", "--of", "motion", "{n}.vad", "--out", "{o}-blend.vad"],
     "fit auto": ["fit", "auto", "{n}", "--out", "{o}-auto.vad"],
     "info of a model": ["info", "{n}.vad"],
+    "all of a model": ["info", "{n}.vad", "--all"],
     "info of a video": ["info", "{n}/train/{n}.mp4"],
     "selftest": ["selftest", "{n}.vad", "--data", "{n}", "--plants", "1"],
     "score to csv": [

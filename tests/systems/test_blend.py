@@ -333,5 +333,10 @@ def test_a_member_is_not_overwritten(
 def test_info_tells_its_members(models: SimpleNamespace, capsys: pytest.CaptureFixture[str]):
     assert main(["info", str(models.root / "both.vad")]) == 0
     shown = capsys.readouterr().out
+    for fact in ("localiser of motion", "cafe settings", "  cafe epochs", "(default: 12)"):
+        assert fact in shown
+    assert "student" not in shown and "sizes" not in shown
+    assert main(["info", str(models.root / "both.vad"), "--all"]) == 0
+    shown = capsys.readouterr().out
     for fact in ("members.cafe.config.student", "members.motion.footage.sizes", "144x96"):
         assert fact in shown

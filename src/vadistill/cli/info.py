@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,13 +12,15 @@ from tyro.conf import Positional, arg
 
 from vadistill import __version__
 from vadistill.addresses import Address
+from vadistill.cli.info_model import model
 from vadistill.cli.terminal import console, parse, plain, table
-from vadistill.errors import DataError, VadistillError, VideoError
+from vadistill.errors import DataError, VideoError
 from vadistill.progress import clock
 
 EXAMPLES = """
 vadistill info
 vadistill info entrance.vad
+vadistill info entrance.vad --all
 vadistill info today.mp4
 """
 
@@ -30,18 +31,22 @@ def run(argv: list[str]) -> None:
     parse(info, argv, prog="vadistill info", examples=EXAMPLES)
 
 
-def info(path: Annotated[Positional[str | None], arg(metavar="[MODEL|VIDEO]")] = None) -> None:
+def info(
+    path: Annotated[Positional[str | None], arg(metavar="[MODEL|VIDEO]")] = None,
+    all: bool = False,
+) -> None:
     """Say which versions, devices, systems and recipes there are, or what a model or video is.
 
     Args:
         path: A fitted model's folder, or a video file, folder of frames or camera's address.
+        all: Of a model, all that its config.json tells, not only settings that were changed.
     """
     facts = table("", "")
     facts.show_header = False
     if path is None:
         rows = machine()
     elif (Path(path) / "config.json").is_file():
-        rows = model(Path(path))
+        rows = model(Path(path), everything=all)
     elif Path(path).exists() or not Address(path).is_path:
         rows = video(path)
     else:
@@ -78,68 +83,6 @@ def machine() -> dict[str, Any]:
         for recipe, made in system.RECIPES.items():
             rows[f"  {name} {recipe}"] = describe_recipe(made)
     return rows
-
-
-def model(path: Path) -> dict[str, Any]:
-    """What a fitted model's folder says of itself; raises WeightsError."""
-    from vadistill.evaluation.choice import read_choice
-    from vadistill.evaluation.selftest import read_self_test
-    from vadistill.saved import read_config
-
-    facts = read_config(path)
-    size = sum(f.stat().st_size for f in path.iterdir() if f.is_file())
-    rows: dict[str, Any] = {"model": path, "size": f"{size / 1e6:.1f} MB"}
-    for name, value in flat("", facts):
-        rows[name] = words(name, value)
-    if rows.get("config.runtime") == "auto":
-        rows["auto here"] = runtime_here(path)
-    tested = read_self_test(path)
-    if tested is not None:
-        rows["self-test"] = tested.words
-        for kind in tested.kinds:
-            rows[f"  {kind.kind}"] = f"{kind.found} of {kind.plants}, AUC {100 * kind.auc:.1f}"
-    chosen = read_choice(path)
-    if chosen is not None:
-        rows["chosen by auto"] = f"{chosen['kept']}: {chosen['reason']}"
-        for each in chosen["candidates"]:
-            auc, low, high = (100 * each[key] for key in ("auc", "auc_low", "auc_high"))
-            speed = f"{each['frames_per_second']:.0f} frames/s"
-            figures = f"AUC {auc:.1f} ({low:.1f} to {high:.1f}), {each['found']:.0%} found"
-            rows[f"  {each['name']}"] = f"{figures}, {speed}"
-    return rows
-
-
-def runtime_here(path: Path) -> str:
-    """What ``auto`` is of a model on this machine."""
-    from vadistill.evaluation.speed import chosen
-    from vadistill.systems import load
-
-    try:
-        return chosen(load(path))
-    except VadistillError as error:
-        return f"unknown: {error.got}"
-
-
-def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """What a fact holds, each by its name: ``config.smoothing``."""
-    if not isinstance(value, dict) or not value:
-        yield name, value
-        return
-    if name.rpartition(".")[2] == "localiser":
-        from vadistill.objects.auto import in_words
-
-        yield name, in_words(value)  # and its settings below
-    for key, inner in value.items():
-        yield from flat(f"{name}.{key}" if name else key, inner)
-
-
-def words(name: str, value: Any) -> str:
-    """A fact of a model for people: ``96x64`` for a size, a clock for seconds, no brackets."""
-    if name.endswith("footage.sizes") and all(isinstance(size, list) for size in value):
-        return ", ".join("x".join(map(str, size)) for size in value)
-    if name.endswith("footage.seconds") and isinstance(value, float | int):
-        return clock(value)
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def video(path: str) -> dict[str, Any]:
