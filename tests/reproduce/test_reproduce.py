@@ -260,10 +260,8 @@ class TestDakd:
     ) -> None:
         marks = {"teacher": {"micro/raw": 0.9}, "mil i3d": {"micro/raw": 0.7}}
         monkeypatch.setattr(reproduce_dakd, "published_rows", lambda *_: marks)
-        small = replace(dakd.paper(), epochs=10)
-        monkeypatch.setattr(dakd, "paper", lambda: small)
         only = ("mil i3d", "teacher", "student clip")
-        options = Options(data, tmp_path, quick=True, only=only, seeds=(0,))
+        options = Options(data, tmp_path, epochs=1, only=only, seeds=(0,))
         records = reproduce("dakd", options)
         papers = {(r.variant, r.protocol): r.paper for r in records}
         assert papers["teacher", "micro/raw"] == 0.9 and papers["mil i3d", "micro/raw"] == 0.7
@@ -279,7 +277,7 @@ class TestDakd:
     ) -> None:
         marks = {"mil i3d": {"micro/raw": 0.7}}
         monkeypatch.setattr(reproduce_dakd, "published_rows", lambda *_: marks)
-        options = Options(data, tmp_path, quick=True, backbones=("i3d",), only=("mil i3d",))
+        options = Options(data, tmp_path, epochs=1, backbones=("i3d",), only=("mil i3d",))
         records = reproduce("dakd", options)
         assert {r.paper for r in records} == {None}
         assert {r.seeds for r in records} == {(0,), (1,), (2,), (3,), (4,)}, "as the paper's five"
