@@ -332,45 +332,77 @@ def test_a_video_that_cannot_be_scored_costs_itself_alone(
 
 
 KILLED = """
-import os, signal, sys
-from vadistill.cli import main
+import json, os, signal, sys
+from vadistill.cli import main, score
 from vadistill.detector import Detector
+from vadistill.evaluation import facts, runs, scoring, selftest
+from vadistill.systems import detector_class, prompted
+
+detector_class("motion")
 
 collect = Detector.collect
 
-def collected(self, info, frames):
-    if info.name == "c":
-        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
-    return collect(self, info, frames)
+def run(name, folder, said, *argv):
+    def collected(self, info, frames):
+        if info.name == "c":
+            os.kill(os.getpid(), getattr(signal, name))
+        return collect(self, info, frames)
 
-Detector.collect = collected
-sys.exit(main(sys.argv[2:]))
+    Detector.collect = collected
+    os.chdir(folder)
+    os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
+    os.dup2(2, 1)
+    sys.exit(main(argv))
+
+for line in iter(sys.stdin.readline, ""):
+    child = os.fork()
+    if not child:
+        run(*json.loads(line))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+"""Each run is a process of its own; what all of them import is imported once."""
 
 
-def killed(signal: str, *argv: str) -> str:
+@pytest.fixture(scope="module")
+def runner() -> Iterator[subprocess.Popen[str]]:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdin=pipe, stdout=pipe, text=True) as it:
+        yield it
+
+
+@pytest.fixture
+def killed(
+    runner: subprocess.Popen[str], place: Path, tmp_path: Path
+) -> Callable[[str, list[str]], str]:
     """What a run says that is sent a signal when it begins to score the video c."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, signal, *argv], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == (-9 if signal == "SIGKILL" else 130)
-    return done.stderr
+    said = tmp_path / "said"
+
+    def run(signal: str, argv: list[str]) -> str:
+        assert runner.stdin is not None and runner.stdout is not None
+        runner.stdin.write(json.dumps([signal, str(place), str(said), *argv]) + "\n")
+        runner.stdin.flush()
+        assert int(runner.stdout.readline()) == (-9 if signal == "SIGKILL" else 130)
+        return said.read_text()
+
+    return run
 
 
 @pytest.mark.parametrize("table", ["s.csv", "s.json", "s.parquet"])
-def test_a_killed_run_keeps_the_videos_that_were_done(place: Path, table: str) -> None:
+def test_a_killed_run_keeps_the_videos_that_were_done(
+    place: Path, killed: Callable[[str, list[str]], str], table: str
+) -> None:
     argv = ["score", "m.vad", "normal/a.mp4", "link.mp4", "b/c.mp4", "hard.mp4", "--out", table]
-    killed("SIGKILL", *argv)
+    killed("SIGKILL", argv)
     assert names_in(place / table) == ["a", "link"]
     assert main(argv) == 0
     assert names_in(place / table) == ["a", "link", "c", "hard"]
     whole = (place / table).read_bytes()
     argv.insert(2, "b/a.mp4")
-    killed("SIGKILL", *argv)
+    killed("SIGKILL", argv)
     assert (place / table).read_bytes() == whole, "an older table stays until the new one is whole"
     partial = Path(table).with_suffix(f".partial{Path(table).suffix}")
     assert names_in(place / partial) == ["b/a.mp4", "normal/a.mp4", "link"]
-    assert str(partial) in killed("SIGINT", *argv)
+    assert str(partial) in killed("SIGINT", argv)
     assert main(argv) == 0
     assert len(names_in(place / table)) == 5 and not (place / partial).exists()
 
