@@ -16,6 +16,8 @@ TEMPLATE = ROOT / "examples" / "detector_package"
 
 SESSION = """
 import vadistill
+from vadistill.cli import main
+assert main(["evaluate", "own.vad", "--data", "data"]) == 0
 model = vadistill.load("own.vad")
 again = vadistill.fit("brightness", "data", out="again.vad", gain=1.0)
 assert (model.score("data")["{video}"].raw == again.score("data")["{video}"].raw).all()
@@ -48,9 +50,8 @@ def test_a_detector_in_forty_lines_is_installed_as_a_package(tmp_path: Path) -> 
     scene = WalkwayConfig(train_clips=1, test_clips=1, frames=30, width=160, height=120)
     splits = render_walkway(tmp_path / "data", scene)
     run("-m", "vadistill", "fit", "brightness", "data", "--out", "own.vad")
-    assert "own" in run("-m", "vadistill", "evaluate", "own.vad", "--data", "data")
-    session = SESSION.format(video=splits.test.videos[0].name)
-    assert "Brightness(fitted, default)" in run("-c", session)
+    said = run("-c", SESSION.format(video=splits.test.videos[0].name))
+    assert "own" in said and "Brightness(fitted, default)" in said
 
 
 def test_the_page_shows_the_entry_point() -> None:
