@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import typechecking
+from support import graphs
 from support.browser import Browser
 
 typechecking.install()  # before the first import of the package
@@ -26,6 +27,14 @@ os.environ["TORCH_HOME"] = str(Path(tempfile.gettempdir()) / "vadistill-tests-ha
 os.environ["VADISTILL_RUNTIME"] = "onnx"
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_are_remembered() -> Iterator[None]:
+    """A network that is exported again gives the same graph, which takes no time twice."""
+    with pytest.MonkeyPatch.context() as patch:
+        graphs.remember(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
