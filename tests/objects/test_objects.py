@@ -17,6 +17,7 @@ import pytest
 from vadistill import objects
 from vadistill.backbones.detection import YOLOX, decode_fastestdet, decode_yolox
 from vadistill.datasets import Dataset, Video
+from vadistill.datasets.sampling import pieces
 from vadistill.errors import ConfigError, DataError, WeightsError
 from vadistill.objects import boxes_file
 from vadistill.objects.background import Background
@@ -25,7 +26,8 @@ from vadistill.objects.boxes_file import read_boxes
 from vadistill.objects.detector import spans
 from vadistill.objects.motion_gradients import MotionGradients, MotionSettings
 from vadistill.objects.scene import ObjectSizes, split
-from vadistill.video import Frame, VideoInfo, open_video
+from vadistill.video import Frame, VideoInfo, VideoSource, open_video
+from vadistill.video.base import Stretch
 from vadistill.windows import Triplet, triplets
 
 
@@ -387,6 +389,22 @@ def test_boxes_come_from_all_files_and_fit_the_picture(tmp_path: Path) -> None:
     assert boxes_of(localiser, frames, "w")[0].tolist() == [[1, 2, 3, 4]]
     with pytest.raises(DataError, match=r"no boxes for video 'x' .*one of its videos: v, w"):
         boxes_of(localiser, frames, "x")
+
+
+def test_a_part_of_a_video_has_the_boxes_of_its_frames(tmp_path: Path) -> None:
+    write_boxes(tmp_path / "b.csv", [f"v,{n},{n},0,{n + 4},4" for n in range(300)])
+    localiser = objects.build(f"boxes:{tmp_path}/b.csv")
+    whole = Video("v", np.zeros((300, 8, 320, 3), np.uint8)).open()
+    part = Stretch(whole, 20, 270)
+    for source, firsts in [(part, [20]), (whole, [0]), (Stretch(part, 5, 9), [25])]:
+        assert _lefts(localiser, source)[: len(firsts)] == firsts
+    lefts = [_lefts(localiser, piece) for piece in pieces(part, 250, 200)]
+    assert [(own[0], own[-1]) for own in lefts] == [(32, 131), (158, 257)]
+
+
+def _lefts(localiser: Localiser, source: VideoSource) -> list[float]:
+    localiser.start(source.info)
+    return [float(localiser.boxes(window)[0, 0]) for window in triplets(iter(source))]
 
 
 def test_frames_of_a_boxes_file_may_come_in_any_order(tmp_path: Path) -> None:

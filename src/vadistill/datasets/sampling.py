@@ -123,7 +123,8 @@ class Piece(VideoSource):
     """The next frames of a pass over a video, from frame ``first`` on."""
 
     def __init__(self, source: VideoSource, rest: Iterator[Frame], first: int, frames: int) -> None:
-        self.info = replace(source.info, frames=frames)
+        before = source.info.first or 0
+        self.info = replace(source.info, frames=frames, first=before + first)
         self._rest, self._first = rest, first
 
     def __iter__(self) -> Iterator[Frame]:

@@ -42,8 +42,8 @@ class BoxesFileSettings:
 class BoxesFile(Localiser):
     """The boxes that the files hold for the video of this name, cut to the picture.
 
-    A frame without a row has no boxes; a video without a row is a DataError, for it is most likely
-    misnamed.
+    Of a part of a video they are those of its frames in the whole.  A frame without a row has no
+    boxes; a video without a row is a DataError, for it is most likely misnamed.
     """
 
     name = "boxes"
@@ -54,6 +54,7 @@ class BoxesFile(Localiser):
         self.settings = settings
         self._videos: dict[str, dict[int, Boxes]] | None = None
         self._frames: dict[int, Boxes] = {}
+        self._first = 0
 
     def start(self, info: VideoInfo) -> None:
         """Look up ``info.name``; raises DataError for unreadable files or a missing video."""
@@ -66,7 +67,7 @@ class BoxesFile(Localiser):
                 expected=f"one of its videos: {shown or 'it has none'}",
                 fix="rename the video or write its boxes into the file",
             )
-        self._frames = videos[info.name]
+        self._frames, self._first = videos[info.name], info.first or 0
         self._require_fit(info)
 
     def clone(self) -> BoxesFile:
@@ -82,7 +83,7 @@ class BoxesFile(Localiser):
     def _require_fit(self, info: VideoInfo) -> None:
         """Raises DataError for boxes of frames that the video lacks, or far beyond its picture."""
         last = max(self._frames)
-        if info.frames is not None and last >= info.frames:
+        if info.first is None and info.frames is not None and last >= info.frames:
             # A header may count too few frames: only a count of what is there can accuse boxes.
             counted = frame_count(info.path) if info.path else info.frames
             if last >= counted:
@@ -103,7 +104,8 @@ class BoxesFile(Localiser):
 
     def boxes(self, window: Triplet) -> Boxes:
         height, width = window.current.image.shape[:2]
-        return clip_boxes(self._frames.get(window.current.index, NO_BOXES), width, height)
+        own = self._frames.get(self._first + window.current.index, NO_BOXES)
+        return clip_boxes(own, width, height)
 
 
 def _read_all(paths: Sequence[str]) -> dict[str, dict[int, Boxes]]:

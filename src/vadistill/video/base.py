@@ -52,6 +52,8 @@ class VideoInfo:
     frames: int | None
     """Number of frames if the container or folder tells, else None (it may be an estimate)."""
     path: Path | None = None
+    first: int | None = None
+    """The frame of the whole that frame 0 is, of a part of a video; None of a whole one."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", printable(self.name))
@@ -79,7 +81,8 @@ class Stretch(VideoSource):
         self.source, self.first, self.last = source, first, last
         known = source.info.frames
         end = last if known is None else min(last, known)
-        self.info = replace(source.info, frames=max(0, end - first))
+        before = source.info.first or 0
+        self.info = replace(source.info, frames=max(0, end - first), first=before + first)
 
     def __iter__(self) -> Iterator[Frame]:
         begin: float | None = None
