@@ -26,6 +26,7 @@ from support.waiting import until
 from support.webhook_receiver import Receiver
 from vadistill import limits
 from vadistill.addresses import Address
+from vadistill.errors import VideoError
 from vadistill.serving.config import CameraSettings, Settings, SinkSettings
 from vadistill.serving.hub import Hub
 from vadistill.serving.log_limit import LogLimit, Repeats
@@ -217,6 +218,19 @@ def test_what_fails_again_and_again_is_logged_ever_less_often(
     assert [record.getMessage() for record in caplog.records] == ["gate: connected"]
     now[0] += 2 * 86400
     assert fails(0.1) == ["gate: refused"], "long after, it is new"
+
+
+def test_a_detector_that_fails_at_any_frame_fails_for_one_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lines = Repeats(lambda: 0.0)
+    for frame in range(3):
+        lines.failure(ValueError(f"frame {frame} has a score of {frame}"), "gate fails")
+        lines.failure(VideoError(f"cut at {frame}", expected="a video", fix="mend it"), "gate cut")
+    assert [(each.getMessage(), bool(each.exc_info)) for each in caplog.records] == [
+        ("gate fails", True),
+        ("gate cut", False),
+    ]
 
 
 @contextmanager

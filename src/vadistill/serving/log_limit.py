@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from vadistill.errors import VadistillError, in_a_line
 
 log = logging.getLogger("vadistill.serving")
 
@@ -65,6 +68,15 @@ class Repeats:
         self._clock, self._lock = clock, threading.Lock()
         self._known: dict[str, _Known] = {}
         self._stands = False
+
+    def failure(self, error: Exception, message: str, *values: object) -> None:
+        """Of an error whose numbers, such as a frame's, make no other reason of it.
+
+        With its traceback where it is not one of ours.
+        """
+        reason = f"{type(error).__name__}: {re.sub('[0-9]+', '0', in_a_line(error))}"
+        odd = None if isinstance(error, VadistillError) else error
+        self.warning(reason, message, *values, exc_info=odd)
 
     def warning(
         self, reason: str, message: str, *values: object, exc_info: Exception | None = None

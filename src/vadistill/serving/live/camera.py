@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vadistill.drawing import Scale, to_jpeg
-from vadistill.errors import ConfigError, VadistillError, in_a_line
+from vadistill.errors import ConfigError, in_a_line
 from vadistill.events import Change, Tracker
 from vadistill.levels import Level
 from vadistill.scores import FrameScore
@@ -167,8 +167,7 @@ class Camera:
             self._watch(session)
         except Exception as error:
             cause = self._failure = in_a_line(error)
-            odd = None if isinstance(error, VadistillError) else error
-            self._failures.warning(cause, "camera %s: %s", self.name, cause, exc_info=odd)
+            self._failures.failure(error, "camera %s: %s", self.name, cause)
             return False
         finally:
             self._lost(cause or session.reason)
