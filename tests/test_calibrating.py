@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from support.scenes import training
+from vadistill import calibrating
 from vadistill.calibrating import FRAMES, widened
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.sampling import PIECE
@@ -52,7 +55,7 @@ def looked_at(*lengths: int, known: int = 10) -> tuple[list[tuple[int, int]], Ca
     edgy = Edgy(known)
     videos = tuple(Video(str(n), Told(n, length)) for n, length in enumerate(lengths))
     train = Dataset("own", "train", videos)
-    wide = widened(edgy.require_fitted(), edgy.stream, train, MARGIN)
+    wide = widened(edgy.require_fitted(), edgy.stream, train, (None, MARGIN))
     return edgy.pieces, wide
 
 
@@ -79,7 +82,7 @@ def test_of_many_videos_some():
 def test_of_frames_of_which_training_took_some_all():
     edgy = Edgy(170)
     train = Dataset("own", "train", (Video("0", Told(0, 170)),))
-    known = widened(Calibration.fit(np.zeros(170)), edgy.stream, train, MARGIN)
+    known = widened(Calibration.fit(np.zeros(170)), edgy.stream, train, (None, MARGIN))
     assert edgy.pieces == [(0, 170)] and known.lasting is not None
 
 
@@ -88,7 +91,40 @@ def test_nothing_where_as_much_was_seen():
     assert pieces == [] and known.quantiles.max() == 0.0
 
 
-def test_a_fit_does_it_and_a_part_of_another_model_not(tmp_path: Path):
+def around(lookback: int | None, lookahead: int | None) -> Calibration:
+    """What becomes of one of 10 frames, of a detector that sees so many around a frame."""
+    edgy, train = Edgy(10), Dataset("own", "train", (Video("0", Told(0, 9_000)),))
+    return widened(edgy.require_fitted(), edgy.stream, train, (lookback, lookahead))
+
+
+def test_what_lies_before_counts_too():
+    assert around(None, MARGIN).frames == FRAMES - 60 * 2 * MARGIN
+    assert around(30, MARGIN).frames == FRAMES - 60 * (30 + MARGIN)
+    assert around(1, MARGIN).frames == FRAMES - 60 * 2 * MARGIN
+
+
+def test_what_sees_all_of_a_video_is_left_as_it_is():
+    assert around(None, None).frames == around(49, MARGIN).frames == 10
+
+
+def test_it_never_is_of_fewer_frames():
+    class Short(Told):
+        """A video that ends long before its container says."""
+
+        def __iter__(self) -> Iterator[Frame]:
+            yield from islice(super().__iter__(), 300)
+
+    edgy, train = Edgy(250), Dataset("own", "train", (Video("0", Short(0, 9_000)),))
+    known = edgy.require_fitted()
+    assert widened(known, edgy.stream, train, (None, MARGIN)) is known
+
+
+def test_there_may_be_nothing_to_see():
+    edgy, train = Edgy(10), Dataset("own", "train", (Video("0", Told(0, 0)),))
+    assert widened(edgy.require_fitted(), edgy.stream, train, (None, 0)).frames == 10
+
+
+def test_a_fit_does_it_and_a_part_of_another_model_not(tmp_path: Path, monkeypatch):
     train, frames = training("one-class"), 24
     total = sum(video.open().info.frames or 0 for video in train)
     config = cafe.Config(frames=frames, epochs=1, localiser="motion", teacher="compact")
@@ -97,3 +133,7 @@ def test_a_fit_does_it_and_a_part_of_another_model_not(tmp_path: Path):
     assert part.require_fitted().frames <= 2 * frames < total == whole.require_fitted().frames
     one, other = (model.score(train.videos[0].open()).raw for model in (part, whole))
     assert (one == other).all()
+    monkeypatch.setattr(calibrating, "FRAMES", 40)
+    config = replace(config, frames=8)
+    less = cafe.Cafe(config).fit(train, out=tmp_path / "less.vad").require_fitted()
+    assert whole.lookahead and less.frames == 40 - 2 * whole.lookahead

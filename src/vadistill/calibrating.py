@@ -23,21 +23,26 @@ def widened(
     known: Calibration,
     stream: Callable[[VideoSource], Iterable[FrameScore]],
     train: Dataset,
-    margin: int,
+    around: tuple[int | None, int | None],
 ) -> Calibration:
     """The calibration of a detector that streams so, of ``FRAMES`` of its training footage.
 
     These are pieces of about ``PIECE``, evenly spaced, of some videos where there are many, or all
-    that there is; of a piece the first and last ``margin`` frames do not count, whose neighbours
-    the detector does not see.  ``known`` itself where it is of as many frames already, and knows
-    how they follow each other.
+    that there is.  ``around``: the detector's ``lookback`` and ``lookahead``; so many frames at a
+    piece's ends do not count, since it does not see their neighbours (at its beginning at least as
+    many as at its end).  ``known`` itself where it is of as many frames already, and knows how they
+    follow each other, and where so much has to be seen around a frame that pieces would not do.
     """
+    lookback, lookahead = around
+    before, after = max(lookback or 0, lookahead or 0), lookahead or 0
+    if lookahead is None or before + after > PIECE // 2:
+        return known
     lengths: dict[int, int] = {}
     for number in evenly(len(train)):
         if sum(min(PIECE, frames) for frames in lengths.values()) < FRAMES:
             lengths[number] = length(train.videos[number])
     total = sum(lengths.values())
-    if known.lasting is not None and known.frames >= min(FRAMES, total):
+    if not total or (known.lasting is not None and known.frames >= min(FRAMES, total)):
         return known
     values: list[float] = []
     runs: list[int] = []
@@ -51,7 +56,9 @@ def widened(
                 for frame in stream(piece):
                     found.append(frame.score)
                     advance(note=video.name)
-                own = found if whole else found[margin : len(found) - margin]
+                own = found if whole else found[before : len(found) - after]
                 values += own
                 runs.append(len(own))
-    return Calibration.fit(values, runs=runs) if values else known
+    wide = Calibration.fit(values, runs=runs) if values else known
+    fewer = known.lasting is not None and wide.frames < known.frames
+    return known if wide.lasting is None or fewer else wide

@@ -112,7 +112,7 @@ class Detector(Saved, ABC):
         self.footage = footage_of(train)
         known = self.require_fitted()
         if self.supervision == "one-class" and not part:
-            known = widened(known, self.stream, train, self.lookahead or 0)
+            known = widened(known, self.stream, train, (self.lookback, self.lookahead))
         self.calibration = known.of(self.footage)
         self.radius = learned_radius(self.stream, train) if self.tells_traits and not part else None
         self.made = {"command": command, "date": str(date.today()), "vadistill": __version__}

@@ -124,14 +124,14 @@ def fit_auto(
         blend = fit("blend", "candidate")
         assert isinstance(blend, Blend)
         del models["blend"]
-        blends = {f"blend ({how})": blend.combined(how) for how in HOW}
+        for how in HOW:
+            blends[f"blend ({how})"] = each = blend.combined(how)
+            known = widened(each.require_fitted(), each.stream, kept, (None, each.lookahead))
+            each.calibration = known.of(each.footage)
     choice = chosen(models, blends, trial)
     choice = replace(choice, left_out=late)
     model = choice.model
     model.made = {**(model.made or {}), "command": command}
-    if isinstance(model, Blend):  # by this way of the two its members' scores are new
-        wide = widened(model.require_fitted(), model.stream, kept, model.lookahead or 0)
-        model.calibration = wide.of(model.footage)
     model.save(out)
     _keep_log(logs[model.name], out / LOG)
     if choice.test is not None:
