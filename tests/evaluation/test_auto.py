@@ -16,6 +16,7 @@ import vadistill
 from evaluation.test_selftest import crossing
 from objects.test_detectors import footage as squares
 from support.tiny_yolox import tiny_yolox
+from vadistill.calibrating import widened
 from vadistill.cli import main
 from vadistill.datasets import open_dataset
 from vadistill.datasets.holdout import hold_out
@@ -139,9 +140,16 @@ class TestFitAuto:
         kinds: dict[str, Combine] = {"blend (mean)": "mean", "blend (maximum)": "maximum"}
         for name, how in kinds.items():
             model = both.combined(how)
+            of_scales = model.require_fitted().frames
+            known = widened(model.require_fitted(), model.stream, kept, (None, model.lookahead))
+            model.calibration = known.of(model.footage)  # the level that is saved, too
+            assert of_scales < known.frames == sum(video.open().info.frames or 0 for video in kept)
             found = trial.result(trial.scores(model), model)
             (figures,) = (each for each in told if each["name"] == name)
             assert found.auc == pytest.approx(figures["auc"])
+            assert [kind.found for kind in found.kinds] == [
+                kind["found"] for kind in figures["self_test"]["kinds"]
+            ]
 
     def test_it_is_shown(self, made: SimpleNamespace, capsys: pytest.CaptureFixture[str]):
         assert main(["info", str(made.out)]) == 0
