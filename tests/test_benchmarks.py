@@ -28,6 +28,7 @@ SECONDS = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 COMMANDS = {
     "cafe_speed": "--data set --model m.vad",
+    "cafe_terms": "--data bars --work work",
     "dakd_attention": "--data {data}/pets2009_i3d --recipes default --work work",
     "dakd_dense": "--data {data}/pets2009_i3d",
     "dakd_lengths": "--data {data}/pets2009_i3d",
@@ -70,7 +71,7 @@ SLOW = {
     "live_ped2",
     "ray_archive",
 }
-SLOW |= {"one_pass", "selftest_study", "training_memory", "walkway"}
+SLOW |= {"cafe_terms", "one_pass", "selftest_study", "training_memory", "walkway"}
 
 
 @pytest.fixture(scope="module")
