@@ -30,6 +30,7 @@ COMMANDS = {
     "cafe_speed": "--data set --model m.vad",
     "cafe_terms": "--data bars --work work",
     "dakd_attention": "--data {data}/pets2009_i3d --recipes default --work work",
+    "dakd_committee": "--data {data}/pets2009_i3d",
     "dakd_dense": "--data {data}/pets2009_i3d",
     "dakd_lengths": "--data {data}/pets2009_i3d",
     "dakd_live": "",
@@ -60,6 +61,7 @@ COMMANDS = {
 RTSP = {"live_faults", "live_load", "live_ped2"}
 SLOW = {
     "dakd_attention",
+    "dakd_committee",
     "dakd_dense",
     "dakd_lengths",
     "dakd_speed",

@@ -157,6 +157,7 @@ PAPERS_DAKD = {
     "label_loss": "ranking",
     "guarded": False,
     "folds": 0,
+    "committee": 1,
     "learning_rate": 1e-3,
     "temporal_learning_rate": 1e-4,
     "minmax": True,
@@ -238,6 +239,7 @@ FITS = {
         {
             "teacher": ("compact", "flow"),
             "student": "compact",
+            "committee": 1,
             "segments": 3,
             "epochs": 3,
             "precision": "fp32",

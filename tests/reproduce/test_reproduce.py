@@ -246,7 +246,12 @@ class TestDakd:
         assert not rows["without-guarded-teacher"][1].guarded
         assert not rows["without-standardise-teacher"][1].standardise
         folds = {name for name, (_, config) in rows.items() if config.folds}
-        assert folds == {f"student {name}" for name in base.teacher}
+        students = {f"student {name}" for name in base.teacher}
+        assert folds == students
+        committees = {name for name, (_, config) in rows.items() if config.committee > 1}
+        assert committees == students | {f"self-taught {name}" for name in base.teacher}
+        assert rows["self-taught s3d"][1].teacher == ("s3d",)
+        assert rows["of-one-teacher"][1].committee == 1 and not rows["of-one-teacher"][1].folds
         for _, config in rows.values():
             dakd.Dakd(config)
 

@@ -27,7 +27,13 @@ from vadistill.runtime import open_runtime
 from vadistill.systems import dakd
 from vadistill.systems.dakd import losses
 from vadistill.systems.dakd.data import Bags, gather_bags
-from vadistill.systems.dakd.folds import HeldOut, folds_of, standard_error, video_wins
+from vadistill.systems.dakd.folds import (
+    HeldOut,
+    folds_of,
+    standard_error,
+    video_scores,
+    video_wins,
+)
 from vadistill.systems.dakd.model import Baseline, Network, Scored
 from vadistill.systems.dakd.ring import Ring
 from vadistill.systems.dakd.scoring import ClipScorer, as_program
@@ -118,7 +124,9 @@ SMALL = dataclasses.replace(
 )
 """The paper's method, for a minute's fit."""
 
-OURS = dakd.Config(teacher=("wide", "narrow"), student="narrow", precision="fp32", folds=2)
+OURS = dakd.Config(
+    teacher=("wide", "narrow"), student="narrow", precision="fp32", folds=2, committee=2
+)
 """Our own."""
 
 
@@ -316,7 +324,7 @@ class TestTraining:
         )
         torch.manual_seed(0)
         student = Network(bags.widths(["narrow"]))
-        distil(student, "narrow", targets, bags, config, CPU, tmp_path / "student")
+        distil(student, "narrow", [targets], bags, config, CPU, tmp_path / "student")
         assert FrozenTeacher(teacher).fingerprint == before, "the teacher does not learn"
         hinge = losses_of(tmp_path / "teacher")["teacher"]["hinge"]
         bce = losses_of(tmp_path / "student")["student"]["bce"]
@@ -506,6 +514,52 @@ class TestOurs:
         assert held["standard_error"] is not None and 0 <= held["standard_error"] < 0.3
         assert ours.facts()["held_out"] == held
 
+    def test_a_student_learns_the_mean_of_teachers_that_began_differently(
+        self, train: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from vadistill.systems.dakd import training
+
+        config = dataclasses.replace(OURS, folds=0, committee=3, epochs=2)
+        labels: list[torch.Tensor] = []
+        refined = training.pseudo_labels
+
+        def watched(scores: torch.Tensor, *arguments: Any, **settings: Any) -> torch.Tensor:
+            labels.append(scores)
+            return refined(scores, *arguments, **settings)
+
+        monkeypatch.setattr(training, "pseudo_labels", watched)
+        work = tmp_path / "w"
+        dakd.Dakd(config, device="cpu").fit(train, out=tmp_path / "m.vad", work=work)
+        assert len(list(work.glob("teacher-*"))) == len(list(work.glob("targets-*"))) == 3
+        alone = []
+        for member in training.members(config):
+            one = dataclasses.replace(member, committee=1)
+            dakd.Dakd(one, device="cpu").fit(train, out=tmp_path / "one.vad", work=work)
+            alone.append(labels.pop())
+        assert len(list(work.glob("teacher-*"))) == 3, "each is the teacher of another seed"
+        assert all((a - b).abs().max() > 0.01 for a, b in itertools.pairwise(alone))
+        torch.testing.assert_close(labels[0], torch.stack(alone).mean(0))
+
+    def test_a_teacher_that_scores_is_one(self, train: Dataset, tmp_path: Path) -> None:
+        config = dataclasses.replace(OURS, scorer="teacher", epochs=1)
+        dakd.Dakd(config, device="cpu").fit(train, out=tmp_path / "m.vad", work=tmp_path / "w")
+        assert len(list((tmp_path / "w").glob("teacher-*"))) == 1 + OURS.folds
+
+    def test_left_out_videos_are_judged_by_the_committees_mean(self) -> None:
+        class Fixed(Network):
+            def __init__(self, logits: list[float]) -> None:
+                torch.nn.Module.__init__(self)
+                self.said = torch.tensor(logits)
+
+            def forward(self, features: Any) -> Scored:
+                return Scored(torch.zeros(1), self.said.expand(len(features[0]), -1))
+
+        bags = Bags({"narrow": np.zeros((1, 1, 4, 2), np.float32)}, np.array([True]), False)
+        pair = [Fixed([0.0, 2.0, -1.0, 0.0]), Fixed([3.0, -2.0, 0.0, 0.0])]
+        (score,) = video_scores([pair], [np.array([0])], ("narrow",), bags, CPU)
+        mean = torch.stack([each.said.sigmoid() for each in pair]).mean(0)
+        assert score == pytest.approx(float(mean.max().logit()), abs=1e-6)
+
     def test_of_a_teacher_that_sees_nothing_nobody_learns(
         self, train: Dataset, test: Dataset, tmp_path: Path
     ) -> None:
@@ -594,7 +648,7 @@ class TestOurs:
         shutil.copytree(work / "m.vad", tmp_path / "m.vad")
         file = tmp_path / "m.vad/config.json"
         facts = json.loads(file.read_text())
-        for name in ("width", "standardise", "label_loss", "guarded", "folds"):
+        for name in ("width", "standardise", "label_loss", "guarded", "folds", "committee"):
             del facts["config"][name]
         del facts["held_out"]
         file.write_text(json.dumps(facts))

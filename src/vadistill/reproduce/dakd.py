@@ -2,11 +2,12 @@
 
 Rows are named ``WHAT`` or ``WHAT BACKBONE``.  ``teacher`` is the fusion of all backbones, a
 ``student`` has one; ``single`` is the same network as a student, taught by video labels alone, and
-``mil`` Sultani et al.'s, both without any distillation.  Where the paper changes one thing of the
-whole method, its figure is the student's: CLIP's in all rows that do not name one.  For Table 1 it
-says that the modules are given all three backbones' features, and its last row has the CLIP
-student's figure; we read both its teacher and its student as having the module, and show the
-student's.  Figs. 4, 5 and 6 are drawn there, not tabulated.
+``mil`` Sultani et al.'s, both without any distillation; a ``self-taught`` student's teachers have
+its own backbone alone.  Where the paper changes one thing of the whole method, its figure is the
+student's: CLIP's in all rows that do not name one.  For Table 1 it says that the modules are given
+all three backbones' features, and its last row has the CLIP student's figure; we read both its
+teacher and its student as having the module, and show the student's.  Figs. 4, 5 and 6 are drawn
+there, not tabulated.
 """
 
 from __future__ import annotations
@@ -85,9 +86,10 @@ def variants(base: dakd.Config) -> dict[str, tuple[str, dakd.Config]]:
     """Every row by name, with the table or figure that it belongs to.
 
     What the base leaves out (the feature level, min-max) has a row with it.  Only ``student`` rows
-    compare teacher and student on left-out videos, where the base does: all others distil.
+    compare teachers and student on left-out videos, where the base does, and have its committee:
+    all others distil, from one teacher (``self-taught`` from a committee, as what it is beside).
     """
-    plain = replace(base, folds=0)
+    plain = replace(base, folds=0, committee=1)
     alone = replace(plain, scorer="teacher")
     featured = replace(plain, alpha=base.alpha or 1.0)
     attending = replace(plain, temporal="tam")
@@ -121,6 +123,11 @@ def variants(base: dakd.Config) -> dict[str, tuple[str, dakd.Config]]:
     for term in TERMS:
         rows[f"only-{term}"] = "Table 6", replace(attending, terms=(term,))
     rows["without-skip"] = "ours left out", replace(plain, skip=False)
+    if base.committee > 1:
+        rows["of-one-teacher"] = "ours left out", plain
+        for name in base.teacher:
+            own = replace(base, folds=0, teacher=(name,), student=name)
+            rows[f"self-taught {name}"] = "no other backbone", own
     for setting in ("standardise", "guarded"):
         if getattr(base, setting):
             without = replace(alone, **{setting: False})

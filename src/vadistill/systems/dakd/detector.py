@@ -19,6 +19,8 @@ Departures from the papers and readings of what they leave open:
   width; video labels by top-k cross-entropy; prediction-level distillation without min-max.  It
   distils only where the teacher is surely better than a network alone on training videos that both
   have not seen (``folds``), and calibrates on such videos.  ``paper`` has none of this.
+- A student learns the mean scores of a ``committee`` of teachers that began differently (ours):
+  what video labels teach one network differs by ten points of AUC from seed to seed.
 - Attention can only lower a score (``guarded``): a segment's logit is the lesser of that with and
   that without what the others bring.  Else video labels are met as well by the normal segments of
   an abnormal video that attend to its abnormal ones, and for some seeds they are.
@@ -85,7 +87,6 @@ from vadistill.systems.dakd.model import Baseline, Network, student_network, tea
 from vadistill.systems.dakd.recipes import RECIPES, Config
 from vadistill.systems.dakd.ring import Ring, Rows
 from vadistill.systems.dakd.scoring import GRAPH, ClipScorer, as_program
-from vadistill.systems.dakd.training import fit_alone, fit_student, fit_teacher
 
 if TYPE_CHECKING:
     from vadistill.datasets import Dataset, Video
@@ -150,13 +151,7 @@ class Dakd(Detector):
             normalise=config.normalise,
         )
         held = hold_out(bags, config, self.device, work, data)
-        if config.scorer == "teacher":
-            self.network = fit_teacher(bags, config, self.device, work, data)
-        elif held.distils:
-            teacher = fit_teacher(bags, config, self.device, work, data)
-            self.network = fit_student(teacher, bags, config, self.device, work, data)
-        else:
-            self.network = fit_alone(bags, config, self.device, work, data)
+        self.network = held.fit(bags, config, self.device, work, data)
         self.held_out, self.findings = held.facts(), held.findings
         self.widths = dict(zip(self.sees, bags.widths(self.sees), strict=True))
         self.fingerprints = {n: f for n, f in self.fingerprints.items() if n in self.sees}

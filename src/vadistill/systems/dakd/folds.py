@@ -1,7 +1,7 @@
 """Whether to distil, seen on training videos that were left out (K-fold).
 
-Where the teacher is no better than a network that learns from video labels alone, a student moves
-towards something worse; so both are compared first, and the teacher has to be better by more than
+Where the teachers are no better than a network that learns from video labels alone, a student moves
+towards something worse; so both are compared first, and the teachers have to be better by more than
 what another draw of as many videos would change.  The networks of the folds also say how the one
 that scores will behave on normal videos that it has never seen.
 """
@@ -21,7 +21,7 @@ from vadistill.systems.dakd.data import Bags
 from vadistill.systems.dakd.losses import top_mean
 from vadistill.systems.dakd.model import Baseline, Network
 from vadistill.systems.dakd.recipes import Config
-from vadistill.systems.dakd.training import fit_alone, fit_student, fit_teacher
+from vadistill.systems.dakd.training import fit_alone, fit_student, fit_teacher, fit_teachers
 
 Net = Network | Baseline
 
@@ -55,6 +55,15 @@ class HeldOut:
         end = "so it was distilled" if self.distils else "no sure gain, so nothing was distilled"
         return (f"{said}, {self.teacher:.2f} of the teacher (± {self.error:.2f}), {end}",)
 
+    def fit(self, bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> Net:
+        """The network that scores, learnt from all training videos."""
+        if config.scorer == "teacher":
+            return fit_teacher(bags, config, device, work, key)
+        if not self.distils:
+            return fit_alone(bags, config, device, work, key)
+        teachers = fit_teachers(bags, config, device, work, key)
+        return fit_student(teachers, bags, config, device, work, key)
+
     def facts(self) -> dict[str, float | None]:
         """What a model tells of the comparison."""
         return {"teacher": self.teacher, "single": self.single, "standard_error": self.error}
@@ -85,14 +94,18 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
         (bags.part(fold != n), np.flatnonzero(fold == n), f"{key}-{n}of{count}")
         for n in range(count)
     ]
-    teachers = [fit_teacher(part, config, device, work, name) for part, _, name in parts]
     lefts = [left for _, left, _ in parts]
     if config.scorer == "teacher":
-        return HeldOut(list(zip(teachers, lefts, strict=True)), None, None, None)
+        scorers = [fit_teacher(part, config, device, work, name) for part, _, name in parts]
+        return HeldOut(list(zip(scorers, lefts, strict=True)), None, None, None)
+    teachers = [fit_teachers(part, config, device, work, name) for part, _, name in parts]
     alone = [fit_alone(part, config, device, work, name) for part, _, name in parts]
     taught, single = (
         video_wins(video_scores(networks, lefts, names, bags, device), bags.labels)
-        for networks, names in ((teachers, config.teacher), (alone, (config.student,)))
+        for networks, names in (
+            (teachers, config.teacher),
+            ([[network] for network in alone], (config.student,)),
+        )
     )
     found = HeldOut(
         list(zip(alone, lefts, strict=True)),
@@ -103,28 +116,29 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
     if not found.distils:
         return found
     students = [
-        fit_student(teacher, part, config, device, work, name)
-        for teacher, (part, _, name) in zip(teachers, parts, strict=True)
+        fit_student(own, part, config, device, work, name)
+        for own, (part, _, name) in zip(teachers, parts, strict=True)
     ]
     return replace(found, networks=list(zip(students, lefts, strict=True)))
 
 
 @torch.no_grad()
 def video_scores(
-    networks: Sequence[Net],
+    committees: Sequence[Sequence[Net]],
     lefts: Sequence[Int[np.ndarray, " _"]],
     names: tuple[str, ...],
     bags: Bags,
     device: torch.device,
 ) -> Float64[np.ndarray, " v"]:
-    """The logit of every left-out video, by the network that has not seen it."""
+    """The score of every left-out video, of the networks that have not seen it: the mean of the
+    highest segments of their mean scores, as logits."""
     scores = np.zeros((len(bags), bags.views))
-    for network, left in zip(networks, lefts, strict=True):
+    for networks, left in zip(committees, lefts, strict=True):
         for rows in np.array_split(left, -(-len(left) // 64)):
             for view in range(bags.views):
-                samples = rows * bags.views + view
-                logits = network(bags.batch(names, samples, device)).logits.float()
-                scores[rows, view] = top_mean(logits).cpu().numpy()
+                samples = bags.batch(names, rows * bags.views + view, device)
+                each = [network(samples).logits.double().sigmoid() for network in networks]
+                scores[rows, view] = top_mean(torch.stack(each).mean(0).logit()).cpu().numpy()
     return scores.mean(1)
 
 

@@ -25,6 +25,7 @@ EARLIER: dict[str, Any] = {
     "label_loss": "ranking",
     "guarded": False,
     "folds": 0,
+    "committee": 1,
 }
 """Of models that were fitted before these settings were."""
 
@@ -76,6 +77,9 @@ class Config(TrainedConfig):
     folds: int = 3
     """Parts of the training videos that are left out in turn, to see whether the teacher is better
     than a student that learns alone (else nothing is distilled), and to calibrate on; 0: none."""
+    committee: int = 5
+    """Teachers, each from another beginning, whose mean scores a student learns: what one of them
+    knows by chance it does not inherit.  Where the teacher scores itself, there is one."""
     batch: int = 60
     """Videos a step, half normal and half abnormal."""
     learning_rate: float = 5e-3
@@ -125,7 +129,7 @@ class Config(TrainedConfig):
         one_of("temporal module", self.temporal, ("tam", *RIVALS, "baseline"))
         for term in self.terms:
             one_of("term", term, TERMS)
-        self.at_least(1, "reach", "segments", "crops", "epochs")
+        self.at_least(1, "reach", "segments", "crops", "epochs", "committee")
         self.at_least(2, "batch")
         self.at_least(0, "learning_rate", "temporal_learning_rate", "weight_decay", "smoothness")
         self.at_least(0, "sparsity", "half_width", "lambda_bce", "alpha", "delta", "least_range")
@@ -190,6 +194,7 @@ def paper(student: str = "clip") -> Config:
         guarded=False,
         epochs=100,
         folds=0,
+        committee=1,
         learning_rate=1e-3,
         temporal_learning_rate=1e-4,
         minmax=True,

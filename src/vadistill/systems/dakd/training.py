@@ -1,8 +1,9 @@
-"""DAKD's two stages (Fig. 2): the teacher learns from video labels, the student from it."""
+"""DAKD's two stages (Fig. 2): teachers learn from video labels, the student from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,13 @@ from vadistill.systems.dakd.standard import Standard
 from vadistill.training import Run
 
 OF_THE_STUDENT = (
-    *("teacher", "student", "folds", "half_width", "minmax", "least_range"),
+    *("teacher", "student", "folds", "committee", "half_width", "minmax", "least_range"),
     *("lambda_bce", "alpha", "tau", "delta", "delta_normal"),
 )
 """Settings that a network taught by video labels does not depend on, but for its backbones."""
+
+APART = 1000
+"""By which the seeds of a committee's members differ."""
 
 SAVED_EVERY = 20.0
 """Seconds of training that a kill may cost at most, beside an epoch."""
@@ -78,6 +82,18 @@ def fit_teacher(
     return fit_by_labels(config.teacher, bags, config, device, work, key)
 
 
+def members(config: Config) -> list[Config]:
+    """The settings of each teacher of the committee, those of the first one as they are."""
+    return [replace(config, seed=config.seed + APART * n) for n in range(config.committee)]
+
+
+def fit_teachers(
+    bags: Bags, config: Config, device: torch.device, work: Path, key: str
+) -> list[Network | Baseline]:
+    """Stage 1 for each member of the committee."""
+    return [fit_teacher(bags, member, device, work, key) for member in members(config)]
+
+
 def fit_alone(bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> Network:
     """A network with the student's backbone that learns from video labels, without a teacher."""
     network = fit_by_labels((config.student,), bags, config, device, work, key)
@@ -102,21 +118,22 @@ def label_key(names: tuple[str, ...], config: Config, key: str) -> str:
 
 
 def fit_student(
-    teacher: Network | Baseline,
+    teachers: Sequence[Network | Baseline],
     bags: Bags,
     config: Config,
     device: torch.device,
     work: Path,
     key: str,
 ) -> Network:
-    """Stage 2, with what the teacher says of the videos."""
-    key = label_key(config.teacher, config, key)
-    targets = teacher_targets(
-        FrozenTeacher(teacher), config.teacher, bags, device, work / f"targets-{key}", key=key
-    )
+    """Stage 2, with what the committee says of the videos."""
+    targets: list[TargetCache] = []
+    keys = [label_key(config.teacher, member, key) for member in members(config)]
+    for teacher, own in zip(teachers, keys, strict=True):
+        frozen, folder = FrozenTeacher(teacher), work / f"targets-{own}"
+        targets.append(teacher_targets(frozen, config.teacher, bags, device, folder, key=own))
     begin("student", config.seed)
     network = student_network(config, bags.widths([config.student])[0]).to(device)
-    mine = content_hash(key, config.training_settings(without=("folds",)))
+    mine = content_hash(*keys, config.training_settings(without=("folds",)))
     distil(network, config.student, targets, bags, config, device, work / f"student-{mine}")
     return network
 
@@ -197,15 +214,17 @@ def teacher_targets(
 def distil(
     student: Network | Baseline,
     name: str,
-    targets: TargetCache,
+    targets: Sequence[TargetCache],
     bags: Bags,
     config: Config,
     device: torch.device,
     folder: Path,
 ) -> None:
-    """Stage 2: both levels of distillation (Eq. 6); the teacher's outputs are data by now.
+    """Stage 2: both levels of distillation (Eq. 6); the teachers' outputs are data by now.
 
-    The log has both losses and, once an epoch, the norms of their gradients in the student's H.
+    Predictions are the mean of the committee's scores; features are of its first member alone,
+    since those of different networks have no axes in common.  The log has both losses and, once an
+    epoch, the norms of their gradients in the student's H.
     """
     standardise(student, [name], bags)
     begin("projector", config.seed)
@@ -215,10 +234,8 @@ def distil(
         wide = config.width
         projector = trained["projector"] = Projector(wide, wide // 2, wide // 8).to(device)
     run = stage_run("student", trained, bags, config, folder)
-    chunks = np.array_split(np.arange(targets.count), -(-targets.count // 256))
-    scores = torch.cat([targets[rows][1].sigmoid() for rows in chunks])
     labels = pseudo_labels(
-        scores.unflatten(0, (len(bags), bags.views)).mean(1),
+        mean_scores(targets).unflatten(0, (len(bags), bags.views)).mean(1),
         torch.from_numpy(bags.labels),
         half_width=config.half_width,
         minmax=config.minmax,
@@ -231,13 +248,21 @@ def distil(
             said = student(bags.batch([name], rows, device))
             ours, theirs = None, None
             if projector is not None:
-                taught = targets[rows][0].to(device)
+                taught = targets[0][rows][0].to(device)
                 ours, theirs = projector(said.features), projector(taught)
         losses = student_losses(
             said, labels[rows // bags.views], ours, theirs, len(abnormal), config
         )
         run.minimise(losses, **(gradient_norms(losses, said.features) if step.first else {}))
     student.eval()
+
+
+def mean_scores(targets: Sequence[TargetCache]) -> Float[Tensor, "v n"]:
+    """The mean of the committee's scores in [0, 1] of all samples."""
+    count = targets[0].count
+    chunks = np.array_split(np.arange(count), -(-count // 256))
+    each = [torch.cat([own[rows][1].sigmoid() for rows in chunks]) for own in targets]
+    return torch.stack(each).mean(0)
 
 
 def student_losses(
