@@ -504,7 +504,7 @@ class TestOurs:
         path = tmp_path_factory.mktemp("ours") / "m.vad"
         return dakd.Dakd(OURS, device="cpu").fit(train, out=path)
 
-    def test_it_finds_the_events_and_knows_why_it_distilled(
+    def test_it_finds_the_events_and_knows_who_taught_it(
         self, ours: dakd.Dakd, test: Dataset
     ) -> None:
         assert pooled(ours, test) > 0.9
@@ -560,7 +560,7 @@ class TestOurs:
         mean = torch.stack([each.said.sigmoid() for each in pair]).mean(0)
         assert score == pytest.approx(float(mean.max().logit()), abs=1e-6)
 
-    def test_of_a_teacher_that_sees_nothing_nobody_learns(
+    def test_of_teachers_that_see_nothing_nobody_learns(
         self, train: Dataset, test: Dataset, tmp_path: Path
     ) -> None:
         def blind(data: Dataset) -> Dataset:
@@ -575,11 +575,20 @@ class TestOurs:
         detector = dakd.Dakd(config, device="cpu").fit(blind(train), out=tmp_path / "m", work=work)
         teacher, single = detector.held_out["teacher"], detector.held_out["single"]
         assert teacher is not None and single is not None and teacher < single
-        assert not list(work.glob("student-*")) and pooled(detector, blind(test)) > 0.9
-        assert "nothing was distilled" in " ".join(detector.findings)
+        assert pooled(detector, blind(test)) > 0.9
+        assert "its own backbone taught it" in " ".join(detector.findings)
+        taught = len(list(work.glob("student-*")))
+        assert taught == 1 + OURS.folds
         always = dataclasses.replace(config, folds=0)
         follower = dakd.Dakd(always, device="cpu").fit(blind(train), out=tmp_path / "n", work=work)
-        assert set(follower.held_out.values()) == {None} and list(work.glob("student-*"))
+        assert set(follower.held_out.values()) == {None}
+        assert (
+            len(list(work.glob("student-*"))) == taught + 1 and pooled(follower, blind(test)) < 0.9
+        )
+        one = dataclasses.replace(config, committee=1)
+        alone = dakd.Dakd(one, device="cpu").fit(blind(train), out=tmp_path / "o", work=tmp_path)
+        assert not list(tmp_path.glob("student-*")), "one network of the same kind teaches nothing"
+        assert pooled(alone, blind(test)) > 0.9
 
     def test_a_teacher_must_be_better_by_more_than_chance(self) -> None:
         labels = np.arange(40) < 15
@@ -611,7 +620,7 @@ class TestOurs:
         held = HeldOut([], teacher, single, error)
         assert held.distils == distils
         assert held.facts() == {"teacher": teacher, "single": single, "standard_error": error}
-        said = "so it was distilled" if distils else "so nothing was distilled"
+        said = "so these taught it" if distils else "so its own backbone taught it"
         assert all(line.endswith(said) for line in held.findings)
         assert len(held.findings) == (single is not None)
 

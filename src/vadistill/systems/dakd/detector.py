@@ -16,11 +16,11 @@ with one backbone learns the teacher's scores and its features, and scores on it
 Departures from the papers and readings of what they leave open:
 - The default is our own: backbones that need no download; features standardised by the training
   videos; backbones side by side before the attention (``disentangled``), a tenth of the paper's
-  width; video labels by top-k cross-entropy; prediction-level distillation without min-max.  It
-  distils only where the teacher is surely better than a network alone on training videos that both
-  have not seen (``folds``), and calibrates on such videos.  ``paper`` has none of this.
-- A student learns the mean scores of a ``committee`` of teachers that began differently (ours):
-  what video labels teach one network differs by ten points of AUC from seed to seed.
+  width; video labels by top-k cross-entropy; prediction-level distillation without min-max.  A
+  student learns the mean scores of a ``committee`` of teachers that began differently, since what
+  video labels teach one differs by ten points of AUC from seed to seed.  They see all backbones
+  only where that is surely better than the student's own one on training videos left out
+  (``folds``), on which it is calibrated, too.  ``paper`` has none of this.
 - Attention can only lower a score (``guarded``): a segment's logit is the lesser of that with and
   that without what the others bring.  Else video labels are met as well by the normal segments of
   an abnormal video that attend to its abnormal ones, and for some seeds they are.
@@ -110,8 +110,9 @@ class Dakd(Detector):
     fingerprints: dict[str, str]
     """Hash of each such backbone's weights; of published features none is known."""
     held_out: dict[str, float | None]
-    """ROC AUC over left-out videos, in [0, 1], of the ``teacher`` and of a ``single`` network that
-    video labels taught, and the ``standard_error`` of the difference.  None: nothing left out."""
+    """ROC AUC over left-out videos, in [0, 1], of the ``teacher`` committee and of one with a
+    ``single`` backbone, the student's, and the ``standard_error`` of the difference.  None: nothing
+    left out."""
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()

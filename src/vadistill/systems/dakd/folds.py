@@ -1,9 +1,9 @@
 """Whether to distil, seen on training videos that were left out (K-fold).
 
-Where the teachers are no better than a network that learns from video labels alone, a student moves
-towards something worse; so both are compared first, and the teachers have to be better by more than
-what another draw of as many videos would change.  The networks of the folds also say how the one
-that scores will behave on normal videos that it has never seen.
+Where teachers that see more are no better than as many that see what the student sees, the student
+moves towards something worse; so both are compared first, and the former have to be better by more
+than what another draw of as many videos would change.  The networks of the folds also say how the
+one that scores will behave on normal videos that it has never seen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vadistill.systems.dakd.data import Bags
 from vadistill.systems.dakd.losses import top_mean
 from vadistill.systems.dakd.model import Baseline, Network
 from vadistill.systems.dakd.recipes import Config
-from vadistill.systems.dakd.training import fit_alone, fit_student, fit_teacher, fit_teachers
+from vadistill.systems.dakd.training import fit_student, fit_teacher, fit_teachers
 
 Net = Network | Baseline
 
@@ -33,15 +33,15 @@ class HeldOut:
     networks: list[tuple[Net, Int[np.ndarray, " v"]]]
     """The kind that will score, each with the videos that it has not learnt from."""
     teacher: float | None
-    """ROC AUC over left-out videos, in [0, 1], by the mean of their highest segments."""
+    """ROC AUC over left-out videos, in [0, 1], by the highest segments of the teachers' mean."""
     single: float | None
-    """The same of a network with the student's backbone, taught by video labels alone."""
+    """The same of as many networks with the student's backbone alone."""
     error: float | None
     """Standard error of the difference of the two."""
 
     @property
     def distils(self) -> bool:
-        """Whether a student has something to learn from the teacher."""
+        """Whether a student has something to learn from what sees more than itself."""
         if self.teacher is None or self.single is None or self.error is None:
             return True
         return self.teacher - self.single > self.error
@@ -51,22 +51,34 @@ class HeldOut:
         """The comparison in words, where there was one."""
         if self.teacher is None or self.single is None:
             return ()
-        said = f"on training videos left out: AUC {self.single:.2f} by video labels alone"
-        end = "so it was distilled" if self.distils else "no sure gain, so nothing was distilled"
-        return (f"{said}, {self.teacher:.2f} of the teacher (± {self.error:.2f}), {end}",)
+        said = f"on training videos left out: AUC {self.single:.2f} by the student's backbone alone"
+        end = (
+            "so these taught it" if self.distils else "no sure gain, so its own backbone taught it"
+        )
+        return (f"{said}, {self.teacher:.2f} of the teachers (± {self.error:.2f}), {end}",)
 
     def fit(self, bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> Net:
-        """The network that scores, learnt from all training videos."""
+        """The network that scores, learnt from some training videos.
+
+        Where the teachers are not surely better, others with the student's backbone alone teach it,
+        if there are several: the mean of their scores is better than each of them.
+        """
         if config.scorer == "teacher":
             return fit_teacher(bags, config, device, work, key)
-        if not self.distils:
-            return fit_alone(bags, config, device, work, key)
+        config = config if self.distils else of_its_own(config)
         teachers = fit_teachers(bags, config, device, work, key)
+        if not self.distils and len(teachers) == 1:
+            return teachers[0]
         return fit_student(teachers, bags, config, device, work, key)
 
     def facts(self) -> dict[str, float | None]:
         """What a model tells of the comparison."""
         return {"teacher": self.teacher, "single": self.single, "standard_error": self.error}
+
+
+def of_its_own(config: Config) -> Config:
+    """The same with teachers that see what the student sees."""
+    return replace(config, teacher=(config.student,))
 
 
 def folds_of(labels: Bool[np.ndarray, " v"], folds: int, seed: int) -> Int[np.ndarray, " v"]:
@@ -85,7 +97,7 @@ def folds_of(labels: Bool[np.ndarray, " v"], folds: int, seed: int) -> Int[np.nd
 
 
 def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> HeldOut:
-    """Fit the teacher, a network alone and, where it pays, a student without each fold."""
+    """Compare teachers without each fold, and fit there what will score."""
     fold = folds_of(bags.labels, config.folds, config.seed)
     count = int(fold.max()) + 1
     if count < 2:
@@ -95,31 +107,25 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
         for n in range(count)
     ]
     lefts = [left for _, left, _ in parts]
-    if config.scorer == "teacher":
-        scorers = [fit_teacher(part, config, device, work, name) for part, _, name in parts]
-        return HeldOut(list(zip(scorers, lefts, strict=True)), None, None, None)
-    teachers = [fit_teachers(part, config, device, work, name) for part, _, name in parts]
-    alone = [fit_alone(part, config, device, work, name) for part, _, name in parts]
-    taught, single = (
-        video_wins(video_scores(networks, lefts, names, bags, device), bags.labels)
-        for networks, names in (
-            (teachers, config.teacher),
-            ([[network] for network in alone], (config.student,)),
+    found = HeldOut([], None, None, None)
+    if config.scorer == "student":
+        taught, single = (
+            video_wins(
+                video_scores(
+                    [fit_teachers(part, each, device, work, name) for part, _, name in parts],
+                    lefts,
+                    each.teacher,
+                    bags,
+                    device,
+                ),
+                bags.labels,
+            )
+            for each in (config, of_its_own(config))
         )
-    )
-    found = HeldOut(
-        list(zip(alone, lefts, strict=True)),
-        teacher=float(taught.mean()),
-        single=float(single.mean()),
-        error=standard_error(taught - single),
-    )
-    if not found.distils:
-        return found
-    students = [
-        fit_student(own, part, config, device, work, name)
-        for own, (part, _, name) in zip(teachers, parts, strict=True)
-    ]
-    return replace(found, networks=list(zip(students, lefts, strict=True)))
+        error = standard_error(taught - single)
+        found = HeldOut([], float(taught.mean()), float(single.mean()), error)
+    scorers = [found.fit(part, config, device, work, name) for part, _, name in parts]
+    return replace(found, networks=list(zip(scorers, lefts, strict=True)))
 
 
 @torch.no_grad()

@@ -75,8 +75,9 @@ class Config(TrainedConfig):
     epochs: int = 20
     """Of the teacher and of the student; one passes over the more frequent class once."""
     folds: int = 3
-    """Parts of the training videos that are left out in turn, to see whether the teacher is better
-    than a student that learns alone (else nothing is distilled), and to calibrate on; 0: none."""
+    """Parts of the training videos that are left out in turn, to see whether the teachers are
+    better than as many with the student's backbone alone (else those teach it), and to calibrate
+    on; 0: none."""
     committee: int = 5
     """Teachers, each from another beginning, whose mean scores a student learns: what one of them
     knows by chance it does not inherit.  Where the teacher scores itself, there is one."""

@@ -94,13 +94,6 @@ def fit_teachers(
     return [fit_teacher(bags, member, device, work, key) for member in members(config)]
 
 
-def fit_alone(bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> Network:
-    """A network with the student's backbone that learns from video labels, without a teacher."""
-    network = fit_by_labels((config.student,), bags, config, device, work, key)
-    assert isinstance(network, Network)  # settings refuse a student of the baseline
-    return network
-
-
 def fit_by_labels(
     names: tuple[str, ...], bags: Bags, config: Config, device: torch.device, work: Path, key: str
 ) -> Network | Baseline:
