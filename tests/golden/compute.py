@@ -239,7 +239,8 @@ FITS = {
         {
             "teacher": ("compact", "flow"),
             "student": "compact",
-            "committee": 1,
+            "committee": 2,
+            "folds": 0,
             "segments": 3,
             "epochs": 3,
             "precision": "fp32",

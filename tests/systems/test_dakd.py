@@ -590,6 +590,21 @@ class TestOurs:
         assert not list(tmp_path.glob("student-*")), "one network of the same kind teaches nothing"
         assert pooled(alone, blind(test)) > 0.9
 
+    def test_of_few_videos_nothing_is_distilled(self, train: Dataset, tmp_path: Path) -> None:
+        kept = [v for n, v in enumerate(train.videos) if n < 14 or v.video_label == 0]
+        few = dataclasses.replace(train, videos=tuple(kept))
+        config, work = dataclasses.replace(OURS, epochs=2), tmp_path / "w"
+        detector = dakd.Dakd(config, device="cpu").fit(few, out=tmp_path / "m", work=work)
+        assert detector.findings == (
+            "7 abnormal training videos (at least 8 would) tell nothing of teachers, "
+            "so nothing was distilled",
+        )
+        assert not list(work.glob("student-*")) and set(detector.held_out.values()) == {None}
+        assert len(list(work.glob("teacher-*"))) == 1 + OURS.folds, "calibrated on videos left out"
+        always = dataclasses.replace(config, folds=0)
+        dakd.Dakd(always, device="cpu").fit(few, out=tmp_path / "n", work=work)
+        assert len(list(work.glob("student-*"))) == 1, "unless it is asked for"
+
     def test_a_teacher_must_be_better_by_more_than_chance(self) -> None:
         labels = np.arange(40) < 15
         rng = np.random.default_rng(1)

@@ -25,6 +25,10 @@ from vadistill.systems.dakd.training import fit_student, fit_teacher, fit_teache
 
 Net = Network | Baseline
 
+ENOUGH = 8
+"""Training videos of each class: of fewer, folds tell nothing, and what is distilled harms as often
+as it helps (docs/dakd.md)."""
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -38,17 +42,23 @@ class HeldOut:
     """The same of as many networks with the student's backbone alone."""
     error: float | None
     """Standard error of the difference of the two."""
+    too_few: str = ""
+    """Where there are not ``ENOUGH`` videos of a class, how many there are."""
 
     @property
     def distils(self) -> bool:
         """Whether a student has something to learn from what sees more than itself."""
+        if self.too_few:
+            return False
         if self.teacher is None or self.single is None or self.error is None:
             return True
         return self.teacher - self.single > self.error
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """The comparison in words, where there was one."""
+        """The comparison in words, or why there was none."""
+        if self.too_few:
+            return (f"{self.too_few} tell nothing of teachers, so nothing was distilled",)
         if self.teacher is None or self.single is None:
             return ()
         said = f"on training videos left out: AUC {self.single:.2f} by the student's backbone alone"
@@ -61,11 +71,14 @@ class HeldOut:
         """The network that scores, learnt from some training videos.
 
         Where the teachers are not surely better, others with the student's backbone alone teach it,
-        if there are several: the mean of their scores is better than each of them.
+        if there are several: the mean of their scores is better than each of them.  Of too few
+        videos it learns by itself.
         """
         if config.scorer == "teacher":
             return fit_teacher(bags, config, device, work, key)
         config = config if self.distils else of_its_own(config)
+        if self.too_few:
+            return fit_teacher(bags, config, device, work, key)
         teachers = fit_teachers(bags, config, device, work, key)
         if not self.distils and len(teachers) == 1:
             return teachers[0]
@@ -96,6 +109,14 @@ def folds_of(labels: Bool[np.ndarray, " v"], folds: int, seed: int) -> Int[np.nd
     return found
 
 
+def too_few(labels: Bool[np.ndarray, " v"]) -> str:
+    """How many videos there are of a class of which there are not ``ENOUGH``; else empty."""
+    for name, count in (("abnormal", int(labels.sum())), ("normal", int((~labels).sum()))):
+        if count < ENOUGH:
+            return f"{count} {name} training videos (at least {ENOUGH} would)"
+    return ""
+
+
 def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> HeldOut:
     """Compare teachers without each fold, and fit there what will score."""
     fold = folds_of(bags.labels, config.folds, config.seed)
@@ -107,8 +128,8 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
         for n in range(count)
     ]
     lefts = [left for _, left, _ in parts]
-    found = HeldOut([], None, None, None)
-    if config.scorer == "student":
+    found = HeldOut([], None, None, None, too_few(bags.labels))
+    if config.scorer == "student" and not found.too_few:
         taught, single = (
             video_wins(
                 video_scores(
