@@ -18,10 +18,10 @@ Departures from the papers and readings of what they leave open:
   videos; backbones side by side before the attention (``disentangled``), a tenth of the paper's
   width; video labels by top-k cross-entropy; prediction-level distillation without min-max.  A
   student learns the mean scores of a ``committee`` of teachers that began differently, since what
-  video labels teach one differs by ten points of AUC from seed to seed.  They see all backbones
-  only where that is surely better than the student's own one on training videos left out
-  (``folds``), on which it is calibrated, too; of a few videos it learns alone.  ``paper`` has none
-  of this.
+  video labels teach one differs by up to twenty points of AUC from seed to seed.  They see all
+  backbones only where that is surely better than the student's own one on training videos left
+  out (``folds``), on which it is calibrated, too; of a few videos it learns alone.  ``paper`` has
+  none of this.
 - Attention can only lower a score (``guarded``): a segment's logit is the lesser of that with and
   that without what the others bring.  Else video labels are met as well by the normal segments of
   an abnormal video that attend to its abnormal ones, and for some seeds they are.

@@ -61,11 +61,12 @@ class HeldOut:
             return (f"{self.too_few} tell nothing of teachers, so nothing was distilled",)
         if self.teacher is None or self.single is None:
             return ()
-        said = f"on training videos left out: AUC {self.single:.2f} by the student's backbone alone"
-        end = (
-            "so these taught it" if self.distils else "no sure gain, so its own backbone taught it"
+        said = (
+            f"on training videos left out: AUC {self.single:.2f} of the student's backbone alone, "
+            f"{self.teacher:.2f} of all (± {self.error:.2f})"
         )
-        return (f"{said}, {self.teacher:.2f} of the teachers (± {self.error:.2f}), {end}",)
+        end = "so all taught it" if self.distils else "no sure gain, so not all taught it"
+        return (f"{said}, {end}",)
 
     def fit(self, bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> Net:
         """The network that scores, learnt from some training videos.
@@ -119,17 +120,19 @@ def too_few(labels: Bool[np.ndarray, " v"]) -> str:
 
 def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> HeldOut:
     """Compare teachers without each fold, and fit there what will score."""
+    compares = config.scorer == "student" and config.folds > 0
+    found = HeldOut([], None, None, None, too_few(bags.labels) if compares else "")
     fold = folds_of(bags.labels, config.folds, config.seed)
     count = int(fold.max()) + 1
     if count < 2:
-        return HeldOut([], None, None, None)
+        return found
+    # Folds are the seed's, and members of a committee have others.
     parts = [
-        (bags.part(fold != n), np.flatnonzero(fold == n), f"{key}-{n}of{count}")
+        (bags.part(fold != n), np.flatnonzero(fold == n), f"{key}-{config.seed}-{n}of{count}")
         for n in range(count)
     ]
     lefts = [left for _, left, _ in parts]
-    found = HeldOut([], None, None, None, too_few(bags.labels))
-    if config.scorer == "student" and not found.too_few:
+    if compares and not found.too_few:
         taught, single = (
             video_wins(
                 video_scores(

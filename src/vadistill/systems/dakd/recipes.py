@@ -77,7 +77,7 @@ class Config(TrainedConfig):
     folds: int = 3
     """Parts of the training videos that are left out in turn, to see whether the teachers are
     better than as many with the student's backbone alone (else those teach it), and to calibrate
-    on; 0: none.  Of fewer than eight videos of either class nothing is distilled then."""
+    on; 0: none.  Unless 0, of fewer than eight videos of either class nothing is distilled."""
     committee: int = 5
     """Teachers, each from another beginning, whose mean scores a student learns: what one of them
     knows by chance it does not inherit.  Where the teacher scores itself, there is one."""

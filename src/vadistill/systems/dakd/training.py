@@ -120,13 +120,15 @@ def fit_student(
 ) -> Network:
     """Stage 2, with what the committee says of the videos."""
     targets: list[TargetCache] = []
-    keys = [label_key(config.teacher, member, key) for member in members(config)]
-    for teacher, own in zip(teachers, keys, strict=True):
+    for teacher, member in zip(teachers, members(config), strict=True):
+        featured = config.alpha > 0 and not targets
+        own = content_hash(label_key(config.teacher, member, key), str(featured))
         frozen, folder = FrozenTeacher(teacher), work / f"targets-{own}"
-        targets.append(teacher_targets(frozen, config.teacher, bags, device, folder, key=own))
+        said = teacher_targets(frozen, config.teacher, bags, device, folder, featured=featured)
+        targets.append(said)
     begin("student", config.seed)
     network = student_network(config, bags.widths([config.student])[0]).to(device)
-    mine = content_hash(*keys, config.training_settings(without=("folds",)))
+    mine = content_hash(key, config.training_settings(without=("folds",)))
     distil(network, config.student, targets, bags, config, device, work / f"student-{mine}")
     return network
 
@@ -189,19 +191,18 @@ def teacher_targets(
     device: torch.device,
     folder: Path,
     *,
-    key: str,
+    featured: bool = True,
 ) -> TargetCache:
-    """The teacher's H (v, n, w) and logits (v, n) of all samples, computed once.
-
-    Logits, since the cache's half floats would round scores near 1 to steps.
-    """
+    """The teacher's H (v, n, w), if ``featured``, and logits (v, n) of all samples, kept in
+    ``folder``, which is named by their key; half floats would round scores near 1 to steps."""
 
     def outputs(rows: np.ndarray) -> list[Tensor]:
         said = teacher(bags.batch(names, rows, device))
         assert isinstance(said, Scored)
-        return [said.features, said.logits]
+        return [said.features, said.logits] if featured else [said.logits]
 
-    return TargetCache(folder, key=key, count=len(bags) * bags.views).fill(outputs, batch=64)
+    count = len(bags) * bags.views
+    return TargetCache(folder, key=folder.name, count=count).fill(outputs, batch=64)
 
 
 def distil(
@@ -254,7 +255,7 @@ def mean_scores(targets: Sequence[TargetCache]) -> Float[Tensor, "v n"]:
     """The mean of the committee's scores in [0, 1] of all samples."""
     count = targets[0].count
     chunks = np.array_split(np.arange(count), -(-count // 256))
-    each = [torch.cat([own[rows][1].sigmoid() for rows in chunks]) for own in targets]
+    each = [torch.cat([own[rows][-1].sigmoid() for rows in chunks]) for own in targets]
     return torch.stack(each).mean(0)
 
 
