@@ -222,7 +222,8 @@ def frame_scores(
 ) -> np.ndarray:
     """Of each frame the highest of its objects'; ``low`` where none counts."""
     split = np.split(values(seen.parts[seed], tracks), seen.ends[:-1])
-    return np.array([max(each.max(initial=-np.inf), low) for each in split])
+    found = np.array([each.max(initial=-np.inf) for each in split])
+    return np.where(np.isfinite(found), found, low)
 
 
 def lowest(model: Telling, values: Values) -> float:
