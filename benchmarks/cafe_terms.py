@@ -285,7 +285,7 @@ def study(
             yield of_figure(figure, seed=seed, variant=form, **common)
             alone = {**common, "seeds": (seed,), "variant": form}
             yield replace(of_measurement("auc", found[PLANTED], **alone), protocol=PLANTED)
-            for protocol, value in found.items():
+            for protocol, value in found.items() if form != "default" else ():
                 made = of_measurement("brought", value - usual[protocol], **alone)
                 yield replace(made, protocol=protocol)
 
