@@ -34,11 +34,9 @@ from typing import Any
 import numpy as np
 from rows import Rows
 from scipy.ndimage import median_filter
+from together import trial_in
 
 from vadistill.datasets import Dataset, Splits, open_dataset
-from vadistill.datasets.holdout import hold_out
-from vadistill.errors import DataError
-from vadistill.evaluation.auto import trial_of
 from vadistill.evaluation.measuring import measure_scores
 from vadistill.evaluation.runs import RunFacts, run_facts
 from vadistill.files import content_hash, replacing
@@ -248,14 +246,7 @@ def study(
 ) -> Iterator[Record]:
     """The rows of a data set."""
     start = time.monotonic()
-    normal, held = hold_out(splits.train)
-    trial = trial_of(normal, held, plants)
-    if isinstance(trial, str):
-        raise DataError(
-            f"{name}: {trial}",
-            expected="normal footage into which something can be planted",
-            fix="leave the data set out",
-        )
+    normal, held, trial = trial_in(name, splits.train, plants)
     models = [fitted(replace(base, seed=seed), normal, work) for seed in seeds]
     key = content_hash(*(repr(model.config) for model in models), str(plants))
     look = Looking(models, work / f"test-{key}")

@@ -24,14 +24,11 @@ from typing import Any
 import numpy as np
 from scatter import scatter
 from scipy.stats import rankdata
-from together import Kept, Together
+from together import Kept, Together, trial_in
 
 from vadistill.datasets import Dataset, Splits, open_dataset
-from vadistill.datasets.holdout import hold_out
 from vadistill.datasets.sampling import length, pieces
 from vadistill.detector import Detector
-from vadistill.errors import DataError
-from vadistill.evaluation.auto import trial_of
 from vadistill.evaluation.measuring import Figure, measure_scores
 from vadistill.evaluation.runs import run_facts
 from vadistill.evaluation.selftest import SelfTest
@@ -237,14 +234,7 @@ def study(
     place: Place, detector: str | None, plants: int, only: Sequence[str] = ()
 ) -> dict[str, dict[str, Any]]:
     """Figures of every model on a data set, by its name."""
-    kept, held = hold_out(place.splits.train)
-    trial = trial_of(kept, held, plants)
-    if isinstance(trial, str):
-        raise DataError(
-            f"{place.name}: {trial}",
-            expected="normal footage into which something can be planted",
-            fix="leave the data set out",
-        )
+    kept, held, trial = trial_in(place.name, place.splits.train, plants)
     together = Together(fitted(place, kept, detector, only))
     normal = Kept(together, place.folder / "normal")
     rows = scorers(together.models, np.concatenate(list(map(normal.score, normal_pieces(kept)))))

@@ -14,7 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from vadistill.datasets import Dataset
+from vadistill.datasets.holdout import hold_out
 from vadistill.detector import Detector
+from vadistill.errors import DataError
+from vadistill.evaluation.auto import trial_of
+from vadistill.evaluation.selftest import Trial
 from vadistill.files import content_hash, replacing
 from vadistill.objects.base import Boxes, Localiser
 from vadistill.objects.patches import Cut, FramePatches, frame_patches
@@ -155,6 +160,19 @@ class Together:
                 found |= said if isinstance(said, dict) else {name: said.score}
             rows.append([found[name] for name in self.models])
         return np.array(rows)
+
+
+def trial_in(name: str, train: Dataset, plants: int) -> tuple[Dataset, Dataset, Trial]:
+    """What is learned from, what is held out, and the self-test in that; raises DataError."""
+    kept, held = hold_out(train)
+    trial = trial_of(kept, held, plants)
+    if isinstance(trial, str):
+        raise DataError(
+            f"{name}: {trial}",
+            expected="normal footage into which something can be planted",
+            fix="leave the data set out",
+        )
+    return kept, held, trial
 
 
 class Kept:
