@@ -13,10 +13,11 @@ labelled_fights   surveillance clips of two seconds; of a test clip with a fight
 labelled_falls    whole videos that end with a fall, against the beginnings of others, one room; of
                   a test video the frames of the fall are abnormal
 
-``single`` is the student's network taught by video labels alone, ``mil`` Sultani et al.'s;
-``motion`` learns from the normal training videos.  With a detector its maps are a third backbone,
-and the sets are called ``labelled_fights_detector`` and ``labelled_falls_detector``.  What is
-finished in ``--work`` is kept.
+``single`` is the student's network taught by video labels alone, ``mil`` Sultani et al.'s; the
+backbone of ``student auto``, which ``fit dakd`` has by default, is the best by itself on training
+videos left out; ``motion`` learns from the normal training videos.  With a detector its maps are a
+third backbone, and the sets are called ``labelled_fights_detector`` and
+``labelled_falls_detector``.  What is finished in ``--work`` is kept.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ def main() -> None:
     )
     command += f" --detector {asked.detector}" if asked.detector else ""
     rows = [f"{kind} {b}" for kind in ("mil", "single", "student") for b in backbones]
+    rows += ["student auto"] if len(backbones) > 1 else []
     made = Rows(asked.out)
     sets: list[tuple[Path, int]] = []
     for kind in asked.sets:

@@ -247,9 +247,9 @@ class TestDakd:
         assert not rows["without-standardise-teacher"][1].standardise
         folds = {name for name, (_, config) in rows.items() if config.folds}
         students = {f"student {name}" for name in base.teacher}
-        assert folds == students
+        assert folds == students | {"student auto"}
         committees = {name for name, (_, config) in rows.items() if config.committee > 1}
-        assert committees == students | {f"self-taught {name}" for name in base.teacher}
+        assert committees == folds | {f"self-taught {name}" for name in base.teacher}
         assert rows["self-taught s3d"][1].teacher == ("s3d",)
         assert rows["of-one-teacher"][1].committee == 1 and not rows["of-one-teacher"][1].folds
         for _, config in rows.values():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -588,6 +590,49 @@ class TestOurs:
         alone = dakd.Dakd(one, device="cpu").fit(blind(train), out=tmp_path / "o", work=tmp_path)
         assert not list(tmp_path.glob("student-*")), "one network of the same kind teaches nothing"
         assert pooled(alone, blind(test)) > 0.9
+
+    def test_unless_named_the_students_backbone_is_the_best_by_itself(
+        self, train: Dataset, test: Dataset, tmp_path: Path
+    ) -> None:
+        def noisy(data: Dataset) -> Dataset:
+            rng = np.random.default_rng(0)
+            return changed(
+                data,
+                lambda arrays: {"noise": rng.normal(size=(40, 5)).astype(np.float32), **arrays},
+            )
+
+        config = dataclasses.replace(OURS, teacher=("noise", "narrow"), student="auto")
+        detector = dakd.Dakd(config, device="cpu").fit(noisy(train), out=tmp_path / "m.vad")
+        assert detector.sees == ("narrow",) and pooled(detector, test) > 0.9
+        (chosen, _) = detector.findings
+        found = re.fullmatch(
+            r"on training videos left out: AUC (0\.\d\d) of noise, ([01]\.\d\d) of narrow alone, "
+            "so the student sees narrow",
+            chosen,
+        )
+        assert found and float(found[1]) < float(found[2]) - 0.2
+        loaded = vadistill.load(tmp_path / "m.vad", device="cpu")
+        clip = test.videos[0]
+        assert loaded.config == config and loaded.sees == ("narrow",)
+        np.testing.assert_array_equal(
+            loaded.score(clip.open()).raw, detector.score(clip.open()).raw
+        )
+
+    def test_a_backbone_is_chosen_of_few_videos_too_and_the_first_without_folds(self) -> None:
+        rng = np.random.default_rng(0)
+        labels = np.arange(20) < 4
+        told = rng.normal(size=(20, 1, 4, 2)) + 9 * labels[:, None, None, None]
+        arrays = {"noise": rng.normal(size=(20, 1, 4, 2)), "told": told}
+        bags = Bags({n: a.astype(np.float32) for n, a in arrays.items()}, labels, False)
+        config = dataclasses.replace(OURS, teacher=("noise", "told"), student="auto", epochs=5)
+        with tempfile.TemporaryDirectory() as work:
+            held = hold_out(bags, config, CPU, Path(work), "key")
+        assert held.student == "told" and held.too_few and not held.distils
+        assert len(held.findings) == 2
+        none = hold_out(bags, dataclasses.replace(config, folds=0), CPU, Path("unused"), "key")
+        assert none.student == "noise" and not none.findings
+        one = dataclasses.replace(config, teacher=("told",), folds=0)
+        assert hold_out(bags, one, CPU, Path("unused"), "key").student == "told"
 
     def test_of_few_videos_nothing_is_distilled(self, train: Dataset, tmp_path: Path) -> None:
         kept = [v for n, v in enumerate(train.videos) if n < 14 or v.video_label == 0]

@@ -29,7 +29,7 @@ from vadistill.reproduce.records import Record, write_records
 from vadistill.reproduce.rows import Row, asked, run_rows
 from vadistill.systems import dakd
 from vadistill.systems.dakd.attention import TERMS
-from vadistill.systems.dakd.recipes import LABEL_LOSSES
+from vadistill.systems.dakd.recipes import AUTO, LABEL_LOSSES
 from vadistill.systems.dakd.temporal import RIVALS
 
 PREFERRED = ("i3d", "s3d", "clip")
@@ -65,13 +65,9 @@ def base_config(
     weights of any name (``clip:FILE``), or that of the first backbone.
     """
     found = tuple(backbones) or backbones_of(splits)
-    student = next((name for name in found if kind_of(name) == "clip"), "") or "".join(found[:1])
-    videos = dakd.default()
-    config = replace(
-        dakd.RECIPES[recipe](),
-        teacher=found or videos.teacher,
-        student=student or videos.student,
-    )
+    found = found or dakd.default().teacher
+    student = next((name for name in found if kind_of(name) == "clip"), found[0])
+    config = replace(dakd.RECIPES[recipe](), teacher=found, student=student)
     if epochs is None:
         epochs = config.epochs // 10 if quick else config.epochs
     return replace(config, epochs=epochs)
@@ -105,6 +101,8 @@ def variants(base: dakd.Config) -> dict[str, tuple[str, dakd.Config]]:
     rows["teacher"] = "Table 2, Fig. 4", alone
     for name in base.teacher:
         rows[f"student {name}"] = "Table 2", replace(base, student=name)
+    if base.folds and len(base.teacher) > 1:
+        rows["student auto"] = "ours: its backbone chosen", replace(base, student=AUTO)
     for size in range(2, len(base.teacher)):
         for some in combinations(base.teacher, size):
             rows[f"teacher {'+'.join(some)}"] = "Fig. 4", replace(alone, teacher=some)

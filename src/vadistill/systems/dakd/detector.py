@@ -18,10 +18,10 @@ Departures from the papers and readings of what they leave open:
   videos; backbones side by side before the attention (``disentangled``), a tenth of the paper's
   width; video labels by top-k cross-entropy; prediction-level distillation without min-max.  A
   student learns the mean scores of a ``committee`` of teachers that began differently, since what
-  video labels teach one differs by up to twenty points of AUC from seed to seed.  They see all
-  backbones only where that is surely better than the student's own one on training videos left
-  out (``folds``), on which it is calibrated, too; of a few videos it learns alone.  ``paper`` has
-  none of this.
+  video labels teach one differs by up to twenty points of AUC from seed to seed.  On training
+  videos left out (``folds``) the student's backbone is chosen, unless it is named, and it is
+  calibrated; teachers see all backbones only where that is surely better there than the student's
+  own one; of a few videos it learns alone.  ``paper`` has none of this.
 - Attention can only lower a score (``guarded``): a segment's logit is the lesser of that with and
   that without what the others bring.  Else video labels are met as well by the normal segments of
   an abnormal video that attend to its abnormal ones, and for some seeds they are.
@@ -85,7 +85,7 @@ from vadistill.soundness import real, whole
 from vadistill.systems.dakd.data import Read, gather_bags
 from vadistill.systems.dakd.folds import HeldOut, hold_out
 from vadistill.systems.dakd.model import Baseline, Network, student_network, teacher_network
-from vadistill.systems.dakd.recipes import RECIPES, Config
+from vadistill.systems.dakd.recipes import AUTO, RECIPES, Config
 from vadistill.systems.dakd.ring import Ring, Rows
 from vadistill.systems.dakd.scoring import GRAPH, ClipScorer, as_program
 
@@ -110,6 +110,8 @@ class Dakd(Detector):
     """Feature width of each backbone that scoring needs."""
     fingerprints: dict[str, str]
     """Hash of each such backbone's weights; of published features none is known."""
+    student: str
+    """The student's backbone: the config's, or the one that was chosen."""
     held_out: dict[str, float | None]
     """ROC AUC over left-out videos, in [0, 1], of the ``teacher`` committee and of one with a
     ``single`` backbone, the student's, and the ``standard_error`` of the difference.  None: nothing
@@ -117,6 +119,7 @@ class Dakd(Detector):
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
+        self.student = self.config.student
         ahead = {"live": 1, "dense": self.config.segments, "segments": None}[self.config.scoring]
         self.lookahead = None if ahead is None else SNIPPET * ahead - 1
         self._asked: Device = device
@@ -127,7 +130,7 @@ class Dakd(Detector):
     @property
     def sees(self) -> tuple[str, ...]:
         """Backbones that scoring needs."""
-        return self.config.teacher if self.config.scorer == "teacher" else (self.config.student,)
+        return self.config.teacher if self.config.scorer == "teacher" else (self.student,)
 
     # -- training ------------------------------------------------------------------------------
 
@@ -135,7 +138,7 @@ class Dakd(Detector):
         # What is resumed depends on the precision, and not on who chose it.
         precision = pick_precision(self.device, self.config.precision)
         config = replace(self.config, precision=precision)
-        names = tuple(dict.fromkeys((*config.teacher, *self.sees)))
+        names = config.backbones
         read = self._reader(work)(names)
         if all(isinstance(clip.source, FeatureSource) for clip in train):
             self.fingerprints = {}
@@ -144,16 +147,11 @@ class Dakd(Detector):
         labels = [clip.video_label for clip in train]
         facts = (names, config.segments, config.crops, labels, sorted(self.fingerprints.items()))
         data = content_hash(data_key(train), repr(facts))
-        bags = gather_bags(
-            train,
-            names,
-            read,
-            work / f"bags-{data}",
-            segments=config.segments,
-            normalise=config.normalise,
-        )
+        shape = {"segments": config.segments, "normalise": config.normalise}
+        bags = gather_bags(train, names, read, work / f"bags-{data}", **shape)
         held = hold_out(bags, config, self.device, work, data)
         self.network = held.fit(bags, config, self.device, work, data)
+        self.student = held.student
         self.held_out, self.findings = held.facts(), held.findings
         self.widths = dict(zip(self.sees, bags.widths(self.sees), strict=True))
         self.fingerprints = {n: f for n, f in self.fingerprints.items() if n in self.sees}
@@ -285,6 +283,8 @@ class Dakd(Detector):
 
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
         self.widths, self.fingerprints = facts["widths"], facts["backbones"]
+        if self.sees == (AUTO,):
+            (self.student,) = self.widths
         held = facts.get("held_out", {})
         self.held_out = {
             name: None if held.get(name) is None else real(held, name, above=-1e-9)

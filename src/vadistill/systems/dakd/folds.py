@@ -1,4 +1,7 @@
-"""Whether to distil, seen on training videos that were left out (K-fold).
+"""What the student sees and whether to distil, seen on training videos left out (K-fold).
+
+Backbones differ far more than what is made of them, so unless one is named, that whose networks are
+the best by themselves is the student's.
 
 Where teachers that see more are no better than as many that see what the student sees, the student
 moves towards something worse; so both are compared first, and the former have to be better by more
@@ -8,8 +11,8 @@ one that scores will behave on normal videos that it has never seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from vadistill.batches import seeded_generator
 from vadistill.systems.dakd.data import Bags
 from vadistill.systems.dakd.losses import top_mean
 from vadistill.systems.dakd.model import Baseline, Network
-from vadistill.systems.dakd.recipes import Config
+from vadistill.systems.dakd.recipes import AUTO, Config
 from vadistill.systems.dakd.training import fit_student, fit_teacher, fit_teachers
 
 Net = Network | Baseline
@@ -44,6 +47,10 @@ class HeldOut:
     """Standard error of the difference of the two."""
     too_few: str = ""
     """Where there are not ``ENOUGH`` videos of a class, how many there are."""
+    student: str = ""
+    """The student's backbone."""
+    alone: Mapping[str, float] = field(default_factory=dict)
+    """Where it was chosen, what ``single`` would be of each backbone."""
 
     @property
     def distils(self) -> bool:
@@ -56,7 +63,15 @@ class HeldOut:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """The comparison in words, or why there was none."""
+        """The comparisons in words, or why there was none."""
+        each = ", ".join(f"{auc:.2f} of {name}" for name, auc in self.alone.items())
+        chosen = (
+            f"on training videos left out: AUC {each} alone, so the student sees {self.student}"
+        )
+        return (*([chosen] if each else []), *self._of_teachers)
+
+    @property
+    def _of_teachers(self) -> tuple[str, ...]:
         if self.too_few:
             return (f"{self.too_few} tell nothing of teachers, so nothing was distilled",)
         if self.teacher is None or self.single is None:
@@ -77,6 +92,7 @@ class HeldOut:
         """
         if config.scorer == "teacher":
             return fit_teacher(bags, config, device, work, key)
+        config = replace(config, student=self.student)
         config = config if self.distils else of_its_own(config)
         if self.too_few:
             return fit_teacher(bags, config, device, work, key)
@@ -119,35 +135,43 @@ def too_few(labels: Bool[np.ndarray, " v"]) -> str:
 
 
 def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> HeldOut:
-    """Compare teachers without each fold, and fit there what will score."""
-    compares = config.scorer == "student" and config.folds > 0
-    found = HeldOut([], None, None, None, too_few(bags.labels) if compares else "")
+    """Choose the student's backbone, compare teachers, and fit what scores without each fold."""
+    of_students = config.scorer == "student"
+    chooses = of_students and config.student == AUTO
+    compares = of_students and config.folds > 0
+    few = too_few(bags.labels) if compares else ""
     fold = folds_of(bags.labels, config.folds, config.seed)
     count = int(fold.max()) + 1
     if count < 2:
-        return found
+        student = config.teacher[0] if chooses else config.student
+        return HeldOut([], None, None, None, few, student)
     # Folds are the seed's, and members of a committee have others.
     parts = [
         (bags.part(fold != n), np.flatnonzero(fold == n), f"{key}-{config.seed}-{n}of{count}")
         for n in range(count)
     ]
     lefts = [left for _, left, _ in parts]
-    if compares and not found.too_few:
-        taught, single = (
-            video_wins(
-                video_scores(
-                    [fit_teachers(part, each, device, work, name) for part, _, name in parts],
-                    lefts,
-                    each.teacher,
-                    bags,
-                    device,
-                ),
-                bags.labels,
-            )
-            for each in (config, of_its_own(config))
-        )
+
+    def wins(names: tuple[str, ...]) -> Float64[np.ndarray, "a n"]:
+        """Of committees that see these backbones, on the videos left out."""
+        each = replace(config, teacher=names)
+        fitted = [fit_teachers(part, each, device, work, name) for part, _, name in parts]
+        return video_wins(video_scores(fitted, lefts, names, bags, device), bags.labels)
+
+    several = config.teacher if chooses and len(config.teacher) > 1 else ()
+    alone = {name: wins((name,)) for name in several}
+    if chooses:
+        best = max(config.teacher, key=lambda name: alone[name].mean() if alone else 0)
+        config = replace(config, student=best)
+    found = HeldOut([], None, None, None, few, config.student)
+    found = replace(found, alone={name: float(each.mean()) for name, each in alone.items()})
+    if compares and not few:
+        taught = wins(config.teacher)
+        single = alone[config.student] if alone else wins((config.student,))
         error = standard_error(taught - single)
-        found = HeldOut([], float(taught.mean()), float(single.mean()), error)
+        found = replace(
+            found, teacher=float(taught.mean()), single=float(single.mean()), error=error
+        )
     scorers = [found.fit(part, config, device, work, name) for part, _, name in parts]
     return replace(found, networks=list(zip(scorers, lefts, strict=True)))
 

@@ -14,6 +14,9 @@ from vadistill.systems.dakd.temporal import RIVALS
 Scoring = Literal["dense", "segments", "live"]
 Scorer = Literal["student", "teacher"]
 LabelLoss = Literal["topk", "ranking", "magnitude"]
+AUTO = "auto"
+"""A student whose backbone is chosen on videos left out."""
+
 LABEL_LOSSES: tuple[LabelLoss, ...] = get_args(LabelLoss)
 Runtimes = Literal["auto", "torch", "torch-bf16", "onnx", "openvino"]
 """Those of vadistill.runtime but 8 bits, which are for convolutions."""
@@ -39,8 +42,9 @@ class Config(TrainedConfig):
 
     teacher: tuple[str, ...] = ("compact", "flow")
     """The teacher's backbones: names as for 'vadistill extract', or of published features."""
-    student: str = "compact"
-    """The student's only backbone."""
+    student: str = AUTO
+    """The student's only backbone; auto: of the teacher's the one that is the best by itself on
+    videos left out, the first where none is (``folds``)."""
     scorer: Scorer = "student"
     """Who scores: the distilled student, or the teacher itself (and no student is learnt)."""
     temporal: str = "disentangled"
@@ -119,6 +123,12 @@ class Config(TrainedConfig):
     store: str = ""
     """Folder of extracted features, as 'vadistill extract' fills it; empty: they are kept until the
     fit is done."""
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """All that training needs."""
+        apart = self.scorer == "student" and self.student != AUTO
+        return tuple(dict.fromkeys((*self.teacher, *([self.student] * apart))))
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> Config:
