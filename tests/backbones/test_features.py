@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import sys
 from pathlib import Path
 from urllib.error import URLError
@@ -13,14 +14,15 @@ import torch
 from safetensors.torch import save_file
 
 from support.feature_clips import opened, pixels
+from support.file_server import FileServer
 from vadistill import backbones
-from vadistill.backbones import BACKBONES, open_backbone, videos
+from vadistill.backbones import BACKBONES, detectors, open_backbone, videos
 from vadistill.backbones.base import NetworkBackbone, View, evenly
 from vadistill.backbones.flow import DIRECTIONS, GRID, STATISTICS
 from vadistill.backbones.pretrained import drop_classifier
 from vadistill.backbones.weights import drawn
 from vadistill.errors import ConfigError, WeightsError
-from vadistill.fetching import OFFLINE
+from vadistill.fetching import OFFLINE, Published
 from vadistill.torchvision_cpu import import_torchvision
 
 FIXTURES = Path(__file__).parent
@@ -373,5 +375,35 @@ class TestDetector:
             open_backbone("detector:nowhere.onnx")
 
     def test_a_pattern_that_names_no_map(self, detector_files: Path) -> None:
-        with pytest.raises(ConfigError, match=r"no feature map of .* is called"):
-            open_backbone(f"detector:{detector_files / 'fastestdet_coco.onnx'}")
+        file = detector_files / "fastestdet_coco.onnx"
+        with pytest.raises(ConfigError, match=r"no feature map of .* is where a YOLOX's heads"):
+            open_backbone(f"detector:{file}")
+        with pytest.raises(ConfigError, match=r"no feature map of .* is called 'nothing'"):
+            open_backbone(f"detector:{file}@nothing")
+
+    def test_the_same_maps_under_other_names(
+        self, detector_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # As earlier exporters name tensors, whose files YOLOX's authors publish: by numbers.
+        onnx = pytest.importorskip("onnx")
+        model = onnx.load(detector_files / "yolox_nano_coco.onnx")
+        kept = {each.name for each in (*model.graph.input, *model.graph.output)}
+        numbers: dict[str, str] = {}
+        for node in model.graph.node:
+            for tensors in (node.input, node.output):
+                for place, tensor in enumerate(tensors):
+                    if tensor and tensor not in kept:
+                        tensors[place] = numbers.setdefault(tensor, str(len(numbers)))
+        for named in (*model.graph.initializer, *model.graph.value_info):
+            named.name = numbers.get(named.name, named.name)
+        data = model.SerializeToString()
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+        monkeypatch.delenv(OFFLINE, raising=False)
+        with FileServer({"yolox_nano.onnx": data}) as server:
+            sha, address = hashlib.sha256(data).hexdigest(), f"{server.address}/yolox_nano.onnx"
+            published = Published(address, sha, len(data))
+            monkeypatch.setitem(detectors.PUBLISHED, "yolox_nano", published)
+            numbered = open_backbone("detector:yolox_nano", device="cpu")
+        usual = open_backbone(f"detector:{detector_files / 'yolox_nano_coco.onnx'}", device="cpu")
+        clips = np.stack([usual.prepare(pixels(16, 60, 90))])
+        np.testing.assert_allclose(numbered(clips), usual(clips), rtol=1e-5, atol=1e-6)

@@ -6,6 +6,7 @@ name                        width  network
 ``compact``                 384    the teacher that ships with the package; nothing to download
 ``flow``                    192    statistics of optical flow; no weights at all
 ``detector:FILE``           1152   the feature maps of a YOLOX-nano in an ONNX file, pooled
+``detector:yolox_nano``     1152   the same of the file that its authors publish
 ``i3d:FILE``                1024   Inception-I3D on RGB, from the public port's rgb_imagenet.pt
 ``s3d``, ``s3d:FILE``       1024   torchvision's S3D, Kinetics-400 weights
 ``clip``, ``clip:FILE``     512    CLIP's ViT-B/16 image encoder (open_clip, OpenAI's weights)

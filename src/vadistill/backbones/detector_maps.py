@@ -11,15 +11,12 @@ from jaxtyping import Float32, UInt8
 
 from vadistill.backbones.base import SAMPLED, Backbone, View, evenly
 from vadistill.backbones.detection import YOLOX, load_onnx
-from vadistill.backbones.detectors import read_onnx
+from vadistill.backbones.detectors import onnx_path, read_onnx
 from vadistill.errors import ConfigError
 from vadistill.files import content_hash
 
 if TYPE_CHECKING:
     from vadistill.devices import Device
-
-STEMS = "*/stems.*/act/Mul_output_0"
-"""Where a YOLOX's heads begin, at its three resolutions."""
 
 
 class DetectorBackbone(Backbone):
@@ -37,10 +34,11 @@ class DetectorBackbone(Backbone):
         detector = load_onnx(read_onnx(path), str(path))
         self._scale = 1.0 if isinstance(detector, YOLOX) else 1 / 255
         graph = onnx.load(path)
-        maps = [m for m in _maps(graph) if fnmatch(m, pattern)]
+        maps = [m for m in _maps(graph) if fnmatch(m, pattern)] if pattern else _stems(graph)
         if not maps:
+            lacks = f"is called '{pattern}'" if pattern else "is where a YOLOX's heads begin"
             raise ConfigError(
-                f"no feature map of {path} is called '{pattern}'",
+                f"no feature map of {path} {lacks}",
                 expected=f"a pattern of names such as {', '.join(_maps(graph)[-3:])}",
                 fix="write it behind the file: detector:FILE@PATTERN",
             )
@@ -84,11 +82,24 @@ def _maps(graph: Any) -> list[str]:
     return [v.name for v in known if len(v.type.tensor_type.shape.dim) == 4]
 
 
+def _stems(graph: Any) -> list[str]:
+    """Where a YOLOX's heads begin, at its three resolutions: what two or more 3x3 convolutions
+    read, and nothing else does, whatever an exporter calls it."""
+    readers: dict[str, list[Any]] = {}
+    for node in graph.graph.node:
+        kernel = [list(each.ints) for each in node.attribute if each.name == "kernel_shape"]
+        for tensor in node.input[:1]:
+            readers.setdefault(tensor, []).append((node.op_type, kernel))
+    heads = ("Conv", [[3, 3]])
+    return [m for m, by in readers.items() if len(by) > 1 and all(each == heads for each in by)]
+
+
 def open_detector(name: str, rest: str | None, *, device: Device, crops: int) -> DetectorBackbone:
-    """``detector:FILE`` (YOLOX) or ``detector:FILE@PATTERN`` with the maps' names.
+    """``detector:FILE`` or a published YOLOX's name, or ``…@PATTERN`` with the maps' names.
 
     It sees whole frames, so ``crops`` changes nothing, and runs on the CPU.  Raises ConfigError for
-    a model of another family or a pattern that no map meets, WeightsError for an unreadable file.
+    a model of another family or a pattern that no map meets, WeightsError for an unreadable file
+    and one that cannot be fetched.
     """
     file, _, pattern = (rest or "").partition("@")
     if not file:
@@ -97,4 +108,4 @@ def open_detector(name: str, rest: str | None, *, device: Device, crops: int) ->
             expected="an ONNX detector, as in detector:yolox_nano.onnx",
             fix="name one",
         )
-    return DetectorBackbone(name, Path(file), pattern or STEMS)
+    return DetectorBackbone(name, onnx_path(file), pattern)
