@@ -44,7 +44,7 @@ from vadistill.reproduce.dakd import backbones_of
 from vadistill.reproduce.records import of_measurement
 from vadistill.reproduce.tables import markdown_table
 from vadistill.systems import dakd
-from vadistill.systems.dakd.data import Bags
+from vadistill.systems.dakd.data import Bags, at_hand
 from vadistill.systems.dakd.training import fit_teacher
 
 CPU = torch.device("cpu")
@@ -91,7 +91,7 @@ def main() -> None:
     for data in arguments.data:
         splits = open_dataset(data)
         train = few(splits.train) if arguments.smoke else splits.train
-        names = backbones_of(splits) or dakd.default().teacher
+        names = backbones_of(splits) or at_hand(train)
         bags = bags_of(train, names, FeatureStore(arguments.work / "features"))
         key = f"{data.name}-{len(bags)}"
         for recipe in arguments.recipes:

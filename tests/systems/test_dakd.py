@@ -27,12 +27,13 @@ from vadistill.errors import ConfigError, DataError, VideoError, WeightsError
 from vadistill.loss_log import losses_of
 from vadistill.runtime import open_runtime
 from vadistill.systems import dakd
-from vadistill.systems.dakd import losses
-from vadistill.systems.dakd.data import Bags, gather_bags
+from vadistill.systems.dakd import data, losses
+from vadistill.systems.dakd.data import Bags, at_hand, gather_bags, published
 from vadistill.systems.dakd.folds import (
     HeldOut,
     folds_of,
     hold_out,
+    logit_of_mean,
     standard_error,
     video_scores,
     video_wins,
@@ -611,12 +612,30 @@ class TestOurs:
             chosen,
         )
         assert found and float(found[1]) < float(found[2]) - 0.2
-        loaded = vadistill.load(tmp_path / "m.vad", device="cpu")
+        loaded: Any = vadistill.load(tmp_path / "m.vad", device="cpu")
         clip = test.videos[0]
         assert loaded.config == config and loaded.sees == ("narrow",)
         np.testing.assert_array_equal(
             loaded.score(clip.open()).raw, detector.score(clip.open()).raw
         )
+
+    def test_unless_named_backbones_are_all_that_there_is(
+        self, train: Dataset, test: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        every = at_hand(train)
+        assert set(every) == {"wide", "narrow"} == set(published(train))
+        config = dakd.Config(scorer="teacher", precision="fp32", epochs=1, folds=0)
+        detector = dakd.Dakd(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+        loaded: Any = vadistill.load(tmp_path / "m.vad", device="cpu")
+        assert loaded.sees == detector.sees == every and loaded.config == config
+        clip = test.videos[0]
+        np.testing.assert_array_equal(
+            loaded.score(clip.open()).raw, detector.score(clip.open()).raw
+        )
+        film = [Video("a", np.zeros((16, 32, 32, 3), np.uint8))]
+        for here, more in ((False, ()), (True, ("detector:yolox_nano",))):
+            monkeypatch.setattr(data, "has_detector", lambda *words, here=here: here)
+            assert at_hand(film) == ("compact", "flow", *more)
 
     def test_a_backbone_is_chosen_of_few_videos_too_and_the_first_without_folds(self) -> None:
         rng = np.random.default_rng(0)
@@ -703,6 +722,52 @@ class TestOurs:
         said = "so all taught it" if distils else "so not all taught it"
         assert all(line.endswith(said) for line in held.findings)
         assert len(held.findings) == (single is not None)
+        one = dataclasses.replace(held, committee=1).findings
+        assert all(
+            line.endswith("all taught it" if distils else "nothing was distilled") for line in one
+        )
+
+    def test_of_one_backbone_there_is_nothing_to_compare(self) -> None:
+        rng = np.random.default_rng(0)
+        labels = np.arange(20) < 10
+        bags = Bags({"narrow": rng.normal(size=(20, 1, 4, 2)).astype(np.float32)}, labels, False)
+        for committee, said in ((2, "networks like it taught it"), (1, "nothing was distilled")):
+            config = dataclasses.replace(
+                OURS, teacher=("narrow",), student="auto", committee=committee, epochs=1
+            )
+            with tempfile.TemporaryDirectory() as work:
+                (line,) = hold_out(bags, config, CPU, Path(work), "key").findings
+            alone = r"on training videos left out: AUC 0\.\d\d of the student's backbone alone"
+            assert re.fullmatch(f"{alone}, so {said}", line)
+
+    def test_sure_networks_are_told_apart_too(self) -> None:
+        logits = torch.tensor([[50.0, 60.0, -50.0, -60.0, 1.0], [50.0, 60.0, -50.0, -60.0, -2.0]])
+        mean = logit_of_mean(logits.double())
+        torch.testing.assert_close(mean[:4], logits[0, :4].double())
+        assert float(mean[4]) == pytest.approx(
+            float(logits[:, 4].sigmoid().mean().logit()), abs=1e-6
+        )
+
+    def test_features_are_taught_by_the_first_of_a_committee(
+        self, train: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from vadistill.systems.dakd import training
+
+        taught: list[np.ndarray] = []
+        plain = training.feature_loss
+
+        def watched(theirs: Any, *rest: Any) -> Any:
+            taught.append(theirs.detach().numpy().copy())
+            return plain(theirs, *rest)
+
+        monkeypatch.setattr(training, "feature_loss", watched)
+        found = []
+        for committee in (1, 2):
+            config = dataclasses.replace(OURS, folds=0, alpha=1.0, committee=committee, epochs=1)
+            dakd.Dakd(config, device="cpu").fit(train, out=tmp_path / "m", work=tmp_path / "w")
+            found.append(taught[0])
+            taught.clear()
+        np.testing.assert_array_equal(*found)
 
     def test_units_of_a_feature_do_not_count(
         self, train: Dataset, test: Dataset, ours: dakd.Dakd, tmp_path: Path

@@ -46,7 +46,7 @@ class Auto(Localiser):
     def inner(self) -> Localiser:
         """What it became."""
         if self._inner is None:
-            if has_detector():
+            if has_detector("localiser 'auto' is 'background'", "choose --localiser background"):
                 self._inner = self._build(f"detector:{DETECTOR}")
                 self._why = f"{DETECTOR} is on this machine"
             else:
@@ -79,14 +79,17 @@ class Auto(Localiser):
         self.inner.restore(arrays)
 
 
-def has_detector() -> bool:
-    """Whether the detector is on this machine, where it is fetched to unless that is forbidden."""
+def has_detector(without: str, choose: str) -> bool:
+    """Whether the detector is on this machine, where it is fetched to unless that is forbidden.
+
+    ``without`` says what happens where it cannot be had, ``choose`` how it is never asked for.
+    """
     published = PUBLISHED[DETECTOR]
     if published.is_cached():
         return True
     if is_offline() or published in _refused:
         return False
-    instead = "choose --localiser background, or set VADISTILL_OFFLINE=1 and it is not tried"
+    instead = f"{choose}, or set VADISTILL_OFFLINE=1 and it is not tried"
     try:
         fetched(
             published,
@@ -97,7 +100,7 @@ def has_detector() -> bool:
         )
     except WeightsError as error:
         _refused.add(published)
-        logging.getLogger(__name__).warning("localiser 'auto' is 'background': %s", error)
+        logging.getLogger(__name__).warning("%s: %s", without, error)
         return False
     return True
 

@@ -19,7 +19,6 @@ from itertools import combinations
 import numpy as np
 
 from vadistill.datasets import Splits
-from vadistill.datasets.snippets import FeatureSource
 from vadistill.errors import ConfigError
 from vadistill.evaluation.frame_level import class_aucs
 from vadistill.evaluation.measuring import published_rows
@@ -29,11 +28,9 @@ from vadistill.reproduce.records import Record, write_records
 from vadistill.reproduce.rows import Row, asked, run_rows
 from vadistill.systems import dakd
 from vadistill.systems.dakd.attention import TERMS
+from vadistill.systems.dakd.data import PREFERRED, at_hand, published
 from vadistill.systems.dakd.recipes import AUTO, LABEL_LOSSES
 from vadistill.systems.dakd.temporal import RIVALS
-
-PREFERRED = ("i3d", "s3d", "clip")
-"""The paper's backbones, in its order; the last one present is the student's."""
 
 TAUS = (0.1, 0.5, 1.0, 5.0, 15.0)
 ALPHAS = (1.0, 2.5, 5.0, 10.0)
@@ -44,11 +41,7 @@ DELTAS = (0.5, 0.6, 0.7, 0.8, 0.95)
 
 def backbones_of(splits: Splits) -> tuple[str, ...]:
     """Those whose features all videos have, the paper's in its order first; () for videos."""
-    sources = [video.source for split in (splits.train, splits.test) for video in split]
-    each = [set(s.arrays) if isinstance(s, FeatureSource) else set[str]() for s in sources]
-    common = set.intersection(*each) if each else set[str]()
-    known = [name for name in PREFERRED if name in common]
-    return (*known, *sorted(common - set(known)))
+    return published([*splits.train, *splits.test])
 
 
 def base_config(
@@ -64,8 +57,7 @@ def base_config(
     ``epochs``, where given, are those of teacher and student.  The tables' student is CLIP's, with
     weights of any name (``clip:FILE``), or that of the first backbone.
     """
-    found = tuple(backbones) or backbones_of(splits)
-    found = found or dakd.default().teacher
+    found = tuple(backbones) or at_hand([*splits.train, *splits.test])
     student = next((name for name in found if kind_of(name) == "clip"), found[0])
     config = replace(dakd.RECIPES[recipe](), teacher=found, student=student)
     if epochs is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,39 @@ from torch import Tensor
 
 from vadistill.batches import seeded_generator
 from vadistill.datasets import Dataset, Video
-from vadistill.datasets.snippets import segment_means
+from vadistill.datasets.snippets import FeatureSource, segment_means
 from vadistill.errors import DataError
 from vadistill.files import allocate, content_hash, write_json
+from vadistill.objects.auto import DETECTOR, has_detector
 from vadistill.progress import progress
 
 Read = Callable[[Video], dict[str, Float32[np.ndarray, "n crops _"]]]
 """A clip's features by backbone, for each 16 frames a row a crop."""
+
+
+PREFERRED = ("i3d", "s3d", "clip")
+"""The paper's backbones, in its order."""
+
+
+def published(videos: Iterable[Video]) -> tuple[str, ...]:
+    """Backbones whose features all videos have, the paper's in its order first; () for videos."""
+    each = [
+        set(video.source.arrays) if isinstance(video.source, FeatureSource) else set[str]()
+        for video in videos
+    ]
+    common = set.intersection(*each) if each else set[str]()
+    known = [name for name in PREFERRED if name in common]
+    return (*known, *sorted(common - set(known)))
+
+
+def at_hand(videos: Iterable[Video]) -> tuple[str, ...]:
+    """The published features, or backbones of videos that need no download but for a detector's
+    file of 4 MB."""
+    known = published(videos)
+    if known:
+        return known
+    lacking = "dakd learns without a detector's maps", "name backbones with --teacher"
+    return ("compact", "flow", *([f"detector:{DETECTOR}"] if has_detector(*lacking) else []))
 
 
 class Bags:

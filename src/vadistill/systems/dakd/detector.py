@@ -51,9 +51,8 @@ Departures from the papers and readings of what they leave open:
 - The rival ``mtn`` is RTFM's pyramid and non-local block without its batch normalisation.
 - ``segments`` knows no score before a video's end: it is for files, not for cameras.
 - ``dense`` and ``live`` score single snippets, whatever number of them a training segment averages.
-- What is left behind the last whole clip of 16 frames has that clip's score; a video shorter than
-  one clip is an error.
-- The student's backbone is not saved with the model: it is named, with a hash of its weights.
+- What is left behind the last whole clip of 16 frames has its score; of no clip is an error.
+- The student's backbone is named in the model, with a hash of its weights, and is not in it.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ from vadistill.progress import progress
 from vadistill.runtime import Runtime, open_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.soundness import real, whole
-from vadistill.systems.dakd.data import Read, gather_bags
+from vadistill.systems.dakd.data import Read, at_hand, gather_bags
 from vadistill.systems.dakd.folds import HeldOut, hold_out
 from vadistill.systems.dakd.model import Baseline, Network, student_network, teacher_network
 from vadistill.systems.dakd.recipes import AUTO, RECIPES, Config
@@ -110,8 +109,9 @@ class Dakd(Detector):
     """Feature width of each backbone that scoring needs."""
     fingerprints: dict[str, str]
     """Hash of each such backbone's weights; of published features none is known."""
+    teacher: tuple[str, ...]
     student: str
-    """The student's backbone: the config's, or the one that was chosen."""
+    """Backbones: the config's, or those that were chosen."""
     held_out: dict[str, float | None]
     """ROC AUC over left-out videos, in [0, 1], of the ``teacher`` committee and of one with a
     ``single`` backbone, the student's, and the ``standard_error`` of the difference.  None: nothing
@@ -119,7 +119,7 @@ class Dakd(Detector):
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
-        self.student = self.config.student
+        self.teacher, self.student = self.config.teacher, self.config.student
         ahead = {"live": 1, "dense": self.config.segments, "segments": None}[self.config.scoring]
         self.lookahead = None if ahead is None else SNIPPET * ahead - 1
         self._asked: Device = device
@@ -130,15 +130,17 @@ class Dakd(Detector):
     @property
     def sees(self) -> tuple[str, ...]:
         """Backbones that scoring needs."""
-        return self.config.teacher if self.config.scorer == "teacher" else (self.student,)
+        return self.teacher if self.config.scorer == "teacher" else (self.student,)
 
     # -- training ------------------------------------------------------------------------------
 
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
         # What is resumed depends on the precision, and not on who chose it.
         precision = pick_precision(self.device, self.config.precision)
-        config = replace(self.config, precision=precision)
-        names = config.backbones
+        self.student = self.config.student
+        self.teacher = at_hand(train) if AUTO in self.config.teacher else self.config.teacher
+        config = replace(self.config, teacher=self.teacher, precision=precision)
+        names = tuple(dict.fromkeys(n for n in (*self.teacher, *self.sees) if n != AUTO))
         read = self._reader(work)(names)
         if all(isinstance(clip.source, FeatureSource) for clip in train):
             self.fingerprints = {}
@@ -283,8 +285,9 @@ class Dakd(Detector):
 
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
         self.widths, self.fingerprints = facts["widths"], facts["backbones"]
-        if self.sees == (AUTO,):
-            (self.student,) = self.widths
+        if AUTO in self.sees:
+            self.teacher = tuple(self.widths)
+            self.student = self.teacher[0]
         held = facts.get("held_out", {})
         self.held_out = {
             name: None if held.get(name) is None else real(held, name, above=-1e-9)

@@ -17,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int
+from jaxtyping import Bool, Float, Float64, Int
+from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from vadistill.batches import seeded_generator
 from vadistill.systems.dakd.data import Bags
@@ -49,6 +51,10 @@ class HeldOut:
     """Where there are not ``ENOUGH`` videos of a class, how many there are."""
     student: str = ""
     """The student's backbone."""
+    others: bool = True
+    """Whether the teachers see more than that."""
+    committee: int = 2
+    """How many teachers there are."""
     alone: Mapping[str, float] = field(default_factory=dict)
     """Where it was chosen, what ``single`` would be of each backbone."""
 
@@ -76,12 +82,13 @@ class HeldOut:
             return (f"{self.too_few} tell nothing of teachers, so nothing was distilled",)
         if self.teacher is None or self.single is None:
             return ()
-        said = (
-            f"on training videos left out: AUC {self.single:.2f} of the student's backbone alone, "
-            f"{self.teacher:.2f} of all (± {self.error:.2f})"
-        )
-        end = "so all taught it" if self.distils else "no sure gain, so not all taught it"
-        return (f"{said}, {end}",)
+        said = f"on training videos left out: AUC {self.single:.2f} of the student's backbone alone"
+        if self.others:
+            said += f", {self.teacher:.2f} of all (± {self.error:.2f})"
+            said += "" if self.distils else ", no sure gain"
+        taught = "all" if self.distils else "not all" if self.others else "networks like it"
+        alone = not self.distils and self.committee == 1
+        return (f"{said}, so {'nothing was distilled' if alone else f'{taught} taught it'}",)
 
     def fit(self, bags: Bags, config: Config, device: torch.device, work: Path, key: str) -> Net:
         """The network that scores, learnt from some training videos.
@@ -163,11 +170,18 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
     if chooses:
         best = max(config.teacher, key=lambda name: alone[name].mean() if alone else 0)
         config = replace(config, student=best)
-    found = HeldOut([], None, None, None, few, config.student)
-    found = replace(found, alone={name: float(each.mean()) for name, each in alone.items()})
+    found = HeldOut(
+        [],
+        *(None, None, None),
+        few,
+        config.student,
+        others={*config.teacher} != {config.student},
+        committee=config.committee,
+        alone={name: float(each.mean()) for name, each in alone.items()},
+    )
     if compares and not few:
-        taught = wins(config.teacher)
         single = alone[config.student] if alone else wins((config.student,))
+        taught = wins(config.teacher) if found.others else single
         error = standard_error(taught - single)
         found = replace(
             found, teacher=float(taught.mean()), single=float(single.mean()), error=error
@@ -191,9 +205,14 @@ def video_scores(
         for rows in np.array_split(left, -(-len(left) // 64)):
             for view in range(bags.views):
                 samples = bags.batch(names, rows * bags.views + view, device)
-                each = [network(samples).logits.double().sigmoid() for network in networks]
-                scores[rows, view] = top_mean(torch.stack(each).mean(0).logit()).cpu().numpy()
+                each = torch.stack([network(samples).logits.double() for network in networks])
+                scores[rows, view] = top_mean(logit_of_mean(each)).cpu().numpy()
     return scores.mean(1)
+
+
+def logit_of_mean(logits: Float[Tensor, "c *n"]) -> Float[Tensor, "*n"]:
+    """The logit of the mean of some scores that are given as logits, also of those near 0 and 1."""
+    return logsigmoid(logits).logsumexp(0) - logsigmoid(-logits).logsumexp(0)
 
 
 def video_wins(

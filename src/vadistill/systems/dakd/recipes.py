@@ -15,7 +15,7 @@ Scoring = Literal["dense", "segments", "live"]
 Scorer = Literal["student", "teacher"]
 LabelLoss = Literal["topk", "ranking", "magnitude"]
 AUTO = "auto"
-"""A student whose backbone is chosen on videos left out."""
+"""Backbones that are chosen by what is at hand, or on videos left out."""
 
 LABEL_LOSSES: tuple[LabelLoss, ...] = get_args(LabelLoss)
 Runtimes = Literal["auto", "torch", "torch-bf16", "onnx", "openvino"]
@@ -40,8 +40,10 @@ class Config(TrainedConfig):
     SCORING: ClassVar = TrainedConfig.SCORING | {"scorer", "scoring", "store"}
     FOLDERS: ClassVar = frozenset({"teacher", "student"})
 
-    teacher: tuple[str, ...] = ("compact", "flow")
-    """The teacher's backbones: names as for 'vadistill extract', or of published features."""
+    teacher: tuple[str, ...] = (AUTO,)
+    """The teacher's backbones: names as for 'vadistill extract', or of published features; auto:
+    all features that there are, or of videos compact, flow and, where this machine has it or can
+    fetch it, detector:yolox_nano."""
     student: str = AUTO
     """The student's only backbone; auto: of the teacher's the one that is the best by itself on
     videos left out, the first where none is (``folds``)."""
@@ -123,12 +125,6 @@ class Config(TrainedConfig):
     store: str = ""
     """Folder of extracted features, as 'vadistill extract' fills it; empty: they are kept until the
     fit is done."""
-
-    @property
-    def backbones(self) -> tuple[str, ...]:
-        """All that training needs."""
-        apart = self.scorer == "student" and self.student != AUTO
-        return tuple(dict.fromkeys((*self.teacher, *([self.student] * apart))))
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> Config:
