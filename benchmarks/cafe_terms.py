@@ -37,6 +37,7 @@ from scipy.ndimage import median_filter
 from together import trial_in
 
 from vadistill.datasets import Dataset, Splits, open_dataset
+from vadistill.datasets.sampling import data_key
 from vadistill.evaluation.measuring import measure_scores
 from vadistill.evaluation.runs import RunFacts, run_facts
 from vadistill.files import content_hash, replacing
@@ -248,7 +249,8 @@ def study(
     start = time.monotonic()
     normal, held, trial = trial_in(name, splits.train, plants)
     models = [fitted(replace(base, seed=seed), normal, work) for seed in seeds]
-    key = content_hash(*(repr(model.config) for model in models), str(plants))
+    weights = [work / f"model{seed}.vad" / "weights.safetensors" for seed in seeds]
+    key = content_hash(*weights, data_key(splits.train), data_key(splits.test), str(plants))
     look = Looking(models, work / f"test-{key}")
     truth = {video.name: look.score(video.open()) for video in splits.test}
     planted: Any = trial.scores(Looking(models, work / f"planted-{key}"))  # pyright: ignore
@@ -271,11 +273,13 @@ def study(
                 for at, seen in planted.items()
             }
             (figure,) = measure_scores(splits.test, scores, [TRUTH]).figures
-            found = {TRUTH: figure.value, PLANTED: trial.result(said, model).auc or 0.0}
+            told = trial.result(said, model).auc
+            found = {TRUTH: figure.value} | ({} if told is None else {PLANTED: told})
             usual = usual or found
             yield of_figure(figure, seed=seed, variant=form, **common)
             alone = {**common, "seeds": (seed,), "variant": form}
-            yield replace(of_measurement("auc", found[PLANTED], **alone), protocol=PLANTED)
+            if told is not None:
+                yield replace(of_measurement("auc", told, **alone), protocol=PLANTED)
             for protocol, value in found.items() if form != "default" else ():
                 made = of_measurement("brought", value - usual[protocol], **alone)
                 yield replace(made, protocol=protocol)
