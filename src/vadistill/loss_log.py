@@ -25,6 +25,7 @@ LOG = "training.jsonl"
 """The log's name, in a model's folder and in those of its training stages."""
 
 _opened: ContextVar[list[Path] | None] = ContextVar("_opened", default=None)
+_inside: ContextVar[tuple[str, ...]] = ContextVar("_inside", default=())
 _board: ContextVar[Path | None] = ContextVar("_board", default=None)
 
 
@@ -35,6 +36,7 @@ class LossLog:
     """
 
     def __init__(self, folder: Path, stage: str, *, resume_after: int = -1) -> None:
+        stage = "/".join((*_inside.get(), stage))
         self.path, self.stage = folder / LOG, stage
         folder.mkdir(parents=True, exist_ok=True)
         kept = [
@@ -83,6 +85,16 @@ def losses_of(path: Path | str) -> dict[str, dict[str, Float64[np.ndarray, " n"]
         }
         for stage, lines in stages.items()
     }
+
+
+@contextlib.contextmanager
+def inside(*names: str) -> Iterator[None]:
+    """Stages that log inside are ``NAME/STAGE``, where a fit has several of one kind."""
+    token = _inside.set((*_inside.get(), *names))
+    try:
+        yield
+    finally:
+        _inside.reset(token)
 
 
 @contextlib.contextmanager

@@ -516,6 +516,21 @@ class TestOurs:
         assert held["standard_error"] is not None and 0 <= held["standard_error"] < 0.3
         assert ours.facts()["held_out"] == held
 
+    def test_each_networks_losses_are_its_own(self, train: Dataset, tmp_path: Path) -> None:
+        config = dataclasses.replace(OURS, epochs=2)
+        dakd.Dakd(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+        logged = losses_of(tmp_path / "m.vad")
+        committee = {"teacher", "member 2/teacher"}
+        of_folds = {
+            f"fold {n}/{names}/{one}"
+            for n in (1, 2)
+            for names in ("wide+narrow", "narrow")
+            for one in committee
+        }
+        assert of_folds | {"fold 1/student", "fold 2/student", "student"} <= set(logged)
+        assert committee <= set(logged)
+        assert all(each["step"].tolist() == [0, 1] for each in logged.values())
+
     def test_a_student_learns_the_mean_of_teachers_that_began_differently(
         self, train: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

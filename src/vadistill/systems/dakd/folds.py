@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from vadistill.batches import seeded_generator
+from vadistill.loss_log import inside
 from vadistill.systems.dakd.data import Bags
 from vadistill.systems.dakd.losses import top_mean
 from vadistill.systems.dakd.model import Baseline, Network
@@ -162,7 +163,11 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
     def wins(names: tuple[str, ...]) -> Float64[np.ndarray, "a n"]:
         """Of committees that see these backbones, on the videos left out."""
         each = replace(config, teacher=names)
-        fitted = [fit_teachers(part, each, device, work, name) for part, _, name in parts]
+        fitted: list[list[Net]] = []
+        kinds = "+".join(name.partition(":")[0] for name in names)
+        for n, (part, _, own) in enumerate(parts, 1):
+            with inside(f"fold {n}", kinds):
+                fitted.append(fit_teachers(part, each, device, work, own))
         return video_wins(video_scores(fitted, lefts, names, bags, device), bags.labels)
 
     several = config.teacher if chooses and len(config.teacher) > 1 else ()
@@ -186,7 +191,10 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
         found = replace(
             found, teacher=float(taught.mean()), single=float(single.mean()), error=error
         )
-    scorers = [found.fit(part, config, device, work, name) for part, _, name in parts]
+    scorers: list[Net] = []
+    for n, (part, _, name) in enumerate(parts, 1):
+        with inside(f"fold {n}"):
+            scorers.append(found.fit(part, config, device, work, name))
     return replace(found, networks=list(zip(scorers, lefts, strict=True)))
 
 

@@ -6,6 +6,8 @@ refinement of pseudo-labels are the second version's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -148,3 +150,15 @@ def distillation_loss(
 ) -> Float[Tensor, ""]:
     """Eq. 6: L_d = L_bce + alpha tau^2 L_nce."""
     return bce + alpha * temperature**2 * nce
+
+
+def gradient_norms(
+    parts: Mapping[str, Float[Tensor, ""]], features: Float[Tensor, "b n w"]
+) -> dict[str, float]:
+    """How strongly each term of the loss pulls at the student's H."""
+    return {
+        f"{part}_gradient": float(
+            torch.autograd.grad(value, features, retain_graph=True)[0].float().norm()
+        )
+        for part, value in parts.items()
+    }

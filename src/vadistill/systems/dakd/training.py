@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from vadistill.batches import seeded_generator
 from vadistill.devices import autocast
 from vadistill.distill import FrozenTeacher, TargetCache
 from vadistill.files import content_hash
+from vadistill.loss_log import inside
 from vadistill.systems.dakd.data import Bags
 from vadistill.systems.dakd.losses import (
     distillation_loss,
     feature_loss,
+    gradient_norms,
     magnitude_loss,
     prediction_loss,
     pseudo_labels,
@@ -91,7 +93,11 @@ def fit_teachers(
     bags: Bags, config: Config, device: torch.device, work: Path, key: str
 ) -> list[Network | Baseline]:
     """Stage 1 for each member of the committee."""
-    return [fit_teacher(bags, member, device, work, key) for member in members(config)]
+    found: list[Network | Baseline] = []
+    for number, member in enumerate(members(config)):
+        with inside(*[f"member {number + 1}"] * (number > 0)):
+            found.append(fit_teacher(bags, member, device, work, key))
+    return found
 
 
 def fit_by_labels(
@@ -100,8 +106,8 @@ def fit_by_labels(
     """A network for some backbones, learnt from video labels; ``key`` is of the videos."""
     begin("teacher", config.seed)
     network = teacher_network(config, bags.widths(names)).to(device)
-    folder = work / f"teacher-{label_key(names, config, key)}"
-    train_teacher(network, names, bags, config, device, folder)
+    folder = f"teacher-{label_key(names, config, key)}"
+    train_teacher(network, names, bags, config, device, work / folder)
     return network
 
 
@@ -285,15 +291,3 @@ def student_losses(
             nce.new_zeros(()), nce, alpha=config.alpha, temperature=config.tau
         )
     return parts
-
-
-def gradient_norms(
-    parts: Mapping[str, Float[Tensor, ""]], features: Float[Tensor, "b n w"]
-) -> dict[str, float]:
-    """How strongly each term of the loss pulls at the student's H."""
-    return {
-        f"{part}_gradient": float(
-            torch.autograd.grad(value, features, retain_graph=True)[0].float().norm()
-        )
-        for part, value in parts.items()
-    }
