@@ -19,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 import vadistill
 from support.killing import kill_at
+from vadistill.cli import main
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.snippets import FeatureSource, edges, segment_means, segment_of_snippets
 from vadistill.devices import pick_precision
@@ -608,7 +609,7 @@ class TestOurs:
         assert pooled(alone, blind(test)) > 0.9
 
     def test_unless_named_the_students_backbone_is_the_best_by_itself(
-        self, train: Dataset, test: Dataset, tmp_path: Path
+        self, train: Dataset, test: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         def noisy(data: Dataset) -> Dataset:
             rng = np.random.default_rng(0)
@@ -630,6 +631,9 @@ class TestOurs:
         loaded: Any = vadistill.load(tmp_path / "m.vad", device="cpu")
         clip = test.videos[0]
         assert loaded.config == config and loaded.sees == ("narrow",)
+        assert main(["info", str(tmp_path / "m.vad")]) == 0
+        told = re.search(r"backbones\W+(.*)", capsys.readouterr().out)
+        assert told and told[1].split()[0] == "narrow"
         np.testing.assert_array_equal(
             loaded.score(clip.open()).raw, detector.score(clip.open()).raw
         )

@@ -55,6 +55,8 @@ def _asked_first(path: Path, facts: Mapping[str, Any]) -> Iterator[tuple[str, An
         yield "learned from", _footage(facts["footage"])
     yield from _in_use(path)
     yield from _localisers(facts)
+    if isinstance(facts.get("widths"), dict):
+        yield "backbones", ", ".join(facts["widths"])
     yield "latency", _latency(facts)
     yield from _tested(path)
     yield from _choice(path)

@@ -109,9 +109,8 @@ class Dakd(Detector):
     """Feature width of each backbone that scoring needs."""
     fingerprints: dict[str, str]
     """Hash of each such backbone's weights; of published features none is known."""
-    teacher: tuple[str, ...]
-    student: str
-    """Backbones: the config's, or those that were chosen."""
+    sees: tuple[str, ...]
+    """Backbones that scoring needs; ``auto`` until they are chosen."""
     held_out: dict[str, float | None]
     """ROC AUC over left-out videos, in [0, 1], of the ``teacher`` committee and of one with a
     ``single`` backbone, the student's, and the ``standard_error`` of the difference.  None: nothing
@@ -119,7 +118,7 @@ class Dakd(Detector):
 
     def __init__(self, config: Config | None = None, *, device: Device = "auto") -> None:
         self.config = config or Config()
-        self.teacher, self.student = self.config.teacher, self.config.student
+        self.sees = self._seen_by(self.config.teacher, self.config.student)
         ahead = {"live": 1, "dense": self.config.segments, "segments": None}[self.config.scoring]
         self.lookahead = None if ahead is None else SNIPPET * ahead - 1
         self._asked: Device = device
@@ -127,20 +126,18 @@ class Dakd(Detector):
         self._backbones: dict[str, Backbone] = {}
         self._ring: Ring | None = None
 
-    @property
-    def sees(self) -> tuple[str, ...]:
-        """Backbones that scoring needs."""
-        return self.teacher if self.config.scorer == "teacher" else (self.student,)
+    def _seen_by(self, teacher: tuple[str, ...], student: str) -> tuple[str, ...]:
+        return teacher if self.config.scorer == "teacher" else (student,)
 
     # -- training ------------------------------------------------------------------------------
 
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
         # What is resumed depends on the precision, and not on who chose it.
         precision = pick_precision(self.device, self.config.precision)
-        self.student = self.config.student
-        self.teacher = at_hand(train) if AUTO in self.config.teacher else self.config.teacher
-        config = replace(self.config, teacher=self.teacher, precision=precision)
-        names = tuple(dict.fromkeys(n for n in (*self.teacher, *self.sees) if n != AUTO))
+        teacher = at_hand(train) if AUTO in self.config.teacher else self.config.teacher
+        config = replace(self.config, teacher=teacher, precision=precision)
+        named = self._seen_by(teacher, config.student)
+        names = tuple(dict.fromkeys(name for name in (*teacher, *named) if name != AUTO))
         read = self._reader(work)(names)
         if all(isinstance(clip.source, FeatureSource) for clip in train):
             self.fingerprints = {}
@@ -153,7 +150,7 @@ class Dakd(Detector):
         bags = gather_bags(train, names, read, work / f"bags-{data}", **shape)
         held = hold_out(bags, config, self.device, work, data)
         self.network = held.fit(bags, config, self.device, work, data)
-        self.student = held.student
+        self.sees = self._seen_by(teacher, held.student)
         self.held_out, self.findings = held.facts(), held.findings
         self.widths = dict(zip(self.sees, bags.widths(self.sees), strict=True))
         self.fingerprints = {n: f for n, f in self.fingerprints.items() if n in self.sees}
@@ -286,8 +283,7 @@ class Dakd(Detector):
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
         self.widths, self.fingerprints = facts["widths"], facts["backbones"]
         if AUTO in self.sees:
-            self.teacher = tuple(self.widths)
-            self.student = self.teacher[0]
+            self.sees = tuple(self.widths) or self.sees
         held = facts.get("held_out", {})
         self.held_out = {
             name: None if held.get(name) is None else real(held, name, above=-1e-9)
