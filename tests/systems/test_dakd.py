@@ -652,9 +652,33 @@ class TestOurs:
             loaded.score(clip.open()).raw, detector.score(clip.open()).raw
         )
         film = [Video("a", np.zeros((16, 32, 32, 3), np.uint8))]
-        for here, more in ((False, ()), (True, ("detector:yolox_nano",))):
+
+        def unusable(name: str, **settings: Any) -> Any:
+            raise ConfigError(f"no feature map of {name}", expected="heads", fix="none")
+
+        usual = ("compact", "flow")
+        for here, opened, expected in (
+            (False, None, usual),
+            (True, lambda name, **settings: None, (*usual, "detector:yolox_nano")),
+            (True, unusable, usual),
+        ):
             monkeypatch.setattr(data, "has_detector", lambda *words, here=here: here)
-            assert at_hand(film) == ("compact", "flow", *more)
+            monkeypatch.setattr(data, "open_backbone", opened)
+            assert at_hand(film) == expected
+
+    def test_auto_stands_alone_and_a_student_sees_one_backbone(
+        self, train: Dataset, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ConfigError, match="auto alone, or names"):
+            dakd.Config(teacher=("auto", "clip"))
+        config = dakd.Config(precision="fp32", epochs=1, folds=0, committee=1)
+        dakd.Dakd(config, device="cpu").fit(train, out=tmp_path / "m.vad")
+        file = tmp_path / "m.vad/config.json"
+        facts = json.loads(file.read_text())
+        facts["widths"]["other"] = 3
+        file.write_text(json.dumps(facts))
+        with pytest.raises(WeightsError):
+            vadistill.load(tmp_path / "m.vad", device="cpu")
 
     def test_a_backbone_is_chosen_of_few_videos_too_and_the_first_without_folds(self) -> None:
         rng = np.random.default_rng(0)

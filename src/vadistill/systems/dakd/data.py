@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import torch
 from jaxtyping import Bool, Float32, Int
 from torch import Tensor
 
+from vadistill.backbones import open_backbone
 from vadistill.batches import seeded_generator
 from vadistill.datasets import Dataset, Video
 from vadistill.datasets.snippets import FeatureSource, segment_means
-from vadistill.errors import DataError
+from vadistill.errors import DataError, VadistillError
 from vadistill.files import allocate, content_hash, write_json
 from vadistill.objects.auto import DETECTOR, has_detector
 from vadistill.progress import progress
@@ -44,8 +46,16 @@ def at_hand(videos: Iterable[Video]) -> tuple[str, ...]:
     known = published(videos)
     if known:
         return known
-    lacking = "dakd learns without a detector's maps", "name backbones with --teacher"
-    return ("compact", "flow", *([f"detector:{DETECTOR}"] if has_detector(*lacking) else []))
+    lacking, detector = "dakd learns without a detector's maps", f"detector:{DETECTOR}"
+    usual = ("compact", "flow")
+    if not has_detector(lacking, "name backbones"):
+        return usual
+    try:
+        open_backbone(detector, device="cpu")
+    except VadistillError as error:  # nobody named it, so that it stops nobody
+        logging.getLogger(__name__).warning("%s: %s", lacking, error)
+        return usual
+    return (*usual, detector)
 
 
 class Bags:

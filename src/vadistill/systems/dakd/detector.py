@@ -14,7 +14,7 @@ with one backbone learns the teacher's scores and its features, and scores on it
     alpha, delta  Config.alpha, Config.delta         Fig. 5
 
 Departures from the papers and readings of what they leave open:
-- The default is our own: backbones that need no download; features standardised by the training
+- The default is our own: backbones that are at hand; features standardised by the training
   videos; backbones side by side before the attention (``disentangled``), a tenth of the paper's
   width; video labels by top-k cross-entropy; prediction-level distillation without min-max.  A
   student learns the mean scores of a ``committee`` of teachers that began differently, since what
@@ -136,8 +136,7 @@ class Dakd(Detector):
         precision = pick_precision(self.device, self.config.precision)
         teacher = at_hand(train) if AUTO in self.config.teacher else self.config.teacher
         config = replace(self.config, teacher=teacher, precision=precision)
-        named = self._seen_by(teacher, config.student)
-        names = tuple(dict.fromkeys(name for name in (*teacher, *named) if name != AUTO))
+        names = config.backbones
         read = self._reader(work)(names)
         if all(isinstance(clip.source, FeatureSource) for clip in train):
             self.fingerprints = {}
@@ -283,7 +282,10 @@ class Dakd(Detector):
     def rebuild(self, facts: dict[str, Any], frozen: dict[str, nn.Module]) -> None:
         self.widths, self.fingerprints = facts["widths"], facts["backbones"]
         if AUTO in self.sees:
-            self.sees = tuple(self.widths) or self.sees
+            known = tuple(self.widths)
+            if len(known) != 1 and self.config.scorer == "student":
+                raise ValueError(f"a student that sees {', '.join(known) or 'nothing'}")
+            self.sees = known or self.sees
         held = facts.get("held_out", {})
         self.held_out = {
             name: None if held.get(name) is None else real(held, name, above=-1e-9)

@@ -119,6 +119,17 @@ def of_its_own(config: Config) -> Config:
     return replace(config, teacher=(config.student,))
 
 
+def unlike(names: Sequence[str]) -> list[str]:
+    """Backbones without their files, numbered where that leaves them alike.
+
+    >>> unlike(["flow", "clip:a.pt", "clip:b.pt"])
+    ['flow', 'clip', 'clip 2']
+    """
+    kinds = [name.partition(":")[0] for name in names]
+    seen = [kinds[: place + 1].count(kind) for place, kind in enumerate(kinds)]
+    return [f"{kind} {n}" if n > 1 else kind for kind, n in zip(kinds, seen, strict=True)]
+
+
 def folds_of(labels: Bool[np.ndarray, " v"], folds: int, seed: int) -> Int[np.ndarray, " v"]:
     """The fold of each video, both classes spread evenly; a function of ``seed``.
 
@@ -164,7 +175,8 @@ def hold_out(bags: Bags, config: Config, device: torch.device, work: Path, key: 
         """Of committees that see these backbones, on the videos left out."""
         each = replace(config, teacher=names)
         fitted: list[list[Net]] = []
-        kinds = "+".join(name.partition(":")[0] for name in names)
+        places = [config.backbones.index(name) for name in names]
+        kinds = "+".join(unlike(config.backbones)[place] for place in places)
         for n, (part, _, own) in enumerate(parts, 1):
             with inside(f"fold {n}", kinds):
                 fitted.append(fit_teachers(part, each, device, work, own))

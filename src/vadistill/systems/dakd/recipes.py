@@ -35,7 +35,8 @@ EARLIER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Config(TrainedConfig):
-    """Settings of DAKD; the defaults need no download and are sized for two CPU cores."""
+    """Settings of DAKD; the defaults need no download, but take a detector's where it can be had,
+    and are sized for two CPU cores."""
 
     SCORING: ClassVar = TrainedConfig.SCORING | {"scorer", "scoring", "store"}
     FOLDERS: ClassVar = frozenset({"teacher", "student"})
@@ -126,6 +127,12 @@ class Config(TrainedConfig):
     """Folder of extracted features, as 'vadistill extract' fills it; empty: they are kept until the
     fit is done."""
 
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """All that are named."""
+        every = (*self.teacher, self.student) if self.scorer == "student" else self.teacher
+        return tuple(dict.fromkeys(name for name in every if name != AUTO))
+
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> Config:
         """Also those of earlier versions, which knew the paper's networks and losses alone."""
@@ -162,6 +169,12 @@ class Config(TrainedConfig):
                 expected="one of the student's and one or more of the teacher's",
                 fix="name them with --teacher and --student",
             )
+        if AUTO in self.teacher and len(self.teacher) > 1:
+            raise ConfigError(
+                f"backbones {', '.join(self.teacher)}",
+                expected="auto alone, or names",
+                fix="name all of them, such as compact flow detector:yolox_nano",
+            )
         if len(set(self.teacher)) < len(self.teacher):
             raise ConfigError(
                 f"backbones {', '.join(self.teacher)}", expected="each once", fix="name each once"
@@ -181,7 +194,7 @@ class Config(TrainedConfig):
 
 
 def default() -> Config:
-    """Backbones that are at hand offline."""
+    """Backbones that are at hand."""
     return Config()
 
 
@@ -222,7 +235,7 @@ def pets() -> Config:
 BACKBONES = "weights or features of I3D, S3D and CLIP"
 
 RECIPES: dict[str, Recipe[Config]] = {
-    "default": Recipe(default, "own labelled videos, by backbones that are at hand offline"),
+    "default": Recipe(default, "own labelled videos, by backbones that are at hand"),
     "paper": Recipe(paper, "the paper's three backbones, CLIP the student", needs=BACKBONES),
     "paper-i3d": Recipe(lambda: paper("i3d"), "the same, I3D the student", needs=BACKBONES),
     "pets": Recipe(pets, "PETS 2009: four views teach one", needs="the published features"),
