@@ -29,7 +29,7 @@ from vadistill.loss_log import losses_of
 from vadistill.runtime import open_runtime
 from vadistill.systems import dakd
 from vadistill.systems.dakd import data, losses
-from vadistill.systems.dakd.data import Bags, at_hand, gather_bags, published
+from vadistill.systems.dakd.data import Bags, at_hand, at_hand_once, gather_bags, published
 from vadistill.systems.dakd.folds import (
     HeldOut,
     folds_of,
@@ -665,6 +665,29 @@ class TestOurs:
             monkeypatch.setattr(data, "has_detector", lambda *words, here=here: here)
             monkeypatch.setattr(data, "open_backbone", opened)
             assert at_hand(film) == expected
+
+    def test_offline_says_that_it_learns_without_a_detector(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("VADISTILL_OFFLINE", "1")
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        assert at_hand([Video("a", np.zeros((16, 32, 32, 3), np.uint8))]) == ("compact", "flow")
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "without a detector's maps: yolox_nano is not on this machine" in caplog.text
+
+    def test_what_is_resumed_sees_what_it_began_with(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, other = (
+            Dataset("film", "train", (Video(name, np.zeros((16, 32, 32, 3), np.uint8)),))
+            for name in "ab"
+        )
+        monkeypatch.setattr(data, "has_detector", lambda *words: False)
+        before = at_hand_once(one, tmp_path)
+        monkeypatch.setattr(data, "has_detector", lambda *words: True)
+        monkeypatch.setattr(data, "open_backbone", lambda name, **settings: None)
+        assert at_hand_once(one, tmp_path) == before == ("compact", "flow")
+        assert at_hand_once(other, tmp_path) == (*before, "detector:yolox_nano")
 
     def test_auto_stands_alone_and_a_student_sees_one_backbone(
         self, train: Dataset, tmp_path: Path

@@ -40,7 +40,7 @@ def is_path(name: str) -> bool:
 def onnx_path(name: str) -> Path:
     """The file of an ONNX detector, fetched where its name needs it; raises WeightsError."""
     if name in PUBLISHED:
-        instead = "name it as 'detector:FILE.onnx'"
+        instead = "name a file of your own in a new fit, as 'detector:FILE.onnx'"
         return fetched(PUBLISHED[name], what=f"detector {name}", instead=instead)
     return Path(name)
 

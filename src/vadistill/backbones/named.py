@@ -55,7 +55,7 @@ class Named:
 def named_weights() -> dict[str, Named]:
     """All of them by the name that ``fetch`` takes."""
     found = {
-        name: Named(f"--localiser detector:{name}", YOLOX, file.size, file)
+        name: Named(f"--localiser, --backbones detector:{name}", YOLOX, file.size, file)
         for name, file in PUBLISHED.items()
     }
     for name in ("fasterrcnn_mobilenet_v3_large_320_fpn", "ssdlite320_mobilenet_v3_large"):

@@ -47,8 +47,8 @@ def run(argv: list[str]) -> int:
             data: Folder of videos, or a data set; or addresses of videos in stores and on the web,
                 also patterns, such as 's3://bucket/*.mp4'.
             out: Folder of the feature store.
-            backbones: compact, flow, i3d:FILE, s3d, clip, torchvision:NAME, timm:NAME; also
-                several.
+            backbones: compact, flow, detector:yolox_nano, i3d:FILE, s3d, clip, torchvision:NAME,
+                timm:NAME, onnx:FILE, openvino:FILE; also several.
             crops: Of each frame: its centre, its corners too, or these and their mirror images.
             device: auto takes the GPU where there is one.
             ray: Extract on a Ray cluster: HOST:PORT, auto for the one that runs on this machine, or

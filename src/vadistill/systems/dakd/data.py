@@ -15,8 +15,10 @@ from torch import Tensor
 from vadistill.backbones import open_backbone
 from vadistill.batches import seeded_generator
 from vadistill.datasets import Dataset, Video
+from vadistill.datasets.sampling import data_key
 from vadistill.datasets.snippets import FeatureSource, segment_means
 from vadistill.errors import DataError, VadistillError
+from vadistill.fetching import SWITCHED_OFF, is_offline
 from vadistill.files import allocate, content_hash, write_json
 from vadistill.objects.auto import DETECTOR, has_detector
 from vadistill.progress import progress
@@ -47,15 +49,25 @@ def at_hand(videos: Iterable[Video]) -> tuple[str, ...]:
     if known:
         return known
     lacking, detector = "dakd learns without a detector's maps", f"detector:{DETECTOR}"
-    usual = ("compact", "flow")
+    usual, warning = ("compact", "flow"), logging.getLogger(__name__).warning
     if not has_detector(lacking, "name backbones"):
+        if is_offline():  # else it has been said
+            warning("%s: %s is not on this machine, and %s", lacking, DETECTOR, SWITCHED_OFF)
         return usual
     try:
         open_backbone(detector, device="cpu")
     except VadistillError as error:  # nobody named it, so that it stops nobody
-        logging.getLogger(__name__).warning("%s: %s", lacking, error)
+        warning("%s: %s", lacking, error)
         return usual
     return (*usual, detector)
+
+
+def at_hand_once(videos: Dataset, work: Path) -> tuple[str, ...]:
+    """``at_hand`` as it was when the fit in ``work`` began: what is resumed sees the same."""
+    file = work / f"teacher-{content_hash(data_key(videos))}.json"
+    if not file.exists():
+        write_json(file, at_hand(videos))
+    return tuple(json.loads(file.read_text()))
 
 
 class Bags:

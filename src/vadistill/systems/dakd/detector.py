@@ -81,7 +81,7 @@ from vadistill.progress import progress
 from vadistill.runtime import Runtime, open_runtime
 from vadistill.scores import Calibration, FrameScore
 from vadistill.soundness import real, whole
-from vadistill.systems.dakd.data import Read, at_hand, gather_bags
+from vadistill.systems.dakd.data import Read, at_hand_once, gather_bags
 from vadistill.systems.dakd.folds import HeldOut, hold_out
 from vadistill.systems.dakd.model import Baseline, Network, student_network, teacher_network
 from vadistill.systems.dakd.recipes import AUTO, RECIPES, Config
@@ -134,7 +134,7 @@ class Dakd(Detector):
     def learn(self, train: Dataset, work: Path, val: Dataset | None) -> None:
         # What is resumed depends on the precision, and not on who chose it.
         precision = pick_precision(self.device, self.config.precision)
-        teacher = at_hand(train) if AUTO in self.config.teacher else self.config.teacher
+        teacher = at_hand_once(train, work) if AUTO in self.config.teacher else self.config.teacher
         config = replace(self.config, teacher=teacher, precision=precision)
         names = config.backbones
         read = self._reader(work)(names)
