@@ -135,3 +135,16 @@ def test_events_that_are_apart_are_apart() -> None:
     given = with_peaks("v", 100, 10, 29, 60)
     assert [(e.start, e.frame) for e in events.stretches(given, 1.0)] == [(1.0, 10), (6.0, 60)]
     assert events.stretches(replace(given, calibration=None), 1.0) == []
+
+
+@pytest.mark.parametrize(
+    ("peak", "level", "said"),
+    [
+        (1.0, 0.5, "2 times the level"),
+        (0.52, 0.5, "hardly above the level"),
+        (0.5, 0.5, "hardly above the level"),
+        (0.3, 0.0, "0.3 above the level"),
+    ],
+)
+def test_how_far_above_the_level_is_said_in_words(peak: float, level: float, said: str) -> None:
+    assert events.Stretch("a", 0.0, 1.0, 0, peak, level).above == said

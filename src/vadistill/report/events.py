@@ -41,7 +41,8 @@ class Stretch:
     def above(self) -> str:
         """How far its peak is above the level."""
         if self.level > 0:
-            return f"{self.peak / self.level:.2g} times the level"
+            times = f"{self.peak / self.level:.2g}"
+            return "hardly above the level" if times == "1" else f"{times} times the level"
         return f"{self.peak - self.level:.3g} above the level"
 
     @property
