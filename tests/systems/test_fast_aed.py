@@ -50,7 +50,6 @@ from vadistill.systems.fast_aed.losses import (
 from vadistill.systems.fast_aed.model import Student
 from vadistill.systems.fast_aed.pseudo import (
     copy_objects,
-    glide_objects,
     hurried_targets,
     paste_objects,
     pasted_targets,
@@ -342,40 +341,6 @@ class TestPastedObjects:
             assert maps[1][row, other % 4, other] == pytest.approx(0.05)
             assert (maps[0][row] > 0).sum() == 4, "its own object and the other's"
 
-    def test_who_glides_looks_the_same_in_all_frames_and_is_abnormal(self):
-        rng = np.random.default_rng(0)
-        windows = np.full((8, 9, 120, 160), 90, np.uint8)
-        masks = torch.zeros(8, 12, 16, dtype=torch.bool)
-        masks[:, 5:8, 7:9] = True
-        for row in range(8):  # a person whose limbs move: no frame is as another
-            windows[row, :, 50:80, 70:90] = rng.integers(120, 255, (9, 30, 20))
-        before, maps = windows.copy(), [torch.full((8, 12, 16), 0.1) for _ in range(2)]
-        glide_objects(windows, maps, masks, 0.0, rng)
-        np.testing.assert_array_equal(windows, before)
-        glide_objects(windows[:1], [m[:1] for m in maps], masks[:1], 1.0, rng)
-        np.testing.assert_array_equal(windows, before, "nobody else is there to come from")
-        glide_objects(windows, maps, masks, 1.0, rng)
-        steps = []
-        for row in range(8):
-            assert (maps[0][row][masks[row]] == 1).all() and (maps[0][row] == 1).sum() == 6
-            assert maps[1][row].equal(maps[0][row])
-            middle = windows[row, 3:6, 55:75, 74:86]
-            (other,) = (o for o in range(8) if (before[o, 3:6, 55:75, 74:86] == middle).all())
-            assert other != row
-            found = []
-            for place in (0, 2):  # where the middle frame's looks are in the other two
-                seen = windows[row, 3 * place : 3 * place + 3]
-                found += [
-                    (x - 74, y - 55)
-                    for y in range(45, 66)
-                    for x in range(64, 85)
-                    if (seen[:, y : y + 20, x : x + 12] == middle).all()
-                ]
-            (before_x, before_y), (after_x, after_y) = found
-            assert (before_x, before_y) == (-after_x, -after_y)
-            steps.append(np.hypot(after_x, after_y))
-        assert min(steps) >= 0.9 and 120 * 0.008 - 0.8 < np.median(steps) < 120 * 0.03 + 0.8
-
 
 class TestParts:
     """A frame whose pixels say where they are, and maps whose cells do."""
@@ -394,7 +359,7 @@ class TestParts:
     def test_parts_are_half_as_large_and_their_maps_are_of_them(
         self, train: Dataset, tmp_path: Path
     ):
-        plain = {"hurried": 0.0, "pasted": 0.0, "copied": 0.0, "glided": 0.0, "mirrored": 0.0}
+        plain = {"hurried": 0.0, "pasted": 0.0, "copied": 0.0, "mirrored": 0.0}
         made = self.batches(train, tmp_path, **plain)
         assert made.half and made.student.size == (48, 72)
         rows = np.arange(12)

@@ -16,7 +16,6 @@ from vadistill.systems.fast_aed.losses import pool_targets
 from vadistill.systems.fast_aed.model import Maps, Student
 from vadistill.systems.fast_aed.pseudo import (
     copy_objects,
-    glide_objects,
     hurried_targets,
     paste_objects,
     pasted_targets,
@@ -68,7 +67,6 @@ class Batches:
             for teacher, mask in zip(self.teachers, masks, strict=True)
         ]
         copy_objects(pixels, finest, masks[0], config.copied, rng)
-        glide_objects(pixels, finest, masks[0], config.glided, rng)
         pixels, finest = self._parts(pixels, finest, rng)
         boxes = paste_objects(pixels, config.pasted, rng, height)
         size = (pixels.shape[2], pixels.shape[3])

@@ -33,7 +33,7 @@ Departures from the paper and readings of what it leaves open:
 - ``lite`` sees small video enlarged, so that its objects are about 56 pixels tall
   (``object_height``), learns from parts of frames (``crops``), scores with a moving average of its
   weights (``average``) and leaves the 1x1 map out of a frame's score (``frame_map``): all ours.
-- ``lite`` learns from changed windows: ``hurried`` to ``mirrored``, all ours.
+- ``hurried``, ``pasted``, ``copied`` and ``mirrored``, ours: ``lite`` learns from changed windows.
 - Batch, learning rate, its cosine and epochs of ``lite`` and ``quick`` are ours, for few frames on
   two cores.
 """

@@ -4,10 +4,8 @@ On normal video the teachers' maps say little more than where somebody is: a stu
 nothing else is free to answer anything where something abnormal happens.  So it also sees what T1
 is trained to call abnormal, with 1 in every teacher's map there.  In hurried windows, frames are
 further apart and all that moves is too fast.  Others get an object that does not belong there: a
-moving piece of another window, larger, stretched or recoloured.  In some, if asked for,
-somebody glides: a person of another window moves no limb, as who cycles at people's pace.  So that
-the seams of what is laid over a window do not tell, ordinary objects are copied between windows,
-too, with their motion.
+moving piece of another window, larger, stretched or recoloured.  So that the seams of what is laid
+over a window do not tell, ordinary objects are copied between windows, too, with their motion.
 """
 
 from __future__ import annotations
@@ -26,9 +24,6 @@ SIDES = (0.05, 0.3)
 SLOW, FAST = 0.008, 0.12
 """Ways between two frames of a window, in heights of the frame: from hardly faster than people walk
 who are an eighth of it tall, since what rolls through a crowd is."""
-
-GLIDING = (SLOW, 0.03)
-"""The same of who glides: up to the way of people who run."""
 
 RIM = 3
 """Pixels over which a copied object's surroundings fade into the window."""
@@ -62,76 +57,24 @@ def copy_objects(
     if not share or len(windows) < 2:
         return
     donors, given = windows.copy(), [maps.clone() for maps in targets]
+    scale = np.array(windows.shape[2:]) / masks.shape[1:]
     for row, window in enumerate(windows):
         if rng.random() >= share:
             continue
-        found = _somebody(row, windows, masks, rng)
-        if found is None:
+        other = (row + 1 + int(rng.integers(len(windows) - 1))) % len(windows)
+        count, _, found, _ = cv2.connectedComponentsWithStats(masks[other].numpy().astype(np.uint8))
+        if count < 2:
             continue
-        other, cells, (x1, y1, x2, y2) = found
+        left, top, wide, high, _ = found[1 + int(rng.integers(count - 1))].tolist()
+        y1, x1 = np.floor(np.array([top, left]) * scale).astype(int)
+        y2, x2 = np.ceil(np.array([top + high, left + wide]) * scale).astype(int)
         piece = donors[other, :, y1:y2, x1:x2]
         for place in range(0, len(window), 3):
             part = piece[place : place + 3].transpose(1, 2, 0)
-            _blend(window[place : place + 3], part, _rectangle(part.shape[:2]), x1, y1)
+            _blend(window[place : place + 3], part, _rectangle(part.shape[:2]), int(x1), int(y1))
         for maps, theirs in zip(targets, given, strict=True):
+            cells = (slice(top, top + high), slice(left, left + wide))
             maps[row][cells] = theirs[other][cells]
-
-
-def glide_objects(
-    windows: UInt8[np.ndarray, "n c h w"],
-    targets: Sequence[Float[Tensor, "n y x"]],
-    masks: Bool[Tensor, "n y x"],
-    share: float,
-    rng: np.random.Generator,
-) -> None:
-    """Let an object of another window glide through about ``share`` of them, in place.
-
-    It is as large as people at its place, not faster (``GLIDING``), and looks the same in all
-    frames of the window; its target is 1.
-    """
-    if not share or len(windows) < 2:
-        return
-    donors, frames = windows.copy(), windows.shape[1] // 3
-    middle = 3 * (frames // 2)
-    for row, window in enumerate(windows):
-        if rng.random() >= share:
-            continue
-        found = _somebody(row, windows, masks, rng)
-        if found is None:
-            continue
-        other, cells, (x1, y1, x2, y2) = found
-        piece = donors[other, middle : middle + 3, y1:y2, x1:x2].transpose(1, 2, 0)
-        mask = _ellipse((piece.shape[1], piece.shape[0]))
-        step = _step(windows.shape[2], GLIDING, rng)
-        for place in range(frames):
-            x, y = np.round(np.array([x1, y1]) + (place - frames // 2) * step).astype(int)
-            _blend(window[3 * place : 3 * place + 3], piece, mask, int(x), int(y))
-        for maps in targets:
-            maps[row][cells] = 1.0
-
-
-def _somebody(
-    row: int, windows: np.ndarray, masks: Tensor, rng: np.random.Generator
-) -> tuple[int, tuple[slice, slice], Box] | None:
-    """An object of another window than ``row``: that window, its cells in the maps, and its box."""
-    other = (row + 1 + int(rng.integers(len(windows) - 1))) % len(windows)
-    count, _, found, _ = cv2.connectedComponentsWithStats(masks[other].numpy().astype(np.uint8))
-    if count < 2:
-        return None
-    left, top, wide, high, _ = found[1 + int(rng.integers(count - 1))].tolist()
-    scale = np.array(windows.shape[2:]) / masks.shape[1:]
-    y1, x1 = np.floor(np.array([top, left]) * scale).astype(int).tolist()
-    y2, x2 = np.ceil(np.array([top + high, left + wide]) * scale).astype(int).tolist()
-    return other, (slice(top, top + high), slice(left, left + wide)), (x1, y1, x2, y2)
-
-
-def _step(
-    whole: int, ways: tuple[float, float], rng: np.random.Generator
-) -> Float[np.ndarray, "xy=2"]:
-    """A way between two frames, in pixels of a frame that is ``whole`` high."""
-    way = whole * float(np.exp(rng.uniform(*np.log(ways))))
-    angle = rng.choice([0, np.pi]) + rng.normal(0, 0.4)  # most things move sideways
-    return way * np.array([np.cos(angle), np.sin(angle)])
 
 
 def paste_objects(
@@ -186,7 +129,9 @@ def _paste(window: np.ndarray, donor: np.ndarray, rng: np.random.Generator, whol
     wide = min(tall * float(np.exp(rng.uniform(-1.0, 0.7))), width / 2)
     size = (max(4, round(wide)), max(4, round(tall)))
     piece = _piece(donor, size, rng)
-    step = _step(whole, (SLOW, FAST), rng)
+    way = whole * float(np.exp(rng.uniform(np.log(SLOW), np.log(FAST))))
+    angle = rng.choice([0, np.pi]) + rng.normal(0, 0.4)  # most things move sideways
+    step = way * np.array([np.cos(angle), np.sin(angle)])
     centre = rng.uniform([0, 0], [width, height])
     mask = _ellipse(size)
     box = (0, 0, 0, 0)

@@ -27,7 +27,6 @@ PUBLISHED: Mapping[str, Any] = {
     "crops": False,
     "average": 0.0,
     "copied": 0.0,
-    "glided": 0.0,
     "frame_map": True,
     "balanced": False,
 }
@@ -107,9 +106,6 @@ class Config(TrainedConfig):
     copied: float = 0.25
     """Share of training windows into which an object of another window is copied with its motion
     and its target; 0 in the paper."""
-    glided: float = 0.0
-    """Share of training windows through which somebody glides who moves no limb, as on a bicycle at
-    people's pace (pseudo-abnormal)."""
     mirrored: float = 0.5
     """Share of training windows that are mirrored, left to right, with their maps; 0 in the paper.
     """
@@ -131,8 +127,7 @@ class Config(TrainedConfig):
         self.at_least(0, "autoencoder_epochs", "epochs", "decay_every", "learning_rate")
         self.at_least(0, "object_height", "autoencoder_rate")
         self.at_least(0, "discriminator_rate", "weight_decay", "lambda_kd", "alpha")
-        shares = ("hurried", "pasted", "copied", "glided", "mirrored")
-        for name in (*shares, "average", "box_level"):
+        for name in ("hurried", "pasted", "copied", "mirrored", "average", "box_level"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(
                     f"{name} {getattr(self, name)}", expected="0 to 1", fix="correct it"
