@@ -110,6 +110,8 @@ def unchanged() -> Iterator[None]:
 
 FORMS: dict[str, tuple[dict[str, Any], Any]] = {
     "as it is": ({}, unchanged),
+    "adversary": ({"alpha": 0.1}, unchanged),
+    "strong adversary": ({"alpha": 0.5}, unchanged),
     "five frames": ({"input_frames": 5}, unchanged),
     "twice the footage": ({"frames": 1280, "epochs": 20, "autoencoder_epochs": 1}, unchanged),
     "gliding": ({}, gliding),
