@@ -12,6 +12,8 @@ VENV := .venv
 LIGHT := $(VENV)/.light
 STAMP := $(VENV)/.installed
 SITE := $(VENV)/.docs
+# Tests start vadistill hundreds of times: its modules are compiled once, whatever the shell says.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/pytest
 PIP_FLAGS ?=
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
@@ -46,10 +48,10 @@ docs: $(SITE)
 	@echo 'open site/index.html'
 
 test: $(STAMP)
-	$(VENV)/bin/pytest -n $(WORKERS) --dist worksteal $(TEST_FLAGS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal $(TEST_FLAGS)
 
 test-slow: $(STAMP)
-	$(VENV)/bin/pytest -n $(WORKERS) --dist worksteal -m "slow and not gpu and not network" $(TEST_FLAGS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "slow and not gpu and not network" $(TEST_FLAGS)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
